@@ -1,0 +1,162 @@
+//! The wire form: what the JSON says, before anything is believed.
+//!
+//! Compact on purpose, for Envoy keeps a copy for each worker: a group with
+//! one version and one resource costs about 70 bytes. No field is optional
+//! unless its absence means something, and unknown fields are refused, so that
+//! a map that a filter cannot fully understand is never half-applied.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The version of the schema that this build reads and writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Resources by the index of the serving set that serves them. An entry
+/// without resources says that the set's peers serve the bare group-version.
+pub type ResourcesBySet = BTreeMap<u16, Resources>;
+
+/// Resources (`"pods"`) and subresources (`"pods/status"`), by scope: a path
+/// that puts a resource into the wrong scope is a 404 on every server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Those in a namespace.
+    #[serde(default, rename = "ns", skip_serializing_if = "Vec::is_empty")]
+    pub namespaced: Vec<String>,
+    /// Those of the whole cluster.
+    #[serde(default, rename = "cluster", skip_serializing_if = "Vec::is_empty")]
+    pub cluster_scoped: Vec<String>,
+}
+
+/// The discovery map as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Document {
+    /// Always [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Grows with every push; the filter shows it as a gauge.
+    pub generation: u64,
+    /// Whether every configured peer's discovery was read, so that what the
+    /// map does not know does not exist.
+    pub complete: bool,
+    /// The cluster of all serving peers. A request that goes there needs no
+    /// header: it is the route's own cluster.
+    pub default_cluster: String,
+    /// Every peer that the map speaks of.
+    pub peers: Vec<PeerEntry>,
+    /// The distinct serving sets; `groups` refers to them by index.
+    pub sets: Vec<SetEntry>,
+    /// The set of the peers with the widest view: the best single answer to
+    /// an aggregated discovery request.
+    pub widest_view: u16,
+    /// group (`""` is core) → version → serving set → resources.
+    #[serde(deserialize_with = "unique_keys")]
+    pub groups: BTreeMap<String, Versions>,
+}
+
+/// version → serving set → resources.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Versions(pub BTreeMap<String, BySet>);
+
+/// serving set → resources.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct BySet(pub ResourcesBySet);
+
+/// One kube-apiserver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerEntry {
+    /// The name that the companion's configuration gives it.
+    pub name: String,
+    /// What the companion last saw of it.
+    pub state: PeerState,
+}
+
+/// What the companion last saw of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PeerState {
+    /// `/readyz` says ok: in rotation.
+    Serving,
+    /// It answers, but not ready: out of rotation, its types still known.
+    NotReady,
+    /// It cannot be reached: out of rotation, its types still known.
+    Unreachable,
+}
+
+/// Peers that serve the same targets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetEntry {
+    /// Indexes into `peers`, ascending.
+    pub peers: Vec<u16>,
+    /// The Envoy cluster of these peers. Absent when none of them is in
+    /// rotation: what only they serve cannot be answered now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+}
+
+impl Document {
+    /// The JSON that is pushed: one line, keys in order, so that equal
+    /// documents are equal bytes.
+    ///
+    /// # Errors
+    /// Only what `serde_json` reports; none is known for this type.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Versions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        unique_keys(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BySet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        unique_keys(deserializer).map(Self)
+    }
+}
+
+/// Reads a JSON object and refuses a repeated key, of which serde would
+/// silently keep the last: the resources of the first would be lost.
+fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Display,
+    V: Deserialize<'de>,
+{
+    struct UniqueKeys<K, V>(PhantomData<(K, V)>);
+
+    impl<'de, K, V> Visitor<'de> for UniqueKeys<K, V>
+    where
+        K: Deserialize<'de> + Ord + fmt::Display,
+        V: Deserialize<'de>,
+    {
+        type Value = BTreeMap<K, V>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object without repeated keys")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some(key) = access.next_key::<K>()? {
+                if map.contains_key(&key) {
+                    return Err(A::Error::custom(format_args!("key \"{key}\" is repeated")));
+                }
+                map.insert(key, access.next_value()?);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(UniqueKeys(PhantomData))
+}

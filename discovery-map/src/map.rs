@@ -1,0 +1,184 @@
+//! The validated map, laid out for look-ups.
+//!
+//! Invariant: every stored set index is in range, and every level is sorted,
+//! for only `validate` builds a map.
+
+use crate::document::{Document, PeerEntry};
+use crate::fault::Faults;
+use crate::validate;
+
+/// Which peers serve which target, as the filter asks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiscoveryMap {
+    pub(crate) generation: u64,
+    pub(crate) complete: bool,
+    pub(crate) peers: Vec<PeerEntry>,
+    pub(crate) clusters: Box<[SetRoute]>,
+    pub(crate) widest_view: u16,
+    pub(crate) groups: Box<[Group]>,
+}
+
+/// Where a serving set's requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SetRoute {
+    Default,
+    Cluster(Box<str>),
+    Unavailable,
+}
+
+/// A group and its versions, sorted by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) name: Box<str>,
+    pub(crate) widest: u16,
+    pub(crate) versions: Box<[Version]>,
+}
+
+/// A version of a group and its resources, sorted by name and subresource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) name: Box<str>,
+    pub(crate) widest: u16,
+    pub(crate) resources: Box<[Resource]>,
+}
+
+/// A resource or, with a subresource that is not empty, one of its subresources.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Resource {
+    pub(crate) name: Box<str>,
+    pub(crate) subresource: Box<str>,
+    pub(crate) scope: Scope,
+    pub(crate) set: u16,
+}
+
+/// Where in the path a resource stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Below `namespaces/<namespace>/`; without it only all namespaces' list.
+    Namespaced,
+    /// Directly below the group-version.
+    Cluster,
+}
+
+/// What the map knows of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'m> {
+    /// Where it is served.
+    pub route: Route<'m>,
+    /// Where in the path it stands.
+    pub scope: Scope,
+}
+
+/// Where a known target is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'m> {
+    /// By every serving peer.
+    Default,
+    /// By the peers of this Envoy cluster.
+    Cluster(&'m str),
+    /// Only by peers that are not in rotation now.
+    Unavailable,
+}
+
+impl DiscoveryMap {
+    /// Reads and validates what the companion pushed.
+    ///
+    /// # Errors
+    /// All faults of the document, each with its place; a JSON error is one
+    /// fault with its line and column.
+    pub fn from_json(json: &[u8]) -> Result<Self, Faults> {
+        let document = validate::parse(json)?;
+        Self::try_from(document)
+    }
+
+    /// The document's generation.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether a target that the map does not know does not exist.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The peers that the map speaks of.
+    #[must_use]
+    pub fn peers(&self) -> &[PeerEntry] {
+        &self.peers
+    }
+
+    /// How many resources and subresources some peers serve and some do not.
+    #[must_use]
+    pub fn skewed_targets(&self) -> usize {
+        let resources = self.groups.iter().flat_map(|g| &g.versions).flat_map(|v| &v.resources);
+        resources.filter(|resource| self.route(resource.set) != Route::Default).count()
+    }
+
+    /// Where a resource, or a subresource of it, is served; `None` if no peer
+    /// is known to serve it. `group` is empty for the core group. The bytes are
+    /// a client's: they need not be UTF-8.
+    #[must_use]
+    pub fn resource(
+        &self,
+        group: &[u8],
+        version: &[u8],
+        resource: &[u8],
+        subresource: Option<&[u8]>,
+    ) -> Option<Found<'_>> {
+        let version = self.find_version(group, version)?;
+        let wanted = (resource, subresource.unwrap_or_default());
+        let found = find(&version.resources, |r| {
+            (r.name.as_bytes(), r.subresource.as_bytes()).cmp(&wanted)
+        })?;
+        Some(Found { route: self.route(found.set), scope: found.scope })
+    }
+
+    /// Where a group's discovery document is served best.
+    #[must_use]
+    pub fn group(&self, group: &[u8]) -> Option<Route<'_>> {
+        self.find_group(group).map(|group| self.route(group.widest))
+    }
+
+    /// Where a group-version's discovery document is served best.
+    #[must_use]
+    pub fn group_version(&self, group: &[u8], version: &[u8]) -> Option<Route<'_>> {
+        self.find_version(group, version).map(|version| self.route(version.widest))
+    }
+
+    /// Where documents that span all groups are answered best by one peer.
+    #[must_use]
+    pub fn widest_view(&self) -> Route<'_> {
+        self.route(self.widest_view)
+    }
+
+    fn find_group(&self, group: &[u8]) -> Option<&Group> {
+        find(&self.groups, |g| g.name.as_bytes().cmp(group))
+    }
+
+    fn find_version(&self, group: &[u8], version: &[u8]) -> Option<&Version> {
+        find(&self.find_group(group)?.versions, |v| v.name.as_bytes().cmp(version))
+    }
+
+    fn route(&self, set: u16) -> Route<'_> {
+        match self.clusters.get(usize::from(set)) {
+            Some(SetRoute::Default) => Route::Default,
+            Some(SetRoute::Cluster(name)) => Route::Cluster(name),
+            // An index out of range cannot be: see the module's invariant.
+            Some(SetRoute::Unavailable) | None => Route::Unavailable,
+        }
+    }
+}
+
+impl TryFrom<Document> for DiscoveryMap {
+    type Error = Faults;
+
+    fn try_from(document: Document) -> Result<Self, Faults> {
+        validate::build(document)
+    }
+}
+
+fn find<T>(sorted: &[T], order: impl FnMut(&T) -> std::cmp::Ordering) -> Option<&T> {
+    sorted.get(sorted.binary_search_by(order).ok()?)
+}
