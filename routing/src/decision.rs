@@ -1,0 +1,143 @@
+//! Target and map → decision: the decision table of the design, as code.
+
+use discovery_map::{DiscoveryMap, Route};
+
+use crate::target::Target;
+
+/// What to do with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision<'m> {
+    /// Where the request goes.
+    pub destination: Destination<'m>,
+    /// What a type-level 404 of the chosen peer means.
+    pub on_not_found: OnTypeLevelNotFound,
+    /// Why, for the counters.
+    pub reason: Reason,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination<'m> {
+    /// To the route's own cluster: every serving peer.
+    Default,
+    /// To this cluster.
+    Cluster(&'m str),
+    /// Nowhere: 503 now.
+    Unavailable,
+}
+
+/// What it means when the chosen peer says that it does not know the type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTypeLevelNotFound {
+    /// The truth, as far as the map knows: it passes.
+    Truth,
+    /// It contradicts the map, or the map cannot tell: 503 instead.
+    Uncertain,
+}
+
+/// Why a decision was made; a closed set, for it labels a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Not an API path.
+    NotAnApi,
+    /// A discovery document.
+    Discovery,
+    /// Every serving peer serves the target.
+    Common,
+    /// Only some serving peers serve the target.
+    Skewed,
+    /// Only peers out of rotation serve the target.
+    Unavailable,
+    /// No peer serves the target.
+    Unknown,
+    /// No peer is known to serve the target, and not every peer is known.
+    Undetermined,
+}
+
+impl Reason {
+    /// Every reason, in the order of the table.
+    pub const ALL: [Self; 7] = [
+        Self::NotAnApi,
+        Self::Discovery,
+        Self::Common,
+        Self::Skewed,
+        Self::Unavailable,
+        Self::Unknown,
+        Self::Undetermined,
+    ];
+
+    /// The label's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAnApi => "not_an_api",
+            Self::Discovery => "discovery",
+            Self::Common => "common",
+            Self::Skewed => "skewed",
+            Self::Unavailable => "unavailable",
+            Self::Unknown => "unknown",
+            Self::Undetermined => "undetermined",
+        }
+    }
+}
+
+/// Decides one request.
+#[must_use]
+pub fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision<'m> {
+    match target {
+        Target::NotAnApi => Decision::pass(Reason::NotAnApi),
+        Target::Discovery => Decision::document(Some(map.widest_view()), map),
+        Target::Group(group) => Decision::document(map.group(group), map),
+        Target::GroupVersion { group, version } => {
+            Decision::document(map.group_version(group, version), map)
+        }
+        Target::Resource(t) => match map.resource(t.group, t.version, t.resource, t.subresource) {
+            Some(found) if t.may_be_absent_where_served(found.scope) => Decision {
+                on_not_found: OnTypeLevelNotFound::Truth,
+                ..Decision::known(found.route)
+            },
+            Some(found) => Decision::known(found.route),
+            None => Decision::unknown(map),
+        },
+    }
+}
+
+impl<'m> Decision<'m> {
+    /// To every serving peer; its answer is the answer.
+    fn pass(reason: Reason) -> Self {
+        Self { destination: Destination::Default, on_not_found: OnTypeLevelNotFound::Truth, reason }
+    }
+
+    fn known(route: Route<'m>) -> Self {
+        let (destination, reason) = match route {
+            Route::Default => (Destination::Default, Reason::Common),
+            Route::Cluster(cluster) => (Destination::Cluster(cluster), Reason::Skewed),
+            Route::Unavailable => (Destination::Unavailable, Reason::Unavailable),
+        };
+        Self { destination, on_not_found: OnTypeLevelNotFound::Uncertain, reason }
+    }
+
+    fn document(route: Option<Route<'m>>, map: &DiscoveryMap) -> Self {
+        match route {
+            Some(route) => match Self::known(route) {
+                unavailable @ Self { destination: Destination::Unavailable, .. } => unavailable,
+                reachable => Self { reason: Reason::Discovery, ..reachable },
+            },
+            None => Self::unknown(map),
+        }
+    }
+
+    fn unknown(map: &DiscoveryMap) -> Self {
+        if map.is_complete() {
+            Self::pass(Reason::Unknown)
+        } else {
+            Self {
+                on_not_found: OnTypeLevelNotFound::Uncertain,
+                ..Self::pass(Reason::Undetermined)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

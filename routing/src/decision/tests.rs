@@ -1,0 +1,122 @@
+//! The decision table of the design, row by row, on the golden map: `cp-1`
+//! and `cp-2` serve, `cp-3` cannot be reached.
+
+use discovery_map::{DiscoveryMap, Document};
+use proptest::prelude::*;
+
+use crate::{Decision, Destination, OnTypeLevelNotFound, Reason, RequestPath, decide};
+
+const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
+const CP_2: Destination<'static> = Destination::Cluster("kube-apiserver_cp-2");
+const DEFAULT: Destination<'static> = Destination::Default;
+const UNCERTAIN: OnTypeLevelNotFound = OnTypeLevelNotFound::Uncertain;
+const TRUTH: OnTypeLevelNotFound = OnTypeLevelNotFound::Truth;
+
+fn map(complete: bool) -> DiscoveryMap {
+    let mut document: Document = serde_json::from_str(GOLDEN).unwrap();
+    document.complete = complete;
+    DiscoveryMap::try_from(document).unwrap()
+}
+
+fn check(
+    map: &DiscoveryMap,
+    path: &str,
+    destination: Destination<'_>,
+    on_not_found: OnTypeLevelNotFound,
+    reason: Reason,
+) {
+    let found = decide(&RequestPath::new(path.as_bytes()).target(), map);
+    assert_eq!(found, Decision { destination, on_not_found, reason }, "{path}");
+}
+
+#[test]
+fn what_is_no_api_goes_to_every_server() {
+    for path in ["/healthz", "/version", "/metrics", "/logs", "/", ""] {
+        check(&map(true), path, DEFAULT, TRUTH, Reason::NotAnApi);
+        check(&map(false), path, DEFAULT, TRUTH, Reason::NotAnApi);
+    }
+}
+
+#[test]
+fn what_every_server_serves_goes_to_every_server() {
+    for path in ["/api/v1/pods", "/api/v1/namespaces/n/status", "/apis/apps/v1/deployments"] {
+        check(&map(true), path, DEFAULT, UNCERTAIN, Reason::Common);
+    }
+}
+
+#[test]
+fn what_some_servers_serve_goes_to_them() {
+    let policies = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/p";
+    for path in [policies, "/api/v1/namespaces/n/pods/p/resize"] {
+        check(&map(true), path, CP_2, UNCERTAIN, Reason::Skewed);
+        check(&map(false), path, CP_2, UNCERTAIN, Reason::Skewed);
+    }
+}
+
+#[test]
+fn what_only_servers_out_of_rotation_serve_is_unavailable() {
+    let path = "/apis/resource.k8s.io/v1alpha3/devicetaintrules";
+    check(&map(true), path, Destination::Unavailable, UNCERTAIN, Reason::Unavailable);
+    let document = "/apis/resource.k8s.io/v1alpha3";
+    check(&map(true), document, Destination::Unavailable, UNCERTAIN, Reason::Unavailable);
+}
+
+#[test]
+fn what_nobody_serves_is_the_truth_when_everybody_is_known() {
+    for path in ["/api/v1/nosuch", "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/apis/apps/v9"] {
+        check(&map(true), path, DEFAULT, TRUTH, Reason::Unknown);
+        check(&map(false), path, DEFAULT, UNCERTAIN, Reason::Undetermined);
+    }
+}
+
+#[test]
+fn documents_come_from_who_knows_most() {
+    let map = map(true);
+    check(&map, "/apis", CP_2, UNCERTAIN, Reason::Discovery);
+    check(&map, "/openapi/v2", CP_2, UNCERTAIN, Reason::Discovery);
+    check(&map, "/api/v1", DEFAULT, UNCERTAIN, Reason::Discovery);
+    check(&map, "/apis/apps", DEFAULT, UNCERTAIN, Reason::Discovery);
+    check(&map, "/openapi/v3/apis/apps/v1", DEFAULT, UNCERTAIN, Reason::Discovery);
+}
+
+#[test]
+fn a_404_that_no_server_can_help_passes_even_for_a_known_type() {
+    let map = map(true);
+    // A namespaced object without its namespace; a node in a namespace.
+    check(&map, "/api/v1/pods/p", DEFAULT, TRUTH, Reason::Common);
+    check(&map, "/api/v1/namespaces/n/nodes", DEFAULT, TRUTH, Reason::Common);
+    check(&map, "/api/v1/namespaces/n/pods/p/log/extra", DEFAULT, TRUTH, Reason::Common);
+    // These are right.
+    check(&map, "/api/v1/namespaces//pods", DEFAULT, UNCERTAIN, Reason::Common);
+    check(&map, "/api/v1/nodes/n", DEFAULT, UNCERTAIN, Reason::Common);
+}
+
+#[test]
+fn what_is_behind_a_proxy_speaks_for_itself() {
+    let mut document: Document = serde_json::from_str(GOLDEN).unwrap();
+    let core = document.groups.get_mut("").unwrap().0.get_mut("v1").unwrap();
+    core.0.get_mut(&1).unwrap().namespaced.push("services/proxy".into());
+    let map = DiscoveryMap::try_from(document).unwrap();
+    check(&map, "/api/v1/namespaces/n/services/s/proxy/x", CP_2, TRUTH, Reason::Skewed);
+}
+
+#[test]
+fn every_reason_has_its_own_label_in_the_order_of_its_number() {
+    for (position, reason) in Reason::ALL.into_iter().enumerate() {
+        assert_eq!(reason as usize, position);
+        let same = Reason::ALL.into_iter().filter(|other| other.as_str() == reason.as_str());
+        assert_eq!(same.count(), 1);
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_incomplete_map_never_lets_an_unknown_type_be_denied(path in "/apis?(/[a-z.]{1,9}){3,7}") {
+        let map = map(false);
+        let decision = decide(&RequestPath::new(path.as_bytes()).target(), &map);
+        if decision.reason == Reason::Undetermined {
+            prop_assert_eq!(decision.on_not_found, UNCERTAIN);
+        }
+        prop_assert_ne!(decision.reason, Reason::Unknown);
+    }
+}

@@ -1,0 +1,25 @@
+//! Where a request goes, decided without a host: everything here is pure and
+//! takes bytes as a client may send them.
+//!
+//! ```text
+//!  :path ── RequestPath ── target ─┐
+//!                                  ├── decide ── Decision ── forward to / answer 503
+//!           discovery-map ─────────┘                │
+//!                                                   └─ watch for a 404?
+//!  404 response ── not_found::is_type_level ── status::Unavailable (503 + Retry-After)
+//! ```
+//!
+//! Routing is never an authorization decision: the API server authenticates
+//! and authorizes every request, and gets the path as the client sent it.
+
+#![forbid(unsafe_code)]
+
+mod decision;
+pub mod not_found;
+mod path;
+pub mod status;
+mod target;
+
+pub use decision::{Decision, Destination, OnTypeLevelNotFound, Reason, decide};
+pub use path::RequestPath;
+pub use target::{ResourceTarget, Target};

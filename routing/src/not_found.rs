@@ -1,0 +1,95 @@
+//! Telling a type-level 404 from an object-level one.
+//!
+//! A *type-level* 404 says that the server does not know the type; another
+//! server may. Real kube-apiservers (1.35, 1.36) send it as
+//!
+//! - `text/plain`, `404 page not found`: the group, or anything below a CRD's
+//!   group, is unknown;
+//! - a `Status` with the message below and empty `details`, in JSON, YAML or
+//!   protobuf: the version or resource of a known group is unknown.
+//!
+//! An *object-level* 404 names the object in `details`, and is always the
+//! truth. So is what is neither of the two, for then it is not the API
+//! server's own.
+
+use prost::Message;
+use serde::Deserialize;
+
+use crate::status::wire;
+
+const MESSAGE: &str = "the server could not find the requested resource";
+const PLAIN_BODY: &[u8] = b"404 page not found\n";
+
+/// The longest body worth reading, in bytes: the longest known type-level 404
+/// (indented JSON) has 206.
+pub const MAX_BODY_BYTES: usize = 1024;
+
+/// Whether a 404 with this `Content-Type` and whole body is a type-level one.
+/// A HEAD request gets headers only: pass its body as `None`.
+#[must_use]
+pub fn is_type_level(content_type: &[u8], body: Option<&[u8]>) -> bool {
+    let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    let Some(body) = body else {
+        // An API server answers a HEAD for a type that it has with 405, and
+        // one for an object never.
+        return matches!(media_type, b"text/plain" | b"application/json");
+    };
+    match media_type {
+        b"text/plain" => body == PLAIN_BODY,
+        b"application/json" => is_type_level_json(body),
+        b"application/yaml" => is_type_level_yaml(body),
+        b"application/vnd.kubernetes.protobuf" => is_type_level_protobuf(body),
+        _ => false,
+    }
+}
+
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    details: Details,
+}
+
+#[derive(Default, Deserialize)]
+struct Details {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    kind: String,
+}
+
+fn is_type_level_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<Status>(body).is_ok_and(|status| {
+        status.message == MESSAGE
+            && status.details.name.is_empty()
+            && status.details.kind.is_empty()
+    })
+}
+
+/// Reads the one form in which an API server writes this answer; a YAML parser
+/// would be a large dependency for two lines.
+fn is_type_level_yaml(body: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(body) else { return false };
+    let has = |wanted: &str| text.lines().any(|line| line == wanted);
+    has("details: {}") && has(&format!("message: {MESSAGE}"))
+}
+
+fn is_type_level_protobuf(body: &[u8]) -> bool {
+    wire::Status::from_kubernetes(body).is_some_and(|status| {
+        let details = status.details.unwrap_or_default();
+        status.message == MESSAGE && details.name.is_empty() && details.kind.is_empty()
+    })
+}
+
+impl wire::Status {
+    /// Unwraps the `k8s\0` envelope and reads the `Status` in it.
+    fn from_kubernetes(body: &[u8]) -> Option<Self> {
+        let unknown = wire::Unknown::decode(body.strip_prefix(wire::MAGIC)?).ok()?;
+        (unknown.type_meta.unwrap_or_default().kind == "Status").then_some(())?;
+        Self::decode(unknown.raw.as_slice()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The request path, as the API server will read it.
+//!
+//! net/http decodes percent-escapes of the whole path before it splits it, so
+//! an escaped slash separates segments too. Only the look-up sees the decoded
+//! form; the bytes forwarded are the bytes received.
+
+use std::borrow::Cow;
+
+use crate::target::Target;
+
+/// A request path without its query, percent-decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestPath<'p> {
+    /// `None` for a path with a broken escape, which the API server refuses.
+    decoded: Option<Cow<'p, [u8]>>,
+}
+
+impl<'p> RequestPath<'p> {
+    /// Reads the `:path` of a request. Any bytes will do; a path without
+    /// escapes, which is nearly every path, is borrowed.
+    #[must_use]
+    pub fn new(raw: &'p [u8]) -> Self {
+        let end = raw.iter().position(|&byte| byte == b'?').unwrap_or(raw.len());
+        let path = raw.get(..end).unwrap_or(raw);
+        let decoded = if path.contains(&b'%') {
+            percent_decode(path).map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(path))
+        };
+        Self { decoded }
+    }
+
+    /// What the request asks for.
+    #[must_use]
+    pub fn target(&self) -> Target<'_> {
+        self.decoded.as_deref().map_or(Target::NotAnApi, Target::parse)
+    }
+}
+
+/// Decodes `%XX`, as Go's `url.PathUnescape` does; `None` for an escape that
+/// is cut off or not hexadecimal.
+fn percent_decode(path: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut bytes = path.iter();
+    while let Some(&byte) = bytes.next() {
+        if byte == b'%' {
+            let high = hex_digit(*bytes.next()?)?;
+            let low = hex_digit(*bytes.next()?)?;
+            decoded.push(high << 4 | low);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    Some(decoded)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

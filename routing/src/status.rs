@@ -1,0 +1,194 @@
+//! The 503 that takes the place of a 404 that cannot be proved.
+//!
+//! A Kubernetes `Status` with `Retry-After`, which client-go and kubectl
+//! understand as "try again", in JSON or, for a client that prefers it,
+//! protobuf (k8s.io/apimachinery/pkg/apis/meta/v1, `NewServiceUnavailable`).
+
+use prost::Message;
+use serde::Serialize;
+
+/// The delay that a client is asked for, in seconds. The map follows a peer's
+/// change within two seconds, so the second retry at the latest succeeds.
+pub const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// The encodings in which a `Status` can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/json`.
+    Json,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
+}
+
+/// Why the answer cannot be given now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Every server that serves the type is out of rotation.
+    NoPeer,
+    /// A server said that it does not know the type, which proves nothing.
+    Unproved,
+    /// No map was received yet.
+    NoMap,
+}
+
+impl Encoding {
+    /// The encoding that an `Accept` header asks for first. Kubernetes clients
+    /// list the preferred one first; quality values they do not use.
+    #[must_use]
+    pub fn from_accept(accept: &[u8]) -> Self {
+        let first = accept.split(|&byte| byte == b',').next().unwrap_or_default();
+        let media_type = first.split(|&byte| byte == b';').next().unwrap_or_default();
+        if media_type.trim_ascii() == Self::Protobuf.media_type().as_bytes() {
+            Self::Protobuf
+        } else {
+            Self::Json
+        }
+    }
+
+    /// The `Content-Type` value.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf",
+        }
+    }
+}
+
+impl Unavailable {
+    /// The response body, whole.
+    #[must_use]
+    pub fn body(self, encoding: Encoding) -> Vec<u8> {
+        match encoding {
+            Encoding::Json => self.json(),
+            Encoding::Protobuf => self.protobuf(),
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::NoPeer => {
+                "no API server that serves this resource can be reached now, please try again later"
+            }
+            Self::Unproved => {
+                "whether an API server serves this resource cannot be told now, please try again later"
+            }
+            Self::NoMap => "what the API servers serve is not known yet, please try again later",
+        }
+    }
+
+    fn json(self) -> Vec<u8> {
+        let status = Status {
+            kind: "Status",
+            api_version: "v1",
+            metadata: Empty {},
+            status: "Failure",
+            message: self.message(),
+            reason: "ServiceUnavailable",
+            details: Details { retry_after_seconds: RETRY_AFTER_SECONDS },
+            code: 503,
+        };
+        // Plain strings and numbers only: nothing in it can fail to serialize.
+        let mut body = serde_json::to_vec(&status).unwrap_or_default();
+        body.push(b'\n');
+        body
+    }
+
+    fn protobuf(self) -> Vec<u8> {
+        let status = wire::Status {
+            status: "Failure".into(),
+            message: self.message().into(),
+            reason: "ServiceUnavailable".into(),
+            details: Some(wire::StatusDetails {
+                retry_after_seconds: RETRY_AFTER_SECONDS.cast_signed(),
+                ..wire::StatusDetails::default()
+            }),
+            code: 503,
+        };
+        let unknown = wire::Unknown {
+            type_meta: Some(wire::TypeMeta { api_version: "v1".into(), kind: "Status".into() }),
+            raw: status.encode_to_vec(),
+        };
+        let mut body = wire::MAGIC.to_vec();
+        body.extend(unknown.encode_to_vec());
+        body
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    kind: &'static str,
+    api_version: &'static str,
+    metadata: Empty,
+    status: &'static str,
+    message: &'static str,
+    reason: &'static str,
+    details: Details,
+    code: u16,
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    retry_after_seconds: u32,
+}
+
+/// The protobuf messages, with the field numbers of
+/// k8s.io/apimachinery/pkg/runtime/generated.proto and
+/// k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto. Fields that are
+/// neither read nor written here are left out.
+pub(crate) mod wire {
+    /// What stands before the envelope.
+    pub(crate) const MAGIC: &[u8] = b"k8s\0";
+
+    /// `runtime.Unknown`: the envelope.
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Unknown {
+        #[prost(message, optional, tag = "1")]
+        pub(crate) type_meta: Option<TypeMeta>,
+        #[prost(bytes = "vec", tag = "2")]
+        pub(crate) raw: Vec<u8>,
+    }
+
+    /// `runtime.TypeMeta`.
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct TypeMeta {
+        #[prost(string, tag = "1")]
+        pub(crate) api_version: String,
+        #[prost(string, tag = "2")]
+        pub(crate) kind: String,
+    }
+
+    /// `meta.v1.Status`.
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Status {
+        #[prost(string, tag = "2")]
+        pub(crate) status: String,
+        #[prost(string, tag = "3")]
+        pub(crate) message: String,
+        #[prost(string, tag = "4")]
+        pub(crate) reason: String,
+        #[prost(message, optional, tag = "5")]
+        pub(crate) details: Option<StatusDetails>,
+        #[prost(int32, tag = "6")]
+        pub(crate) code: i32,
+    }
+
+    /// `meta.v1.StatusDetails`.
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct StatusDetails {
+        #[prost(string, tag = "1")]
+        pub(crate) name: String,
+        #[prost(string, tag = "3")]
+        pub(crate) kind: String,
+        #[prost(int32, tag = "5")]
+        pub(crate) retry_after_seconds: i32,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! What a request asks for, by the grammar of Kubernetes' own `RequestInfo`
+//! (k8s.io/apiserver/pkg/endpoints/request/requestinfo.go).
+
+use discovery_map::Scope;
+
+/// What a request asks for. Names are the client's bytes, percent-decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'p> {
+    /// No API path (`/healthz`, `/version`), or one that no API server takes
+    /// for one, such as a path with an empty segment.
+    NotAnApi,
+    /// A document that spans all groups: `/api`, `/apis`, `/openapi/v2`,
+    /// `/openapi/v3`.
+    Discovery,
+    /// A group's discovery document: `/apis/<group>`.
+    Group(&'p [u8]),
+    /// A group-version's discovery or OpenAPI document: `/api/<version>`,
+    /// `/apis/<group>/<version>`, `/openapi/v3/apis/<group>/<version>`.
+    GroupVersion {
+        /// Empty for the core group.
+        group: &'p [u8],
+        /// The version as it stands in the path.
+        version: &'p [u8],
+    },
+    /// A resource, an object of it, or a subresource.
+    Resource(ResourceTarget<'p>),
+}
+
+/// A resource or a subresource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResourceTarget<'p> {
+    /// Empty for the core group.
+    pub group: &'p [u8],
+    /// The version as it stands in the path.
+    pub version: &'p [u8],
+    /// The plural name.
+    pub resource: &'p [u8],
+    /// The subresource of a named object, if one is asked for.
+    pub subresource: Option<&'p [u8]>,
+    /// Whether the resource stands below `namespaces/<namespace>/`.
+    pub in_namespace: bool,
+    /// Whether one object is named.
+    pub is_named: bool,
+    /// Whether segments follow the subresource.
+    pub has_tail: bool,
+}
+
+/// The most segments that mean anything, and one that tells of more:
+/// `/apis/g/v/watch/namespaces/n/resource/name/subresource/tail`.
+const MEANINGFUL_SEGMENTS: usize = 10;
+
+impl<'p> Target<'p> {
+    /// Reads a decoded path.
+    pub(crate) fn parse(path: &'p [u8]) -> Self {
+        let Some(path) = path.strip_prefix(b"/") else { return Self::NotAnApi };
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let mut segments: [&[u8]; MEANINGFUL_SEGMENTS] = [b""; MEANINGFUL_SEGMENTS];
+        let mut count = 0;
+        for (slot, segment) in segments.iter_mut().zip(path.split(|&byte| byte == b'/')) {
+            *slot = segment;
+            count += 1;
+        }
+        Self::from_segments(segments.get(..count).unwrap_or_default())
+    }
+
+    fn from_segments(segments: &[&'p [u8]]) -> Self {
+        match segments {
+            [b"api"] | [b"apis"] => Self::Discovery,
+            [b"openapi", b"v3", document @ ..] if !document.is_empty() => {
+                match Self::from_segments(document) {
+                    found @ Self::GroupVersion { .. } => found,
+                    _ => Self::Discovery,
+                }
+            }
+            [b"openapi", ..] => Self::Discovery,
+            [b"api", version] if !version.is_empty() => Self::GroupVersion { group: b"", version },
+            [b"api", version, rest @ ..] => Self::resource(b"", version, rest),
+            [b"apis", group] if !group.is_empty() => Self::Group(group),
+            [b"apis", group, version] if !group.is_empty() && !version.is_empty() => {
+                Self::GroupVersion { group, version }
+            }
+            [b"apis", group, version, rest @ ..] if !group.is_empty() => {
+                Self::resource(group, version, rest)
+            }
+            _ => Self::NotAnApi,
+        }
+    }
+
+    /// `rest` is what follows the version.
+    fn resource(group: &'p [u8], version: &'p [u8], rest: &[&'p [u8]]) -> Self {
+        // A verb of old that still may stand before the resource. The other
+        // one, `proxy`, is gone from every server that can be met.
+        let rest = match rest {
+            [b"watch", after @ ..] => after,
+            _ => rest,
+        };
+        let (in_namespace, parts) = match rest {
+            // The namespace's own subresources.
+            [b"namespaces", _, b"status" | b"finalize", ..] => (false, rest),
+            // An empty namespace means all of them, as it does to the server.
+            [b"namespaces", _, inner @ ..] if !inner.is_empty() => (true, inner),
+            _ => (false, rest),
+        };
+        let (&resource, after) = match parts.split_first() {
+            Some(split) if !split.0.is_empty() && !version.is_empty() => split,
+            _ => return Self::NotAnApi,
+        };
+        let (subresource, has_tail) = match after {
+            [_, subresource, tail @ ..] => (Some(*subresource), !tail.is_empty()),
+            _ => (None, false),
+        };
+        if subresource == Some(b"") {
+            return Self::NotAnApi;
+        }
+        let is_named = !after.is_empty();
+        Self::Resource(ResourceTarget {
+            group,
+            version,
+            resource,
+            subresource,
+            in_namespace,
+            is_named,
+            has_tail,
+        })
+    }
+}
+
+impl ResourceTarget<'_> {
+    /// Whether a type-level 404 is right for this path even from a server that
+    /// serves the type, or is not the server's own.
+    pub(crate) fn may_be_absent_where_served(&self, scope: Scope) -> bool {
+        // What is behind `proxy` (a node, pod or service) speaks for itself.
+        // Below another subresource only an aggregated server has anything.
+        let beyond = self.subresource == Some(b"proxy") || self.has_tail;
+        let wrong_scope = match scope {
+            Scope::Namespaced => self.is_named && !self.in_namespace,
+            Scope::Cluster => self.in_namespace,
+        };
+        beyond || wrong_scope
+    }
+}
+
+#[cfg(test)]
+mod tests;
