@@ -1,0 +1,28 @@
+//! The HTTP filter that Envoy loads: a thin layer between the callbacks of
+//! the host and the decisions of `routing`.
+//!
+//! ```text
+//!  on_configure ─── map ──► current map (one a VM)
+//!                                │
+//!  on_request_headers ── :path ──┴─► decision ─► cluster header │ 503
+//!  on_response_headers ─ :status ──► 404 that could be wrong? ──► wait for the body
+//!  on_response_body ──── body ─────► type-level? ───────────────► 503 │ as it came
+//! ```
+//!
+//! Only `host` talks to the host. A trap here would end every stream of the
+//! worker, so nothing may panic, whatever bytes a client or a peer sends.
+
+mod host;
+mod metrics;
+mod plugin;
+mod stream;
+
+/// What Envoy calls first.
+mod entry {
+    use proxy_wasm::types::LogLevel;
+
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(LogLevel::Info);
+        proxy_wasm::set_root_context(|_| Box::new(crate::plugin::Plugin));
+    }}
+}
