@@ -1,0 +1,71 @@
+# All that a developer or CI calls. `make` alone lists it.
+#
+# What is fetched or built from others' sources is kept in
+# ~/.cache/mixed-version-proxy (see integration/tools/lib.sh).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help tools filter companion control-plane recordings demo test conformance bench lint \
+	validate-config fmt env clean
+
+tools := integration/tools
+with := $(tools)/with
+
+# What the demo runs against: recorded peers, or real control planes.
+PEERS ?= recorded
+
+# Tests and the demo share one build of the dependencies with the companion;
+# what ships is built by `make companion`.
+demo test conformance: export COMPANION_PROFILE := dev
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tools: ## Fetch Envoy and build func-e (cached)
+	@$(tools)/envoy
+	@$(tools)/func-e
+
+filter: ## Build the filter as it ships: target/filter.wasm
+	@$(tools)/filter
+
+companion: ## Build the companion (release)
+	@$(tools)/companion
+
+control-plane: ## Build Kubernetes 1.35 and 1.36 for tests (cached; minutes, once)
+	@$(tools)/control-plane v1.35
+	@$(tools)/control-plane v1.36
+
+recordings: ## Record the answers of real API servers again
+	$(with) control-plane -- cargo run --quiet -p integration --bin record
+
+demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
+	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane) -- \
+		cargo run --quiet -p integration --bin demo -- --peers $(PEERS)
+
+test: ## Unit, property and golden tests, and those with Envoy
+	$(with) envoy func-e filter companion -- cargo test --workspace
+
+conformance: ## Tests on real control planes; writes target/conformance/report.json
+	$(with) envoy func-e filter companion control-plane -- \
+		cargo test -p integration --features cluster --test 'cluster_*'
+
+bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
+	$(with) envoy func-e filter companion -- cargo run --quiet --release -p integration --bin bench
+
+lint: validate-config ## Format, clippy, configurations, dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	$(tools)/check-dependencies
+
+validate-config: ## Have Envoy validate every YAML under envoy-config
+	$(tools)/validate-config
+
+fmt: ## Format all code
+	cargo fmt --all
+
+env: ## Print what tests need, for `eval "$(make env)"`
+	@$(with) envoy func-e filter companion control-plane
+
+clean: ## Remove what was built in this checkout (not the cache)
+	cargo clean

@@ -1,0 +1,197 @@
+//! The running companion: who talks to whom.
+//!
+//! ```text
+//!  reload ──config──▶ peer watchers ──reports──▶ index ──snapshot──▶ publish ──▶ files
+//!                 └─────────────────────────────▶  │                   │
+//!                                                  └──▶ serve ◀────────┘
+//! ```
+//!
+//! Each arrow is a channel. Every task is observed: when one ends, the
+//! companion ends, and what runs it starts it again.
+
+mod indexer;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use indexer::Indexer;
+
+use crate::config::{Config, ConfigError};
+use crate::index::Index;
+use crate::metrics::Metrics;
+use crate::peer::Watchers;
+use crate::publish::{self, Outcome, PublishError, Publisher};
+use crate::reload::Follower;
+use crate::serve::{self, Views};
+use crate::state::{State, StateError, Store};
+
+/// Why the companion could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The configuration.
+    #[error("configuration:\n{0}")]
+    Config(#[from] ConfigError),
+    /// The state directory.
+    #[error("stateDirectory: {0}")]
+    State(#[from] StateError),
+    /// Envoy's directory.
+    #[error("envoy.directory: {0}")]
+    Publish(#[from] PublishError),
+    /// The endpoint, or a signal handler.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A task ended that should not have.
+    #[error("the task \"{task}\" ended: {problem}")]
+    Ended {
+        /// The task.
+        task: &'static str,
+        /// How it ended.
+        problem: String,
+    },
+}
+
+/// Runs until a signal says to stop.
+///
+/// # Errors
+/// It could not start, or something in it broke.
+pub async fn run(config_path: &Path) -> Result<(), AppError> {
+    // Read before it is loaded: a change in between is then seen as one.
+    let seen = std::fs::read(config_path).ok();
+    let config = Arc::new(Config::load(config_path)?);
+    let signals = Signals::new()?;
+    let listener = TcpListener::bind(config.listen).await.map_err(io("listen"))?;
+    let store = Store::open(&config.state_directory)?;
+    let state = store.load().unwrap_or_else(|error| {
+        tracing::error!(%error, "the state of the last run is lost");
+        State::default()
+    });
+    let publisher = Publisher::new(Arc::clone(&config), store, &state)?;
+    tracing::info!(listen = %config.listen, peers = config.peers.len(), "starting");
+
+    let Signals { hangup, terminate, interrupt } = signals;
+    let metrics = Metrics::default();
+    let (config_sender, configs) = watch::channel(Arc::clone(&config));
+    let follower = Follower {
+        path: config_path.to_owned(),
+        seen,
+        configs: config_sender,
+        hangups: hangup,
+        metrics: metrics.clone(),
+    };
+    let index = Index::new(config, state.memory);
+    let mut tasks = Tasks::default();
+    tasks.start(Parts { follower, configs, index, publisher, listener, metrics });
+    let stopped = tasks.until(stop(terminate, interrupt)).await;
+    tasks.set.shutdown().await;
+    stopped
+}
+
+/// What there is before anything runs.
+struct Parts {
+    follower: Follower,
+    configs: watch::Receiver<Arc<Config>>,
+    index: Index,
+    publisher: Publisher,
+    listener: TcpListener,
+    metrics: Metrics,
+}
+
+/// The tasks, each with its name.
+#[derive(Default)]
+struct Tasks {
+    set: JoinSet<(&'static str, Result<(), String>)>,
+}
+
+impl Tasks {
+    fn add(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) {
+        self.set.spawn(async move { (name, task.await) });
+    }
+
+    /// Connects the parts by channels and sets them going.
+    fn start(&mut self, parts: Parts) {
+        let Parts { follower, configs, index, publisher, listener, metrics } = parts;
+        let (report_sender, reports) = mpsc::channel(64);
+        let (snapshot_sender, snapshots) = watch::channel(None);
+        let (peer_sender, peers) = watch::channel(Vec::new());
+        let (outcome_sender, outcomes) = watch::channel(Outcome::default());
+
+        let watchers = Watchers::new(report_sender, metrics.clone()).run(configs.clone());
+        let indexer = Indexer::new(index, snapshot_sender, peer_sender, metrics.clone());
+        let publish =
+            publish::run(publisher, snapshots, configs.clone(), outcome_sender, metrics.clone());
+        let router = serve::router(Views { outcomes, peers, metrics });
+
+        self.add("configuration", async move {
+            follower.run().await;
+            Ok(())
+        });
+        self.add("peers", async move { watchers.await.map_err(|error| error.to_string()) });
+        self.add("index", indexer.run(reports, configs));
+        self.add("publish", async move {
+            publish.await;
+            Ok(())
+        });
+        self.add("endpoint", async move {
+            axum::serve(listener, router).await.map_err(|error| error.to_string())
+        });
+    }
+
+    /// Waits for the stop; any task that ends before is an error.
+    async fn until(&mut self, stop: impl Future<Output = &'static str>) -> Result<(), AppError> {
+        tokio::select! {
+            signal = stop => {
+                tracing::info!(signal, "stopping");
+                Ok(())
+            }
+            Some(ended) = self.set.join_next() => Err(match ended {
+                Ok((task, Ok(()))) => AppError::Ended { task, problem: "without a reason".to_owned() },
+                Ok((task, Err(problem))) => AppError::Ended { task, problem },
+                Err(error) => AppError::Ended { task: "unknown", problem: error.to_string() },
+            }),
+        }
+    }
+}
+
+/// The signals, taken before anything is started: none is missed.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, AppError> {
+        let new = |kind| signal(kind).map_err(io("signals"));
+        Ok(Self {
+            hangup: new(SignalKind::hangup())?,
+            terminate: new(SignalKind::terminate())?,
+            interrupt: new(SignalKind::interrupt())?,
+        })
+    }
+}
+
+async fn stop(mut terminate: Signal, mut interrupt: Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+fn io(what: &'static str) -> impl Fn(std::io::Error) -> AppError {
+    move |source| AppError::Io { what, source }
+}

@@ -1,0 +1,97 @@
+//! Drives the index: the only place where it meets channels and a clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::config::Config;
+use crate::index::{Event, Index, PeerStatus, Snapshot};
+use crate::metrics::Metrics;
+use crate::peer::Report;
+
+/// How often time passes for the index.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often a snapshot is sent for the sake of the state alone: how long a
+/// peer has been away is in it.
+const SAVE: Duration = Duration::from_secs(60);
+
+/// The index with its surroundings.
+pub(super) struct Indexer {
+    index: Index,
+    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    peers: watch::Sender<Vec<PeerStatus>>,
+    metrics: Metrics,
+    started: Instant,
+}
+
+impl Indexer {
+    /// Snapshots and statuses go where they are said to.
+    pub(super) fn new(
+        index: Index,
+        snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+        peers: watch::Sender<Vec<PeerStatus>>,
+        metrics: Metrics,
+    ) -> Self {
+        Self { index, snapshots, peers, metrics, started: Instant::now() }
+    }
+
+    /// Runs until reports or configurations can come no more, which is an error.
+    pub(super) async fn run(
+        mut self,
+        mut reports: mpsc::Receiver<Report>,
+        mut configs: watch::Receiver<Arc<Config>>,
+    ) -> Result<(), String> {
+        let config = configs.borrow_and_update().clone();
+        // A peer that answers nothing at all must not hold up the others.
+        let patience = Instant::now() + config.polling.timeout * 2 + Duration::from_millis(500);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut save = tokio::time::interval(SAVE);
+        loop {
+            let (event, force) = tokio::select! {
+                report = reports.recv() => match report {
+                    Some(report) => (Event::Reported(report), false),
+                    None => return Err("nobody watches the peers".to_owned()),
+                },
+                changed = configs.changed() => match changed {
+                    Ok(()) => (Event::Configured(configs.borrow_and_update().clone()), true),
+                    Err(_) => return Err("nobody follows the configuration".to_owned()),
+                },
+                _ = tick.tick() => (Event::Tick, false),
+                _ = save.tick() => (Event::Tick, true),
+            };
+            let configured = matches!(event, Event::Configured(_));
+            let changed = self.index.apply(event, self.started.elapsed());
+            self.show_peers(configured);
+            let published = self.snapshots.borrow().is_some();
+            let first = !published && (self.index.all_asked() || Instant::now() >= patience);
+            if first || (published && (changed || force)) {
+                self.send_snapshot();
+            }
+        }
+    }
+
+    fn show_peers(&self, others: bool) {
+        let statuses = self.index.statuses();
+        if others {
+            self.metrics.reset_peers();
+        }
+        self.metrics.peers(&statuses);
+        self.peers.send_replace(statuses);
+    }
+
+    fn send_snapshot(&self) {
+        let snapshot = self.index.snapshot();
+        let was_frozen = self.snapshots.borrow().as_ref().is_some_and(|before| before.frozen);
+        match (was_frozen, snapshot.frozen) {
+            (false, true) => tracing::warn!("no peer serves: the last rotation stays"),
+            (true, false) => tracing::info!("a peer serves again: the rotation is followed"),
+            _ => {}
+        }
+        self.metrics.snapshot(&snapshot);
+        self.snapshots.send_replace(Some(Arc::new(snapshot)));
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::app;
+use crate::config::Config;
+
+/// Watches every kube-apiserver's discovery and tells Envoy who serves what.
+#[derive(Debug, Parser)]
+#[command(name = "mixed-version-companion", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run until SIGTERM or SIGINT; SIGHUP reloads the configuration.
+    Run(ConfigArgs),
+    /// Say everything that is wrong with a configuration, and end.
+    CheckConfig(ConfigArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration (YAML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// What went wrong, for the terminal.
+    pub fn execute(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(args) => run(&args),
+            Command::CheckConfig(args) => Ok(check_config(&args)),
+        }
+    }
+}
+
+fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    // Few threads: there is little to do at once, and each has its own heap.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build()?;
+    runtime.block_on(app::run(&args.config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_config(args: &ConfigArgs) -> ExitCode {
+    match Config::load(&args.config) {
+        Ok(config) => {
+            println!("{}: sound, {} peers", args.config.display(), config.peers.len());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

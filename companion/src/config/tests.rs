@@ -1,0 +1,169 @@
+use super::*;
+
+const SOUND: &str = "
+stateDirectory: /var/lib/x/state
+peers:
+  - {name: cp-1, address: '10.0.0.1:6443'}
+  - {name: cp-2, address: '[fd00::2]:6443'}
+peerTls: {caFile: /etc/x/ca.pem}
+credentials: {tokenFile: /etc/x/token}
+envoy: {directory: /var/lib/x/envoy, filterModule: /usr/lib/x/filter.wasm}
+";
+
+fn faults(yaml: &str) -> Vec<String> {
+    let faults = Config::from_yaml(yaml).expect_err("faults");
+    faults.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_short_configuration_has_all_defaults() {
+    let config = Config::from_yaml(SOUND).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:9902");
+    assert_eq!(config.peers.len(), 2);
+    assert_eq!(config.peer_tls.server_name.to_string(), "kubernetes");
+    assert_eq!(config.envoy.cluster_prefix.to_string(), "kube-apiserver");
+    assert_eq!(config.envoy.cluster_removal_delay, Duration::from_secs(30));
+    assert_eq!(config.polling.interval, Duration::from_secs(1));
+    assert_eq!(config.polling.timeout, Duration::from_secs(3));
+    assert_eq!(config.polling.max_response_bytes, 32 << 20);
+    assert_eq!(config.forget_after, Duration::from_secs(3600));
+}
+
+#[test]
+fn every_field_can_be_set() {
+    let yaml = "
+listen: '[::1]:9000'
+stateDirectory: /s
+peers: [{name: a, address: '1.2.3.4:1'}]
+peerTls: {caFile: /ca, serverName: kubernetes.default.svc}
+credentials: {clientCertificate: {certificateFile: /c, keyFile: /k}}
+envoy: {directory: /e, filterModule: /f, clusterPrefix: api, clusterRemovalDelay: 1m}
+polling: {interval: 500ms, timeout: 2s, maxResponseBytes: 1048576}
+forgetAfter: 10m
+";
+    let config = Config::from_yaml(yaml).unwrap();
+    assert_eq!(config.polling.interval, Duration::from_millis(500));
+    assert_eq!(config.polling.max_response_bytes, 1 << 20);
+    assert_eq!(config.forget_after, Duration::from_secs(600));
+    let certificate =
+        Credentials::ClientCertificate { certificate_file: "/c".into(), key_file: "/k".into() };
+    assert_eq!(config.credentials, certificate);
+}
+
+#[test]
+fn all_faults_come_at_once_each_with_its_place() {
+    let found = faults(
+        "
+listen: 0.0.0.0:9902
+stateDirectory: state
+peer: []
+peers:
+  - {name: CP_1, address: 'cp-1:6443', weight: 2}
+  - {name: a}
+  - {name: a, address: '10.0.0.1:6443'}
+  - {name: b, address: '10.0.0.1:6443'}
+  - 7
+peerTls: {serverName: 10.0.0.1}
+credentials: {tokenFile: /t, clientCertificate: {keyFile: /k}}
+envoy: [directory]
+polling: {interval: 1h, timeout: soon, maxResponseBytes: -1}
+",
+    );
+    let places: Vec<_> = found.iter().filter_map(|fault| fault.split(": ").next()).collect();
+    for place in [
+        "listen",
+        "stateDirectory",
+        "peer",
+        "peers[0].name",
+        "peers[0].address",
+        "peers[0].weight",
+        "peers[1].address",
+        "peers[2].name",
+        "peers[3].address",
+        "peers[4]",
+        "peerTls.caFile",
+        "peerTls.serverName",
+        "credentials",
+        "credentials.clientCertificate.certificateFile",
+        "envoy",
+        "polling.interval",
+        "polling.timeout",
+        "polling.maxResponseBytes",
+    ] {
+        assert!(places.contains(&place), "{place} is not in {found:#?}");
+    }
+    assert_eq!(places.len(), 18, "{found:#?}");
+}
+
+#[test]
+fn an_empty_document_says_what_is_required() {
+    for (yaml, problem) in
+        [("", "must be a mapping, not nothing"), ("[]", "must be a mapping, not a list")]
+    {
+        assert_eq!(faults(yaml), [format!("document: {problem}")], "{yaml:?}");
+    }
+    let found = faults("{}");
+    let places: Vec<_> = found.iter().filter_map(|fault| fault.split(": ").next()).collect();
+    assert_eq!(places, ["stateDirectory", "peers", "peerTls", "credentials", "envoy"]);
+}
+
+#[test]
+fn broken_yaml_is_a_fault_with_its_line() {
+    let found = faults("peers: [\n  {name: a\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("document: ") && found[0].contains("line"), "{found:?}");
+    let repeated = faults("listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n");
+    assert!(repeated[0].contains("listen"), "{repeated:?}");
+}
+
+#[test]
+fn a_sixty_fifth_peer_is_refused() {
+    let peer = |n: usize| format!("  - {{name: p-{n}, address: '10.0.0.1:{}'}}\n", 1000 + n);
+    let with = |count: usize| {
+        let peers: String = (0..count).map(peer).collect();
+        let rest = SOUND.replace("  - {name: cp-1, address: '10.0.0.1:6443'}\n", "");
+        rest.replace("  - {name: cp-2, address: '[fd00::2]:6443'}\n", &peers)
+    };
+    assert!(Config::from_yaml(&with(64)).is_ok());
+    assert_eq!(faults(&with(65)), ["peers: 65 entries; at most 64 are allowed"]);
+}
+
+#[test]
+fn names_are_read_as_they_are_written() {
+    for name in ["a", "cp-1", "0", &"x".repeat(63)] {
+        assert_eq!(name.parse::<PeerName>().unwrap().to_string(), name);
+    }
+    for name in ["", "-a", "a-", "a.b", "a_b", "A", "ä", &"x".repeat(64)] {
+        assert!(name.parse::<PeerName>().is_err(), "{name}");
+    }
+    for name in ["kubernetes", "kubernetes.default.svc"] {
+        assert_eq!(name.parse::<ServerName>().unwrap().to_string(), name);
+    }
+    for name in ["", "1.2.3.4", "a..b", "*.x", "fd00::1"] {
+        assert!(name.parse::<ServerName>().is_err(), "{name}");
+    }
+}
+
+#[test]
+fn files_that_are_missing_or_of_another_kind_are_faults() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(path("ca.pem"), "no certificate").unwrap();
+    std::fs::write(path("token"), " \n").unwrap();
+    let yaml =
+        SOUND.replace("/etc/x/ca.pem", &path("ca.pem")).replace("/etc/x/token", &path("token"));
+    let faults = Config::from_yaml(&yaml).unwrap().check_files().expect_err("faults");
+    let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
+    assert_eq!(places, ["peerTls.caFile", "credentials.tokenFile"]);
+}
+
+#[test]
+fn places_of_files_cannot_change_while_running() {
+    let config = Config::from_yaml(SOUND).unwrap();
+    let other = SOUND.replace("/var/lib/x/", "/elsewhere/").replace("cp-2", "cp-3");
+    let next = Config::from_yaml(&other).unwrap();
+    let faults = config.fixed_fields_changed(&next).expect("faults");
+    let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
+    assert_eq!(places, ["stateDirectory", "envoy.directory"]);
+    assert!(config.fixed_fields_changed(&config).is_none());
+}

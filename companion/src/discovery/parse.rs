@@ -1,0 +1,347 @@
+//! The documents as kube-apiservers write them.
+//!
+//! One [`Document`] reads whichever form a server answers with, told by its
+//! `kind`: aggregated discovery (v2 and v2beta1, equal in all that matters
+//! here) or the older lists. What is not needed is skipped while reading, so
+//! that a document of megabytes leaves only names behind.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use super::{ListedVersion, Listing, Part};
+
+/// The answer to `/api` or `/apis`, in any form.
+#[derive(Debug)]
+pub enum Document {
+    /// Aggregated discovery: everything in one document.
+    Aggregated(AggregatedList),
+    /// The old `/apis`: groups and versions, resources elsewhere.
+    Groups(LegacyGroupList),
+    /// The old `/api`: versions, resources elsewhere.
+    Versions(LegacyVersions),
+}
+
+impl<'de> Deserialize<'de> for Document {
+    /// Not a tagged enum: serde would hold the whole document in memory
+    /// before it looks at the tag.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct AnyForm {
+            kind: String,
+            #[serde(default)]
+            items: Vec<AggregatedGroup>,
+            #[serde(default)]
+            groups: Vec<LegacyGroup>,
+            #[serde(default)]
+            versions: Vec<Box<str>>,
+        }
+
+        let AnyForm { kind, items, groups, versions } = AnyForm::deserialize(deserializer)?;
+        match kind.as_str() {
+            "APIGroupDiscoveryList" => Ok(Self::Aggregated(AggregatedList { items })),
+            "APIGroupList" => Ok(Self::Groups(LegacyGroupList { groups })),
+            "APIVersions" => Ok(Self::Versions(LegacyVersions { versions })),
+            other => Err(D::Error::custom(format_args!("{other:?} is no kind of discovery"))),
+        }
+    }
+}
+
+/// The old `/api/<version>` and `/apis/<group>/<version>`.
+#[derive(Debug, Deserialize)]
+pub struct LegacyGroupVersion {
+    #[serde(default)]
+    resources: Vec<LegacyResource>,
+}
+
+/// A list of groups with everything in them.
+#[derive(Debug)]
+pub struct AggregatedList {
+    items: Vec<AggregatedGroup>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AggregatedGroup {
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    versions: Vec<AggregatedVersion>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    name: Box<str>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AggregatedVersion {
+    version: Box<str>,
+    #[serde(default)]
+    resources: Vec<AggregatedResource>,
+    #[serde(default)]
+    freshness: Freshness,
+}
+
+#[derive(Debug, Default, Deserialize)]
+enum Freshness {
+    Stale,
+    // Absent and future values alike: only `Stale` says that it is not current.
+    #[default]
+    #[serde(other)]
+    Current,
+}
+
+#[derive(Debug, Deserialize)]
+struct AggregatedResource {
+    resource: Box<str>,
+    #[serde(default)]
+    scope: Scope,
+    // `null` where the resource itself is not served, only subresources are.
+    #[serde(default)]
+    verbs: Option<Vec<Skipped>>,
+    #[serde(default)]
+    subresources: Option<Vec<AggregatedSubresource>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+enum Scope {
+    Cluster,
+    // What is in a namespace can also be listed over all of them: of the two,
+    // the safer guess where a server does not say.
+    #[default]
+    #[serde(other)]
+    Namespaced,
+}
+
+#[derive(Debug, Deserialize)]
+struct AggregatedSubresource {
+    subresource: Box<str>,
+}
+
+/// A value of which only the presence counts.
+#[derive(Debug)]
+struct Skipped;
+
+impl<'de> Deserialize<'de> for Skipped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// Groups with their versions.
+#[derive(Debug)]
+pub struct LegacyGroupList {
+    groups: Vec<LegacyGroup>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LegacyGroup {
+    name: Box<str>,
+    #[serde(default)]
+    versions: Vec<LegacyVersion>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LegacyVersion {
+    version: Box<str>,
+}
+
+/// The versions of the core group.
+#[derive(Debug)]
+pub struct LegacyVersions {
+    versions: Vec<Box<str>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LegacyResource {
+    name: Box<str>,
+    #[serde(default)]
+    namespaced: bool,
+}
+
+impl AggregatedList {
+    /// The listing; names that no path could carry are left out.
+    #[must_use]
+    pub fn listing(self, part: Part) -> Listing {
+        let mut listing = Listing::default();
+        for group in self.items {
+            // The core group has no name in `/api`, and no other is there.
+            if group.metadata.name.is_empty() != (part == Part::Core) {
+                continue;
+            }
+            let versions = listing.0.entry(group.metadata.name).or_default();
+            for version in group.versions.into_iter().filter(|v| is_segment(&v.version)) {
+                let mut listed = ListedVersion {
+                    stale: matches!(version.freshness, Freshness::Stale),
+                    ..ListedVersion::default()
+                };
+                for resource in version.resources {
+                    let scoped = match resource.scope {
+                        Scope::Namespaced => &mut listed.namespaced,
+                        Scope::Cluster => &mut listed.cluster_scoped,
+                    };
+                    scoped.extend(names(resource));
+                }
+                versions.insert(version.version, listed.without_contradiction());
+            }
+        }
+        listing.0.retain(|_, versions| !versions.is_empty());
+        listing
+    }
+}
+
+fn names(resource: AggregatedResource) -> Vec<Box<str>> {
+    if !is_segment(&resource.resource) {
+        return Vec::new();
+    }
+    let subresources = resource.subresources.unwrap_or_default();
+    let served = resource.verbs.is_some_and(|verbs| !verbs.is_empty()) || subresources.is_empty();
+    let mut names = Vec::with_capacity(subresources.len() + usize::from(served));
+    for sub in subresources.iter().filter(|sub| is_segment(&sub.subresource)) {
+        names.push(format!("{}/{}", resource.resource, sub.subresource).into_boxed_str());
+    }
+    if served {
+        names.push(resource.resource);
+    }
+    names
+}
+
+impl LegacyGroupList {
+    /// Every group-version whose own document is to be read.
+    pub fn group_versions(self) -> impl Iterator<Item = (Box<str>, Box<str>)> {
+        let groups = self.groups.into_iter().filter(|group| is_segment(&group.name));
+        groups.flat_map(|group| {
+            let versions = group.versions.into_iter().map(|version| version.version);
+            let versions = versions.filter(|version| is_segment(version));
+            versions.map(move |version| (group.name.clone(), version))
+        })
+    }
+}
+
+impl LegacyVersions {
+    /// Every group-version whose own document is to be read.
+    pub fn group_versions(self) -> impl Iterator<Item = (Box<str>, Box<str>)> {
+        let versions = self.versions.into_iter().filter(|version| is_segment(version));
+        versions.map(|version| ("".into(), version))
+    }
+}
+
+impl LegacyGroupVersion {
+    /// The listing of this one group-version.
+    #[must_use]
+    pub fn listed(self) -> ListedVersion {
+        let sound = |name: &str| match name.split_once('/') {
+            None => is_segment(name),
+            Some((resource, subresource)) => is_segment(resource) && is_segment(subresource),
+        };
+        let mut listed = ListedVersion::default();
+        for resource in self.resources.into_iter().filter(|resource| sound(&resource.name)) {
+            let scoped = match resource.namespaced {
+                true => &mut listed.namespaced,
+                false => &mut listed.cluster_scoped,
+            };
+            scoped.insert(resource.name);
+        }
+        listed.without_contradiction()
+    }
+}
+
+impl ListedVersion {
+    /// A name has one scope. That a server gives it two is not known to
+    /// happen; it must not make the map invalid.
+    fn without_contradiction(mut self) -> Self {
+        let Self { namespaced, cluster_scoped, .. } = &mut self;
+        cluster_scoped.retain(|name| !namespaced.contains(name));
+        self
+    }
+}
+
+/// Whether a name can be one segment of a path; what is not would make the
+/// whole map invalid, and one peer must not be able to.
+fn is_segment(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn aggregated(json: &str, part: Part) -> Listing {
+        match serde_json::from_str(json).unwrap() {
+            Document::Aggregated(list) => list.listing(part),
+            other => panic!("not aggregated: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn aggregated_discovery_lists_resources_and_subresources() {
+        let listing = aggregated(
+            r#"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","metadata":{},
+            "items":[{"metadata":{"name":"apps","creationTimestamp":null},"versions":[{"version":"v1",
+            "freshness":"Current","resources":[{"resource":"deployments","verbs":["get"],
+            "responseKind":{"group":"","version":"","kind":"Deployment"},"scope":"Namespaced",
+            "subresources":[{"subresource":"scale","verbs":["get"]}]}]}]}]}"#,
+            Part::Named,
+        );
+        let version = &listing.0["apps"]["v1"];
+        assert!(!version.stale);
+        assert!(version.cluster_scoped.is_empty());
+        let names: Vec<_> = version.namespaced.iter().map(|name| &**name).collect();
+        assert_eq!(names, ["deployments", "deployments/scale"]);
+    }
+
+    #[test]
+    fn a_parent_without_verbs_is_not_served_itself() {
+        let listing = aggregated(
+            r#"{"kind":"APIGroupDiscoveryList","items":[{"versions":[{"version":"v1","freshness":"Stale",
+            "resources":[{"resource":"pods","scope":"Cluster","verbs":null,"subresources":[{"subresource":"x"}]}]}]}]}"#,
+            Part::Core,
+        );
+        let version = &listing.0[""]["v1"];
+        assert!(version.stale);
+        assert_eq!(version.cluster_scoped.iter().map(|n| &**n).collect::<Vec<_>>(), ["pods/x"]);
+    }
+
+    #[test]
+    fn names_that_no_path_could_carry_are_left_out() {
+        let listing = aggregated(
+            r#"{"kind":"APIGroupDiscoveryList","items":[{"metadata":{"name":"g"},"versions":[
+            {"version":"","resources":[]},{"version":"v1","resources":[{"resource":"","verbs":["get"]},
+            {"resource":"a/b","verbs":["get"]},{"resource":"ok","verbs":["get"],
+            "subresources":[{"subresource":"x/y"},{"subresource":""}]}]}]},
+            {"metadata":{"name":"empty"},"versions":[]},{"metadata":{},"versions":[{"version":"v9"}]}]}"#,
+            Part::Named,
+        );
+        assert_eq!(listing.0.keys().map(|k| &**k).collect::<Vec<_>>(), ["g"]);
+        assert_eq!(listing.0["g"].len(), 1);
+        let names = listing.0["g"]["v1"].namespaced.iter().map(|n| &**n).collect::<Vec<_>>();
+        assert_eq!(names, ["ok"]);
+    }
+
+    #[test]
+    fn the_older_forms_name_their_group_versions() {
+        let json = r#"{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":
+            [{"groupVersion":"apps/v1","version":"v1"},{"groupVersion":"apps/v2","version":"v2"}]}]}"#;
+        let Document::Groups(list) = serde_json::from_str(json).unwrap() else { panic!("form") };
+        let all: Vec<_> = list.group_versions().collect();
+        assert_eq!(all, [("apps".into(), "v1".into()), ("apps".into(), "v2".into())]);
+
+        let json = r#"{"kind":"APIVersions","versions":["v1"],"serverAddressByClientCIDRs":[]}"#;
+        let Document::Versions(list) = serde_json::from_str(json).unwrap() else { panic!("form") };
+        assert_eq!(list.group_versions().collect::<Vec<_>>(), [("".into(), "v1".into())]);
+
+        let json = r#"{"kind":"APIResourceList","resources":[{"name":"pods","namespaced":true},
+            {"name":"pods/log","namespaced":true},{"name":"a/b/c"},{"name":"nodes","namespaced":false}]}"#;
+        let list: LegacyGroupVersion = serde_json::from_str(json).unwrap();
+        let listed = list.listed();
+        assert_eq!(listed.namespaced, BTreeSet::from(["pods".into(), "pods/log".into()]));
+        assert_eq!(listed.cluster_scoped, BTreeSet::from(["nodes".into()]));
+    }
+
+    #[test]
+    fn another_kind_is_an_error() {
+        assert!(serde_json::from_str::<Document>(r#"{"kind":"Status","code":200}"#).is_err());
+    }
+}

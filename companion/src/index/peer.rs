@@ -1,0 +1,181 @@
+//! One peer as the index knows it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use discovery_map::PeerState;
+use serde::Serialize;
+
+use super::PeerMemory;
+use crate::config::{Peer, PeerName};
+use crate::discovery::{Known, Part};
+use crate::peer::{Observation, Reading};
+
+/// One peer.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    pub name: PeerName,
+    pub address: SocketAddr,
+    pub state: PeerState,
+    pub known: Known,
+    pub version: Option<Arc<str>>,
+    /// How long it has been out of rotation.
+    pub absent: Duration,
+    /// Whether any round at it ended.
+    pub asked: bool,
+    last_error: Option<String>,
+    last_answer: Option<Duration>,
+}
+
+/// A peer as the endpoint shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// What was last seen of it.
+    pub state: PeerState,
+    /// Whether it is out of rotation for so long that its types do not count.
+    pub forgotten: bool,
+    /// The version that it says it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<Arc<str>>,
+    /// Whether its discovery was read, now or before a restart.
+    pub discovery_known: bool,
+    /// How many resources and subresources it is known to serve.
+    pub types: usize,
+    /// How long ago it last answered, if it did since the companion started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_answer_seconds_ago: Option<u64>,
+    /// How long it has been out of rotation.
+    pub absent_seconds: u64,
+    /// What went wrong in the last round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+impl Tracked {
+    pub(super) fn new(peer: &Peer) -> Self {
+        Self {
+            name: peer.name.clone(),
+            address: peer.address,
+            state: PeerState::Unreachable,
+            known: Known::default(),
+            version: None,
+            absent: Duration::ZERO,
+            asked: false,
+            last_error: None,
+            last_answer: None,
+        }
+    }
+
+    pub(super) fn is(&self, remembered: &PeerMemory) -> bool {
+        self.name.as_str() == remembered.name && self.address == remembered.address
+    }
+
+    /// A peer with another address is another peer, whatever its name.
+    pub(super) fn is_configured_as(&self, peer: &Peer) -> bool {
+        self.name == peer.name && self.address == peer.address
+    }
+
+    pub(super) fn restore(&mut self, remembered: PeerMemory) {
+        self.state = remembered.state;
+        self.absent = Duration::from_secs(remembered.absent_seconds);
+        self.version = remembered.version;
+        self.known = remembered.known;
+    }
+
+    pub(super) fn memory(&self, in_rotation: bool) -> PeerMemory {
+        PeerMemory {
+            name: self.name.to_string(),
+            address: self.address,
+            state: self.state,
+            in_rotation,
+            absent_seconds: self.absent.as_secs(),
+            version: self.version.clone(),
+            known: self.known.clone(),
+        }
+    }
+
+    pub(super) fn is_forgotten(&self, forget_after: Duration) -> bool {
+        self.state != PeerState::Serving && self.absent >= forget_after
+    }
+
+    /// Takes the end of a round in; whether anything that counts is different.
+    pub(super) fn observe(&mut self, observation: Observation, now: Duration) -> bool {
+        let mut changed = !self.asked;
+        self.asked = true;
+        match observation {
+            Observation::Serving { readings, version } => {
+                self.last_answer = Some(now);
+                self.last_error = None;
+                self.absent = Duration::ZERO;
+                changed |= self.enter(PeerState::Serving, None);
+                for (part, reading) in readings {
+                    changed |= self.read(part, reading);
+                }
+                if version.is_some() && version != self.version {
+                    self.version = version;
+                    changed = true;
+                }
+            }
+            Observation::NotReady { reason } => {
+                self.last_answer = Some(now);
+                changed |= self.enter(PeerState::NotReady, Some(reason));
+            }
+            Observation::Unreachable { reason } => {
+                changed |= self.enter(PeerState::Unreachable, Some(reason));
+            }
+            Observation::Inconclusive { reason } => self.last_error = Some(reason),
+        }
+        changed
+    }
+
+    fn read(&mut self, part: Part, reading: Reading) -> bool {
+        match reading {
+            Reading::Unchanged => false,
+            Reading::Listed(listing) => {
+                let changed = self.known.update(part, listing);
+                if changed {
+                    let types = self.known.type_count();
+                    tracing::info!(peer = %self.name, path = part.path(), types, "discovery changed");
+                }
+                changed
+            }
+            Reading::Failed(reason) => {
+                tracing::warn!(peer = %self.name, path = part.path(), reason, "discovery not read");
+                self.last_error = Some(reason);
+                false
+            }
+        }
+    }
+
+    fn enter(&mut self, state: PeerState, reason: Option<String>) -> bool {
+        let changed = self.state != state;
+        if changed {
+            let reason = reason.as_deref().unwrap_or("ready");
+            tracing::info!(peer = %self.name, from = ?self.state, to = ?state, reason, "peer state");
+        }
+        self.last_error = reason;
+        self.state = state;
+        changed
+    }
+
+    pub(super) fn status(&self, now: Duration, forget_after: Duration) -> PeerStatus {
+        PeerStatus {
+            name: self.name.to_string(),
+            address: self.address,
+            state: self.state,
+            forgotten: self.is_forgotten(forget_after),
+            version: self.version.clone(),
+            discovery_known: self.known.is_complete(),
+            types: self.known.type_count(),
+            last_answer_seconds_ago: self.last_answer.map(|at| now.saturating_sub(at).as_secs()),
+            absent_seconds: self.absent.as_secs(),
+            last_error: self.last_error.clone(),
+        }
+    }
+}

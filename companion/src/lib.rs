@@ -1,0 +1,25 @@
+//! The companion: it watches what every kube-apiserver of a control plane
+//! serves, and tells Envoy.
+//!
+//! Data flows one way, and only `peer`, `publish`, `state` and `serve` touch
+//! the world outside:
+//!
+//! ```text
+//!  config ─▶ peer ──▶ index ──▶ publish ─▶ xds resources in files
+//!            (ask)    (merge)   (when, how)
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod discovery;
+pub mod index;
+pub mod metrics;
+pub mod peer;
+pub mod publish;
+pub mod reload;
+pub mod serve;
+pub mod state;
+pub mod xds;

@@ -1,0 +1,297 @@
+//! The companion's own metrics, all called `mixed_version_companion_…`.
+//!
+//! Every label is a closed set: an enum of this module, or the peers' names,
+//! which the configuration closes.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use discovery_map::PeerState;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::config::PeerName;
+use crate::index::{PeerStatus, Snapshot};
+use crate::peer::Observation;
+use crate::publish::Publication;
+
+/// All metrics; clones are the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    polls: Family<PollLabels, Counter>,
+    poll_duration: Family<PeerLabel, Histogram, fn() -> Histogram>,
+    peer_state: Family<StateLabels, Gauge>,
+    peer_types: Family<PeerLabel, Gauge>,
+    generation: Gauge,
+    complete: Gauge,
+    skewed_targets: Gauge,
+    serving_sets: Gauge,
+    rotation_frozen: Gauge,
+    pushes: Family<PushLabels, Counter>,
+    push_duration: Histogram,
+    last_push: Gauge,
+    repairs: Counter,
+    reloads: Family<ReloadLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PeerLabel {
+    peer: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PollLabels {
+    peer: String,
+    outcome: PollOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    peer: String,
+    state: StateLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PushLabels {
+    outcome: PushOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    outcome: ReloadOutcome,
+}
+
+/// Enums that are label values, each value with its text.
+macro_rules! label_values {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal),+ })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+            pub enum $name {
+                $($(#[$value_doc])* $value,)+
+            }
+
+            impl EncodeLabelValue for $name {
+                fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+                    match self {
+                        $(Self::$value => $text.encode(encoder),)+
+                    }
+                }
+            }
+        )+
+    };
+}
+
+label_values! {
+    /// How a round at a peer ended.
+    PollOutcome {
+        /// It is ready.
+        Serving = "serving",
+        /// It answers, but not that it is ready.
+        NotReady = "not_ready",
+        /// It cannot be reached.
+        Unreachable = "unreachable",
+        /// Nothing was learnt.
+        Inconclusive = "inconclusive"
+    }
+    /// How a push ended.
+    PushOutcome {
+        /// Everything was written.
+        Published = "published",
+        /// It will be tried again.
+        Failed = "failed"
+    }
+    /// How a reload of the configuration ended.
+    ReloadOutcome {
+        /// It is in force.
+        Applied = "applied",
+        /// The old one is still in force.
+        Refused = "refused"
+    }
+    /// A peer's state.
+    StateLabel {
+        /// In rotation.
+        Serving = "serving",
+        /// Out of rotation: not ready.
+        NotReady = "not_ready",
+        /// Out of rotation: not reachable.
+        Unreachable = "unreachable"
+    }
+}
+
+impl PollOutcome {
+    /// The outcome that an observation is.
+    #[must_use]
+    pub fn of(observation: &Observation) -> Self {
+        match observation {
+            Observation::Serving { .. } => Self::Serving,
+            Observation::NotReady { .. } => Self::NotReady,
+            Observation::Unreachable { .. } => Self::Unreachable,
+            Observation::Inconclusive { .. } => Self::Inconclusive,
+        }
+    }
+}
+
+const STATES: [(PeerState, StateLabel); 3] = [
+    (PeerState::Serving, StateLabel::Serving),
+    (PeerState::NotReady, StateLabel::NotReady),
+    (PeerState::Unreachable, StateLabel::Unreachable),
+];
+
+fn poll_histogram() -> Histogram {
+    Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Arc::default(),
+            polls: Family::default(),
+            poll_duration: Family::new_with_constructor(poll_histogram),
+            peer_state: Family::default(),
+            peer_types: Family::default(),
+            generation: Gauge::default(),
+            complete: Gauge::default(),
+            skewed_targets: Gauge::default(),
+            serving_sets: Gauge::default(),
+            rotation_frozen: Gauge::default(),
+            pushes: Family::default(),
+            push_duration: poll_histogram(),
+            last_push: Gauge::default(),
+            repairs: Counter::default(),
+            reloads: Family::default(),
+        };
+        metrics.registry = Arc::new(metrics.register());
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&self) -> Registry {
+        let mut r = Registry::with_prefix("mixed_version_companion");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        r.register("build", "The companion's version", build);
+        r.register("polls", "Rounds at a peer, by how they ended", self.polls.clone());
+        let duration = self.poll_duration.clone();
+        r.register_with_unit("poll_duration", "How long a round took", Unit::Seconds, duration);
+        r.register("peer_state", "1 for the state that a peer is in", self.peer_state.clone());
+        let types = self.peer_types.clone();
+        r.register("peer_types", "Resources and subresources known of a peer", types);
+        let generation = self.generation.clone();
+        r.register("map_generation", "Generation of the map published last", generation);
+        let complete = self.complete.clone();
+        r.register("map_complete", "1 if what the map does not know does not exist", complete);
+        let skewed = self.skewed_targets.clone();
+        r.register(
+            "map_skewed_targets",
+            "Resources that not every peer in rotation serves",
+            skewed,
+        );
+        let sets = self.serving_sets.clone();
+        r.register("map_serving_sets", "Distinct sets of peers in the map", sets);
+        let frozen = self.rotation_frozen.clone();
+        r.register("rotation_frozen", "1 while no peer serves and the last rotation stays", frozen);
+        r.register("pushes", "Pushes to Envoy, by how they ended", self.pushes.clone());
+        let duration = self.push_duration.clone();
+        r.register_with_unit("push_duration", "How long a push took", Unit::Seconds, duration);
+        let last = self.last_push.clone();
+        r.register_with_unit("last_push_timestamp", "When the last push was", Unit::Seconds, last);
+        let repairs = self.repairs.clone();
+        r.register("repairs", "Times that published files had been changed by others", repairs);
+        let reloads = self.reloads.clone();
+        r.register("config_reloads", "Changes of the configuration, by how they ended", reloads);
+        r
+    }
+
+    /// A round at a peer ended.
+    pub fn polled(&self, peer: &PeerName, outcome: PollOutcome, duration: Duration) {
+        let peer = peer.to_string();
+        let label = PeerLabel { peer: peer.clone() };
+        self.poll_duration.get_or_create(&label).observe(duration.as_secs_f64());
+        self.polls.get_or_create(&PollLabels { peer, outcome }).inc();
+    }
+
+    /// A peer is watched no more.
+    pub fn forget_peer(&self, peer: &PeerName) {
+        let label = PeerLabel { peer: peer.to_string() };
+        for outcome in [
+            PollOutcome::Serving,
+            PollOutcome::NotReady,
+            PollOutcome::Unreachable,
+            PollOutcome::Inconclusive,
+        ] {
+            self.polls.remove(&PollLabels { peer: label.peer.clone(), outcome });
+        }
+        self.poll_duration.remove(&label);
+    }
+
+    /// The peers are others: what is known of them is said anew.
+    pub fn reset_peers(&self) {
+        self.peer_state.clear();
+        self.peer_types.clear();
+    }
+
+    /// What is known of the peers.
+    pub fn peers(&self, peers: &[PeerStatus]) {
+        for peer in peers {
+            for (state, label) in STATES {
+                let labels = StateLabels { peer: peer.name.clone(), state: label };
+                self.peer_state.get_or_create(&labels).set(i64::from(peer.state == state));
+            }
+            let label = PeerLabel { peer: peer.name.clone() };
+            self.peer_types.get_or_create(&label).set(count(peer.types));
+        }
+    }
+
+    /// What follows from it.
+    pub fn snapshot(&self, snapshot: &Snapshot) {
+        self.rotation_frozen.set(i64::from(snapshot.frozen));
+    }
+
+    /// A push ended.
+    pub fn pushed(&self, outcome: PushOutcome, duration: Duration) {
+        self.pushes.get_or_create(&PushLabels { outcome }).inc();
+        self.push_duration.observe(duration.as_secs_f64());
+    }
+
+    /// A new map is published.
+    pub fn publication(&self, publication: &Publication) {
+        let document = &publication.document;
+        self.generation.set(i64::try_from(document.generation).unwrap_or(i64::MAX));
+        self.complete.set(i64::from(document.complete));
+        self.skewed_targets.set(count(publication.skewed_targets));
+        self.serving_sets.set(count(document.sets.len()));
+        let at = publication.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.last_push.set(i64::try_from(at).unwrap_or(i64::MAX));
+    }
+
+    /// Published files had to be written anew.
+    pub fn repaired(&self) {
+        self.repairs.inc();
+    }
+
+    /// The configuration's file changed.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
+    }
+
+    /// Everything in the text format.
+    ///
+    /// # Errors
+    /// None that is known: the buffer is in memory.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut buffer = String::new();
+        text::encode(&mut buffer, &self.registry)?;
+        Ok(buffer)
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,76 @@
+//! Watching the peers: one task each, which asks and reports, and decides
+//! nothing but how the asking went.
+//!
+//! ```text
+//!  config ──▶ Watchers ──spawn──▶ task per peer ──Report──▶ channel ──▶ index
+//!                                   ▲      │
+//!                                   └Nudge─┘ a change seen at one peer makes
+//!                                            the others ask at once
+//! ```
+//!
+//! A round is `/readyz`, and if that is ok the two discovery documents. What a
+//! peer that is not ready says of its types is not read: a server that starts
+//! lists only a part of them, and its list would take the rest away.
+
+mod client;
+mod fetch;
+mod identity;
+mod judge;
+mod task;
+mod watchers;
+
+use std::sync::Arc;
+
+use crate::config::Peer;
+use crate::discovery::{Listing, Part};
+
+pub use client::FetchError;
+pub use identity::IdentityError;
+pub use watchers::Watchers;
+
+/// What one round at one peer found.
+#[derive(Debug)]
+pub struct Report {
+    /// The peer, with the address that was asked.
+    pub peer: Peer,
+    /// What was found.
+    pub observation: Observation,
+}
+
+/// What a round found.
+#[derive(Debug)]
+pub enum Observation {
+    /// `/readyz` says ok.
+    Serving {
+        /// What each half of discovery said.
+        readings: [(Part, Reading); 2],
+        /// The version, when it was read in this round.
+        version: Option<Arc<str>>,
+    },
+    /// It answers, but not that it is ready.
+    NotReady {
+        /// How it answered.
+        reason: String,
+    },
+    /// It cannot be reached.
+    Unreachable {
+        /// How the attempt ended.
+        reason: String,
+    },
+    /// Nothing was learnt: its state stays as it was.
+    Inconclusive {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What was read of one half of a peer's discovery.
+#[derive(Debug)]
+pub enum Reading {
+    /// The same as the last time.
+    Unchanged,
+    /// This.
+    Listed(Listing),
+    /// It could not be read; what was known stays.
+    Failed(String),
+}

@@ -1,0 +1,100 @@
+//! What a failed attempt means, in the light of those before it.
+//!
+//! A broken or refused connection is proof enough once an immediate second
+//! attempt ended the same way (the first may have met a connection that the
+//! peer had closed between two rounds). A time-out is not: a busy peer answers
+//! late, and taking it out of rotation makes the others busier; two in a row
+//! are.
+
+use super::Observation;
+use super::client::FetchError;
+use reqwest::StatusCode;
+
+/// How many time-outs in a row make a peer unreachable.
+const TIMEOUTS: u32 = 2;
+
+/// Remembers what the meaning of the next failure depends on.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    timeouts: u32,
+}
+
+impl Judge {
+    /// An answer came: what was before does not count any more.
+    pub(super) fn answered(&mut self) {
+        self.timeouts = 0;
+    }
+
+    /// The meaning of a failure to get `/readyz`, after the second attempt.
+    pub(super) fn failed(&mut self, error: &FetchError) -> Observation {
+        let reason = error.to_string();
+        match error {
+            FetchError::Timeout(_) => {
+                self.timeouts += 1;
+                match self.timeouts < TIMEOUTS {
+                    true => Observation::Inconclusive { reason },
+                    false => Observation::Unreachable { reason },
+                }
+            }
+            FetchError::Transport(_) => {
+                self.answered();
+                Observation::Unreachable { reason }
+            }
+            // It is alive and says that it has too much to do.
+            FetchError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. } => {
+                self.answered();
+                Observation::Inconclusive { reason }
+            }
+            FetchError::Status { .. }
+            | FetchError::TooLarge { .. }
+            | FetchError::Malformed { .. } => {
+                self.answered();
+                Observation::NotReady { reason }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn timeout() -> FetchError {
+        FetchError::Timeout(Duration::from_secs(3))
+    }
+
+    fn status(status: StatusCode) -> FetchError {
+        FetchError::Status { path: "/readyz".to_owned(), status }
+    }
+
+    #[test]
+    fn a_broken_connection_is_unreachable_at_once() {
+        let observation = Judge::default().failed(&FetchError::Transport("refused".to_owned()));
+        assert!(matches!(observation, Observation::Unreachable { .. }));
+    }
+
+    #[test]
+    fn only_the_second_time_out_in_a_row_is_unreachable() {
+        let mut judge = Judge::default();
+        assert!(matches!(judge.failed(&timeout()), Observation::Inconclusive { .. }));
+        assert!(matches!(judge.failed(&timeout()), Observation::Unreachable { .. }));
+        judge.answered();
+        assert!(matches!(judge.failed(&timeout()), Observation::Inconclusive { .. }));
+    }
+
+    #[test]
+    fn an_overloaded_peer_keeps_its_state() {
+        let observation = Judge::default().failed(&status(StatusCode::TOO_MANY_REQUESTS));
+        assert!(matches!(observation, Observation::Inconclusive { .. }));
+    }
+
+    #[test]
+    fn any_other_answer_is_not_ready() {
+        for code in [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::UNAUTHORIZED] {
+            let observation = Judge::default().failed(&status(code));
+            assert!(matches!(observation, Observation::NotReady { .. }));
+        }
+    }
+}

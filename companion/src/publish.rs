@@ -1,0 +1,26 @@
+//! Publishing: from snapshots to the files that Envoy watches.
+//!
+//! ```text
+//!  watch<Snapshot> ─▶ settle ─▶ Bucket ─▶ Publisher::push ─▶ state, eds, cds, ecds
+//!                              repair: every second ─▶ files as they were written?
+//! ```
+//!
+//! Invariants:
+//! - A map is validated before anything of its push is written.
+//! - The files are written in the order in which Envoy must have them: the
+//!   endpoints that leave a cluster, the clusters, the map that names them, the
+//!   endpoints that join. A cluster goes only some time after the last map that
+//!   named it.
+//! - What must be remembered is on disk before the push: a companion that was
+//!   killed at any point goes on from there, with a greater generation.
+//! - Nothing is written that says the same as what is there.
+
+mod bucket;
+mod disk;
+mod found;
+mod publisher;
+mod task;
+
+pub use disk::{DiskError, write_atomically};
+pub use publisher::{Publication, PublishError, Publisher};
+pub use task::{Outcome, run};

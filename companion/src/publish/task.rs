@@ -1,0 +1,126 @@
+//! When the publisher acts: on a new snapshot, and once a second to see that
+//! everything is still as it was left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::bucket::Bucket;
+use super::{Publication, PublishError, Publisher};
+use crate::config::Config;
+use crate::index::Snapshot;
+use crate::metrics::{Metrics, PushOutcome};
+
+/// The time in which the changes of several peers come together.
+const SETTLE: Duration = Duration::from_millis(50);
+
+const CHECK: Duration = Duration::from_secs(1);
+
+/// What the rest of the companion may see of the publisher.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was published last.
+    pub publication: Option<Publication>,
+    /// What went wrong in the last attempt.
+    pub error: Option<String>,
+}
+
+/// Publishes until no snapshot can come any more.
+pub async fn run(
+    mut publisher: Publisher,
+    mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    configs: watch::Receiver<Arc<Config>>,
+    outcomes: watch::Sender<Outcome>,
+    metrics: Metrics,
+) {
+    let mut bucket = Bucket::full();
+    let mut check = tokio::time::interval(CHECK);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut checked = Instant::now();
+    loop {
+        let pending = tokio::select! {
+            changed = snapshots.changed() => match changed {
+                Ok(()) => true,
+                Err(_) => return,
+            },
+            _ = check.tick() => false,
+        };
+        if pending {
+            tokio::time::sleep(SETTLE).await;
+            bucket.take().await;
+            publisher.configure(configs.borrow().clone());
+        }
+        let passed = checked.elapsed();
+        checked = Instant::now();
+        let snapshot = snapshots.borrow_and_update().clone();
+        // The files are written on this thread: there is one write at a time,
+        // and the others go on in the meantime.
+        let result = tokio::task::block_in_place(|| {
+            let attempt = Attempt { publisher: &mut publisher, metrics: &metrics };
+            attempt.run(snapshot.as_deref(), pending, passed, outcomes.borrow().error.is_some())
+        });
+        report(result, checked.elapsed(), &outcomes, &metrics);
+    }
+}
+
+struct Attempt<'a> {
+    publisher: &'a mut Publisher,
+    metrics: &'a Metrics,
+}
+
+impl Attempt<'_> {
+    fn run(
+        self,
+        snapshot: Option<&Snapshot>,
+        pending: bool,
+        passed: Duration,
+        retry: bool,
+    ) -> Result<Option<Publication>, PublishError> {
+        let Some(snapshot) = snapshot else { return Ok(None) };
+        let mut published = None;
+        if pending || retry {
+            published = self.publisher.push(snapshot)?;
+        }
+        self.publisher.expire(passed)?;
+        let damaged = self.publisher.damaged();
+        if !damaged.is_empty() {
+            tracing::warn!(files = ?damaged, "files were changed by someone else: writing them anew");
+            self.metrics.repaired();
+            published = self.publisher.push_again()?.or(published);
+        }
+        Ok(published)
+    }
+}
+
+fn report(
+    result: Result<Option<Publication>, PublishError>,
+    duration: Duration,
+    outcomes: &watch::Sender<Outcome>,
+    metrics: &Metrics,
+) {
+    match result {
+        Ok(None) => {
+            outcomes.send_if_modified(|outcome| outcome.error.take().is_some());
+        }
+        Ok(Some(publication)) => {
+            let document = &publication.document;
+            tracing::info!(
+                generation = document.generation,
+                complete = document.complete,
+                sets = document.sets.len(),
+                skewed_targets = publication.skewed_targets,
+                "published"
+            );
+            metrics.pushed(PushOutcome::Published, duration);
+            metrics.publication(&publication);
+            outcomes.send_replace(Outcome { publication: Some(publication), error: None });
+        }
+        Err(error) => {
+            tracing::error!(%error, "could not publish");
+            metrics.pushed(PushOutcome::Failed, duration);
+            outcomes.send_modify(|outcome| outcome.error = Some(error.to_string()));
+        }
+    }
+}

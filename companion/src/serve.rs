@@ -1,0 +1,92 @@
+//! The companion's own HTTP endpoint, on loopback only.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::index::PeerStatus;
+use crate::metrics::Metrics;
+use crate::publish::Outcome;
+
+/// What the endpoint shows.
+#[derive(Clone)]
+pub struct Views {
+    /// How publishing goes.
+    pub outcomes: watch::Receiver<Outcome>,
+    /// What is known of the peers.
+    pub peers: watch::Receiver<Vec<PeerStatus>>,
+    /// The metrics.
+    pub metrics: Metrics,
+}
+
+/// The endpoint's routes.
+pub fn router(views: Views) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/v1/map", get(map))
+        .route("/v1/peers", get(peers))
+        .with_state(views)
+}
+
+async fn readyz(State(views): State<Views>) -> Response {
+    let outcome = views.outcomes.borrow();
+    match (&outcome.publication, &outcome.error) {
+        (Some(_), None) => "ok\n".into_response(),
+        (_, Some(error)) => unavailable(&format!("cannot publish: {error}\n")),
+        (None, None) => unavailable("nothing published yet\n"),
+    }
+}
+
+async fn metrics(State(views): State<Views>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match views.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn map(State(views): State<Views>) -> Response {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Published<'p> {
+        generation: u64,
+        pushed_at_unix_seconds: u64,
+        map: &'p discovery_map::Document,
+    }
+
+    let publication = views.outcomes.borrow().publication.clone();
+    let Some(publication) = publication else { return unavailable("nothing published yet\n") };
+    json(&Published {
+        generation: publication.document.generation,
+        pushed_at_unix_seconds: unix_time(publication.at).as_secs(),
+        map: &publication.document,
+    })
+}
+
+async fn peers(State(views): State<Views>) -> Response {
+    let peers = views.peers.borrow().clone();
+    json(&peers)
+}
+
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+fn unavailable(reason: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()).into_response()
+}
+
+fn unix_time(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,212 @@
+//! What Envoy is told, as resources in proto3 JSON. Pure: no file is touched,
+//! and the transport is a detail of whoever carries the resources.
+//!
+//! Three kinds, in the order in which Envoy must have them: the endpoints of
+//! each cluster (EDS), the clusters (CDS), and the filter's configuration with
+//! the discovery map in it (ECDS).
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+
+/// The name of the filter, of its VM and of its root, and the name under which
+/// the listener asks for it.
+pub const FILTER_NAME: &str = "mixed-version-proxy";
+
+const TYPES: &str = "type.googleapis.com";
+
+/// A discovery response: what a file holds, and a stream would carry.
+#[must_use]
+pub fn response(version: u64, resources: &[Value]) -> Value {
+    json!({ "version_info": version.to_string(), "resources": resources })
+}
+
+/// A cluster's endpoints. All are in rotation: a peer that is not ready is not
+/// among them, and whether one answers Envoy sees sooner than anyone.
+#[must_use]
+pub fn endpoints(cluster: &str, addresses: &[SocketAddr]) -> Value {
+    let endpoints: Vec<Value> = addresses
+        .iter()
+        .map(|address| {
+            let socket = json!({
+                "address": address.ip().to_string(),
+                "port_value": address.port(),
+            });
+            json!({ "endpoint": { "address": { "socket_address": socket } } })
+        })
+        .collect();
+    json!({
+        "@type": format!("{TYPES}/envoy.config.endpoint.v3.ClusterLoadAssignment"),
+        "cluster_name": cluster,
+        "endpoints": [{ "lb_endpoints": endpoints }],
+    })
+}
+
+/// A cluster whose endpoints are in a file of their own.
+#[must_use]
+pub fn cluster(name: &str, endpoints_file: &Path, config: &Config) -> Value {
+    json!({
+        "@type": format!("{TYPES}/envoy.config.cluster.v3.Cluster"),
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {
+            "eds_config": {
+                "path_config_source": { "path": endpoints_file },
+                "resource_api_version": "V3",
+            },
+        },
+        "connect_timeout": "1s",
+        "lb_policy": "ROUND_ROBIN",
+        // A host that leaves is out of rotation at once, whatever is thought
+        // of its health; what it has begun it may finish.
+        "ignore_health_on_host_removal": true,
+        // Every host of the cluster serves what is sent to it, so the worst
+        // that a panic does is to try one that is down.
+        "common_lb_config": { "healthy_panic_threshold": { "value": 0 } },
+        "circuit_breakers": circuit_breakers(),
+        "outlier_detection": outlier_detection(),
+        "upstream_connection_options": {
+            "tcp_keepalive": {
+                "keepalive_time": 15, "keepalive_interval": 5, "keepalive_probes": 3,
+            },
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(),
+        },
+        "transport_socket": transport_socket(config),
+    })
+}
+
+/// The API server has its own protection against overload, which knows who
+/// asks; Envoy must not answer in its place because many watch.
+fn circuit_breakers() -> Value {
+    const MANY: u32 = 100_000;
+    let thresholds: Vec<Value> = ["DEFAULT", "HIGH"]
+        .iter()
+        .map(|priority| {
+            json!({
+                "priority": priority,
+                "max_connections": MANY,
+                "max_pending_requests": MANY,
+                "max_requests": MANY,
+                "max_retries": MANY,
+            })
+        })
+        .collect();
+    json!({ "thresholds": thresholds })
+}
+
+/// Leaves out a peer that cannot be connected to, also while no companion is
+/// there to take it out of the cluster. What a peer answers is never a reason:
+/// a 5xx may well be meant for that one client.
+fn outlier_detection() -> Value {
+    json!({
+        "split_external_local_origin_errors": true,
+        "consecutive_local_origin_failure": 2,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "interval": "1s",
+        "base_ejection_time": "2s",
+        "max_ejection_time": "10s",
+        "max_ejection_percent": 100,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_failure_percentage": 0,
+        "enforcing_failure_percentage_local_origin": 0,
+    })
+}
+
+/// Upstream as downstream: an upgrade (exec, attach, port-forward) comes over
+/// HTTP/1.1 and needs it all the way; everything else multiplexes.
+fn protocol_options() -> Value {
+    json!({
+        "@type": format!("{TYPES}/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"),
+        "use_downstream_protocol_config": {
+            "http_protocol_options": {},
+            "http2_protocol_options": {
+                // A peer that vanished without a word is found out by this.
+                "connection_keepalive": { "interval": "15s", "timeout": "5s" },
+            },
+        },
+    })
+}
+
+fn transport_socket(config: &Config) -> Value {
+    let name = config.peer_tls.server_name.as_str();
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": format!("{TYPES}/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"),
+            "sni": name,
+            "common_tls_context": {
+                "validation_context": {
+                    "trusted_ca": { "filename": config.peer_tls.ca_file },
+                    "match_typed_subject_alt_names": [
+                        { "san_type": "DNS", "matcher": { "exact": name } },
+                    ],
+                },
+            },
+        },
+    })
+}
+
+/// The filter with its discovery map. Apart from the map every byte is the
+/// same in each push: then Envoy goes on using the same VM.
+#[must_use]
+pub fn filter(map: &str, module: &Path) -> Value {
+    json!({
+        "@type": format!("{TYPES}/envoy.config.core.v3.TypedExtensionConfig"),
+        "name": FILTER_NAME,
+        "typed_config": {
+            "@type": format!("{TYPES}/envoy.extensions.filters.http.wasm.v3.Wasm"),
+            "config": {
+                "name": FILTER_NAME,
+                "root_id": FILTER_NAME,
+                "failure_policy": "FAIL_RELOAD",
+                "allow_on_headers_stop_iteration": true,
+                "vm_config": {
+                    "vm_id": FILTER_NAME,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": { "local": { "filename": module } },
+                },
+                "configuration": {
+                    "@type": format!("{TYPES}/google.protobuf.StringValue"),
+                    "value": map,
+                },
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that Envoy is told, beside what it was when an Envoy last
+    /// accepted it. On a wanted change: UPDATE_GOLDEN=1, and let Envoy see it.
+    #[test]
+    fn the_resources_are_those_of_the_golden_file() {
+        let config = Config::from_yaml(
+            "stateDirectory: /s\npeers: [{name: a, address: '10.0.0.1:6443'}]\n\
+             peerTls: {caFile: /etc/ca.pem}\ncredentials: {tokenFile: /t}\n\
+             envoy: {directory: /e, filterModule: /lib/filter.wasm}\n",
+        )
+        .unwrap();
+        let addresses = ["10.0.0.1:6443".parse().unwrap(), "[fd00::2]:6443".parse().unwrap()];
+        let resources = [
+            endpoints("kube-apiserver", &addresses),
+            cluster("kube-apiserver", Path::new("/e/eds/kube-apiserver.json"), &config),
+            filter("{\"map\":true}", &config.envoy.filter_module),
+        ];
+        let now = serde_json::to_string_pretty(&response(7, &resources)).unwrap() + "\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/resources.json");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        assert_eq!(now, std::fs::read_to_string(path).unwrap());
+    }
+}

@@ -1,0 +1,81 @@
+//! Peers that answer wrongly, and what that costs the others: nothing.
+
+use crate::companion::Companion;
+use crate::peers::{Authority, Fault, Peer};
+
+const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
+const MORE: &[&str] = &["/v1/pods", "apps/v1/deployments", "new/v1/things"];
+
+fn last_error(companion: &Companion, peer: usize) -> String {
+    let Some((_, peers)) = companion.get("/v1/peers") else { return String::new() };
+    let peers: serde_json::Value = serde_json::from_str(&peers).unwrap();
+    peers[peer]["lastError"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn wrong_answers_keep_what_was_known_and_hold_up_nobody() {
+    for (fault, error) in [
+        (Fault::Redirect, "302"),
+        (Fault::Endless, "more than"),
+        (Fault::Stalled, "no answer within"),
+        (Fault::Truncated, "unreadable"),
+    ] {
+        let authority = Authority::new();
+        let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+        let settings = "polling: {timeout: 2s, maxResponseBytes: 65536}";
+        let companion = Companion::start_with(&authority, &[&a, &b], settings);
+        companion.wait_until_ready();
+        b.change(|behaviour| behaviour.fault = Some(fault));
+        companion.eventually(error, || last_error(&companion, 1).contains(error));
+        assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
+        a.change(|behaviour| behaviour.types.push("other/v1/things".to_owned()));
+        companion.wait_for_route("other/v1/things", "kube-apiserver_a");
+    }
+}
+
+#[test]
+fn a_peer_with_another_certificate_is_not_believed() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let a = Peer::start(&authority, COMMON);
+    let wrong_authority = Peer::start(&stranger, MORE);
+    let wrong_name = Peer::start_as(&authority, "somebody", MORE);
+    let companion = Companion::start(&authority, &[&a, &wrong_authority, &wrong_name]);
+    companion.wait_until_ready();
+    assert_eq!(companion.route("new/v1/things").unwrap(), "unknown");
+    for peer in [1, 2] {
+        let error = last_error(&companion, peer);
+        assert!(error.contains("certificate"), "{error}");
+    }
+    assert!(!companion.map().unwrap().is_complete());
+}
+
+#[test]
+fn a_wrong_token_is_not_ready() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+    b.change(|behaviour| behaviour.token = "another".to_owned());
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.wait_until_ready();
+    let error = last_error(&companion, 1);
+    assert!(error.contains("401"), "{error}");
+    assert_eq!(companion.route("new/v1/things").unwrap(), "unknown");
+}
+
+#[test]
+fn unchanged_discovery_is_sent_once_and_pushed_once() {
+    let authority = Authority::new();
+    let a = Peer::start(&authority, COMMON);
+    let companion = Companion::start_with(&authority, &[&a], "polling: {interval: 100ms}");
+    companion.wait_until_ready();
+    let generation = companion.map().unwrap().generation();
+    let polls = |metrics: &str| {
+        let prefix = "mixed_version_companion_polls_total{peer=\"a\",outcome=\"serving\"} ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(prefix));
+        line.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default()
+    };
+    companion.eventually("many rounds", || {
+        companion.get("/metrics").is_some_and(|(_, metrics)| polls(&metrics) >= 10)
+    });
+    assert_eq!(a.full_answers(), 2, "one for /api, one for /apis");
+    assert_eq!(companion.map().unwrap().generation(), generation);
+}

@@ -1,0 +1,226 @@
+//! The companion under test, in a directory of its own.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use discovery_map::{DiscoveryMap, Route};
+
+use crate::peers::{Authority, Peer};
+
+/// Tests that promise seconds do not run beside the one that needs the whole
+/// machine.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// Held for as long as the companion is there.
+enum Share {
+    Some { _guard: RwLockReadGuard<'static, ()> },
+    All { _guard: RwLockWriteGuard<'static, ()> },
+}
+
+pub struct Companion {
+    pub directory: tempfile::TempDir,
+    pub listen: SocketAddr,
+    peers: Vec<(String, SocketAddr)>,
+    settings: String,
+    child: Option<Child>,
+    _machine: Share,
+}
+
+impl Companion {
+    /// Started, with the peers called a, b, c, …
+    pub fn start(authority: &Authority, peers: &[&Peer]) -> Self {
+        Self::start_with(authority, peers, "")
+    }
+
+    /// Started with more settings (YAML).
+    pub fn start_with(authority: &Authority, peers: &[&Peer], settings: &str) -> Self {
+        let mut companion = Self::prepare(authority, peers, settings);
+        companion.spawn();
+        companion
+    }
+
+    /// Started when no other is there.
+    pub fn start_alone(authority: &Authority, peers: &[&Peer], settings: &str) -> Self {
+        let guard = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        let mut companion =
+            Self::prepare_with(authority, peers, settings, Share::All { _guard: guard });
+        companion.spawn();
+        companion
+    }
+
+    /// Everything but started.
+    pub fn prepare(authority: &Authority, peers: &[&Peer], settings: &str) -> Self {
+        let guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        Self::prepare_with(authority, peers, settings, Share::Some { _guard: guard })
+    }
+
+    fn prepare_with(
+        authority: &Authority,
+        peers: &[&Peer],
+        settings: &str,
+        machine: Share,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("ca.pem"), &authority.pem).unwrap();
+        fs::write(directory.path().join("token"), "secret\n").unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = free.local_addr().unwrap();
+        let names = ('a'..='z').map(String::from);
+        let addresses = peers.iter().map(|peer| peer.address);
+        let companion = Self {
+            directory,
+            listen,
+            peers: names.zip(addresses).collect(),
+            settings: settings.to_owned(),
+            child: None,
+            _machine: machine,
+        };
+        companion.write_config(|config| config);
+        companion
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.directory.path().join(file)
+    }
+
+    /// Writes the configuration, changed.
+    pub fn write_config(&self, change: impl FnOnce(String) -> String) {
+        let root = self.directory.path().display();
+        let mut config = format!(
+            "listen: {}\nstateDirectory: {root}/state\npeerTls: {{caFile: {root}/ca.pem}}\n\
+             credentials: {{tokenFile: {root}/token}}\n\
+             envoy: {{directory: {root}/envoy, filterModule: /filter.wasm}}\n{}\npeers:\n",
+            self.listen, self.settings
+        );
+        for (name, address) in &self.peers {
+            writeln!(config, "  - {{name: {name}, address: '{address}'}}").unwrap();
+        }
+        let config = change(config);
+        fs::write(self.path("config.new"), config).unwrap();
+        fs::rename(self.path("config.new"), self.path("config.yaml")).unwrap();
+    }
+
+    pub fn command(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mixed-version-companion"));
+        command.arg(subcommand).arg("--config").arg(self.path("config.yaml"));
+        command
+    }
+
+    pub fn check_config(&self) -> Output {
+        self.command("check-config").output().unwrap()
+    }
+
+    pub fn spawn(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let child = self.command("run").stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// As `kill -9` does.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end, which must be a success.
+    pub fn wait_for_end(&mut self) {
+        let mut child = self.child.take().unwrap();
+        let mut status = None;
+        within(Duration::from_secs(5), "the companion ends", || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(status.unwrap().success(), "{}", self.log());
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// What its endpoint answers: the status and the body.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.listen).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: x\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        Some((status, body.to_owned()))
+    }
+
+    pub fn wait_until_ready(&self) {
+        self.eventually("the companion is ready", || {
+            self.get("/readyz").is_some_and(|(status, _)| status == 200)
+        });
+    }
+
+    /// The map as Envoy would get it; none while there is none.
+    pub fn map(&self) -> Option<DiscoveryMap> {
+        let response = fs::read(self.path("envoy/ecds.json")).ok()?;
+        let response: serde_json::Value = serde_json::from_slice(&response).ok()?;
+        let pointer = "/resources/0/typed_config/config/configuration/value";
+        let map = response.pointer(pointer)?.as_str()?;
+        Some(DiscoveryMap::from_json(map.as_bytes()).unwrap())
+    }
+
+    /// Where the map sends a type: a cluster, `unavailable` or `unknown`.
+    pub fn route(&self, name: &str) -> Option<String> {
+        let map = self.map()?;
+        let parts: Vec<_> = name.split('/').map(str::as_bytes).collect();
+        let route = map.resource(parts[0], parts[1], parts[2], None).map(|found| found.route);
+        Some(match route {
+            None => "unknown".to_owned(),
+            Some(Route::Unavailable) => "unavailable".to_owned(),
+            Some(Route::Default) => "all".to_owned(),
+            Some(Route::Cluster(cluster)) => cluster.to_owned(),
+        })
+    }
+
+    /// Waits for at most two seconds, which is what is promised.
+    pub fn wait_for_route(&self, name: &str, expected: &str) {
+        let promise = Duration::from_secs(2);
+        let what = format!("{name} goes to {expected}\n{}", self.log());
+        within(promise, &what, || self.route(name).as_deref() == Some(expected));
+    }
+
+    pub fn eventually(&self, what: &str, condition: impl FnMut() -> bool) {
+        let what = format!("{what}\n{}", self.log());
+        within(Duration::from_secs(15), &what, condition);
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+/// Waits for a condition.
+pub fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
