@@ -8,11 +8,22 @@
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
 
+use crate::headers::Headers;
+
 use routing::status::{Encoding, RETRY_AFTER_SECONDS, Unavailable};
 
 /// The header by which the filter names the cluster. Envoy strips a client's
 /// own: it is one of `internal_only_headers`.
 const CLUSTER_HEADER: &str = "x-mixed-version-proxy-cluster";
+
+/// `proxy_status_t`'s zero.
+const STATUS_OK: u32 = 0;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    // See `headers` for why this one is not called through the SDK.
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+}
 
 /// The id of a metric that the host keeps.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +53,18 @@ pub(crate) fn configuration() -> Vec<u8> {
     buffer.ok().flatten().unwrap_or_default()
 }
 
-/// `:path`; in the request phase.
-pub(crate) fn request_path() -> Vec<u8> {
-    request_header(":path")
-}
-
-/// The encoding that the client prefers; in the request phase.
-pub(crate) fn preferred_encoding() -> Encoding {
-    Encoding::from_accept(&request_header("accept"))
+/// All headers of the request; in the request phase.
+pub(crate) fn request_headers() -> Headers {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    let map = MapType::HttpRequestHeaders as u32;
+    // SAFETY: both pointers are to locals, which outlive the call.
+    let status = unsafe { proxy_get_header_map_pairs(map, &raw mut data, &raw mut size) };
+    if status != STATUS_OK || data.is_null() {
+        return Headers::new(Vec::new());
+    }
+    // SAFETY: the host got `data` from this module's `malloc`, which the SDK
+    // implements by a boxed slice of just this size, and gives it up to us.
+    Headers::new(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
 /// Sends the request to this cluster; in the request phase.
@@ -80,11 +95,6 @@ pub(crate) fn answer(unavailable: Unavailable, encoding: Encoding) {
     ];
     let body = unavailable.body(encoding);
     ignore(hostcalls::send_http_response(503, headers, Some(&body)));
-}
-
-fn request_header(name: &str) -> Vec<u8> {
-    let value = hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name);
-    value.ok().flatten().unwrap_or_default()
 }
 
 /// The host refuses these calls only when the stream or the VM is on its way

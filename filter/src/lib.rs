@@ -9,9 +9,10 @@
 //!  on_response_body ──── body ─────► type-level? ───────────────► 503 │ as it came
 //! ```
 //!
-//! Only `host` talks to the host. A trap here would end every stream of the
+//! Only `host` talks to the host, and only there is code unsafe. A trap here would end every stream of the
 //! worker, so nothing may panic, whatever bytes a client or a peer sends.
 
+mod headers;
 mod host;
 mod metrics;
 mod plugin;

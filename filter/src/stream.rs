@@ -3,7 +3,7 @@
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use routing::not_found::{self, MAX_BODY_BYTES};
+use routing::not_found::{self, Body, MAX_BODY_BYTES};
 use routing::status::{Encoding, Unavailable};
 use routing::{Decision, Destination, OnTypeLevelNotFound, RequestPath, decide};
 
@@ -39,24 +39,24 @@ impl Stream {
         Self { watch: Watch::Nothing }
     }
 
-    fn follow(&mut self, decision: Decision<'_>) -> Action {
+    fn follow(&mut self, decision: Decision<'_>, encoding: Encoding) -> Action {
         plugin::with_metrics(|metrics| metrics.decided(decision.reason));
         match decision.destination {
             Destination::Default => {}
             Destination::Cluster(cluster) => host::route_to(cluster),
             Destination::Unavailable => {
-                host::answer(Unavailable::NoPeer, host::preferred_encoding());
+                host::answer(Unavailable::NoPeer, encoding);
                 return Action::Pause;
             }
         }
         if decision.on_not_found == OnTypeLevelNotFound::Uncertain {
-            self.watch = Watch::Status(host::preferred_encoding());
+            self.watch = Watch::Status(encoding);
         }
         Action::Continue
     }
 
     /// Replaces a type-level 404; everything else goes on as it came.
-    fn judge(held: &Held, body: Option<&[u8]>) -> Action {
+    fn judge(held: &Held, body: Body<'_>) -> Action {
         if !not_found::is_type_level(&held.content_type, body) {
             return Action::Continue;
         }
@@ -70,13 +70,14 @@ impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let raw = host::request_path();
-        let path = RequestPath::new(&raw);
+        let headers = host::request_headers();
+        let path = RequestPath::new(headers.first(b":path"));
+        let encoding = Encoding::from_accept(headers.first(b"accept"));
         plugin::with_map(|map| match map {
-            Some(map) => self.follow(decide(&path.target(), map)),
+            Some(map) => self.follow(decide(&path.target(), map), encoding),
             // Envoy configures before it lets a request in.
             None => {
-                host::answer(Unavailable::NoMap, host::preferred_encoding());
+                host::answer(Unavailable::NoMap, encoding);
                 Action::Pause
             }
         })
@@ -92,7 +93,11 @@ impl HttpContext for Stream {
         let content_length = host::response_header("content-length").and_then(parse_length);
         let held = Held { encoding, content_type, content_length };
         if end_of_stream {
-            return Self::judge(&held, None);
+            let body = match content_length {
+                Some(length) if length > 0 => Body::Withheld(length),
+                _ => Body::Whole(b""),
+            };
+            return Self::judge(&held, body);
         }
         if content_length.is_some_and(|length| length > MAX_BODY_BYTES) {
             return Action::Continue;
@@ -108,7 +113,7 @@ impl HttpContext for Stream {
         if !whole && body.len() <= MAX_BODY_BYTES {
             return Action::Pause;
         }
-        let action = Self::judge(held, Some(&body));
+        let action = Self::judge(held, Body::Whole(&body));
         self.watch = Watch::Nothing;
         action
     }

@@ -24,21 +24,31 @@ const PLAIN_BODY: &[u8] = b"404 page not found\n";
 /// (indented JSON) has 206.
 pub const MAX_BODY_BYTES: usize = 1024;
 
-/// Whether a 404 with this `Content-Type` and whole body is a type-level one.
-/// A HEAD request gets headers only: pass its body as `None`.
+/// What there is of a 404 besides its headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body<'b> {
+    /// All of it.
+    Whole(&'b [u8]),
+    /// How long it would be, in bytes: the answer to a HEAD request.
+    Withheld(usize),
+}
+
+/// Whether a 404 with this `Content-Type` is a type-level one.
+///
+/// Of an answer to HEAD only the length tells, so an object-level 404 of just
+/// the length of a type-level one is taken for that: a 503 is the safe side.
 #[must_use]
-pub fn is_type_level(content_type: &[u8], body: Option<&[u8]>) -> bool {
+pub fn is_type_level(content_type: &[u8], body: Body<'_>) -> bool {
     let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    let Some(body) = body else {
-        // An API server answers a HEAD for a type that it has with 405, and
-        // one for an object never.
-        return matches!(media_type, b"text/plain" | b"application/json");
-    };
-    match media_type {
-        b"text/plain" => body == PLAIN_BODY,
-        b"application/json" => is_type_level_json(body),
-        b"application/yaml" => is_type_level_yaml(body),
-        b"application/vnd.kubernetes.protobuf" => is_type_level_protobuf(body),
+    match (media_type, body) {
+        (b"text/plain", Body::Whole(body)) => body == PLAIN_BODY,
+        (b"application/json", Body::Whole(body)) => is_type_level_json(body),
+        (b"application/yaml", Body::Whole(body)) => is_type_level_yaml(body),
+        (b"application/vnd.kubernetes.protobuf", Body::Whole(body)) => is_type_level_protobuf(body),
+        (b"text/plain", Body::Withheld(length)) => length == PLAIN_BODY.len(),
+        (b"application/json", Body::Withheld(length)) => matches!(length, 174 | 206),
+        (b"application/yaml", Body::Withheld(length)) => length == 154,
+        (b"application/vnd.kubernetes.protobuf", Body::Withheld(length)) => length == 116,
         _ => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::Body::{Whole, Withheld};
 use super::{MAX_BODY_BYTES, is_type_level};
 
 const JSON: &str = "application/json";
@@ -28,7 +29,7 @@ const OBJECT_LEVEL: &[(&str, &[u8])] = &[
 #[test]
 fn type_level_404s_are_known_in_every_encoding() {
     for (content_type, body) in TYPE_LEVEL {
-        assert!(is_type_level(content_type.as_bytes(), Some(body)), "{content_type}");
+        assert!(is_type_level(content_type.as_bytes(), Whole(body)), "{content_type}");
         assert!(body.len() <= MAX_BODY_BYTES);
     }
 }
@@ -36,7 +37,7 @@ fn type_level_404s_are_known_in_every_encoding() {
 #[test]
 fn object_level_404s_are_left_alone_in_every_encoding() {
     for (content_type, body) in OBJECT_LEVEL {
-        assert!(!is_type_level(content_type.as_bytes(), Some(body)), "{content_type}");
+        assert!(!is_type_level(content_type.as_bytes(), Whole(body)), "{content_type}");
     }
 }
 
@@ -54,15 +55,17 @@ fn a_404_that_is_not_the_api_servers_own_is_left_alone() {
         ("", b""),
     ];
     for (content_type, body) in foreign {
-        assert!(!is_type_level(content_type.as_bytes(), Some(body)), "{content_type} {body:?}");
+        assert!(!is_type_level(content_type.as_bytes(), Whole(body)), "{content_type} {body:?}");
     }
 }
 
 #[test]
-fn a_head_request_is_judged_by_its_headers() {
-    assert!(is_type_level(PLAIN.as_bytes(), None));
-    assert!(is_type_level(JSON.as_bytes(), None));
-    assert!(!is_type_level(b"text/html", None));
+fn a_head_request_is_judged_by_the_length_that_its_body_would_have() {
+    for (content_type, body) in TYPE_LEVEL {
+        assert!(is_type_level(content_type.as_bytes(), Withheld(body.len())), "{content_type}");
+        assert!(!is_type_level(content_type.as_bytes(), Withheld(body.len() + 1)));
+    }
+    assert!(!is_type_level(b"text/html", Withheld(19)));
 }
 
 proptest! {
@@ -73,6 +76,6 @@ proptest! {
         magic: bool,
     ) {
         let body = if magic { [b"k8s\0", body.as_slice()].concat() } else { body };
-        let _ = is_type_level(content_type.as_bytes(), Some(&body));
+        let _ = is_type_level(content_type.as_bytes(), Whole(&body));
     }
 }
