@@ -12,6 +12,9 @@ SHELL := /bin/bash
 tools := integration/tools
 with := $(tools)/with
 
+# Errors of tests say what went wrong; fifty frames of the executor do not.
+export RUST_LIB_BACKTRACE ?= 0
+
 # What the demo runs against: recorded peers, or real control planes.
 PEERS ?= recorded
 
@@ -51,7 +54,7 @@ conformance: ## Tests on real control planes; writes target/conformance/report.j
 		cargo test -p integration --features cluster --test 'cluster_*'
 
 bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
-	$(with) envoy func-e filter companion -- cargo run --quiet --release -p integration --bin bench
+	$(with) envoy func-e filter companion -- cargo run --quiet -p integration --bin bench
 
 lint: validate-config ## Format, clippy, configurations, dependencies
 	cargo fmt --all --check

@@ -1,0 +1,47 @@
+//! `make demo`: the whole story on a terminal.
+//!
+//! Three API servers, one of them newer, behind Envoy twice: once as a plain
+//! round robin, once with the filter. The same requests go through both; then
+//! a server is upgraded live, and the map follows. After that everything stays
+//! up to be tried by hand, until Ctrl-C.
+
+mod peers;
+mod story;
+mod try_it;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+
+use peers::Peers;
+
+#[derive(Debug, Parser)]
+#[command(about = "Skewed API servers behind Envoy, without and with the filter")]
+struct Arguments {
+    /// What the API servers are.
+    #[arg(long, value_enum, default_value_t = Kind::Recorded)]
+    peers: Kind,
+}
+
+/// What the API servers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Servers that replay what real ones said.
+    Recorded,
+    /// Real etcd and kube-apiservers.
+    Real,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut peers = Peers::start(arguments.peers).await?;
+    let stack = story::tell(&mut peers).await?;
+    // Any value but none and 0 ends it here.
+    if std::env::var("DEMO_ONCE").is_ok_and(|once| !once.is_empty() && once != "0") {
+        return Ok(());
+    }
+    try_it::print(&peers, &stack)?;
+    tokio::signal::ctrl_c().await?;
+    println!("\nStopping.");
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Records what real kube-apiservers answer into `integration/recordings/`.
+//! Run it by `make recordings`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Parser;
+use integration::artefacts::integration_folder;
+use integration::control_plane::{ControlPlane, Version};
+
+/// Starts one kube-apiserver of each version and records its answers.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Where to write; by default the checkout's own recordings.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let output = arguments.output.unwrap_or_else(|| integration_folder().join("recordings"));
+    let plane = ControlPlane::start(&Version::ALL).await?;
+    for folder in integration::recording::record(&plane, &output).await? {
+        println!("recorded {}", folder.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Real control planes: one etcd, kube-apiservers of chosen versions on it,
+//! kube-controller-managers and kubectl.
+//!
+//! ```text
+//!   kubectl, controller manager, clients ──TLS, token──▶ kube-apiserver × N ──▶ etcd
+//!                                    (versions differ, one etcd, one PKI, one UTS namespace each)
+//! ```
+//!
+//! A server keeps its port, its name and its certificate over a restart, with
+//! another version too, so a rolling upgrade is [`ApiServer::restart_as`] on
+//! one server after the other.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::client::{Client, ClientOptions, Http};
+use crate::http1::RawClient;
+use crate::pki::Pki;
+
+mod api_server;
+mod controller_manager;
+mod etcd;
+mod kubectl;
+mod user;
+mod version;
+
+pub use api_server::{ApiServer, ServerOptions};
+pub use controller_manager::{ControllerManager, ControllerManagerOptions};
+pub use etcd::Etcd;
+pub use kubectl::{Kubectl, KubectlOutput};
+pub use user::User;
+pub use version::Version;
+
+/// A control plane; dropping it ends all of its processes.
+#[derive(Debug)]
+pub struct ControlPlane {
+    servers: Vec<ApiServer>,
+    etcd: Etcd,
+    pki: Pki,
+    // The last field: the folder goes when the processes have gone.
+    folder: TempDir,
+}
+
+impl ControlPlane {
+    /// Starts servers of these versions, and waits until all are ready. They
+    /// are called `server-0`, `server-1`, ….
+    ///
+    /// # Errors
+    ///
+    /// When one does not become ready; the message shows the end of its log.
+    pub async fn start(versions: &[Version]) -> Result<Self> {
+        let options = versions
+            .iter()
+            .enumerate()
+            .map(|(index, version)| ServerOptions::new(format!("server-{index}"), *version));
+        Self::start_with(options.collect()).await
+    }
+
+    /// Starts servers with these options, and waits until all are ready.
+    ///
+    /// # Errors
+    ///
+    /// When one does not become ready; the message shows the end of its log.
+    pub async fn start_with(servers: Vec<ServerOptions>) -> Result<Self> {
+        let folder = TempDir::with_prefix("control-plane-")?;
+        let pki = Pki::create(folder.path().join("pki"))?;
+        pki.service_account_keys()?;
+        user::write_token_file(folder.path())?;
+        // etcd's version does not matter, so it is the newest server's.
+        let version = servers.iter().map(|server| server.version).max();
+        let version = version.context("a control plane needs at least one server")?;
+        let etcd = Etcd::start(version, &folder.path().join("etcd")).await?;
+        let mut plane = Self { servers: Vec::new(), etcd, pki, folder };
+        for options in servers {
+            plane.add(options)?;
+        }
+        for server in &mut plane.servers {
+            server.wait_ready().await?;
+        }
+        Ok(plane)
+    }
+
+    /// Starts one more server; it is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn add(&mut self, options: ServerOptions) -> Result<&mut ApiServer> {
+        let folder = self.folder.path().join(&options.name);
+        let server = ApiServer::start(options, folder, &self.etcd.url(), &self.pki)?;
+        self.servers.push(server);
+        self.servers.last_mut().context("the server that was just added")
+    }
+
+    /// All servers.
+    pub fn servers(&self) -> &[ApiServer] {
+        &self.servers
+    }
+
+    /// The server at `index`, in the order in which they were named.
+    ///
+    /// # Errors
+    ///
+    /// When there are not so many.
+    pub fn server(&self, index: usize) -> Result<&ApiServer> {
+        self.servers.get(index).with_context(|| format!("there is no server {index}"))
+    }
+
+    /// The server at `index`, to stop or restart it.
+    ///
+    /// # Errors
+    ///
+    /// When there are not so many.
+    pub fn server_mut(&mut self, index: usize) -> Result<&mut ApiServer> {
+        self.servers.get_mut(index).with_context(|| format!("there is no server {index}"))
+    }
+
+    /// The authority of all certificates; issue Envoy's here too, so that one
+    /// kubeconfig fits all.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// etcd.
+    pub fn etcd(&self) -> &Etcd {
+        &self.etcd
+    }
+
+    /// The folder of all state and logs; it goes with this handle.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A client of `url` (a server's, or Envoy's in front of them).
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn client(&self, url: &str, user: User, http: Http) -> Result<Client> {
+        Client::new(&ClientOptions {
+            url: url.to_owned(),
+            ca_pem: self.pki.ca_pem(),
+            token: user.token().map(str::to_owned),
+            identity: None,
+            http,
+        })
+    }
+
+    /// A client that sends and gets each byte as it is, for the TLS server on
+    /// `port`.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn raw_client(&self, port: u16) -> Result<RawClient> {
+        RawClient::tls(port, &self.pki.ca_pem())
+    }
+
+    /// Writes a kubeconfig for `user` at `url`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn kubeconfig(&self, url: &str, user: User) -> Result<PathBuf> {
+        user::write_kubeconfig(self.folder.path(), &self.pki.ca_file(), url, user)
+    }
+
+    /// kubectl of `version` for `user` at `url`.
+    ///
+    /// # Errors
+    ///
+    /// When the kubeconfig cannot be written.
+    pub fn kubectl(&self, version: Version, url: &str, user: User) -> Result<Kubectl> {
+        let config = self.kubeconfig(url, user)?;
+        Ok(Kubectl::new(version.binary()?, config, self.folder.path().join("kubectl-cache")))
+    }
+
+    /// Starts a controller manager against `options.url`; it ends with the
+    /// handle that is returned.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become healthy.
+    pub async fn controller_manager(
+        &self,
+        options: &ControllerManagerOptions,
+    ) -> Result<ControllerManager> {
+        let config = self.kubeconfig(&options.url, User::ControllerManager)?;
+        ControllerManager::start(options, &config, &self.pki, self.folder.path()).await
+    }
+}

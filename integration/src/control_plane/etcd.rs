@@ -1,0 +1,66 @@
+//! etcd, one member, without TLS on loopback.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::Version;
+use crate::http1::RawClient;
+use crate::ports::free_port;
+use crate::process::{Process, Program};
+
+/// A running etcd.
+#[derive(Debug)]
+pub struct Etcd {
+    port: u16,
+    process: Process,
+}
+
+impl Etcd {
+    /// Starts etcd out of `version`'s binary, with its data in `folder`, and
+    /// waits until it is healthy.
+    pub(super) async fn start(version: Version, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let (port, peer_port) = (free_port()?, free_port()?);
+        let client = format!("http://127.0.0.1:{port}");
+        let peer = format!("http://127.0.0.1:{peer_port}");
+        let process = Program::new("etcd", version.binary()?, folder.join("log"))
+            .arg("etcd")
+            .arg(format!("--data-dir={}", folder.join("data").display()))
+            .arg(format!("--listen-client-urls={client}"))
+            .arg(format!("--advertise-client-urls={client}"))
+            .arg(format!("--listen-peer-urls={peer}"))
+            .arg(format!("--initial-advertise-peer-urls={peer}"))
+            .arg(format!("--initial-cluster=default={peer}"))
+            .arg("--log-level=warn")
+            // Nobody needs the data after the test.
+            .arg("--unsafe-no-fsync")
+            .spawn()?;
+        let mut etcd = Self { port, process };
+        etcd.wait_healthy().await?;
+        Ok(etcd)
+    }
+
+    /// The address for clients.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    async fn wait_healthy(&mut self) -> Result<()> {
+        let client = RawClient::plain(self.port);
+        self.process
+            .until("etcd", Duration::from_secs(30), async || {
+                let answer = client.request("GET", "/health", &[], &[]).await?;
+                ensure!(answer.status == 200, "/health is {}", answer.status);
+                Ok(())
+            })
+            .await
+    }
+}

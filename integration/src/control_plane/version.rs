@@ -1,0 +1,43 @@
+//! The Kubernetes versions that control planes can be built of.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::artefacts::Artefact;
+
+/// A Kubernetes version; older ones are less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// 1.35.
+    V1_35,
+    /// 1.36.
+    V1_36,
+}
+
+impl Version {
+    /// All versions, oldest first.
+    pub const ALL: [Self; 2] = [Self::V1_35, Self::V1_36];
+
+    /// The binary that holds all programs of this version.
+    ///
+    /// # Errors
+    ///
+    /// When it was not built.
+    pub fn binary(self) -> Result<PathBuf> {
+        match self {
+            Self::V1_35 => Artefact::ControlPlane135.path(),
+            Self::V1_36 => Artefact::ControlPlane136.path(),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1_35 => "1.35",
+            Self::V1_36 => "1.36",
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! Replaying peers of chosen versions on one store, and what it takes to put
+//! Envoy and the companion in front of them.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::client::{Client, ClientOptions, Http};
+use crate::control_plane::Version;
+use crate::http1::RawClient;
+use crate::pki::Pki;
+use crate::recording::Recording;
+use crate::replay::{ReplayOptions, ReplayPeer, Store};
+use crate::stack::{Stack, StackOptions};
+
+/// Any token will do: a replaying peer authenticates nobody.
+pub const TOKEN: &str = "client-token";
+
+/// Replaying peers called `cp-1`, `cp-2`, …; dropping it ends them.
+#[derive(Debug)]
+pub struct Fleet {
+    // Peers before the folder that they read their certificates from.
+    /// The peers.
+    pub peers: Vec<ReplayPeer>,
+    /// What they all store their objects in.
+    pub store: Store,
+    pki: Pki,
+    folder: TempDir,
+}
+
+impl Fleet {
+    /// Starts a peer of each of these versions.
+    ///
+    /// # Errors
+    ///
+    /// When a recording cannot be read, or a peer cannot be started.
+    pub async fn start(versions: &[Version]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let pki = Pki::create(folder.path().join("pki"))?;
+        let mut fleet = Self { peers: Vec::new(), store: Store::default(), pki, folder };
+        for &version in versions {
+            fleet.add(version).await?;
+        }
+        Ok(fleet)
+    }
+
+    /// Starts one more peer.
+    ///
+    /// # Errors
+    ///
+    /// When the recording cannot be read, or the peer cannot be started.
+    pub async fn add(&mut self, version: Version) -> Result<()> {
+        let name = format!("cp-{}", self.peers.len() + 1);
+        let options = ReplayOptions {
+            identity: self.pki.server(&name)?,
+            name,
+            recording: Recording::of(version)?,
+            store: self.store.clone(),
+            port: 0,
+        };
+        self.peers.push(ReplayPeer::start(options).await?);
+        Ok(())
+    }
+
+    /// The peer at `index`, to stop or change it.
+    ///
+    /// # Errors
+    ///
+    /// When there are not so many.
+    pub fn peer(&mut self, index: usize) -> Result<&mut ReplayPeer> {
+        self.peers.get_mut(index).context("no such peer")
+    }
+
+    /// The peers by name, as the companion is told of them.
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let address = |peer: &ReplayPeer| SocketAddr::from(([127, 0, 0, 1], peer.port()));
+        self.peers.iter().map(|peer| (peer.name().to_owned(), address(peer))).collect()
+    }
+
+    /// What to start in front of all peers.
+    ///
+    /// # Errors
+    ///
+    /// When Envoy's certificate cannot be written.
+    pub fn stack_options(&self) -> Result<StackOptions> {
+        let server = self.pki.server("envoy")?;
+        let folder = self.folder.path().join("stack");
+        Ok(StackOptions::new(self.addresses(), self.pki.ca_file(), server, folder))
+    }
+
+    /// The companion and Envoy in front of all peers, once the map is complete.
+    ///
+    /// # Errors
+    ///
+    /// When either does not become ready.
+    pub async fn stack(&self) -> Result<Stack> {
+        let stack = Stack::start(self.stack_options()?).await?;
+        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        Ok(stack)
+    }
+
+    /// A client of `url`, such as Envoy's or a peer's.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn client(&self, url: &str, http: Http) -> Result<Client> {
+        Client::new(&ClientOptions {
+            url: url.to_owned(),
+            ca_pem: self.pki.ca_pem(),
+            token: Some(TOKEN.to_owned()),
+            identity: None,
+            http,
+        })
+    }
+
+    /// A client that sends and gets each byte as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn raw_client(&self, port: u16) -> Result<RawClient> {
+        RawClient::tls(port, &self.pki.ca_pem())
+    }
+
+    /// The authority of all certificates.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// The folder of all files; it goes with this handle.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}

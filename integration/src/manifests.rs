@@ -1,0 +1,157 @@
+//! Objects that the tests on real control planes create, and where they live.
+
+use serde_json::{Value, json};
+
+/// `mutatingadmissionpolicies`: 1.36 serves them, 1.35 does not.
+pub const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+
+/// Their bindings: likewise.
+pub const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings";
+
+/// ConfigMaps: every server has them.
+pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// Deployments: every server has them.
+pub const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+
+/// Pods: every server has them, though not each of their subresources.
+pub const PODS: &str = "/api/v1/namespaces/default/pods";
+
+/// Cluster trust bundles: only a server on which they are turned on.
+pub const TRUST_BUNDLES: &str = "/apis/certificates.k8s.io/v1beta1/clustertrustbundles";
+
+/// CustomResourceDefinitions.
+pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// A policy about a type that does not exist: it never does anything.
+pub fn policy(name: &str) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": { "name": name },
+        "spec": {
+            "matchConstraints": { "resourceRules": [{
+                "apiGroups": ["nothing.example"],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE"],
+                "resources": ["nothings"],
+            }] },
+            "reinvocationPolicy": "Never",
+            "mutations": [{
+                "patchType": "JSONPatch",
+                "jsonPatch": {
+                    "expression": r#"[JSONPatch{op: "test", path: "/kind", value: "Nothing"}]"#,
+                },
+            }],
+        },
+    })
+}
+
+/// A binding of a policy that does not exist.
+pub fn binding(name: &str) -> Value {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": { "name": name },
+        "spec": { "policyName": "nothing" },
+    })
+}
+
+/// A ConfigMap.
+pub fn config_map(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": name },
+        "data": { "key": "value" },
+    })
+}
+
+/// A Deployment; without controllers it stays what it is.
+pub fn deployment(name: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name },
+        "spec": {
+            "replicas": 1,
+            "selector": { "matchLabels": { "app": name } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": { "containers": [{ "name": "main", "image": "none.example/none" }] },
+            },
+        },
+    })
+}
+
+/// A Pod that needs no controller, and that nobody runs.
+pub fn pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name },
+        "spec": {
+            "automountServiceAccountToken": false,
+            "containers": [{
+                "name": "main",
+                "image": "none.example/none",
+                "resources": { "requests": { "cpu": "10m" } },
+            }],
+        },
+    })
+}
+
+/// A bundle of one certificate.
+pub fn trust_bundle(name: &str, certificate_pem: &str) -> Value {
+    json!({
+        "apiVersion": "certificates.k8s.io/v1beta1",
+        "kind": "ClusterTrustBundle",
+        "metadata": { "name": name },
+        "spec": { "trustBundle": certificate_pem },
+    })
+}
+
+/// A namespaced custom resource `<plural>.<group>` of version v1 that holds
+/// anything.
+pub fn definition(plural: &str, group: &str) -> Value {
+    let singular = plural.trim_end_matches('s');
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": { "name": format!("{plural}.{group}") },
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {
+                "plural": plural,
+                "singular": singular,
+                "kind": kind(plural),
+                "listKind": format!("{}List", kind(plural)),
+            },
+            "versions": [{
+                "name": "v1",
+                "served": true,
+                "storage": true,
+                "schema": { "openAPIV3Schema": {
+                    "type": "object",
+                    "x-kubernetes-preserve-unknown-fields": true,
+                } },
+            }],
+        },
+    })
+}
+
+/// An object of [`definition`]'s kind.
+pub fn custom_object(plural: &str, group: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": format!("{group}/v1"),
+        "kind": kind(plural),
+        "metadata": { "name": name },
+    })
+}
+
+/// The kind of a plural: without the s, and with a capital.
+fn kind(plural: &str) -> String {
+    let mut letters = plural.trim_end_matches('s').chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}

@@ -1,0 +1,132 @@
+//! A TCP relay between a client and the test's servers, for clients whose
+//! connections are not the test's own: it closes them, and lets the next ones
+//! go elsewhere, as a load balancer in front of API servers does.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+
+/// A relay on 127.0.0.1; dropping it closes everything.
+#[derive(Debug)]
+pub struct Relay {
+    port: u16,
+    state: Arc<Mutex<State>>,
+    accepting: AbortHandle,
+}
+
+#[derive(Debug)]
+struct State {
+    target: SocketAddr,
+    connections: JoinSet<()>,
+    accepted: u64,
+}
+
+impl Relay {
+    /// Starts a relay to `target`.
+    ///
+    /// # Errors
+    ///
+    /// When no port is free.
+    pub async fn start(target: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let connections = JoinSet::new();
+        let state = Arc::new(Mutex::new(State { target, connections, accepted: 0 }));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&state))).abort_handle();
+        Ok(Self { port, state, accepting })
+    }
+
+    /// Where TLS clients reach the target.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Closes all connections; new ones go to `target`.
+    pub fn move_to(&self, target: SocketAddr) {
+        with(&self.state, |state| {
+            state.target = target;
+            state.connections.abort_all();
+        });
+    }
+
+    /// Closes all connections.
+    pub fn cut(&self) {
+        with(&self.state, |state| state.connections.abort_all());
+    }
+
+    /// How many connections there were.
+    pub fn accepted(&self) -> u64 {
+        with(&self.state, |state| state.accepted)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
+    // An error of accept is that of one connection.
+    loop {
+        let Ok((client, _)) = listener.accept().await else { continue };
+        with(&state, |state| {
+            while state.connections.try_join_next().is_some() {}
+            state.accepted += 1;
+            state.connections.spawn(carry(client, state.target));
+        });
+    }
+}
+
+/// Carries bytes both ways until either side closes.
+async fn carry(mut client: TcpStream, target: SocketAddr) {
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    let nodelay = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
+    if nodelay.is_ok() {
+        tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
+    }
+}
+
+fn with<T>(state: &Mutex<State>, act: impl FnOnce(&mut State) -> T) -> T {
+    act(&mut state.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// A server that says this to each client, and then nothing.
+    async fn saying(word: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                client.write_all(word).await.unwrap();
+                held.push(client);
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_move_closes_connections_and_the_next_goes_elsewhere() {
+        let relay = Relay::start(saying(b"one").await).await.unwrap();
+        let mut word = [0; 3];
+        let mut first = TcpStream::connect(("127.0.0.1", relay.port)).await.unwrap();
+        first.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"one");
+
+        relay.move_to(saying(b"two").await);
+        assert!(matches!(first.read(&mut word).await, Ok(0) | Err(_)));
+        let mut second = TcpStream::connect(("127.0.0.1", relay.port)).await.unwrap();
+        second.read_exact(&mut word).await.unwrap();
+        assert_eq!((&word, relay.accepted()), (b"two", 2));
+    }
+}

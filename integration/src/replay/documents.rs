@@ -1,0 +1,174 @@
+//! Changing recorded discovery documents: what was dropped goes, custom
+//! resources come.
+
+use ring::digest;
+use serde_json::{Value, json};
+
+use super::crd::Crd;
+use super::view::{Changes, View};
+
+/// The elements of the array `field`; none when it is missing.
+pub(super) fn array<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
+    value.get(field).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The string `field`; empty when it is missing.
+pub(super) fn string<'a>(value: &'a Value, field: &str) -> &'a str {
+    value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A document as it is sent.
+pub(super) fn to_body(document: &Value) -> Vec<u8> {
+    let mut body = document.to_string().into_bytes();
+    body.push(b'\n');
+    body
+}
+
+/// An ETag in the server's own form.
+pub(super) fn etag(body: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA512, body);
+    let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    format!("\"{hex}\"")
+}
+
+fn array_mut<'a>(value: &'a mut Value, field: &str) -> Option<&'a mut Vec<Value>> {
+    value.get_mut(field)?.as_array_mut()
+}
+
+/// The aggregated document of `/api` or `/apis`.
+pub(super) fn change_aggregated(document: &mut Value, path: &str, changes: &Changes) {
+    let Some(groups) = array_mut(document, "items") else { return };
+    for group in groups.iter_mut() {
+        let group_name = group.pointer("/metadata/name").and_then(Value::as_str);
+        let group_name = group_name.unwrap_or_default().to_owned();
+        let Some(versions) = array_mut(group, "versions") else { continue };
+        for version in versions.iter_mut() {
+            let version_name = string(version, "version").to_owned();
+            if let Some(resources) = array_mut(version, "resources") {
+                resources.retain(|resource| {
+                    !changes.drops(&group_name, &version_name, string(resource, "resource"))
+                });
+            }
+        }
+        versions.retain(|version| array(version, "resources").next().is_some());
+    }
+    groups.retain(|group| array(group, "versions").next().is_some());
+    if path == "/apis" {
+        for crd in &changes.crds {
+            add_aggregated(groups, crd);
+        }
+    }
+}
+
+fn add_aggregated(groups: &mut Vec<Value>, crd: &Crd) {
+    let found = groups.iter_mut().position(|group| {
+        group.pointer("/metadata/name").and_then(Value::as_str) == Some(&crd.group)
+    });
+    let index = found.unwrap_or_else(|| {
+        groups.push(json!({ "metadata": { "name": crd.group }, "versions": [] }));
+        groups.len() - 1
+    });
+    let Some(versions) = groups.get_mut(index).and_then(|group| array_mut(group, "versions"))
+    else {
+        return;
+    };
+    for version in &crd.versions {
+        let entry = crd.aggregated(version);
+        let found = versions.iter_mut().find(|value| string(value, "version") == version.name);
+        match found.and_then(|value| array_mut(value, "resources")) {
+            Some(resources) => resources.push(entry),
+            None => versions.push(json!({
+                "version": version.name,
+                "resources": [entry],
+                "freshness": "Current",
+            })),
+        }
+    }
+}
+
+/// The document of `/apis`.
+pub(super) fn change_group_list(document: &mut Value, changes: &Changes, view: &View) -> bool {
+    let Some(groups) = array_mut(document, "groups") else { return false };
+    groups.retain_mut(|group| {
+        let name = string(group, "name").to_owned();
+        change_group(group, &name, changes, view)
+    });
+    for crd in &changes.crds {
+        if !groups.iter().any(|group| string(group, "name") == crd.group) {
+            let mut group = json!({});
+            change_group(&mut group, &crd.group, changes, view);
+            if let Some(fields) = group.as_object_mut() {
+                // Only a group's own document says what it is.
+                fields.remove("kind");
+                fields.remove("apiVersion");
+            }
+            groups.push(group);
+        }
+    }
+    true
+}
+
+/// The document of a group, or its entry in `/apis`; false when the group is
+/// not served.
+pub(super) fn change_group(
+    document: &mut Value,
+    group: &str,
+    changes: &Changes,
+    view: &View,
+) -> bool {
+    if !view.has_group(group) {
+        return false;
+    }
+    if document.get("versions").is_none() {
+        *document = json!({
+            "kind": "APIGroup", "apiVersion": "v1", "name": group, "versions": [],
+        });
+    }
+    let Some(versions) = array_mut(document, "versions") else { return false };
+    versions.retain(|version| view.has_version(group, string(version, "version")));
+    let custom = changes.crds.iter().filter(|crd| crd.group == group).flat_map(|crd| &crd.versions);
+    for version in custom {
+        if !versions.iter().any(|value| string(value, "version") == version.name) {
+            let group_version = format!("{group}/{}", version.name);
+            versions.push(json!({ "groupVersion": group_version, "version": version.name }));
+        }
+    }
+    let preferred = versions.first().cloned().unwrap_or_default();
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("preferredVersion".to_owned(), preferred);
+    }
+    true
+}
+
+/// The document of a version; false when it is not served.
+pub(super) fn change_version(
+    document: &mut Value,
+    group: &str,
+    version: &str,
+    changes: &Changes,
+) -> bool {
+    let mut resources = document.get("resources").and_then(Value::as_array).cloned();
+    if let Some(resources) = &mut resources {
+        resources.retain(|resource| {
+            let name = string(resource, "name").split('/').next().unwrap_or_default();
+            !changes.drops(group, version, name)
+        });
+    }
+    let mut resources = resources.unwrap_or_default();
+    for crd in changes.crds.iter().filter(|crd| crd.group == group) {
+        for served in crd.versions.iter().filter(|served| served.name == version) {
+            resources.extend(crd.legacy(served));
+        }
+    }
+    let served = !resources.is_empty();
+    if document.get("resources").is_none() {
+        *document = json!({
+            "kind": "APIResourceList", "apiVersion": "v1",
+            "groupVersion": format!("{group}/{version}"),
+        });
+    }
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("resources".to_owned(), Value::Array(resources));
+    }
+    served
+}

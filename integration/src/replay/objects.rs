@@ -1,0 +1,262 @@
+//! Requests for objects: create, read, list, replace, patch, delete. Watches
+//! are in [`super::watching`].
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+
+use super::accept;
+use super::answer::{Answer, accept_of, json as json_answer, type_not_found};
+use super::path::{Objects, percent_decode};
+use super::status::{Details, Status};
+use super::store::Key;
+use super::view::{Resource, View};
+use super::{Peer, watching};
+
+/// The largest object that etcd takes is smaller.
+const BODY_LIMIT: usize = 3 << 20;
+
+/// A request for objects of a type that the peer serves.
+pub(super) struct ObjectRequest<'a> {
+    pub(super) peer: &'a Peer,
+    pub(super) asked: Objects,
+    pub(super) resource: &'a Resource,
+    accept: String,
+    query: Vec<(String, String)>,
+}
+
+impl ObjectRequest<'_> {
+    /// The value of a query parameter.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `v1`, `apps/v1`.
+    pub(super) fn api_version(&self) -> String {
+        match self.asked.group.as_str() {
+            "" => self.asked.version.clone(),
+            group => format!("{group}/{}", self.asked.version),
+        }
+    }
+
+    fn key(&self, name: &str) -> Key {
+        Key {
+            group: self.asked.group.clone(),
+            resource: self.asked.resource.clone(),
+            namespace: self.asked.namespace.clone().unwrap_or_default(),
+            name: name.to_owned(),
+        }
+    }
+
+    fn details(&self, name: &str) -> Details {
+        Details::new(&self.asked.group, &self.asked.resource, name)
+    }
+
+    fn refuse(&self, status: &Status) -> Answer {
+        status.answer(accept::form(&self.accept))
+    }
+
+    fn not_found(&self, name: &str) -> Answer {
+        // A form that is not spoken is refused before the object is looked for.
+        match accept::form(&self.accept) {
+            None => Status::not_acceptable().answer(None),
+            form => Status::object_not_found(self.details(name)).answer(form),
+        }
+    }
+
+    /// The object as this version of the API shows it.
+    pub(super) fn shown(&self, mut object: Value) -> Value {
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), json!(self.api_version()));
+            fields.insert("kind".to_owned(), json!(self.resource.kind));
+        }
+        object
+    }
+
+    fn show(&self, status: StatusCode, object: Value) -> Answer {
+        json_answer(status, format!("{}\n", self.shown(object)))
+    }
+}
+
+/// Answers a request for objects.
+pub(super) async fn answer(
+    peer: &Peer,
+    view: &View,
+    asked: Objects,
+    request: Request<Body>,
+) -> Answer {
+    let accept = accept_of(&request);
+    let custom = view.is_custom(&asked.group);
+    let resource = view.resource(&asked.group, &asked.version, &asked.resource);
+    let Some(resource) = resource.filter(|resource| exists(&asked, resource, custom)) else {
+        return type_not_found(view, &asked.group, &accept);
+    };
+    let query = read_query(request.uri().query().unwrap_or_default());
+    let of = ObjectRequest { peer, asked, resource, accept, query };
+    if let (true, Some(name), Some(subresource)) = (custom, &of.asked.name, &of.asked.subresource)
+        && (of.asked.tail || !resource.subresources.contains(subresource))
+    {
+        // Of custom resources, an unknown subresource looks like an unknown object.
+        return of.not_found(name);
+    }
+    let method = request.method().clone();
+    match (method, of.asked.name.clone()) {
+        (Method::GET | Method::HEAD, name) if watching::is_asked(&of) => {
+            watching::answer(&of, name)
+        }
+        (Method::GET | Method::HEAD, Some(name)) => read(&of, &name),
+        (Method::GET | Method::HEAD, None) => list(&of),
+        (Method::POST, None) if resource.namespaced == of.asked.namespace.is_some() => {
+            create(&of, request).await
+        }
+        (Method::POST, Some(name)) if of.asked.subresource.is_some() => read(&of, &name),
+        (Method::PUT | Method::PATCH, Some(name)) => write(&of, &name, request).await,
+        (Method::DELETE, Some(name)) if of.asked.subresource.is_none() => delete(&of, &name),
+        (Method::DELETE, None) => delete_all(&of),
+        _ => of.refuse(&Status::method_not_allowed()),
+    }
+}
+
+/// Whether the server has a route for this: the scope is right, and the
+/// subresource is one of the resource's.
+fn exists(asked: &Objects, resource: &Resource, custom: bool) -> bool {
+    let scoped = match (&asked.namespace, resource.namespaced) {
+        (Some(_), namespaced) => namespaced,
+        // All namespaces can be listed and watched, not named objects of them.
+        (None, true) => asked.name.is_none(),
+        (None, false) => true,
+    };
+    let subresource = match &asked.subresource {
+        Some(name) if !custom => {
+            resource.subresources.contains(name) && (!asked.tail || name == "proxy")
+        }
+        _ => true,
+    };
+    scoped && subresource && asked.name.as_deref() != Some("")
+}
+
+fn read(of: &ObjectRequest<'_>, name: &str) -> Answer {
+    match of.peer.store.get(&of.key(name)) {
+        Some(object) => of.show(StatusCode::OK, object),
+        None => of.not_found(name),
+    }
+}
+
+fn list(of: &ObjectRequest<'_>) -> Answer {
+    let asked = &of.asked;
+    let (revision, objects) =
+        of.peer.store.list(&asked.group, &asked.resource, asked.namespace.as_deref());
+    let wanted = of.query("fieldSelector").and_then(|text| text.strip_prefix("metadata.name="));
+    let items: Vec<Value> = objects
+        .into_iter()
+        .filter(|(key, _)| wanted.is_none_or(|name| key.name == name))
+        .map(|(_, object)| of.shown(object))
+        .collect();
+    let list = json!({
+        "kind": format!("{}List", of.resource.kind),
+        "apiVersion": of.api_version(),
+        "metadata": { "resourceVersion": revision.to_string() },
+        "items": items,
+    });
+    json_answer(StatusCode::OK, format!("{list}\n"))
+}
+
+async fn create(of: &ObjectRequest<'_>, request: Request<Body>) -> Answer {
+    let object = match body(request).await {
+        Ok(object) => object,
+        Err(status) => return of.refuse(&status),
+    };
+    let metadata = |field: &str| {
+        object.pointer("/metadata").and_then(|data| data.get(field)).and_then(Value::as_str)
+    };
+    let name = match (metadata("name"), metadata("generateName")) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(prefix)) => {
+            let (revision, _) = of.peer.store.list(&of.asked.group, &of.asked.resource, None);
+            format!("{prefix}{revision:05}")
+        }
+        (None, None) => {
+            return of.refuse(&Status::bad_request("name or generateName is required"));
+        }
+    };
+    match of.peer.store.create(&of.key(&name), object) {
+        Some(object) => of.show(StatusCode::CREATED, object),
+        None => of.refuse(&Status::already_exists(of.details(&name))),
+    }
+}
+
+async fn write(of: &ObjectRequest<'_>, name: &str, request: Request<Body>) -> Answer {
+    let is_patch = request.method() == Method::PATCH;
+    let new = match body(request).await {
+        Ok(new) => new,
+        Err(status) => return of.refuse(&status),
+    };
+    let changed = of.peer.store.update(&of.key(name), |mut old| {
+        if !is_patch {
+            return new;
+        }
+        merge(&mut old, new);
+        old
+    });
+    match changed {
+        Some(object) => of.show(StatusCode::OK, object),
+        None => of.not_found(name),
+    }
+}
+
+fn delete(of: &ObjectRequest<'_>, name: &str) -> Answer {
+    let Some(object) = of.peer.store.delete(&of.key(name)) else { return of.not_found(name) };
+    let status = json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {
+            "name": name,
+            "group": of.asked.group,
+            "kind": of.asked.resource,
+            "uid": object.pointer("/metadata/uid"),
+        },
+    });
+    json_answer(StatusCode::OK, format!("{status}\n"))
+}
+
+fn delete_all(of: &ObjectRequest<'_>) -> Answer {
+    let asked = &of.asked;
+    let (_, objects) =
+        of.peer.store.list(&asked.group, &asked.resource, asked.namespace.as_deref());
+    for (key, _) in objects {
+        of.peer.store.delete(&key);
+    }
+    list(of)
+}
+
+/// RFC 7386, which is near enough to the other kinds of patch for tests.
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Some(target) = target.as_object_mut() else { return };
+    for (field, value) in fields {
+        if value.is_null() {
+            target.remove(&field);
+        } else {
+            merge(target.entry(field).or_insert(Value::Null), value);
+        }
+    }
+}
+
+async fn body(request: Request<Body>) -> Result<Value, Status> {
+    let bytes = to_bytes(request.into_body(), BODY_LIMIT).await;
+    let bytes = bytes.map_err(|error| Status::bad_request(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| Status::bad_request(error.to_string()))
+}
+
+fn read_query(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| (percent_decode(key), percent_decode(value))).collect()
+}

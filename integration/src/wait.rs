@@ -1,0 +1,80 @@
+//! Waiting for a condition, with a deadline and a message that says what did
+//! not happen and what was seen last.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// How often a condition is looked at. Short, because tests measure how long
+/// things take to come true.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Polls until `condition` gives `Ok`, and returns what it gave.
+///
+/// `condition` tells what it saw by its error; the last one becomes part of
+/// the message when `deadline` passes.
+///
+/// # Errors
+///
+/// When the deadline passes.
+pub async fn until<T, E: Display>(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T> {
+    let started = Instant::now();
+    loop {
+        match condition().await {
+            Ok(value) => return Ok(value),
+            Err(seen) if started.elapsed() >= deadline => {
+                bail!("waited {deadline:?} for {what}; last seen: {seen:#}")
+            }
+            Err(_) => tokio::time::sleep(INTERVAL).await,
+        }
+    }
+}
+
+/// Polls until `condition` is true.
+///
+/// # Errors
+///
+/// When the deadline passes.
+pub async fn until_true(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl AsyncFnMut() -> bool,
+) -> Result<()> {
+    until(what, deadline, async || if condition().await { Ok(()) } else { Err("not yet") }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{until, until_true};
+
+    #[tokio::test]
+    async fn what_came_true_is_returned() {
+        let mut rounds = 0;
+        let value = until("three rounds", Duration::from_secs(5), async || {
+            rounds += 1;
+            if rounds == 3 { Ok(rounds) } else { Err(format!("{rounds} rounds")) }
+        });
+        assert_eq!(value.await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn the_message_says_what_was_seen_last() {
+        let error = until("the impossible", Duration::from_millis(30), async || {
+            Err::<(), _>("still nothing")
+        });
+        let message = error.await.unwrap_err().to_string();
+        assert!(message.contains("the impossible") && message.contains("still nothing"));
+    }
+
+    #[tokio::test]
+    async fn a_false_condition_ends_at_the_deadline() {
+        assert!(until_true("never", Duration::from_millis(30), async || false).await.is_err());
+    }
+}
