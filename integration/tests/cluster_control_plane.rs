@@ -1,0 +1,65 @@
+//! The harness itself: what the other `cluster_*` tests take for granted of
+//! real control planes.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use integration::client::Http;
+use integration::control_plane::{ControlPlane, ControllerManagerOptions, User, Version};
+use integration::wait;
+use serde_json::json;
+
+const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+#[tokio::test]
+async fn a_server_is_upgraded_in_place_and_the_types_follow() -> Result<()> {
+    let mut plane = ControlPlane::start(&[Version::V1_35, Version::V1_36]).await?;
+    let (old, new) = (plane.server(0)?.url(), plane.server(1)?.url());
+    let to_old = plane.client(&old, User::Admin, Http::Two)?;
+    let to_new = plane.client(&new, User::Admin, Http::Two)?;
+    assert!(to_old.get(POLICIES).await?.is_type_level_404());
+    to_new.get(POLICIES).await?.ok()?;
+
+    plane.server_mut(0)?.restart_as(Version::V1_36).await?;
+    to_old.get(POLICIES).await?.ok()?;
+    plane.server_mut(0)?.kill_9();
+    assert!(to_old.get(POLICIES).await.is_err());
+    plane.server_mut(0)?.start_again().await?;
+    to_old.get(POLICIES).await?.ok()?;
+
+    let kubectl = plane.kubectl(Version::V1_36, &old, User::Admin)?;
+    assert!(kubectl.run(&["api-resources"]).await?.ok()?.contains("mutatingadmissionpolicies"));
+    let plain = plane.kubectl(Version::V1_36, &old, User::Plain)?;
+    assert!(plain.run(&["get", "pods"]).await?.stderr.contains("Forbidden"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_controller_manager_collects_garbage() -> Result<()> {
+    let plane = ControlPlane::start(&[Version::V1_36]).await?;
+    let url = plane.server(0)?.url();
+    let admin = plane.client(&url, User::Admin, Http::Two)?;
+    let options = ControllerManagerOptions {
+        version: Version::V1_36,
+        url,
+        controllers: vec!["garbage-collector-controller".to_owned()],
+        arguments: Vec::new(),
+    };
+    let mut manager = plane.controller_manager(&options).await?;
+    let orphan = json!({ "metadata": {
+        "name": "orphan",
+        "ownerReferences": [{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "gone",
+            "uid": "00000000-0000-4000-8000-000000000000",
+        }],
+    } });
+    admin.post(MAPS, &orphan).await?.ok()?;
+    wait::until("the orphan to be collected", Duration::from_secs(60), async || {
+        manager.process().ensure_running()?;
+        let status = admin.get(&format!("{MAPS}/orphan")).await?.status;
+        anyhow::ensure!(status == 404, "it is {status}");
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,111 @@
+//! Owners of the skewed type, their children, and the children's second owner.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use integration::client::Client;
+use integration::manifests::{CONFIG_MAPS, POLICIES, config_map, policy};
+use integration::wait;
+use serde_json::{Value, json};
+
+/// How many children an owner has.
+pub const CHILDREN: usize = 5;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// An owner, its second, and their children, all named after it.
+pub struct Family {
+    name: String,
+}
+
+impl Family {
+    /// Creates all of them.
+    pub async fn create(admin: &Client, name: &str) -> Result<Self> {
+        let family = Self { name: name.to_owned() };
+        let owner = create(admin, POLICIES, policy(name)).await?;
+        let second = create(admin, CONFIG_MAPS, config_map(&family.second())).await?;
+        for child in family.children() {
+            let owners = [reference(&owner)?, reference(&second)?];
+            create(admin, CONFIG_MAPS, owned(&child, &owners)).await?;
+        }
+        Ok(family)
+    }
+
+    /// The names of the children.
+    pub fn children(&self) -> impl Iterator<Item = String> {
+        (0..CHILDREN).map(|number| format!("{}-child-{number}", self.name))
+    }
+
+    /// Gives the collector a reason to ask for the owner.
+    pub async fn delete_second_owner(&self, admin: &Client) -> Result<()> {
+        admin.delete(&format!("{CONFIG_MAPS}/{}", self.second())).await?.ok()?;
+        Ok(())
+    }
+
+    /// Deletes the owner itself.
+    pub async fn delete_owner(&self, admin: &Client) -> Result<()> {
+        admin.delete(&format!("{POLICIES}/{}", self.name)).await?.ok()?;
+        Ok(())
+    }
+
+    /// Fails unless the owner is there.
+    pub async fn ensure_owner_lives(&self, admin: &Client) -> Result<()> {
+        admin.get(&format!("{POLICIES}/{}", self.name)).await?.ok()?;
+        Ok(())
+    }
+
+    fn second(&self) -> String {
+        format!("{}-second", self.name)
+    }
+}
+
+/// Waits until the collector watches the owners' type: it deletes a child when
+/// its only owner is deleted.
+pub async fn watched(admin: &Client, name: &str) -> Result<()> {
+    let name = format!("{name}-first");
+    let owner = create(admin, POLICIES, policy(&name)).await?;
+    create(admin, CONFIG_MAPS, owned(&name, &[reference(&owner)?])).await?;
+    admin.delete(&format!("{POLICIES}/{name}")).await?.ok()?;
+    wait::until("the first collection", DEADLINE, async || {
+        let status = admin.get(&format!("{CONFIG_MAPS}/{name}")).await?.status;
+        ensure!(status == 404, "{status}");
+        Ok(())
+    })
+    .await
+}
+
+/// All ConfigMaps, and how many owners each has.
+pub async fn children(admin: &Client) -> Result<BTreeMap<String, usize>> {
+    let list = admin.get(CONFIG_MAPS).await?.ok()?.json()?;
+    let items = list.get("items").and_then(Value::as_array).context("no items")?;
+    let child = |item: &Value| {
+        let name = item.pointer("/metadata/name")?.as_str()?.to_owned();
+        let owners = item.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        Some((name, owners.map_or(0, Vec::len)))
+    };
+    Ok(items.iter().filter_map(child).collect())
+}
+
+async fn create(admin: &Client, collection: &str, object: Value) -> Result<Value> {
+    admin.post(collection, &object).await?.ok()?.json()
+}
+
+fn owned(name: &str, owners: &[Value]) -> Value {
+    let mut child = config_map(name);
+    if let Some(metadata) = child.pointer_mut("/metadata") {
+        *metadata = json!({ "name": name, "ownerReferences": owners });
+    }
+    child
+}
+
+/// What a child says of its owner.
+fn reference(owner: &Value) -> Result<Value> {
+    let field = |pointer| owner.pointer(pointer).cloned().context("no such field");
+    Ok(json!({
+        "apiVersion": field("/apiVersion")?,
+        "kind": field("/kind")?,
+        "name": field("/metadata/name")?,
+        "uid": field("/metadata/uid")?,
+    }))
+}

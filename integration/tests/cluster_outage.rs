@@ -1,0 +1,174 @@
+//! The only server that has a type goes away, in several manners, and comes
+//! back; the companion goes away; what it published is damaged.
+//!
+//! Three kinds of clients work all the time: probes of the type that only one
+//! server has, which retry nothing; clients of common types, with the retries
+//! of client-go; and a watcher. One story follows the other on the same
+//! servers.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use integration::client::Http;
+use integration::control_plane::{ServerOptions, Version};
+use integration::load::{End, Journal, Load, Operation};
+use integration::manifests::POLICIES;
+use integration::report::Entry;
+use integration::site::Site;
+
+#[path = "cluster_outage/published.rs"]
+mod published;
+
+/// Until requests for the lost type are answered as the product promises.
+const UNAVAILABLE_PROMISE: Duration = Duration::from_secs(2);
+
+/// From `/readyz` of the server that is back until its type is served.
+const SERVED_PROMISE: Duration = Duration::from_secs(5);
+
+/// How long anything is waited for; promises are judged afterwards.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+const PROBE_PACE: Duration = Duration::from_millis(25);
+const OBJECT_PACE: Duration = Duration::from_millis(50);
+
+/// So many operations in a row without another answer to a probe are the new state: they take
+/// two seconds, longer than the next poll and push.
+const IN_A_ROW: usize = 200;
+
+const OLD: usize = 0;
+const NEW: usize = 1;
+
+#[tokio::test]
+async fn what_is_lost_is_503_and_everything_else_goes_on() -> Result<()> {
+    let mut entry = Entry::begin("cluster_outage");
+    let mut site = Site::start(vec![
+        ServerOptions::new("old", Version::V1_35),
+        // Long enough to be seen as not ready while it still serves.
+        ServerOptions::new("new", Version::V1_36).argument("--shutdown-delay-duration=6s"),
+    ])
+    .await?;
+    let mut load = load(&site)?;
+    let journal = load.journal().clone();
+    settled(&journal, Instant::now(), "success", is_served).await?;
+
+    killed(&mut site, &journal, &mut entry).await.context("the only server is killed")?;
+    not_ready(&mut site, &journal, &mut entry).await.context("it is not ready")?;
+    published::companion_dies(&mut site, &mut load).await.context("the companion is killed")?;
+    let repairs = published::is_repaired(&mut site).await.context("the map is damaged")?;
+    entry.set_ms("mapRepairedMs", repairs);
+
+    settled(&journal, Instant::now(), "success", is_served).await?;
+    let journal = load.finish().await?;
+    judge(&journal, &mut entry)?;
+    entry.passed()
+}
+
+fn load(site: &Site) -> Result<Load> {
+    let mut load = Load::default();
+    for http in [Http::Two, Http::One] {
+        load.probe(site.client(http)?, "probe", POLICIES, PROBE_PACE);
+    }
+    load.objects(site.client(Http::Two)?, "over-h2", OBJECT_PACE);
+    load.objects(site.client(Http::One)?, "over-h1", OBJECT_PACE);
+    load.watcher(site.client(Http::Two)?);
+    Ok(load)
+}
+
+/// `kill -9`, and a start after that.
+async fn killed(site: &mut Site, journal: &Journal, entry: &mut Entry) -> Result<()> {
+    site.plane.server_mut(NEW)?.kill_9();
+    let killed = Instant::now();
+    settled(journal, killed, "503", is_unavailable).await?;
+    let unavailable = last(journal, killed, |operation| !is_unavailable(operation));
+    entry.set_ms("unavailableAfterKillMs", unavailable);
+    ensure!(unavailable <= UNAVAILABLE_PROMISE, "503 only after {unavailable:?}");
+
+    let served = back(site, journal).await?;
+    entry.set_ms("servedAfterReadyMs", served);
+    Ok(())
+}
+
+/// SIGTERM: it says that it is not ready for some seconds, then ends.
+async fn not_ready(site: &mut Site, journal: &Journal, entry: &mut Entry) -> Result<()> {
+    let stopping = Instant::now();
+    site.plane.server_mut(NEW)?.stop().await?;
+    let stopped = Instant::now();
+    settled(journal, stopped, "503", is_unavailable).await?;
+    let unavailable = last(journal, stopping, |operation| !is_unavailable(operation));
+    entry.set_ms("unavailableAfterNotReadyMs", unavailable);
+    ensure!(unavailable <= UNAVAILABLE_PROMISE, "503 only after {unavailable:?}");
+
+    let served = back(site, journal).await?;
+    entry.set_ms("servedAfterNotReadyMs", served);
+    Ok(())
+}
+
+/// Starts the server again; the time from ready to served.
+async fn back(site: &mut Site, journal: &Journal) -> Result<Duration> {
+    site.plane.server_mut(NEW)?.start_again().await?;
+    let ready = Instant::now();
+    settled(journal, ready, "success", is_served).await?;
+    let served = last(journal, ready, |operation| !is_served(operation));
+    ensure!(served <= SERVED_PROMISE, "served only after {served:?}");
+    Ok(served)
+}
+
+/// What all clients saw, over all stories.
+fn judge(journal: &Journal, entry: &mut Entry) -> Result<()> {
+    let common = |operation: &Operation| !matches!(operation.label, "probe" | "watch-refused");
+    let resets = journal.operations(|operation| common(operation) && operation.is_reset());
+    let failed = journal
+        .operations(|operation| common(operation) && !operation.is_ok() && !operation.is_reset());
+    let wrong = journal.operations(Operation::is_type_level_404);
+    let count = |wanted: fn(&Operation) -> bool| journal.count(wanted);
+    entry.set("skewedRequests", count(|operation| operation.label == "probe"));
+    entry.set("skewedUnavailable", count(|operation| operation.is_unavailable()));
+    entry.set("commonRequests", journal.count(common));
+    entry.set("commonRetried", count(|operation| operation.attempts > 1));
+    entry.set("commonFailed", failed.len());
+    entry.set("commonResets", resets.len());
+    entry.set("wrong404s", wrong.len());
+    ensure!(wrong.is_empty(), "{wrong:#?}");
+    ensure!(failed.is_empty(), "{failed:#?}");
+    // A write that was under way at a server that was killed: nobody can know
+    // whether it was done, and no client repeats it.
+    ensure!(resets.iter().all(|operation| operation.method != "GET"), "{resets:#?}");
+    ensure!(resets.len() <= 4, "{resets:#?}");
+    let unseen = journal.unseen();
+    ensure!(unseen.is_empty(), "the watcher has not seen {unseen:?}");
+    Ok(())
+}
+
+/// Waits until all probes have got nothing but what is wanted for long.
+async fn settled(
+    journal: &Journal,
+    since: Instant,
+    what: &str,
+    wanted: impl Fn(&Operation) -> bool,
+) -> Result<()> {
+    integration::wait::until(what, DEADLINE, async || {
+        let (row, before) =
+            journal.row(since, |operation| operation.label != "probe" || wanted(operation));
+        ensure!(row >= IN_A_ROW, "{row} in a row, after {before:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// The time from `since` to the end of the last probe for which `wanted`
+/// holds.
+fn last(journal: &Journal, since: Instant, wanted: impl Fn(&Operation) -> bool) -> Duration {
+    let probes = journal.operations(|operation| {
+        operation.label == "probe" && operation.ended > since && wanted(operation)
+    });
+    let ends = probes.iter().map(|operation| operation.ended);
+    ends.max().map_or(Duration::ZERO, |end| end.saturating_duration_since(since))
+}
+
+fn is_served(operation: &Operation) -> bool {
+    matches!(operation.end, End::Answered { status: 200, .. })
+}
+
+fn is_unavailable(operation: &Operation) -> bool {
+    operation.is_unavailable()
+}

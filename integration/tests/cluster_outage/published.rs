@@ -1,0 +1,80 @@
+//! The companion, and the files through which it speaks to Envoy.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use integration::client::Http;
+use integration::load::Load;
+use integration::manifests::{CONFIG_MAPS, POLICIES};
+use integration::site::Site;
+use integration::wait;
+
+use super::{OLD, settled};
+
+/// The companion looks after its files at least this often.
+const REPAIR_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What Envoy counts when it refuses a configuration of the filter.
+const REFUSED: &str = "extension_config_discovery.http_filter.mixed-version-proxy.config_fail";
+
+/// Without a companion, routing goes on unchanged; also when a server that is
+/// not the only one of anything is killed meanwhile.
+pub async fn companion_dies(site: &mut Site, load: &mut Load) -> Result<()> {
+    let generation = site.stack.generation().await?;
+    site.stack.companion.kill_9();
+    works(site).await?;
+    let killed = Instant::now();
+    site.plane.server_mut(OLD)?.kill_9();
+    settled(load.journal(), killed, "success", super::is_served).await?;
+    works(site).await?;
+    site.plane.server_mut(OLD)?.start_again().await?;
+    works(site).await?;
+    ensure!(site.stack.generation().await? == generation, "the map has changed");
+    site.stack.companion.start_again().await?;
+    site.stack.companion.wait_ready().await
+}
+
+/// A map file that is damaged in any way: Envoy keeps the last good map, and
+/// the companion repairs the file. The longest time that this took.
+pub async fn is_repaired(site: &mut Site) -> Result<Duration> {
+    let file = site.stack.options().published().join("ecds.json");
+    let good = fs::read(&file)?;
+    let half = good.get(..good.len() / 2).unwrap_or_default();
+    let mut longest = Duration::ZERO;
+    for damaged in [&b"{ this is no JSON"[..], half, b""] {
+        let generation = site.stack.generation().await?;
+        let refused = site.stack.envoy.stat(REFUSED).await?.unwrap_or_default();
+        // By rename, or Envoy would not even look at it.
+        let new = file.with_extension("damaged");
+        fs::write(&new, damaged)?;
+        fs::rename(&new, &file)?;
+        let started = Instant::now();
+        works(site).await?;
+        wait::until("the repair", REPAIR_DEADLINE, async || {
+            let now = fs::read(&file)?;
+            serde_json::from_slice::<serde_json::Value>(&now)?;
+            Ok::<_, anyhow::Error>(())
+        })
+        .await?;
+        longest = longest.max(started.elapsed());
+        works(site).await?;
+        let now = site.stack.generation().await?;
+        ensure!(now >= generation, "generation {now} after {generation}");
+        let refusals = site.stack.envoy.stat(REFUSED).await?.unwrap_or_default() - refused;
+        tracing::info!(refusals, "Envoy refused damaged files");
+    }
+    Ok(longest)
+}
+
+/// Skewed and common requests, over several connections.
+async fn works(site: &Site) -> Result<()> {
+    for http in [Http::One, Http::Two] {
+        let client = site.client(http)?;
+        for _ in 0..20 {
+            client.get(POLICIES).await?.ok()?;
+            client.get(CONFIG_MAPS).await?.ok()?;
+        }
+    }
+    Ok(())
+}

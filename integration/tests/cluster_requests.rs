@@ -1,0 +1,168 @@
+//! Two thousand mixed requests to real servers of 1.35 and 1.36, through Envoy:
+//! of types that only one of them serves (either way round, and a subresource),
+//! of common types, and of types that neither has. What is served succeeds
+//! wherever it lives, and each 404 is the one that the right server gives,
+//! byte for byte.
+
+use anyhow::{Context, Result, ensure};
+use integration::client::{Client, Http};
+use integration::control_plane::{ControlPlane, ServerOptions, User, Version};
+use integration::manifests::POLICIES;
+use integration::report::Entry;
+use integration::site::{Site, stack_options};
+use integration::stack::Stack;
+use reqwest::Method;
+use serde_json::json;
+
+#[path = "cluster_requests/kinds.rs"]
+mod kinds;
+#[path = "cluster_requests/round.rs"]
+mod round;
+
+use kinds::{NEW, OLD};
+use round::{Tally, Worker};
+
+/// How many requests there are at least.
+const REQUESTS: u64 = 2_000;
+
+/// Clients at work at once.
+const WORKERS: u32 = 4;
+
+/// Requests through plain round robin, to see what the filter prevents.
+const PLAIN_REQUESTS: u64 = 200;
+
+#[tokio::test]
+async fn no_404_is_wrong_and_each_true_one_is_kept() -> Result<()> {
+    let mut entry = Entry::begin("cluster_requests");
+    let site = Site::start(servers()).await?;
+    prepare(&site).await?;
+
+    let plain = wrong_without_filter(&site.plane).await?;
+    entry.set("withoutFilterRequests", PLAIN_REQUESTS);
+    entry.set("withoutFilterWrong404s", plain);
+    ensure!(plain > 0, "plain round robin gives no wrong 404: the test proves nothing");
+
+    let tally = requests(&site).await?;
+    entry.set("requests", tally.requests);
+    entry.set("skewedRequests", tally.skewed);
+    entry.set("commonRequests", tally.common);
+    entry.set("unknownRequests", tally.unknown);
+    entry.set("wrong404s", tally.wrong_404s);
+    entry.set("true404s", tally.true_404s);
+    entry.set("true404sKept", tally.true_404s_kept);
+    entry.set("otherFailures", tally.failures);
+    entry.set("landed", json!(site.landed().await?));
+
+    ensure!(tally.requests >= REQUESTS, "only {} requests", tally.requests);
+    ensure!(tally.problems.is_empty(), "{tally:#?}");
+    ensure!(tally.true_404s == tally.true_404s_kept && tally.true_404s > 0, "{tally:#?}");
+    both_servers_were_used(&site).await?;
+    entry.passed()
+}
+
+/// 1.35 without `pods/resize` and with a type of its own, and 1.36 as it is.
+fn servers() -> Vec<ServerOptions> {
+    vec![
+        ServerOptions::new("old", Version::V1_35)
+            // The subresource cannot be turned off as 1.35 any more.
+            .argument("--emulated-version=1.34")
+            .argument("--feature-gates=InPlacePodVerticalScaling=false,ClusterTrustBundle=true")
+            .argument("--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true"),
+        ServerOptions::new("new", Version::V1_36),
+    ]
+}
+
+/// Makes what pods need, and proves that the skew is the one meant.
+async fn prepare(site: &Site) -> Result<()> {
+    let (old, new) = (site.direct(OLD, Http::Two)?, site.direct(NEW, Http::Two)?);
+    // There is no controller that would make it.
+    let account = json!({ "metadata": { "name": "default" } });
+    new.post("/api/v1/namespaces/default/serviceaccounts", &account).await?.ok()?;
+    for kind in kinds::all(&site.plane) {
+        for (server, client) in [(OLD, &old), (NEW, &new)] {
+            let unknown = client.get(kind.collection).await?.is_type_level_404();
+            let served = kind.servers.contains(&server);
+            ensure!(served != unknown, "{} on server {server}: served {served}", kind.collection);
+        }
+    }
+    Ok(())
+}
+
+/// What plain round robin does with requests for a type of one server.
+async fn wrong_without_filter(plane: &ControlPlane) -> Result<u64> {
+    let mut options = stack_options(plane, "plain")?;
+    options.filter = false;
+    let stack = Stack::start(options).await?;
+    let client = plane.client(&stack.url(), User::Admin, Http::Two)?;
+    let mut wrong = 0;
+    for _ in 0..PLAIN_REQUESTS {
+        wrong += u64::from(client.get(POLICIES).await?.is_type_level_404());
+    }
+    Ok(wrong)
+}
+
+async fn requests(site: &Site) -> Result<Tally> {
+    let mut workers = tokio::task::JoinSet::new();
+    for number in 0..WORKERS {
+        let http = if number % 2 == 0 { Http::Two } else { Http::One };
+        let direct = (0..site.plane.servers().len()).map(|server| site.direct(server, http));
+        let worker = Worker {
+            number,
+            envoy: site.client(http)?,
+            direct: direct.collect::<Result<Vec<Client>>>()?,
+            kinds: kinds::all(&site.plane),
+        };
+        workers.spawn(worker.run(REQUESTS / u64::from(WORKERS)));
+    }
+    let mut all = Tally::default();
+    while let Some(tally) = workers.join_next().await {
+        all.add(tally??);
+    }
+    Ok(all)
+}
+
+/// Common requests went to both, so no server was spared.
+async fn both_servers_were_used(site: &Site) -> Result<()> {
+    let landed = site.landed().await?;
+    let common = landed.get("kube-apiserver").context("the common cluster")?;
+    ensure!(common.len() == 2 && common.values().all(|count| *count > 100), "{landed:?}");
+    Ok(())
+}
+
+/// A request, before it is known who answers it.
+#[derive(Debug, Clone)]
+struct Request {
+    method: Method,
+    path: String,
+    accept: Option<&'static str>,
+    body: Option<serde_json::Value>,
+}
+
+impl Request {
+    fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), accept: None, body: None }
+    }
+
+    fn body(mut self, body: serde_json::Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+
+    fn accept(mut self, accept: Option<&'static str>) -> Self {
+        self.accept = accept;
+        self
+    }
+
+    fn to(&self, client: &Client) -> reqwest::RequestBuilder {
+        let mut request = client.request(self.method.clone(), &self.path);
+        if let Some(accept) = self.accept {
+            request = request.header("accept", accept);
+        }
+        if let Some(body) = &self.body {
+            let merge = self.method == Method::PATCH;
+            let kind = if merge { "application/merge-patch+json" } else { "application/json" };
+            request = request.header("content-type", kind).body(body.to_string());
+        }
+        request
+    }
+}

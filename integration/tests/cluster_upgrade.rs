@@ -1,0 +1,260 @@
+//! A rolling upgrade and the way back: three servers go from 1.35 to 1.36 and
+//! back, one at a time, while clients work all the time: clients with the
+//! retries of client-go, a watcher, kubectl, and probes of a type that only
+//! 1.36 has and of one that nobody has.
+//!
+//! Upwards the next server is stopped when the last one is in the map again;
+//! on the way back as soon as the last one is ready by its own word, and so
+//! before the companion has seen it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use discovery_map::PeerState;
+use integration::client::Http;
+use integration::control_plane::{ServerOptions, User, Version};
+use integration::load::{Journal, Load, Operation};
+use integration::manifests::POLICIES;
+use integration::report::Entry;
+use integration::site::Site;
+
+#[path = "cluster_upgrade/kubectl_loop.rs"]
+mod kubectl_loop;
+
+use kubectl_loop::KubectlLoop;
+
+const SERVERS: usize = 3;
+
+/// Until the map follows a server that is ready.
+const PROMISE: Duration = Duration::from_secs(2);
+
+/// How long an answer that was under way may come after its server's end.
+const SLACK: Duration = Duration::from_secs(1);
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const OBJECT_PACE: Duration = Duration::from_millis(60);
+const PROBE_PACE: Duration = Duration::from_millis(50);
+
+const UNKNOWN: &str = "/apis/nothing.example/v1/things";
+
+#[tokio::test]
+async fn nobody_notices_a_rolling_upgrade() -> Result<()> {
+    let mut entry = Entry::begin("cluster_upgrade");
+    let mut site = Site::start((0..SERVERS).map(server).collect()).await?;
+    let load = load(&site)?;
+    let kubectl = site.plane.kubectl(Version::V1_36, &site.stack.url(), User::Admin)?;
+    let kubectl = KubectlLoop::start(kubectl, site.plane.folder())?;
+    works(load.journal()).await?;
+
+    let mut history = History::default();
+    for server in 0..SERVERS {
+        history.restart(&mut site, server, Version::V1_36).await?;
+        in_the_map(&site, server).await?;
+    }
+    works(load.journal()).await?;
+    for server in 0..SERVERS {
+        history.restart(&mut site, server, Version::V1_35).await?;
+    }
+    works(load.journal()).await?;
+
+    let commands = kubectl.finish().await?;
+    let journal = load.finish().await?;
+    report(&journal, &history, &commands, &mut entry);
+    for operation in journal.operations(|o| {
+        o.label == "watch-refused"
+            || is_skewed(o)
+                && o.is_unavailable()
+                && history.served().is_ok_and(|(f, t)| o.started >= f && o.ended <= t)
+    }) {
+        eprintln!(
+            "DEBUG {:?} {operation:?}",
+            history
+                .stops
+                .iter()
+                .map(|(b, e)| (
+                    operation.started.saturating_duration_since(*b),
+                    operation.started.saturating_duration_since(*e)
+                ))
+                .collect::<Vec<_>>()
+        );
+    }
+    judge(&journal, &history)?;
+    kubectl_loop::judge(&commands, &history.stops)?;
+    entry.passed()
+}
+
+/// Without its argument a server with watches takes a minute to stop.
+fn server(number: usize) -> ServerOptions {
+    ServerOptions::new(format!("cp-{number}"), Version::V1_35)
+        .argument("--shutdown-watch-termination-grace-period=1s")
+}
+
+fn load(site: &Site) -> Result<Load> {
+    let mut load = Load::default();
+    load.objects(site.client(Http::Two)?, "over-h2", OBJECT_PACE);
+    load.objects(site.client(Http::One)?, "over-h1", OBJECT_PACE);
+    load.watcher(site.client(Http::Two)?);
+    load.watcher(site.client(Http::One)?);
+    for http in [Http::Two, Http::One] {
+        load.probe(site.client(http)?, "skewed", POLICIES, PROBE_PACE);
+        load.probe(site.client(http)?, "unknown", UNKNOWN, PROBE_PACE);
+    }
+    Ok(load)
+}
+
+/// When what was done to the servers.
+#[derive(Debug, Default)]
+struct History {
+    /// From the signal to the end of each server that was stopped.
+    stops: Vec<(Instant, Instant)>,
+    /// When each server that was started was ready.
+    ready: Vec<Instant>,
+}
+
+impl History {
+    async fn restart(&mut self, site: &mut Site, server: usize, version: Version) -> Result<()> {
+        let server = site.plane.server_mut(server)?;
+        let begun = Instant::now();
+        server.stop().await?;
+        self.stops.push((begun, Instant::now()));
+        server.restart_as(version).await?;
+        self.ready.push(Instant::now());
+        Ok(())
+    }
+
+    /// The time in which some server has the newer type for certain: from the
+    /// promise after the first is ready to the signal to the last.
+    fn served(&self) -> Result<(Instant, Instant)> {
+        let first = self.ready.first().context("no server was ready")?;
+        let (last, _) = self.stops.last().context("no server was stopped")?;
+        Ok((*first + PROMISE, *last))
+    }
+
+    /// The time in which a 404 for the newer type cannot be true: as above,
+    /// and on to the end of the last server that has it.
+    fn known(&self) -> Result<(Instant, Instant)> {
+        let (from, _) = self.served()?;
+        let (_, to) = self.stops.last().context("no server was stopped")?;
+        Ok((from, *to))
+    }
+
+    fn is_stopping(&self, operation: &Operation) -> bool {
+        is_during(&self.stops, operation.started, operation.ended)
+    }
+}
+
+/// Whether a time overlaps one of these, with slack.
+fn is_during(times: &[(Instant, Instant)], from: Instant, to: Instant) -> bool {
+    times.iter().any(|(begun, ended)| to >= *begun && from <= *ended + SLACK)
+}
+
+fn report(
+    journal: &Journal,
+    history: &History,
+    commands: &[kubectl_loop::Command],
+    entry: &mut Entry,
+) {
+    let served = history.served().ok();
+    let during = |operation: &Operation, span: Option<(Instant, Instant)>| {
+        span.is_some_and(|(from, to)| operation.started >= from && operation.ended <= to)
+    };
+    entry.set("restarts", history.ready.len());
+    let longest = history.stops.iter().map(|(begun, ended)| *ended - *begun).max();
+    entry.set_ms("longestStopMs", longest.unwrap_or_default());
+    entry.set("commonRequests", journal.count(is_common));
+    entry.set("commonRetried", journal.count(|o| is_common(o) && o.attempts > 1));
+    entry.set("commonFailed", failed(journal, history).len());
+    entry.set("commonResets", resets(journal, history).len());
+    entry.set("watches", journal.count(|o| o.label == "watch"));
+    entry.set("watchesRefused", journal.count(|o| o.label == "watch-refused"));
+    entry.set("relists", journal.count(|o| o.label == "relist"));
+    entry.set("skewedRequests", journal.count(is_skewed));
+    entry.set("skewedServed", journal.count(|o| is_skewed(o) && o.is_ok()));
+    entry.set("skewedUnavailable", journal.count(|o| is_skewed(o) && o.is_unavailable()));
+    entry.set(
+        "skewedNotServedWhileServable",
+        journal.count(|o| is_skewed(o) && !o.is_ok() && during(o, served)),
+    );
+    entry.set("wrong404s", wrong_404s(journal, history).map_or(0, |wrong| wrong.len()));
+    entry.set("unknownRequests", journal.count(is_unknown));
+    entry.set("true404s", journal.count(|o| is_unknown(o) && o.is_type_level_404()));
+    entry.set("kubectlCommands", commands.len());
+    entry.set("kubectlFailed", commands.iter().filter(|command| !command.output.success).count());
+}
+
+fn judge(journal: &Journal, history: &History) -> Result<()> {
+    let wrong = wrong_404s(journal, history)?;
+    ensure!(wrong.is_empty(), "wrong 404s: {wrong:#?}");
+    let failed = failed(journal, history);
+    ensure!(failed.is_empty(), "failed: {failed:#?}");
+    // Envoy may give up on a request for the newer type while its only server
+    // ends; a client with ordinary retries does not see that.
+    let (from, to) = history.served()?;
+    let unserved = journal.operations(|o| {
+        is_skewed(o) && !o.is_ok() && !o.is_unavailable() && o.started >= from && o.ended <= to
+    });
+    ensure!(unserved.is_empty(), "not served: {unserved:#?}");
+    let untrue =
+        journal.operations(|o| is_unknown(o) && !o.is_type_level_404() && !o.is_unavailable());
+    ensure!(untrue.is_empty(), "no 404: {untrue:#?}");
+    let unseen = journal.unseen();
+    ensure!(unseen.is_empty(), "no watcher has seen {unseen:?}");
+    Ok(())
+}
+
+/// 404s for what some server certainly has, and type-level 404s for what all
+/// have.
+fn wrong_404s(journal: &Journal, history: &History) -> Result<Vec<Operation>> {
+    let (from, to) = history.known()?;
+    Ok(journal.operations(|o| {
+        let known = is_common(o) || (is_skewed(o) && o.started >= from && o.ended <= to);
+        known && o.is_type_level_404()
+    }))
+}
+
+/// What failed for a client with ordinary retries, beyond resets of a server
+/// that was stopping.
+fn failed(journal: &Journal, history: &History) -> Vec<Operation> {
+    journal.operations(|o| is_common(o) && !o.is_ok() && !(o.is_reset() && history.is_stopping(o)))
+}
+
+fn resets(journal: &Journal, history: &History) -> Vec<Operation> {
+    journal.operations(|o| is_common(o) && o.is_reset() && history.is_stopping(o))
+}
+
+/// Of what all servers have, and after all retries.
+fn is_common(operation: &Operation) -> bool {
+    !is_skewed(operation) && !is_unknown(operation) && operation.label != "watch-refused"
+}
+
+fn is_skewed(operation: &Operation) -> bool {
+    operation.label == "skewed"
+}
+
+fn is_unknown(operation: &Operation) -> bool {
+    operation.label == "unknown"
+}
+
+/// Waits until every client has done something more.
+async fn works(journal: &Journal) -> Result<()> {
+    let since = Instant::now();
+    integration::wait::until("work of all clients", DEADLINE, async || {
+        for label in ["create", "get", "list", "patch", "delete", "skewed", "unknown"] {
+            let done = journal.count(|o| o.label == label && o.started > since);
+            ensure!(done >= 4, "{done} of {label}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until the companion has seen the server as the version that it is.
+async fn in_the_map(site: &Site, server: usize) -> Result<()> {
+    let name = site.plane.server(server)?.name().to_owned();
+    site.stack
+        .wait_for_map(&name, |map| {
+            let peers = map.peers();
+            peers.iter().any(|peer| peer.name == name && peer.state == PeerState::Serving)
+        })
+        .await
+}

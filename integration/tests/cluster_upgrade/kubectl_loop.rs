@@ -1,0 +1,87 @@
+//! kubectl, one command after the other, as a person or a script would.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use integration::control_plane::{Kubectl, KubectlOutput};
+use integration::manifests::config_map;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::is_during;
+
+/// What kubectl says when the connection to a server broke under a request
+/// that nobody may repeat.
+const RESETS: [&str; 4] = ["connection reset", "connection termination", "EOF", "reset reason"];
+
+/// A command that was run.
+pub struct Command {
+    pub arguments: Vec<String>,
+    pub started: Instant,
+    pub ended: Instant,
+    pub output: KubectlOutput,
+}
+
+/// A loop of commands.
+pub struct KubectlLoop {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<Vec<Command>>>,
+}
+
+impl KubectlLoop {
+    /// Starts it; manifests are written to `folder`.
+    pub fn start(kubectl: Kubectl, folder: &Path) -> Result<Self> {
+        let manifest = folder.join("kubectl-loop.json");
+        fs::write(&manifest, config_map("kubectl-loop").to_string())?;
+        let manifest = manifest.display().to_string();
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let mut commands = Vec::new();
+            while !*stopped.borrow() {
+                for arguments in [
+                    vec!["apply", "-f", &manifest],
+                    vec!["get", "configmap", "kubectl-loop", "-o", "name"],
+                    vec!["get", "deployments", "--all-namespaces"],
+                    vec!["delete", "-f", &manifest, "--ignore-not-found"],
+                ] {
+                    commands.push(run(&kubectl, &arguments).await?);
+                }
+            }
+            Ok(commands)
+        });
+        Ok(Self { stop, task })
+    }
+
+    /// Ends it after the commands that it has begun.
+    pub async fn finish(self) -> Result<Vec<Command>> {
+        self.stop.send_replace(true);
+        self.task.await?
+    }
+}
+
+async fn run(kubectl: &Kubectl, arguments: &[&str]) -> Result<Command> {
+    let started = Instant::now();
+    let output = kubectl.run(arguments).await?;
+    let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    Ok(Command { arguments, started, ended: Instant::now(), output })
+}
+
+/// None failed beyond the resets of a stopping server.
+pub fn judge(commands: &[Command], stops: &[(Instant, Instant)]) -> Result<()> {
+    let failed: Vec<_> = commands
+        .iter()
+        .filter(|command| !command.output.success)
+        .filter(|command| {
+            let reset = RESETS.iter().any(|text| command.output.stderr.contains(text));
+            !(reset && is_during(stops, command.started, command.ended))
+        })
+        .map(|command| format!("{}: {}", command.arguments.join(" "), command.output.stderr))
+        .collect();
+    ensure!(failed.is_empty(), "kubectl failed: {failed:#?}");
+    // After a reset a command may find that the one before it has done its
+    // work, or has not; all of these commands can be repeated.
+    ensure!(commands.len() >= 8, "only {} commands", commands.len());
+    Ok(())
+}
