@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
-const TYPE_LEVEL: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the server could not find the requested resource","reason":"NotFound","details":{},"code":404}"#;
+const TYPE_LEVEL: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the server could not find the requested resource","reason":"NotFound","details":{},"code":404}
+"#;
 
 /// As often as it takes for round robin to have met every peer.
 const ROUNDS: usize = 8;

@@ -1,3 +1,5 @@
+# shellcheck shell=bash
+#
 # Sourced by the installers next to it. Each installer prints the path of what
 # it provides on stdout and what it does on stderr, and does nothing when that
 # is there already.
@@ -9,6 +11,7 @@ set -euo pipefail
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/mixed-version-proxy"
 tool="$(basename "$0")"
+# shellcheck disable=SC2034 # for those that source this
 checkout="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 
 say() { echo "$tool: $*" >&2; }

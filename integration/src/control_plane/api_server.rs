@@ -1,12 +1,12 @@
 //! One kube-apiserver: start, stop, kill, and restart as another version.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{User, Version, user};
+use super::{Version, user};
 use crate::http1::RawClient;
 use crate::pki::{Identity, Pki};
 use crate::ports::free_port;
@@ -175,13 +175,7 @@ impl ApiServer {
 
 /// The arguments that every server has. Unnecessary work is turned off: the
 /// servers share two cores with the tests.
-fn arguments(
-    folder: &std::path::Path,
-    port: u16,
-    etcd: &str,
-    pki: &Pki,
-    identity: &Identity,
-) -> Vec<String> {
+fn arguments(folder: &Path, port: u16, etcd: &str, pki: &Pki, identity: &Identity) -> Vec<String> {
     let of_plane = |file: &str| pki.folder().with_file_name(file).display().to_string();
     let of_pki = |file: &str| pki.folder().join(file).display().to_string();
     vec![
@@ -206,11 +200,4 @@ fn arguments(
         "--shutdown-delay-duration=0s".to_owned(),
         "--profiling=false".to_owned(),
     ]
-}
-
-impl User {
-    /// The `Authorization` header of this user for [`RawClient::request`].
-    pub fn authorization(self) -> Option<String> {
-        self.token().map(|token| format!("Bearer {token}"))
-    }
 }

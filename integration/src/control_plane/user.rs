@@ -30,6 +30,11 @@ impl User {
         }
     }
 
+    /// The `Authorization` header, if any, for clients that are given headers.
+    pub fn authorization(self) -> Option<String> {
+        self.token().map(|token| format!("Bearer {token}"))
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Admin => "admin",

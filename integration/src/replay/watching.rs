@@ -46,8 +46,7 @@ pub(super) fn answer(of: &ObjectRequest<'_>, name: Option<String>) -> Answer {
         let line = watching.next().await?;
         Some((Ok::<_, std::convert::Infallible>(line), watching))
     });
-    // An asynchronous closure borrows; its future is boxed to be `Send`.
-    json_answer(StatusCode::OK, Body::from_stream(Box::pin(lines)))
+    json_answer(StatusCode::OK, Body::from_stream(lines))
 }
 
 /// What a watch begins with, and the revision after which it goes on.
