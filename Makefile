@@ -50,8 +50,9 @@ test: ## Unit, property and golden tests, and those with Envoy
 	$(with) envoy func-e filter companion -- cargo test --workspace
 
 conformance: ## Tests on real control planes; writes target/conformance/report.json
+	@rm -f target/conformance/report.json
 	$(with) envoy func-e filter companion control-plane -- \
-		cargo test -p integration --features cluster --test 'cluster_*'
+		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
 
 bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
 	$(with) envoy func-e filter companion -- cargo run --quiet -p integration --bin bench

@@ -1,1 +1,104 @@
-//! Placeholder.
+//! kubectl through Envoy, as a person uses it, with a bearer token: types of
+//! one server and types of both, each command with an empty discovery cache at
+//! first and then with a filled one; a newer kubectl than some server, and an
+//! older one.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use integration::control_plane::{Kubectl, ServerOptions, User, Version};
+use integration::manifests::{binding, config_map, deployment, policy};
+use integration::report::Entry;
+use integration::site::Site;
+use serde_json::Value;
+
+/// How often everything is done with each kubectl; the cache, which they
+/// share, is empty the first time.
+const ROUNDS: [(Version, usize); 2] = [(Version::V1_36, 2), (Version::V1_35, 1)];
+
+#[tokio::test]
+async fn kubectl_works_on_types_of_either_server() -> Result<()> {
+    let mut entry = Entry::begin("cluster_kubectl");
+    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
+    let site = Site::start(servers.into()).await?;
+    let mut commands = 0;
+    for (version, rounds) in ROUNDS {
+        let kubectl = site.plane.kubectl(version, &site.stack.url(), User::Admin)?;
+        for round in 0..rounds {
+            for (resource, make) in KINDS {
+                let name = format!("round-{round}");
+                commands += life(&site, &kubectl, resource, &name, &make(&name))
+                    .await
+                    .with_context(|| format!("kubectl {version}, round {round}, {resource}"))?;
+            }
+        }
+    }
+    commands += denied(&site).await?;
+    entry.set("commands", commands);
+    entry.set("failed", 0);
+    entry.passed()
+}
+
+type Make = fn(&str) -> Value;
+
+/// Types of 1.36 only, and of both.
+const KINDS: [(&str, Make); 4] = [
+    ("mutatingadmissionpolicies", policy),
+    ("mutatingadmissionpolicybindings", binding),
+    ("configmaps", config_map),
+    ("deployments.apps", deployment),
+];
+
+/// The life of one object; how many commands that took.
+async fn life(
+    site: &Site,
+    kubectl: &Kubectl,
+    resource: &str,
+    name: &str,
+    object: &Value,
+) -> Result<u64> {
+    let file = site.plane.folder().join("object.json");
+    fs::write(&file, object.to_string())?;
+    let file = file.display().to_string();
+    let run = async |arguments: &[&str]| {
+        let output = kubectl.run(arguments).await?;
+        output.ok().with_context(|| arguments.join(" "))
+    };
+    let applied = run(&["apply", "-f", &file]).await?;
+    ensure!(applied.contains("created"), "{applied}");
+    let again = run(&["apply", "-f", &file]).await?;
+    ensure!(again.contains("unchanged") || again.contains("configured"), "{again}");
+    run(&["apply", "--server-side", "--force-conflicts", "-f", &file]).await?;
+    let list = run(&["get", resource, "-o", "name"]).await?;
+    ensure!(list.contains(name), "{list}");
+    let table = run(&["get", resource, name]).await?;
+    ensure!(table.contains("AGE") && table.contains(name), "{table}");
+    let described = run(&["describe", resource, name]).await?;
+    ensure!(described.contains(name), "{described}");
+    // A watch that ends with its time is no failure for kubectl.
+    let watch = ["get", resource, name, "--watch", "--request-timeout=1s", "-o", "name"];
+    ensure!(run(&watch).await?.contains(name), "no event");
+    run(&["label", resource, name, "labelled=yes"]).await?;
+    let deleted = run(&["delete", "-f", &file]).await?;
+    ensure!(deleted.contains("deleted"), "{deleted}");
+    let gone = kubectl.run(&["get", resource, name]).await?;
+    ensure!(!gone.success && gone.stderr.contains("(NotFound)"), "{gone:?}");
+    Ok(10)
+}
+
+/// What nobody has, and who may nothing, is denied in kubectl's own words.
+async fn denied(site: &Site) -> Result<u64> {
+    let url = site.stack.url();
+    let kubectl = site.plane.kubectl(Version::V1_36, &url, User::Admin)?;
+    let nothing = kubectl.run(&["get", "nothings"]).await?;
+    ensure!(nothing.stderr.contains("doesn't have a resource type"), "{nothing:?}");
+    let raw = kubectl.run(&["get", "--raw", "/apis/nothing.example/v1/things"]).await?;
+    ensure!(raw.stderr.contains("(NotFound)"), "{raw:?}");
+    let plain = site.plane.kubectl(Version::V1_36, &url, User::Plain)?;
+    for resource in ["mutatingadmissionpolicies", "configmaps"] {
+        let answer = plain.run(&["get", resource]).await?;
+        ensure!(answer.stderr.contains("Forbidden"), "{answer:?}");
+    }
+    Ok(4)
+}

@@ -5,8 +5,11 @@ use std::fs;
 
 use anyhow::Result;
 use integration::control_plane::{ServerOptions, Version};
+use integration::manifests::POLICIES;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::families::FIRST;
 
 /// Who the collector is.
 const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
@@ -16,12 +19,14 @@ pub struct Audit {
     folder: TempDir,
 }
 
-/// What the collector asked so far.
+/// What the collector asked.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
+    /// The owners that it asked for, and how often.
+    pub owners: BTreeMap<String, u64>,
     /// GETs of single owners.
-    pub owners: u64,
-    /// Those that were answered by a 404, though all owners were alive.
+    pub gets: u64,
+    /// Those that were answered by a 404.
     pub wrong: u64,
     /// All requests by server.
     pub by_server: BTreeMap<String, u64>,
@@ -49,8 +54,8 @@ impl Audit {
             .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
     }
 
-    /// What is in the logs, where owners live in this collection.
-    pub fn asked(&self, owners: &str) -> Result<Asked> {
+    /// What is in the logs.
+    pub fn read(&self) -> Result<Asked> {
         let mut asked = Asked::default();
         for file in fs::read_dir(self.folder.path())? {
             let path = file?.path();
@@ -58,15 +63,10 @@ impl Audit {
                 continue;
             }
             let server = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let events = asked.by_server.entry(server).or_default();
-            for line in fs::read_to_string(&path)?.lines() {
-                *events += 1;
-                let event: Value = serde_json::from_str(line)?;
-                if is_get_of_one(&event, owners) {
-                    asked.owners += 1;
-                    let code = event.pointer("/responseStatus/code").and_then(Value::as_u64);
-                    asked.wrong += u64::from(code == Some(404));
-                }
+            let text = fs::read_to_string(&path)?;
+            // The last line may be half there.
+            for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+                asked.note(&server, &serde_json::from_str(line)?);
             }
         }
         Ok(asked)
@@ -74,19 +74,36 @@ impl Audit {
 }
 
 impl Asked {
+    fn note(&mut self, server: &str, event: &Value) {
+        *self.by_server.entry(server.to_owned()).or_default() += 1;
+        let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or_default();
+        let owner = text("requestURI").strip_prefix(POLICIES).and_then(|uri| uri.strip_prefix('/'));
+        let Some(owner) = owner.filter(|_| text("verb") == "get") else { return };
+        // That one has been deleted: its 404 is true.
+        if owner.ends_with(FIRST) {
+            return;
+        }
+        *self.owners.entry(owner.to_owned()).or_default() += 1;
+        self.gets += 1;
+        let code = event.pointer("/responseStatus/code").and_then(Value::as_u64);
+        self.wrong += u64::from(code == Some(404));
+    }
+
     /// What was asked after `before`.
     pub fn since(mut self, before: &Self) -> Self {
-        self.owners -= before.owners;
+        self.gets -= before.gets;
         self.wrong -= before.wrong;
-        for (server, requests) in &mut self.by_server {
-            *requests -= before.by_server.get(server).copied().unwrap_or_default();
-        }
+        subtract(&mut self.owners, &before.owners);
+        subtract(&mut self.by_server, &before.by_server);
         self
     }
 }
 
-fn is_get_of_one(event: &Value, owners: &str) -> bool {
-    let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or_default();
-    let one = text("requestURI").strip_prefix(owners).is_some_and(|rest| rest.starts_with('/'));
-    one && text("verb") == "get"
+fn subtract(all: &mut BTreeMap<String, u64>, before: &BTreeMap<String, u64>) {
+    for (key, count) in before {
+        if let Some(all) = all.get_mut(key) {
+            *all -= count;
+        }
+    }
+    all.retain(|_, count| *count > 0);
 }

@@ -9,8 +9,15 @@ use integration::manifests::{CONFIG_MAPS, POLICIES, config_map, policy};
 use integration::wait;
 use serde_json::{Value, json};
 
-/// How many children an owner has.
+/// How many children an owner has of either sort: those that only it owns, and
+/// those that have a second owner.
 pub const CHILDREN: usize = 5;
+
+/// The end of the name of the owner that is there only to be deleted.
+pub const FIRST: &str = "-first";
+
+/// The kind of the owners.
+pub const OWNER_KIND: &str = "MutatingAdmissionPolicy";
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -25,16 +32,24 @@ impl Family {
         let family = Self { name: name.to_owned() };
         let owner = create(admin, POLICIES, policy(name)).await?;
         let second = create(admin, CONFIG_MAPS, config_map(&family.second())).await?;
-        for child in family.children() {
+        for child in family.single() {
+            create(admin, CONFIG_MAPS, owned(&child, &[reference(&owner)?])).await?;
+        }
+        for child in family.shared() {
             let owners = [reference(&owner)?, reference(&second)?];
             create(admin, CONFIG_MAPS, owned(&child, &owners)).await?;
         }
         Ok(family)
     }
 
-    /// The names of the children.
-    pub fn children(&self) -> impl Iterator<Item = String> {
-        (0..CHILDREN).map(|number| format!("{}-child-{number}", self.name))
+    /// The names of the children that only the owner owns.
+    pub fn single(&self) -> impl Iterator<Item = String> {
+        (0..CHILDREN).map(|number| format!("{}-single-{number}", self.name))
+    }
+
+    /// The names of the children that have a second owner.
+    pub fn shared(&self) -> impl Iterator<Item = String> {
+        (0..CHILDREN).map(|number| format!("{}-shared-{number}", self.name))
     }
 
     /// Gives the collector a reason to ask for the owner.
@@ -63,7 +78,7 @@ impl Family {
 /// Waits until the collector watches the owners' type: it deletes a child when
 /// its only owner is deleted.
 pub async fn watched(admin: &Client, name: &str) -> Result<()> {
-    let name = format!("{name}-first");
+    let name = format!("{name}{FIRST}");
     let owner = create(admin, POLICIES, policy(&name)).await?;
     create(admin, CONFIG_MAPS, owned(&name, &[reference(&owner)?])).await?;
     admin.delete(&format!("{POLICIES}/{name}")).await?.ok()?;
@@ -75,16 +90,24 @@ pub async fn watched(admin: &Client, name: &str) -> Result<()> {
     .await
 }
 
-/// All ConfigMaps, and how many owners each has.
-pub async fn children(admin: &Client) -> Result<BTreeMap<String, usize>> {
+/// The kinds of the owners of each ConfigMap.
+pub async fn owners_of_children(admin: &Client) -> Result<BTreeMap<String, Vec<String>>> {
     let list = admin.get(CONFIG_MAPS).await?.ok()?.json()?;
     let items = list.get("items").and_then(Value::as_array).context("no items")?;
     let child = |item: &Value| {
         let name = item.pointer("/metadata/name")?.as_str()?.to_owned();
         let owners = item.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        Some((name, owners.map_or(0, Vec::len)))
+        let kind = |owner: &Value| Some(owner.get("kind")?.as_str()?.to_owned());
+        Some((name, owners.into_iter().flatten().filter_map(kind).collect()))
     };
     Ok(items.iter().filter_map(child).collect())
+}
+
+/// How many children of these families there are.
+pub async fn count(admin: &Client, families: &[Family]) -> Result<usize> {
+    let all = owners_of_children(admin).await?;
+    let names = families.iter().flat_map(|family| family.single().chain(family.shared()));
+    Ok(names.filter(|name| all.contains_key(name)).count())
 }
 
 async fn create(admin: &Client, collection: &str, object: Value) -> Result<Value> {
