@@ -9,14 +9,17 @@
 //!  on_response_body ──── body ─────► type-level? ───────────────► 503 │ as it came
 //! ```
 //!
-//! Only `host` talks to the host, and only there is code unsafe. A trap here would end every stream of the
-//! worker, so nothing may panic, whatever bytes a client or a peer sends.
+//! Only `host` talks to the host, and only there is code unsafe. A trap here
+//! would end every stream of the worker, so nothing may panic, whatever bytes
+//! a client or a peer sends.
 
+mod callbacks;
 mod headers;
 mod host;
 mod metrics;
 mod plugin;
 mod stream;
+mod watched;
 
 /// What Envoy calls first.
 mod entry {
@@ -24,6 +27,5 @@ mod entry {
 
     proxy_wasm::main! {{
         proxy_wasm::set_log_level(LogLevel::Info);
-        proxy_wasm::set_root_context(|_| Box::new(crate::plugin::Plugin));
     }}
 }

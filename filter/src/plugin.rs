@@ -1,23 +1,22 @@
-//! What outlives a request: the current map and the metrics.
+//! What outlives a request: the current map, the metrics, the watched streams.
 //!
-//! Both belong to the VM and not to a context. Streams keep the root context
+//! All belong to the VM and not to a context. Streams keep the root context
 //! they began with, and watches last for hours; with one map a VM a push
 //! replaces what all of them hold, and the old map's memory is free at once.
 
 use std::cell::{OnceCell, RefCell};
 
 use discovery_map::DiscoveryMap;
-use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
 
 use crate::host;
 use crate::metrics::Metrics;
-use crate::stream::Stream;
+use crate::watched::{Watch, Watched};
 
 thread_local! {
     // A VM has one thread.
     static MAP: RefCell<Option<DiscoveryMap>> = const { RefCell::new(None) };
     static METRICS: OnceCell<Metrics> = const { OnceCell::new() };
+    static WATCHED: RefCell<Watched> = const { RefCell::new(Watched::new()) };
 }
 
 /// Runs with the current map, if there is one.
@@ -30,34 +29,29 @@ pub(crate) fn with_metrics<T>(f: impl FnOnce(&Metrics) -> T) -> T {
     METRICS.with(|metrics| f(metrics.get_or_init(Metrics::define)))
 }
 
-/// The root context; a new one for each configuration.
-pub(crate) struct Plugin;
+/// Watches the response of a stream.
+pub(crate) fn watch(context: u32, watch: Watch) {
+    WATCHED.with_borrow_mut(|watched| watched.insert(context, watch));
+}
 
-impl Context for Plugin {}
+/// Stops watching; what the stream was watched for, if it was.
+pub(crate) fn unwatch(context: u32) -> Option<Watch> {
+    WATCHED.with_borrow_mut(|watched| watched.take(context))
+}
 
-impl RootContext for Plugin {
-    /// Takes a pushed map into use, or refuses it whole. The answer depends on
-    /// the bytes alone: a map that the main thread accepted must not fail on a
-    /// worker, where nobody could refuse it any more.
-    fn on_configure(&mut self, _: usize) -> bool {
-        match DiscoveryMap::from_json(&host::configuration()) {
-            Ok(map) => {
-                with_metrics(|metrics| metrics.configured(&map));
-                MAP.set(Some(map));
-                true
-            }
-            Err(faults) => {
-                log::error!("refused discovery map: {faults}");
-                false
-            }
+/// Takes a pushed map into use, or refuses it whole. The answer depends on the
+/// bytes alone: a map that the main thread accepted must not fail on a worker,
+/// where nobody could refuse it any more.
+pub(crate) fn configure() -> bool {
+    match DiscoveryMap::from_json(&host::configuration()) {
+        Ok(map) => {
+            with_metrics(|metrics| metrics.configured(&map));
+            MAP.set(Some(map));
+            true
         }
-    }
-
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new()))
-    }
-
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+        Err(faults) => {
+            log::error!("refused discovery map: {faults}");
+            false
+        }
     }
 }

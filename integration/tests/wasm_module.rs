@@ -20,12 +20,9 @@ fn only_the_callbacks_that_the_filter_needs_are_exported() -> Result<()> {
     callbacks.retain(|name| name.starts_with("proxy_on_"));
     let needed = [
         "proxy_on_configure",
-        "proxy_on_context_create",
-        "proxy_on_delete",
         "proxy_on_request_headers",
         "proxy_on_response_body",
         "proxy_on_response_headers",
-        "proxy_on_vm_start",
     ];
     assert_eq!(callbacks.into_iter().collect::<Vec<_>>(), needed);
     Ok(())

@@ -1,9 +1,9 @@
 //! Makes the module that ships.
 //!
-//! The SDK exports every callback of the ABI, and Envoy enters each callback
-//! that a module exports: at the end of every stream, on trailers, on every
-//! chunk of a request's body. What the filter has no use for is dropped here,
-//! together with the code that only it could reach.
+//! Envoy enters each callback that a module exports, and the SDK exports all of
+//! the ABI's: at a stream's beginning and end, on trailers, on every chunk of a
+//! request's body. Here the filter's own callbacks take the ABI's names, and
+//! the SDK's are dropped, together with the code that only they could reach.
 //!
 //! ```text
 //! ship IN.wasm OUT.wasm
@@ -14,19 +14,16 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use walrus::Module;
 
-/// What the host needs of the module.
-const EXPORTS: [&str; 11] = [
-    "memory",
-    "_initialize",
-    "proxy_abi_version_0_2_1",
-    "malloc",
-    "proxy_on_vm_start",
-    "proxy_on_configure",
-    "proxy_on_context_create",
-    "proxy_on_request_headers",
-    "proxy_on_response_headers",
-    "proxy_on_response_body",
-    "proxy_on_delete",
+/// What the host needs of the module: the name in the build, and the ABI's.
+const EXPORTS: [(&str, &str); 8] = [
+    ("memory", "memory"),
+    ("malloc", "malloc"),
+    ("_initialize", "_initialize"),
+    ("proxy_abi_version_0_2_1", "proxy_abi_version_0_2_1"),
+    ("filter_on_configure", "proxy_on_configure"),
+    ("filter_on_request_headers", "proxy_on_request_headers"),
+    ("filter_on_response_headers", "proxy_on_response_headers"),
+    ("filter_on_response_body", "proxy_on_response_body"),
 ];
 
 fn main() -> Result<()> {
@@ -36,21 +33,25 @@ fn main() -> Result<()> {
         bail!("usage: ship IN.wasm OUT.wasm");
     };
     let mut module = Module::from_file(&input).with_context(|| input.display().to_string())?;
-    keep_exports(&mut module)?;
+    choose_exports(&mut module)?;
     walrus::passes::gc::run(&mut module);
     module.emit_wasm_file(&output).with_context(|| output.display().to_string())
 }
 
-fn keep_exports(module: &mut Module) -> Result<()> {
-    let (kept, dropped): (Vec<_>, Vec<_>) = module
-        .exports
-        .iter()
-        .map(|export| (export.id(), export.name.clone()))
-        .partition(|(_, name)| EXPORTS.contains(&name.as_str()));
-    let missing: Vec<_> =
-        EXPORTS.iter().filter(|wanted| !kept.iter().any(|(_, name)| name == *wanted)).collect();
+fn choose_exports(module: &mut Module) -> Result<()> {
+    let mut missing: Vec<_> = EXPORTS.iter().map(|(built, _)| *built).collect();
+    let mut needless = Vec::new();
+    for export in module.exports.iter_mut() {
+        match EXPORTS.iter().find(|(built, _)| *built == export.name) {
+            Some((built, name)) => {
+                missing.retain(|wanted| wanted != built);
+                export.name = (*name).to_owned();
+            }
+            None => needless.push(export.id()),
+        }
+    }
     ensure!(missing.is_empty(), "the module does not export {missing:?}");
-    for (id, _) in dropped {
+    for id in needless {
         module.exports.delete(id);
     }
     Ok(())

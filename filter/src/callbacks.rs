@@ -1,0 +1,38 @@
+//! What Envoy calls, in place of the SDK's own callbacks.
+//!
+//! Each entry into the module costs more than what the filter does there. The
+//! SDK keeps an object for each stream, and so must be entered when a stream
+//! begins and when it ends. This filter keeps something only of the streams
+//! whose response it watches, so those two entries are saved: the ABI leaves
+//! it to a module without `proxy_on_context_create` to keep its own state.
+//!
+//! `ship` exports these functions by the ABI's names (0.2.1) and drops the
+//! SDK's of the same names.
+
+use proxy_wasm::types::Action;
+
+use crate::{plugin, stream};
+
+/// `proxy_on_configure`: whether the configuration is accepted.
+#[unsafe(no_mangle)]
+extern "C" fn filter_on_configure(_root_context: u32, _size: usize) -> bool {
+    plugin::configure()
+}
+
+/// `proxy_on_request_headers`.
+#[unsafe(no_mangle)]
+extern "C" fn filter_on_request_headers(context: u32, _headers: usize, _end: u32) -> Action {
+    stream::on_request_headers(context)
+}
+
+/// `proxy_on_response_headers`.
+#[unsafe(no_mangle)]
+extern "C" fn filter_on_response_headers(context: u32, _headers: usize, end: u32) -> Action {
+    stream::on_response_headers(context, end != 0)
+}
+
+/// `proxy_on_response_body`.
+#[unsafe(no_mangle)]
+extern "C" fn filter_on_response_body(context: u32, _size: usize, end: u32) -> Action {
+    stream::on_response_body(context, end != 0)
+}

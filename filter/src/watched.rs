@@ -1,0 +1,59 @@
+//! What the filter remembers of streams: which responses it watches, and what
+//! it needs to judge them, for the response phase cannot read the request.
+//!
+//! A stream that ends without a response (the client left) is not heard of
+//! again. So the memory is bounded by age: when many streams have come and not
+//! been answered, those that came before them are forgotten. A 404 of a
+//! forgotten stream passes as it is.
+
+use std::collections::BTreeMap;
+
+use routing::status::Encoding;
+
+/// How many unanswered streams it takes until older ones are forgotten; a
+/// worker holds at most twice as many.
+const GENERATION: usize = 16 * 1024;
+
+/// What a response is watched for.
+#[derive(Debug)]
+pub(crate) enum Watch {
+    /// A 404 that could be wrong; the encoding is the client's.
+    Status(Encoding),
+    /// A 404 is held back until its body tells what it is.
+    Body(Held),
+}
+
+/// A response that is held back.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// What the client asked for: plain text says nothing of it.
+    pub(crate) encoding: Encoding,
+    pub(crate) content_type: Vec<u8>,
+    /// In bytes, where the server said so.
+    pub(crate) content_length: Option<usize>,
+}
+
+/// The watched streams of one VM, by the host's context id.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    young: BTreeMap<u32, Watch>,
+    old: BTreeMap<u32, Watch>,
+}
+
+impl Watched {
+    pub(crate) const fn new() -> Self {
+        Self { young: BTreeMap::new(), old: BTreeMap::new() }
+    }
+
+    pub(crate) fn insert(&mut self, context: u32, watch: Watch) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(context, watch);
+    }
+
+    /// Takes a stream out; also what an earlier stream of this id left.
+    pub(crate) fn take(&mut self, context: u32) -> Option<Watch> {
+        self.young.remove(&context).or_else(|| self.old.remove(&context))
+    }
+}
