@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools filter companion control-plane recordings demo test conformance bench lint \
+.PHONY: help tools filter companion control-plane recordings demo test conformance bench fuzz lint \
 	validate-config fmt env clean
 
 tools := integration/tools
@@ -56,6 +56,10 @@ conformance: ## Tests on real control planes; writes target/conformance/report.j
 
 bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
 	$(with) envoy func-e filter companion -- cargo run --quiet -p integration --bin bench
+
+fuzz: ## Fuzz what parses a client's bytes, a minute each (needs cargo-fuzz and nightly)
+	cd routing && cargo +nightly fuzz run path -- -max_total_time=60
+	cd routing && cargo +nightly fuzz run not_found -- -max_total_time=60
 
 lint: validate-config ## Format, clippy, configurations, dependencies
 	cargo fmt --all --check
