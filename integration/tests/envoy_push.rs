@@ -43,14 +43,8 @@ async fn a_new_type_is_routed_within_two_seconds() -> Result<()> {
             anyhow::Ok(())
         })
         .await?;
-        let mut by_the_map = false;
-        while !by_the_map {
-            by_the_map =
-                knows(&DiscoveryMap::from_json(&serde_json::to_vec(&stack.map().await?)?)?, &group)
-                    && stack.generation().await?
-                        >= stack.map().await?["generation"].as_u64().unwrap_or(u64::MAX);
-            ensure!(changed.elapsed() < PROMISE, "not routed after {PROMISE:?}");
-        }
+        stack.wait_for_map("the new group", |map| knows(map, &group)).await?;
+        ensure!(changed.elapsed() < PROMISE, "routed only after {:?}", changed.elapsed());
         for _ in 0..8 {
             assert_eq!(client.get(&path).await?.ok()?.header(PEER_HEADER), Some("cp-2"));
         }
