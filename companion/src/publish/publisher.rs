@@ -160,13 +160,12 @@ impl Publisher {
             *remaining = remaining.saturating_sub(passed);
         }
         let Some((snapshot, _)) = self.last.clone() else { return Ok(()) };
-        let gone = |remaining: &Duration| remaining.is_zero();
-        let names: Vec<_> = self.retired.iter().filter(|(_, left)| gone(left)).collect();
-        let names: Vec<_> = names.into_iter().map(|(name, _)| name.clone()).collect();
+        let gone = self.retired.iter().filter(|(_, remaining)| remaining.is_zero());
+        let names: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
         if names.is_empty() {
             return Ok(());
         }
-        self.retired.retain(|_, remaining| !gone(remaining));
+        self.retired.retain(|_, remaining| !remaining.is_zero());
         self.generation = self.generation.saturating_add(1);
         self.remember(&snapshot)?;
         self.write_clusters(&snapshot)?;
