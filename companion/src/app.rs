@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  reload ──config──▶ peer watchers ──reports──▶ index ──snapshot──▶ publish ──▶ files
-//!                 └─────────────────────────────▶  │                   │
-//!                                                  └──▶ serve ◀────────┘
+//!             ├─────▶ header names ──────────────▶ │                 ▲ │
+//!             ├──────────────────────────────────▶ └──▶ serve ◀──────│─┘
+//!             └─────▶ secrets ──────────settings─────────────────────┘
 //! ```
 //!
 //! Each arrow is a channel. Every task is observed: when one ends, the
@@ -22,12 +23,14 @@ use tokio::task::JoinSet;
 
 use indexer::Indexer;
 
+use crate::certificates::FileError;
 use crate::config::{Config, ConfigError};
 use crate::index::Index;
 use crate::metrics::Metrics;
-use crate::peer::Watchers;
+use crate::peer::{RequestHeadersReader, Watchers};
 use crate::publish::{self, Outcome, PublishError, Publisher};
 use crate::reload::Follower;
+use crate::secrets::{self, Settings};
 use crate::serve::{self, Views};
 use crate::state::{State, StateError, Store};
 
@@ -37,6 +40,9 @@ pub enum AppError {
     /// The configuration.
     #[error("configuration:\n{0}")]
     Config(#[from] ConfigError),
+    /// A certificate or key that the configuration names.
+    #[error("configuration:\n{0}")]
+    Secret(#[from] FileError),
     /// The state directory.
     #[error("stateDirectory: {0}")]
     State(#[from] StateError),
@@ -69,6 +75,7 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     // Read before it is loaded: a change in between is then seen as one.
     let seen = std::fs::read(config_path).ok();
     let config = Arc::new(Config::load(config_path)?);
+    let settings = Settings::read(Arc::clone(&config))?;
     let signals = Signals::new()?;
     let listener = TcpListener::bind(config.listen).await.map_err(io("listen"))?;
     let store = Store::open(&config.state_directory)?;
@@ -76,7 +83,7 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
         tracing::error!(%error, "the state of the last run is lost");
         State::default()
     });
-    let publisher = Publisher::new(Arc::clone(&config), store, &state)?;
+    let publisher = Publisher::new(&settings, store, &state)?;
     tracing::info!(listen = %config.listen, peers = config.peers.len(), "starting");
 
     let Signals { hangup, terminate, interrupt } = signals;
@@ -91,7 +98,7 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     };
     let index = Index::new(config, state.memory);
     let mut tasks = Tasks::default();
-    tasks.start(Parts { follower, configs, index, publisher, listener, metrics });
+    tasks.start(Parts { follower, configs, settings, index, publisher, listener, metrics });
     let stopped = tasks.until(stop(terminate, interrupt)).await;
     tasks.set.shutdown().await;
     stopped
@@ -101,6 +108,7 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
 struct Parts {
     follower: Follower,
     configs: watch::Receiver<Arc<Config>>,
+    settings: Settings,
     index: Index,
     publisher: Publisher,
     listener: TcpListener,
@@ -124,16 +132,19 @@ impl Tasks {
 
     /// Connects the parts by channels and sets them going.
     fn start(&mut self, parts: Parts) {
-        let Parts { follower, configs, index, publisher, listener, metrics } = parts;
+        let Parts { follower, configs, settings, index, publisher, listener, metrics } = parts;
         let (report_sender, reports) = mpsc::channel(64);
+        let (name_sender, names) = mpsc::channel(1);
+        let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (snapshot_sender, snapshots) = watch::channel(None);
         let (peer_sender, peers) = watch::channel(Vec::new());
         let (outcome_sender, outcomes) = watch::channel(Outcome::default());
 
         let watchers = Watchers::new(report_sender, metrics.clone()).run(configs.clone());
+        let reader = RequestHeadersReader::new(configs.clone(), peers.clone(), name_sender);
+        let secrets = secrets::Watcher::new(configs.clone(), settings_sender, metrics.clone());
         let indexer = Indexer::new(index, snapshot_sender, peer_sender, metrics.clone());
-        let publish =
-            publish::run(publisher, snapshots, configs.clone(), outcome_sender, metrics.clone());
+        let publish = publish::run(publisher, snapshots, settings, outcome_sender, metrics.clone());
         let router = serve::router(Views { outcomes, peers, metrics });
 
         self.add("configuration", async move {
@@ -141,7 +152,15 @@ impl Tasks {
             Ok(())
         });
         self.add("peers", async move { watchers.await.map_err(|error| error.to_string()) });
-        self.add("index", indexer.run(reports, configs));
+        self.add("index", indexer.run(reports, names, configs));
+        self.add("identity headers", async move {
+            reader.run().await;
+            Ok(())
+        });
+        self.add("secrets", async move {
+            secrets.run().await;
+            Ok(())
+        });
         self.add("publish", async move {
             publish.await;
             Ok(())

@@ -4,13 +4,16 @@
 //! YAML, and a [`Config`] exists only if the whole file is sound:
 //!
 //! ```text
-//!  YAML text ── reader (fields, paths, faults) ── Config ── check_files
+//!  YAML text ── reader (fields, paths, faults) ── Config ── files (what it names)
 //! ```
 //!
 //! Every fault of the file is reported at once, each with its field path, for
 //! an operator who mends one fault at a time restarts once a fault.
 
 mod build;
+mod files;
+mod header;
+mod identity;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -20,6 +23,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use header::{HeaderName, HeaderPrefix, RequestHeaders};
 pub use reader::{Fault, Faults};
 pub use value::{ClusterPrefix, InvalidValue, PeerName, ServerName};
 
@@ -42,6 +46,32 @@ pub struct Config {
     pub polling: Polling,
     /// How long the types of a peer that is out of rotation are remembered.
     pub forget_after: Duration,
+    /// What Envoy shows its clients, when the companion publishes that.
+    pub listener_tls: Option<ListenerTls>,
+    /// The front-proxy client certificate, when there is one.
+    pub front_proxy: Option<KeyPairFiles>,
+    /// By which headers a front proxy speaks to the peers, until they say so
+    /// themselves.
+    pub request_headers: RequestHeaders,
+}
+
+/// What Envoy shows its clients, and which certificates of theirs it accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The server's certificate.
+    pub pair: KeyPairFiles,
+    /// The certificates (PEM) that verify the clients' own; without it no
+    /// client is asked for one.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPairFiles {
+    /// The certificate chain (PEM).
+    pub certificate_file: PathBuf,
+    /// Its private key (PEM).
+    pub key_file: PathBuf,
 }
 
 /// One kube-apiserver.
@@ -71,12 +101,7 @@ pub enum Credentials {
         file: PathBuf,
     },
     /// A client certificate.
-    ClientCertificate {
-        /// The certificate chain (PEM).
-        certificate_file: PathBuf,
-        /// Its private key (PEM).
-        key_file: PathBuf,
-    },
+    ClientCertificate(KeyPairFiles),
 }
 
 /// What is written for Envoy.
@@ -145,7 +170,7 @@ impl Config {
     /// # Errors
     /// Every file that is not.
     pub fn check_files(&self) -> Result<(), Faults> {
-        build::check_files(self)
+        files::check(self)
     }
 
     /// What a running companion cannot change, compared with the next

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //!  Report (peer) ─┐
-//!  Config ────────┼─▶ Index::apply ──▶ changed? ──▶ Index::snapshot
+//!  header names ──┼─▶ Index::apply ──▶ changed? ──▶ Index::snapshot
+//!  Config ────────┤
 //!  Memory (disk) ─┘
 //! ```
 //!
@@ -34,7 +35,7 @@ use std::time::Duration;
 use discovery_map::{Document, PeerState};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, PeerName};
+use crate::config::{Config, PeerName, RequestHeaders};
 use crate::discovery::Known;
 use crate::peer::{Observation, Report};
 use peer::Tracked;
@@ -49,6 +50,10 @@ pub struct Index {
     peers: Vec<Tracked>,
     /// The names in rotation the last time that there was any.
     last_rotation: BTreeSet<PeerName>,
+    /// The names of the identity headers that a peer told, once one did.
+    request_headers: Option<RequestHeaders>,
+    /// Whether a peer was asked for them, or one told them before a restart.
+    request_headers_asked: bool,
     now: Duration,
 }
 
@@ -59,6 +64,9 @@ pub enum Event {
     Configured(Arc<Config>),
     /// A round at a peer ended.
     Reported(Report),
+    /// A peer was asked for the names of the identity headers. None: it did
+    /// not tell them.
+    RequestHeaders(Option<RequestHeaders>),
     /// Time has passed.
     Tick,
 }
@@ -91,6 +99,9 @@ pub struct Cluster {
 pub struct Memory {
     /// The configured peers.
     pub peers: Vec<PeerMemory>,
+    /// The names of the identity headers that a peer told.
+    #[serde(default, rename = "requestHeaders", skip_serializing_if = "Option::is_none")]
+    pub request_headers: Option<RequestHeaders>,
 }
 
 /// What must be remembered of one peer.
@@ -131,7 +142,14 @@ impl Index {
             peer.restore(remembered);
             before.iter().for_each(|other| peer.known.share_with(&other.known));
         }
-        Self { config, peers, last_rotation, now: Duration::ZERO }
+        Self {
+            config,
+            peers,
+            last_rotation,
+            request_headers_asked: memory.request_headers.is_some(),
+            request_headers: memory.request_headers,
+            now: Duration::ZERO,
+        }
     }
 
     /// Takes an event in; whether the snapshot may be another now.
@@ -141,6 +159,13 @@ impl Index {
         let mut changed = self.pass(passed);
         match event {
             Event::Tick => {}
+            Event::RequestHeaders(names) => {
+                self.request_headers_asked = true;
+                if names.is_some() && names != self.request_headers {
+                    self.request_headers = names;
+                    changed = true;
+                }
+            }
             Event::Configured(config) => {
                 self.configure(config);
                 changed = true;
@@ -158,10 +183,12 @@ impl Index {
         changed
     }
 
-    /// Whether every peer was asked at least once.
+    /// Whether every peer was asked at least once, and one of them for the
+    /// names of the identity headers if any are sent.
     #[must_use]
     pub fn all_asked(&self) -> bool {
-        self.peers.iter().all(|peer| peer.asked)
+        let names = self.config.front_proxy.is_none() || self.request_headers_asked;
+        names && self.peers.iter().all(|peer| peer.asked)
     }
 
     /// Every peer as the endpoint shows it.

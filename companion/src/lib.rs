@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod discovery;
@@ -20,6 +21,7 @@ pub mod metrics;
 pub mod peer;
 pub mod publish;
 pub mod reload;
+pub mod secrets;
 pub mod serve;
 pub mod state;
 pub mod xds;

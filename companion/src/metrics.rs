@@ -38,6 +38,9 @@ pub struct Metrics {
     last_push: Gauge,
     repairs: Counter,
     reloads: Family<ReloadLabels, Counter>,
+    secret_errors: Family<SecretErrorLabels, Counter>,
+    certificate_expiry: Family<CertificateLabels, Gauge>,
+    header_names: Family<HeaderNamesLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +70,21 @@ struct ReloadLabels {
     outcome: ReloadOutcome,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SecretErrorLabels {
+    secret: SecretLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    certificate: SecretLabel,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HeaderNamesLabels {
+    source: HeaderNamesSource,
+}
+
 /// Enums that are label values, each value with its text.
 macro_rules! label_values {
     ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal),+ })+) => {
@@ -77,11 +95,19 @@ macro_rules! label_values {
                 $($(#[$value_doc])* $value,)+
             }
 
+            impl $name {
+                /// The value's text.
+                #[must_use]
+                pub fn as_str(self) -> &'static str {
+                    match self {
+                        $(Self::$value => $text,)+
+                    }
+                }
+            }
+
             impl EncodeLabelValue for $name {
                 fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-                    match self {
-                        $(Self::$value => $text.encode(encoder),)+
-                    }
+                    self.as_str().encode(encoder)
                 }
             }
         )+
@@ -122,6 +148,24 @@ label_values! {
         NotReady = "not_ready",
         /// Out of rotation: not reachable.
         Unreachable = "unreachable"
+    }
+    /// A secret that is published for Envoy.
+    SecretLabel {
+        /// What Envoy shows its clients.
+        Listener = "listener",
+        /// What verifies the clients' certificates.
+        ClientCa = "client_ca",
+        /// The front-proxy client certificate.
+        FrontProxy = "front_proxy",
+        /// What verifies the peers' certificates.
+        PeerCa = "peer_ca"
+    }
+    /// Where the names of the identity headers come from.
+    HeaderNamesSource {
+        /// From the cluster itself.
+        ConfigMap = "configmap",
+        /// From the companion's configuration alone.
+        Configuration = "configuration"
     }
 }
 
@@ -166,6 +210,9 @@ impl Default for Metrics {
             last_push: Gauge::default(),
             repairs: Counter::default(),
             reloads: Family::default(),
+            secret_errors: Family::default(),
+            certificate_expiry: Family::default(),
+            header_names: Family::default(),
         };
         metrics.registry = Arc::new(metrics.register());
         metrics
@@ -206,7 +253,22 @@ impl Metrics {
         r.register("repairs", "Times that published files had been changed by others", repairs);
         let reloads = self.reloads.clone();
         r.register("config_reloads", "Changes of the configuration, by how they ended", reloads);
+        self.register_identity(&mut r);
         r
+    }
+
+    fn register_identity(&self, r: &mut Registry) {
+        let errors = self.secret_errors.clone();
+        r.register("secret_errors", "Looks at the files of a secret that cannot be used", errors);
+        let expiry = self.certificate_expiry.clone();
+        r.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When the published certificate is no longer valid",
+            Unit::Seconds,
+            expiry,
+        );
+        let names = self.header_names.clone();
+        r.register("identity_header_names", "1 for where the names come from", names);
     }
 
     /// A round at a peer ended.
@@ -252,6 +314,12 @@ impl Metrics {
     /// What follows from it.
     pub fn snapshot(&self, snapshot: &Snapshot) {
         self.rotation_frozen.set(i64::from(snapshot.frozen));
+        let read = snapshot.memory.request_headers.is_some();
+        for (source, is) in
+            [(HeaderNamesSource::ConfigMap, read), (HeaderNamesSource::Configuration, !read)]
+        {
+            self.header_names.get_or_create(&HeaderNamesLabels { source }).set(i64::from(is));
+        }
     }
 
     /// A push ended.
@@ -279,6 +347,24 @@ impl Metrics {
     /// The configuration's file changed.
     pub fn reloaded(&self, outcome: ReloadOutcome) {
         self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
+    }
+
+    /// The files of a secret cannot be used.
+    pub fn secret_error(&self, secret: SecretLabel) {
+        self.secret_errors.get_or_create(&SecretErrorLabels { secret }).inc();
+    }
+
+    /// When a certificate ends (seconds since 1970), if there is one.
+    pub fn certificate_expiry(&self, certificate: SecretLabel, at: Option<i64>) {
+        let labels = CertificateLabels { certificate };
+        match at {
+            Some(at) => {
+                self.certificate_expiry.get_or_create(&labels).set(at);
+            }
+            None => {
+                self.certificate_expiry.remove(&labels);
+            }
+        }
     }
 
     /// Everything in the text format.

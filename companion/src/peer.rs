@@ -16,6 +16,7 @@ mod client;
 mod fetch;
 mod identity;
 mod judge;
+mod request_headers;
 mod task;
 mod watchers;
 
@@ -26,6 +27,7 @@ use crate::discovery::{Listing, Part};
 
 pub use client::FetchError;
 pub use identity::IdentityError;
+pub use request_headers::Reader as RequestHeadersReader;
 pub use watchers::Watchers;
 
 /// What one round at one peer found.

@@ -103,6 +103,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RequestHeaders;
 
     #[test]
     fn what_was_saved_is_loaded() {
@@ -122,5 +123,20 @@ mod tests {
             std::fs::write(directory.path().join("state.json"), content).unwrap();
             assert!(matches!(store.load(), Err(StateError::Unusable { .. })), "{content:?}");
         }
+    }
+
+    #[test]
+    fn a_state_of_before_there_were_header_names_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let old = r#"{"version":1,"generation":7,"memory":{"peers":[]}}"#;
+        std::fs::write(directory.path().join("state.json"), old).unwrap();
+        let state = State { generation: Some(7), memory: Memory::default() };
+        assert_eq!(store.load().unwrap(), state);
+        let named =
+            Memory { request_headers: Some(RequestHeaders::default()), ..Memory::default() };
+        let state = State { generation: Some(8), memory: named };
+        store.save(&state).unwrap();
+        assert_eq!(store.load().unwrap(), state);
     }
 }

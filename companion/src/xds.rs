@@ -1,16 +1,21 @@
 //! What Envoy is told, as resources in proto3 JSON. Pure: no file is touched,
 //! and the transport is a detail of whoever carries the resources.
 //!
-//! Three kinds, in the order in which Envoy must have them: the endpoints of
-//! each cluster (EDS), the clusters (CDS), and the filter's configuration with
-//! the discovery map in it (ECDS).
+//! Four kinds, in the order in which Envoy must have them: certificates and
+//! keys (SDS), the endpoints of each cluster (EDS), the clusters (CDS), and the
+//! filter's configuration with the discovery map in it (ECDS).
+
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
+pub use tls::{
+    CLIENT_CA, LISTENER, UpstreamTls, authorities, front_proxy_name, key_pair, peer_ca_name,
+    secret_file,
+};
 
 /// The name of the filter, of its VM and of its root, and the name under which
 /// the listener asks for it.
@@ -47,7 +52,7 @@ pub fn endpoints(cluster: &str, addresses: &[SocketAddr]) -> Value {
 
 /// A cluster whose endpoints are in a file of their own.
 #[must_use]
-pub fn cluster(name: &str, endpoints_file: &Path, config: &Config) -> Value {
+pub fn cluster(name: &str, endpoints_file: &Path, tls: UpstreamTls<'_>) -> Value {
     json!({
         "@type": format!("{TYPES}/envoy.config.cluster.v3.Cluster"),
         "name": name,
@@ -76,7 +81,7 @@ pub fn cluster(name: &str, endpoints_file: &Path, config: &Config) -> Value {
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(),
         },
-        "transport_socket": transport_socket(config),
+        "transport_socket": tls.transport_socket(),
     })
 }
 
@@ -135,25 +140,6 @@ fn protocol_options() -> Value {
     })
 }
 
-fn transport_socket(config: &Config) -> Value {
-    let name = config.peer_tls.server_name.as_str();
-    json!({
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "@type": format!("{TYPES}/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"),
-            "sni": name,
-            "common_tls_context": {
-                "validation_context": {
-                    "trusted_ca": { "filename": config.peer_tls.ca_file },
-                    "match_typed_subject_alt_names": [
-                        { "san_type": "DNS", "matcher": { "exact": name } },
-                    ],
-                },
-            },
-        },
-    })
-}
-
 /// The filter with its discovery map. Apart from the map every byte is the
 /// same in each push: then Envoy goes on using the same VM.
 #[must_use]
@@ -190,17 +176,24 @@ mod tests {
     /// accepted it. On a wanted change: UPDATE_GOLDEN=1, and let Envoy see it.
     #[test]
     fn the_resources_are_those_of_the_golden_file() {
-        let config = Config::from_yaml(
-            "stateDirectory: /s\npeers: [{name: a, address: '10.0.0.1:6443'}]\n\
-             peerTls: {caFile: /etc/ca.pem}\ncredentials: {tokenFile: /t}\n\
-             envoy: {directory: /e, filterModule: /lib/filter.wasm}\n",
-        )
-        .unwrap();
         let addresses = ["10.0.0.1:6443".parse().unwrap(), "[fd00::2]:6443".parse().unwrap()];
+        let server_name = "kubernetes".parse().unwrap();
+        let tls = UpstreamTls {
+            server_name: &server_name,
+            secrets: Path::new("/e/sds"),
+            peer_ca: "peer-ca-0123456789abcdef",
+            present: None,
+        };
+        let twin = UpstreamTls { present: Some("front-proxy-0123456789abcdef"), ..tls };
+        let file = |name| Path::new("/e/eds").join(format!("{name}.json"));
         let resources = [
+            key_pair("listener", "CERTIFICATE\n", "KEY\n"),
+            authorities("client-ca", None),
+            authorities("peer-ca-0123456789abcdef", Some("CERTIFICATE\n")),
             endpoints("kube-apiserver", &addresses),
-            cluster("kube-apiserver", Path::new("/e/eds/kube-apiserver.json"), &config),
-            filter("{\"map\":true}", &config.envoy.filter_module),
+            cluster("kube-apiserver", &file("kube-apiserver"), tls),
+            cluster("kube-apiserver__front-proxy", &file("kube-apiserver__front-proxy"), twin),
+            filter("{\"map\":true}", Path::new("/lib/filter.wasm")),
         ];
         let now = serde_json::to_string_pretty(&response(7, &resources)).unwrap() + "\n";
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/resources.json");

@@ -46,6 +46,8 @@ pub struct Document {
     /// The cluster of all serving peers. A request that goes there needs no
     /// header: it is the route's own cluster.
     pub default_cluster: String,
+    /// How the peers are told who a client with a certificate is.
+    pub identity: Identity,
     /// Every peer that the map speaks of.
     pub peers: Vec<PeerEntry>,
     /// The distinct serving sets; `groups` refers to them by index.
@@ -56,6 +58,44 @@ pub struct Document {
     /// group (`""` is core) → version → serving set → resources.
     #[serde(deserialize_with = "unique_keys")]
     pub groups: BTreeMap<String, Versions>,
+}
+
+/// What follows the name of a serving set's cluster in the name of its twin,
+/// whose connections present the front-proxy client certificate. No cluster of
+/// a serving set ends so.
+pub const FRONT_PROXY_SUFFIX: &str = "__front-proxy";
+
+/// The headers by which a front proxy tells a kube-apiserver who the client
+/// is: the server's `--requestheader-*` flags (Kubernetes documentation,
+/// "Authenticating proxy"). Names in lower case. The first of a list is what is
+/// sent; all of them are removed from what a client sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Identity {
+    /// Whether each cluster has a twin that presents the front-proxy client
+    /// certificate. Without it a client certificate cannot be carried on.
+    pub front_proxy: bool,
+    /// `--requestheader-username-headers`.
+    pub username_headers: Vec<String>,
+    /// `--requestheader-group-headers`.
+    pub group_headers: Vec<String>,
+    /// `--requestheader-uid-headers`; empty where the servers read none.
+    pub uid_headers: Vec<String>,
+    /// `--requestheader-extra-headers-prefix`.
+    pub extra_header_prefixes: Vec<String>,
+}
+
+impl Default for Identity {
+    /// The names that Kubernetes' documentation and kubeadm use; no front proxy.
+    fn default() -> Self {
+        Self {
+            front_proxy: false,
+            username_headers: vec!["x-remote-user".into()],
+            group_headers: vec!["x-remote-group".into()],
+            uid_headers: Vec::new(),
+            extra_header_prefixes: vec!["x-remote-extra-".into()],
+        }
+    }
 }
 
 /// version → serving set → resources.

@@ -23,8 +23,8 @@ mod map;
 mod validate;
 
 pub use document::{
-    BySet, Document, PeerEntry, PeerState, Resources, ResourcesBySet, SCHEMA_VERSION, SetEntry,
-    Versions,
+    BySet, Document, FRONT_PROXY_SUFFIX, Identity, PeerEntry, PeerState, Resources, ResourcesBySet,
+    SCHEMA_VERSION, SetEntry, Versions,
 };
 pub use fault::{Fault, Faults};
 pub use map::{DiscoveryMap, Found, Route, Scope};

@@ -3,7 +3,7 @@
 //! Invariant: every stored set index is in range, and every level is sorted,
 //! for only `validate` builds a map.
 
-use crate::document::{Document, PeerEntry};
+use crate::document::{Document, Identity, PeerEntry};
 use crate::fault::Faults;
 use crate::validate;
 
@@ -12,6 +12,8 @@ use crate::validate;
 pub struct DiscoveryMap {
     pub(crate) generation: u64,
     pub(crate) complete: bool,
+    pub(crate) default_cluster: Box<str>,
+    pub(crate) identity: Identity,
     pub(crate) peers: Vec<PeerEntry>,
     pub(crate) clusters: Box<[SetRoute]>,
     pub(crate) widest_view: u16,
@@ -101,6 +103,18 @@ impl DiscoveryMap {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// The cluster of all serving peers.
+    #[must_use]
+    pub fn default_cluster(&self) -> &str {
+        &self.default_cluster
+    }
+
+    /// How the peers are told who a client with a certificate is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// The peers that the map speaks of.

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use crate::document::{BySet, Document, PeerEntry, SCHEMA_VERSION, SetEntry, Versions};
+use crate::document::{
+    BySet, Document, FRONT_PROXY_SUFFIX, Identity, PeerEntry, SCHEMA_VERSION, SetEntry, Versions,
+};
 use crate::fault::{Fault, Faults};
 use crate::map::{DiscoveryMap, Group, Resource, Scope, SetRoute, Version};
 
@@ -38,6 +40,7 @@ pub(crate) fn build(document: Document) -> Result<DiscoveryMap, Faults> {
     }
     check.peers(&document.peers);
     check.cluster("defaultCluster", &document.default_cluster);
+    check.identity(&document.identity);
     check.sets(&document.sets, document.peers.len());
     check.set_index("widestView", document.widest_view);
 
@@ -54,6 +57,8 @@ pub(crate) fn build(document: Document) -> Result<DiscoveryMap, Faults> {
     Ok(DiscoveryMap {
         generation: document.generation,
         complete: document.complete,
+        default_cluster: document.default_cluster.into_boxed_str(),
+        identity: document.identity,
         peers: document.peers,
         clusters,
         widest_view: document.widest_view,
@@ -70,6 +75,47 @@ fn unsupported(found: u32) -> Faults {
         "schemaVersion",
         format!("version {found} is not supported; this build reads version {SCHEMA_VERSION}"),
     )
+}
+
+/// What a request needs for something else. A name that is one of these, or a
+/// prefix of one, would be taken from every request. Of `impersonate-` that
+/// would be worse than a fault: the request would be done as the client itself.
+const NEEDED: [&str; 14] = [
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "if-none-match",
+    "impersonate-",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+/// Whether this can be a header by which a front proxy speaks. `_` counts as
+/// `-`, as it does when a client's headers are removed.
+fn is_identity_header(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    is_token(&name) && !NEEDED.contains(&name.as_str()) && !name.starts_with("impersonate-")
+}
+
+/// The same of a prefix.
+fn is_identity_prefix(prefix: &str) -> bool {
+    let prefix = prefix.replace('_', "-");
+    let takes = |needed: &&str| needed.starts_with(&prefix);
+    is_identity_header(&prefix) && !NEEDED.iter().any(takes)
+}
+
+fn is_token(name: &str) -> bool {
+    let token = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    };
+    !name.is_empty() && name.bytes().all(token)
 }
 
 fn set_route(set: SetEntry, default_cluster: &str) -> SetRoute {
@@ -114,10 +160,36 @@ impl Check {
         }
     }
 
+    fn identity(&mut self, identity: &Identity) {
+        type Rule = fn(&str) -> bool;
+        let (name, prefix): (Rule, Rule) = (is_identity_header, is_identity_prefix);
+        let lists = [
+            ("usernameHeaders", &identity.username_headers, identity.front_proxy, name),
+            ("groupHeaders", &identity.group_headers, identity.front_proxy, name),
+            ("uidHeaders", &identity.uid_headers, false, name),
+            ("extraHeaderPrefixes", &identity.extra_header_prefixes, false, prefix),
+        ];
+        for (list, names, needed, is_sound) in lists {
+            if needed && names.is_empty() {
+                self.fault(format!("identity.{list}"), "must have a name for the front proxy");
+            }
+            for (index, name) in names.iter().enumerate() {
+                if !is_sound(name) {
+                    self.fault(
+                        format!("identity.{list}[{index}]"),
+                        format!("{name:?} is no name, in lower case, of a header for this alone"),
+                    );
+                }
+            }
+        }
+    }
+
     /// A cluster name travels as a header value and as a statistics name.
     fn cluster(&mut self, place: &str, name: &str) {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             self.fault(place, format!("{name:?} must be visible ASCII and not empty"));
+        } else if name.ends_with(FRONT_PROXY_SUFFIX) {
+            self.fault(place, format!("{name:?} must not end in {FRONT_PROXY_SUFFIX:?}"));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::config::Config;
+use crate::config::{Config, RequestHeaders};
 use crate::index::{Event, Index, PeerStatus, Snapshot};
 use crate::metrics::Metrics;
 use crate::peer::Report;
@@ -38,10 +38,11 @@ impl Indexer {
         Self { index, snapshots, peers, metrics, started: Instant::now() }
     }
 
-    /// Runs until reports or configurations can come no more, which is an error.
+    /// Runs until one of its sources can say nothing more, which is an error.
     pub(super) async fn run(
         mut self,
         mut reports: mpsc::Receiver<Report>,
+        mut names: mpsc::Receiver<Option<RequestHeaders>>,
         mut configs: watch::Receiver<Arc<Config>>,
     ) -> Result<(), String> {
         let config = configs.borrow_and_update().clone();
@@ -55,6 +56,10 @@ impl Indexer {
                 report = reports.recv() => match report {
                     Some(report) => (Event::Reported(report), false),
                     None => return Err("nobody watches the peers".to_owned()),
+                },
+                names = names.recv() => match names {
+                    Some(names) => (Event::RequestHeaders(names), false),
+                    None => return Err("nobody asks for the identity headers".to_owned()),
                 },
                 changed = configs.changed() => match changed {
                     Ok(()) => (Event::Configured(configs.borrow_and_update().clone()), true),

@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
+use super::identity::{key_pair, listener_tls, request_headers};
 use super::reader::{FaultLog, Faults, Section, parsed};
 use super::{
     ClusterPrefix, Config, Credentials, EnvoyOutput, Peer, PeerName, PeerTls, Polling, ServerName,
@@ -35,6 +33,17 @@ fn document(mut top: Section<'_>, log: &FaultLog) -> Option<Config> {
     let forget_after = top.or_default("forgetAfter", Duration::from_secs(3600), |text| {
         duration(text, Duration::from_secs(1), Duration::from_secs(30 * 24 * 3600))
     });
+    let carried = top.has("frontProxy");
+    let listener_tls = match top.has("listenerTls") {
+        true => top.section("listenerTls").and_then(|section| listener_tls(section, carried, log)),
+        false => None,
+    };
+    let front_proxy = match carried {
+        true => top.section("frontProxy").and_then(key_pair),
+        false => None,
+    };
+    let request_headers =
+        top.section_or_empty("requestHeaders").and_then(|section| request_headers(section, log));
     top.finish(&[
         "listen",
         "stateDirectory",
@@ -44,6 +53,9 @@ fn document(mut top: Section<'_>, log: &FaultLog) -> Option<Config> {
         "envoy",
         "polling",
         "forgetAfter",
+        "listenerTls",
+        "frontProxy",
+        "requestHeaders",
     ]);
     Some(Config {
         listen: listen?,
@@ -54,6 +66,10 @@ fn document(mut top: Section<'_>, log: &FaultLog) -> Option<Config> {
         envoy: envoy?,
         polling: polling?,
         forget_after: forget_after?,
+        // Absent or faulty: a fault is in the log.
+        listener_tls,
+        front_proxy,
+        request_headers: request_headers?,
     })
 }
 
@@ -113,19 +129,10 @@ fn credentials(mut section: Section<'_>, log: &FaultLog) -> Option<Credentials> 
         .has("clientCertificate")
         .then(|| section.section("clientCertificate"))
         .flatten()
-        .and_then(client_certificate);
+        .and_then(key_pair)
+        .map(Credentials::ClientCertificate);
     section.finish(&["tokenFile", "clientCertificate"]);
     token.or(certificate)
-}
-
-fn client_certificate(mut section: Section<'_>) -> Option<Credentials> {
-    let certificate_file = section.required("certificateFile", absolute);
-    let key_file = section.required("keyFile", absolute);
-    section.finish(&["certificateFile", "keyFile"]);
-    Some(Credentials::ClientCertificate {
-        certificate_file: certificate_file?,
-        key_file: key_file?,
-    })
 }
 
 fn envoy(mut section: Section<'_>) -> Option<EnvoyOutput> {
@@ -180,7 +187,7 @@ fn peer_address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
-fn absolute(text: &str) -> Result<PathBuf, String> {
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     match path.is_absolute() {
         true => Ok(path.to_owned()),
@@ -196,40 +203,4 @@ fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Str
         return Err(format!("must be from {least} to {most}"));
     }
     Ok(value)
-}
-
-pub(super) fn check_files(config: &Config) -> Result<(), Faults> {
-    let log = FaultLog::default();
-    certificates("peerTls.caFile", &config.peer_tls.ca_file, &log);
-    match &config.credentials {
-        Credentials::Token { file } => {
-            if let Some(content) = content("credentials.tokenFile", file, &log)
-                && content.trim_ascii().is_empty()
-            {
-                log.add("credentials.tokenFile", format!("{} is empty", file.display()));
-            }
-        }
-        Credentials::ClientCertificate { certificate_file, key_file } => {
-            let place = "credentials.clientCertificate";
-            certificates(&format!("{place}.certificateFile"), certificate_file, &log);
-            let key_place = format!("{place}.keyFile");
-            if let Some(content) = content(&key_place, key_file, &log)
-                && PrivateKeyDer::from_pem_slice(&content).is_err()
-            {
-                log.add(key_place, format!("{} has no private key (PEM)", key_file.display()));
-            }
-        }
-    }
-    log.into_result()
-}
-
-fn certificates(place: &str, path: &Path, log: &FaultLog) {
-    let Some(content) = content(place, path, log) else { return };
-    if !matches!(CertificateDer::pem_slice_iter(&content).next(), Some(Ok(_))) {
-        log.add(place, format!("{} has no certificate (PEM)", path.display()));
-    }
-}
-
-fn content(place: &str, path: &Path, log: &FaultLog) -> Option<Vec<u8>> {
-    std::fs::read(path).map_err(|error| log.add(place, format!("{}: {error}", path.display()))).ok()
 }

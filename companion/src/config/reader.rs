@@ -220,6 +220,27 @@ impl<'l> Section<'l> {
             .collect()
     }
 
+    /// A list of texts, each read by `read`, that has a default.
+    pub(super) fn texts<T>(
+        &mut self,
+        field: &str,
+        default: Vec<T>,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let Some(value) = self.take(field) else { return Some(default) };
+        let Value::Array(items) = value else {
+            self.fault(field, format!("must be a list, not {}", kind(&value)));
+            return None;
+        };
+        // All are read before any is given up, so that no fault is missed.
+        let texts: Vec<_> = items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| self.text(&format!("{field}[{index}]"), item, &read))
+            .collect();
+        texts.into_iter().collect()
+    }
+
     /// Reports the fields that nobody took. `known` are all that exist.
     pub(super) fn finish(self, known: &[&str]) {
         for field in self.fields.keys().filter(|field| !known.contains(&field.as_str())) {

@@ -27,6 +27,8 @@ fn a_short_configuration_has_all_defaults() {
     assert_eq!(config.polling.timeout, Duration::from_secs(3));
     assert_eq!(config.polling.max_response_bytes, 32 << 20);
     assert_eq!(config.forget_after, Duration::from_secs(3600));
+    assert_eq!((config.listener_tls, config.front_proxy), (None, None));
+    assert_eq!(config.request_headers, RequestHeaders::default());
 }
 
 #[test]
@@ -40,14 +42,35 @@ credentials: {clientCertificate: {certificateFile: /c, keyFile: /k}}
 envoy: {directory: /e, filterModule: /f, clusterPrefix: api, clusterRemovalDelay: 1m}
 polling: {interval: 500ms, timeout: 2s, maxResponseBytes: 1048576}
 forgetAfter: 10m
+listenerTls: {certificateFile: /lc, keyFile: /lk, clientCaFile: /clients}
+frontProxy: {certificateFile: /fc, keyFile: /fk}
+requestHeaders:
+  usernameHeaders: [X-User, X-Remote-User]
+  groupHeaders: [x-group]
+  uidHeaders: [X-Uid]
+  extraHeaderPrefixes: []
 ";
     let config = Config::from_yaml(yaml).unwrap();
     assert_eq!(config.polling.interval, Duration::from_millis(500));
     assert_eq!(config.polling.max_response_bytes, 1 << 20);
     assert_eq!(config.forget_after, Duration::from_secs(600));
-    let certificate =
-        Credentials::ClientCertificate { certificate_file: "/c".into(), key_file: "/k".into() };
-    assert_eq!(config.credentials, certificate);
+    let files = |pair: [&str; 2]| {
+        let [certificate_file, key_file] = pair.map(PathBuf::from);
+        KeyPairFiles { certificate_file, key_file }
+    };
+    assert_eq!(config.credentials, Credentials::ClientCertificate(files(["/c", "/k"])));
+    let listener =
+        ListenerTls { pair: files(["/lc", "/lk"]), client_ca_file: Some("/clients".into()) };
+    assert_eq!(config.listener_tls, Some(listener));
+    assert_eq!(config.front_proxy, Some(files(["/fc", "/fk"])));
+    let headers = serde_json::to_value(&config.request_headers).unwrap();
+    let expected = serde_json::json!({
+        "usernameHeaders": ["x-user", "x-remote-user"],
+        "groupHeaders": ["x-group"],
+        "uidHeaders": ["x-uid"],
+        "extraHeaderPrefixes": [],
+    });
+    assert_eq!(headers, expected);
 }
 
 #[test]
@@ -67,6 +90,12 @@ peerTls: {serverName: 10.0.0.1}
 credentials: {tokenFile: /t, clientCertificate: {keyFile: /k}}
 envoy: [directory]
 polling: {interval: 1h, timeout: soon, maxResponseBytes: -1}
+listenerTls: {certificateFile: server.crt, clientCaFile: /ca, caFile: /ca}
+requestHeaders:
+  usernameHeaders: []
+  groupHeaders: [x-group, 7, 'x:y']
+  uidHeaders: Authorization
+  extraHeaderPrefixes: [x]
 ",
     );
     let places: Vec<_> = found.iter().filter_map(|fault| fault.split(": ").next()).collect();
@@ -89,10 +118,19 @@ polling: {interval: 1h, timeout: soon, maxResponseBytes: -1}
         "polling.interval",
         "polling.timeout",
         "polling.maxResponseBytes",
+        "listenerTls.certificateFile",
+        "listenerTls.keyFile",
+        "listenerTls.clientCaFile",
+        "listenerTls.caFile",
+        "requestHeaders.usernameHeaders",
+        "requestHeaders.groupHeaders[1]",
+        "requestHeaders.groupHeaders[2]",
+        "requestHeaders.uidHeaders",
+        "requestHeaders.extraHeaderPrefixes[0]",
     ] {
         assert!(places.contains(&place), "{place} is not in {found:#?}");
     }
-    assert_eq!(places.len(), 18, "{found:#?}");
+    assert_eq!(places.len(), 27, "{found:#?}");
 }
 
 #[test]
@@ -155,6 +193,54 @@ fn files_that_are_missing_or_of_another_kind_are_faults() {
     let faults = Config::from_yaml(&yaml).unwrap().check_files().expect_err("faults");
     let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
     assert_eq!(places, ["peerTls.caFile", "credentials.tokenFile"]);
+}
+
+#[test]
+fn a_client_ca_needs_a_front_proxy_and_says_why() {
+    let listener = "listenerTls: {certificateFile: /c, keyFile: /k, clientCaFile: /ca}\n";
+    let found = faults(&format!("{SOUND}{listener}"));
+    let [fault] = &found[..] else { panic!("{found:?}") };
+    assert!(fault.starts_with("listenerTls.clientCaFile: needs frontProxy"), "{fault}");
+    let front_proxy = "frontProxy: {certificateFile: /c, keyFile: /k}\n";
+    assert!(Config::from_yaml(&format!("{SOUND}{listener}{front_proxy}")).is_ok());
+    assert!(Config::from_yaml(&format!("{SOUND}{front_proxy}")).is_ok());
+}
+
+#[test]
+fn every_pair_is_checked_and_every_faulty_file_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().display();
+    let pair = || {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let ((one_crt, one_key), (_, other_key)) = (pair(), pair());
+    for (name, content) in [
+        ("ca", one_crt.as_str()),
+        ("token", "secret"),
+        ("one.crt", &one_crt),
+        ("one.key", &one_key),
+        ("other.key", &other_key),
+        ("empty", ""),
+    ] {
+        std::fs::write(directory.path().join(name), content).unwrap();
+    }
+    let yaml = |listener: &str, front_proxy: &str, clients: &str| {
+        SOUND.replace("/etc/x/ca.pem", &format!("{root}/ca")).replace("/etc/x", &root.to_string())
+            + &format!(
+                "listenerTls: {{certificateFile: {root}/one.crt, keyFile: {root}/{listener}, \
+                 clientCaFile: {root}/{clients}}}\n\
+                 frontProxy: {{certificateFile: {root}/one.crt, keyFile: {root}/{front_proxy}}}\n"
+            )
+    };
+    let check = |yaml: String| Config::from_yaml(&yaml).unwrap().check_files();
+    assert_eq!(check(yaml("one.key", "one.key", "ca")), Ok(()));
+    let faults = check(yaml("other.key", "missing", "empty")).expect_err("faults");
+    let faults: Vec<_> = faults.iter().collect();
+    let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
+    assert_eq!(places, ["listenerTls.keyFile", "listenerTls.clientCaFile", "frontProxy.keyFile"]);
+    assert!(faults[0].problem.contains("is not the key of"), "{:?}", faults[0]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Why a text is no such value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidValue(&'static str);
+pub struct InvalidValue(pub(super) &'static str);
 
 /// A peer's name: a DNS-1123 label, for it becomes part of cluster names,
 /// and a dot there would split Envoy's statistics names.

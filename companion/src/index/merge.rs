@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use discovery_map::{
-    BySet, Document, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
+    BySet, Document, Identity, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
 };
 
 use super::peer::Tracked;
 use super::{Cluster, Index, Memory, Snapshot, cluster_name};
+use crate::config::HeaderName;
 
 /// Peers, by their position in the configuration; there are at most 64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +84,7 @@ impl Index {
             generation: 1,
             complete: self.is_complete(),
             default_cluster: self.config.envoy.cluster_prefix.to_string(),
+            identity: self.identity(),
             peers: self
                 .peers
                 .iter()
@@ -93,6 +95,26 @@ impl Index {
             groups,
         };
         Snapshot { document, clusters: sets.clusters(), frozen, memory: self.memory() }
+    }
+
+    /// What the cluster says goes first, for the first name of a list is the
+    /// one that is sent. No client may send what only the configuration names.
+    fn identity(&self) -> Identity {
+        let configured = &self.config.request_headers;
+        let read = self.request_headers.as_ref();
+        let names = read.map_or_else(|| configured.clone(), |read| read.and(configured));
+        let text = |names: &[HeaderName]| names.iter().map(ToString::to_string).collect();
+        Identity {
+            front_proxy: self.config.front_proxy.is_some(),
+            username_headers: text(&names.username_headers),
+            group_headers: text(&names.group_headers),
+            uid_headers: text(&names.uid_headers),
+            extra_header_prefixes: names
+                .extra_header_prefixes
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        }
     }
 
     /// The peers in rotation, and whether that is only what is left of the
@@ -158,7 +180,7 @@ impl Index {
     fn memory(&self) -> Memory {
         let peers = self.peers.iter();
         let peers = peers.map(|peer| peer.memory(self.last_rotation.contains(&peer.name)));
-        Memory { peers: peers.collect() }
+        Memory { peers: peers.collect(), request_headers: self.request_headers.clone() }
     }
 }
 

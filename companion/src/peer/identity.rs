@@ -53,9 +53,10 @@ impl Identity {
     pub(super) fn load(tls: &PeerTls, credentials: &Credentials) -> Result<Self, IdentityError> {
         let secret = match credentials {
             Credentials::Token { file } => Secret::Token(read(file)?),
-            Credentials::ClientCertificate { certificate_file, key_file } => {
-                Secret::Certificate { chain: read(certificate_file)?, key: read(key_file)? }
-            }
+            Credentials::ClientCertificate(files) => Secret::Certificate {
+                chain: read(&files.certificate_file)?,
+                key: read(&files.key_file)?,
+            },
         };
         Ok(Self { ca: read(&tls.ca_file)?, secret })
     }

@@ -2,10 +2,10 @@
 //! written.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file could not be handled. Mostly it can the next time.
@@ -30,12 +30,32 @@ impl DiskError {
 /// # Errors
 /// What the system says; then the old file is still there.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), DiskError> {
+    replace(path, content, Access::Umask)
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Whom the process's umask lets.
+    Umask,
+    /// The owner alone.
+    Owner,
+}
+
+fn replace(path: &Path, content: &[u8], access: Access) -> Result<(), DiskError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // A fixed name: what a killed companion left is overwritten, not collected.
     let temporary = directory.join(format!(".{name}.new"));
     let written = (|| {
-        let mut file = File::create(&temporary)?;
+        // Never opened but by who makes it: an older one may be open to others.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mode = if access == Access::Owner { 0o600 } else { 0o666 };
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
         drop(file);
@@ -69,16 +89,26 @@ struct Status {
 
 impl Written {
     /// Writes the file unless it has this content already; whether it did.
-    pub(super) fn write(&mut self, path: &Path, content: &[u8]) -> Result<bool, DiskError> {
+    pub(super) fn write(
+        &mut self,
+        path: &Path,
+        content: &[u8],
+        access: Access,
+    ) -> Result<bool, DiskError> {
         let hash = hash(content);
         let same = |known: &mut Fingerprint| known.content == hash && known.is_intact(path);
         if self.0.get_mut(path).is_some_and(same) {
             return Ok(false);
         }
         self.0.remove(path);
-        write_atomically(path, content)?;
+        replace(path, content, access)?;
         self.0.insert(path.to_owned(), Fingerprint { content: hash, status: None });
         Ok(true)
+    }
+
+    /// Lets the file be what it comes to be.
+    pub(super) fn forget(&mut self, path: &Path) {
+        self.0.remove(path);
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> Result<(), DiskError> {
@@ -149,9 +179,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         let mut written = Written::default();
-        assert!(written.write(&path, b"one").unwrap());
-        assert!(!written.write(&path, b"one").unwrap());
-        assert!(written.write(&path, b"two").unwrap());
+        assert!(written.write(&path, b"one", Access::Umask).unwrap());
+        assert!(!written.write(&path, b"one", Access::Umask).unwrap());
+        assert!(written.write(&path, b"two", Access::Umask).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
@@ -172,11 +202,11 @@ mod tests {
         ];
         for damage in damages {
             let mut written = Written::default();
-            written.write(&path, b"one").unwrap();
+            written.write(&path, b"one", Access::Umask).unwrap();
             assert!(written.take_damaged().is_empty());
             damage(&path);
             assert_eq!(written.take_damaged(), std::slice::from_ref(&path));
-            assert!(written.write(&path, b"one").unwrap());
+            assert!(written.write(&path, b"one", Access::Umask).unwrap());
         }
     }
 
@@ -185,9 +215,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         let mut written = Written::default();
-        written.write(&path, b"one").unwrap();
+        written.write(&path, b"one", Access::Umask).unwrap();
         fs::write(&path, b"one").unwrap();
         assert!(written.take_damaged().is_empty());
+    }
+
+    #[test]
+    fn what_is_for_the_owner_alone_is_so_whatever_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        fs::write(&path, b"open").unwrap();
+        fs::write(directory.path().join(".a.json.new"), b"open").unwrap();
+        Written::default().write(&path, b"secret", Access::Owner).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]

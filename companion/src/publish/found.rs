@@ -12,6 +12,15 @@ pub(super) fn version(path: &Path) -> Option<u64> {
     response.get("version_info")?.as_str()?.parse().ok()
 }
 
+/// The secret that the twins of an earlier run present.
+pub(super) fn front_proxy(clusters: &Path) -> Option<String> {
+    let response: Value = serde_json::from_slice(&fs::read(clusters).ok()?).ok()?;
+    let present = "/transport_socket/typed_config/common_tls_context\
+                   /tls_certificate_sds_secret_configs/0/name";
+    let mut resources = response.get("resources")?.as_array()?.iter();
+    resources.find_map(|cluster| Some(cluster.pointer(present)?.as_str()?.to_owned()))
+}
+
 /// The clusters of an earlier run, with the endpoints that they had.
 pub(super) fn clusters(directory: &Path) -> impl Iterator<Item = (String, Vec<SocketAddr>)> {
     let files = fs::read_dir(directory).into_iter().flatten().flatten();

@@ -8,13 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use discovery_map::{DiscoveryMap, Document, Faults};
+use discovery_map::{DiscoveryMap, Document, FRONT_PROXY_SUFFIX, Faults};
 use serde_json::Value;
 
-use super::disk::{DiskError, Written};
+use super::disk::{Access, DiskError, Written};
 use super::found;
+use super::secrets::SecretFiles;
 use crate::config::Config;
 use crate::index::{Cluster, Snapshot};
+use crate::secrets::{Secrets, Settings};
 use crate::state::{State, StateError, Store};
 use crate::xds;
 
@@ -52,12 +54,19 @@ pub enum PublishError {
 /// Writes the files.
 pub struct Publisher {
     config: Arc<Config>,
+    secrets: Secrets,
     store: Store,
     written: Written,
+    secret_files: SecretFiles,
     generation: u64,
+    /// What was pushed last, with the twins.
     last: Option<(Snapshot, Publication)>,
     /// The configuration changed what the files say.
     outdated: bool,
+    /// The clusters name secrets that are no longer the right ones.
+    rotated: bool,
+    /// The secret that the twins present.
+    front_proxy: Option<String>,
     /// The generation in `cds.json`, and the resources there.
     clusters: Option<(u64, Vec<Value>)>,
     /// The endpoints of each cluster as they are on disk.
@@ -76,7 +85,8 @@ impl Publisher {
     ///
     /// # Errors
     /// The directories cannot be made.
-    pub fn new(config: Arc<Config>, store: Store, state: &State) -> Result<Self, PublishError> {
+    pub fn new(settings: &Settings, store: Store, state: &State) -> Result<Self, PublishError> {
+        let Settings { config, secrets } = settings.clone();
         let directory = &config.envoy.directory;
         let endpoints = directory.join("eds");
         fs::create_dir_all(&endpoints)
@@ -89,25 +99,43 @@ impl Publisher {
         let found: BTreeMap<_, _> = found::clusters(&endpoints).collect();
         let delay = config.envoy.cluster_removal_delay;
         let retired = found.keys().map(|name| (name.clone(), delay)).collect();
+        let secret_files = SecretFiles::open(directory.join("sds"), delay)?;
+        let front_proxy = found::front_proxy(&directory.join("cds.json"));
         Ok(Self {
             config,
+            secrets,
             store,
             written: Written::default(),
+            secret_files,
             generation,
             last: None,
             outdated: false,
+            rotated: false,
+            front_proxy,
             clusters: None,
             endpoints: found,
             retired,
         })
     }
 
-    /// Takes another configuration: what it changes in clusters and filter is
-    /// in the next push.
-    pub fn configure(&mut self, config: Arc<Config>) {
+    /// Takes another configuration or other secrets: what they change in
+    /// clusters and filter is in the next push.
+    pub fn configure(&mut self, settings: &Settings) {
+        let Settings { config, secrets } = settings.clone();
         self.outdated |=
             (&self.config.envoy, &self.config.peer_tls) != (&config.envoy, &config.peer_tls);
+        self.rotated |= !self.secrets.same_upstream(&secrets);
         self.config = config;
+        self.secrets = secrets;
+    }
+
+    /// Publishes what the listener needs. That waits for nothing: it is right
+    /// whatever the peers serve.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    pub fn write_listener(&mut self) -> Result<(), PublishError> {
+        self.secret_files.write_listener(&self.secrets, &mut self.written)
     }
 
     /// Publishes what differs from what is there, and returns what is
@@ -116,6 +144,7 @@ impl Publisher {
     /// # Errors
     /// Something could not be written: the next call goes on from there.
     pub fn push(&mut self, snapshot: &Snapshot) -> Result<Option<Publication>, PublishError> {
+        let snapshot = &with_twins(snapshot, self.secrets.front_proxy.is_some());
         let same = |last: &Snapshot| {
             last.document == snapshot.document && last.clusters == snapshot.clusters
         };
@@ -123,7 +152,11 @@ impl Publisher {
             && !self.outdated
             && same(last)
         {
-            if last.memory != snapshot.memory {
+            if self.rotated {
+                self.write_clusters_alone(snapshot)?;
+                let generation = self.generation;
+                tracing::info!(generation, "clusters published with other certificates");
+            } else if last.memory != snapshot.memory {
                 self.remember(snapshot)?;
             }
             if let Some((last, _)) = &mut self.last {
@@ -140,6 +173,7 @@ impl Publisher {
     /// # Errors
     /// Something could not be written.
     pub fn push_again(&mut self) -> Result<Option<Publication>, PublishError> {
+        self.write_listener()?;
         let Some((snapshot, _)) = self.last.clone() else { return Ok(None) };
         self.clusters = None;
         self.write_all(&snapshot).map(Some)
@@ -150,8 +184,8 @@ impl Publisher {
         self.written.take_damaged()
     }
 
-    /// Lets time pass for the clusters that are to go; removes those whose
-    /// time has come.
+    /// Lets time pass for the clusters and secrets that are to go; removes
+    /// those whose time has come.
     ///
     /// # Errors
     /// A file could not be written or removed.
@@ -159,20 +193,33 @@ impl Publisher {
         for remaining in self.retired.values_mut() {
             *remaining = remaining.saturating_sub(passed);
         }
-        let Some((snapshot, _)) = self.last.clone() else { return Ok(()) };
+        self.secret_files.pass(passed);
+        let Some((snapshot, _)) = &self.last else { return Ok(()) };
+        if self.retired.values().any(Duration::is_zero) {
+            let snapshot = snapshot.clone();
+            self.expire_clusters(&snapshot)?;
+        }
+        // Only now: what went was the last to name some of them.
+        Ok(self.secret_files.remove_expired(&mut self.written)?)
+    }
+
+    fn expire_clusters(&mut self, snapshot: &Snapshot) -> Result<(), PublishError> {
         let gone = self.retired.iter().filter(|(_, remaining)| remaining.is_zero());
         let names: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
         self.retired.retain(|_, remaining| !remaining.is_zero());
-        self.generation = self.generation.saturating_add(1);
-        self.remember(&snapshot)?;
-        self.write_clusters(&snapshot)?;
+        self.write_clusters_alone(snapshot)?;
         for name in names {
             self.endpoints.remove(&name);
             self.written.remove(&self.endpoints_file(&name))?;
         }
+        Ok(())
+    }
+
+    /// Writes the clusters with a generation of their own; the map stays.
+    fn write_clusters_alone(&mut self, snapshot: &Snapshot) -> Result<(), PublishError> {
+        self.generation = self.generation.saturating_add(1);
+        self.remember(snapshot)?;
+        self.write_clusters(snapshot)?;
         Ok(())
     }
 
@@ -263,27 +310,45 @@ impl Publisher {
         // mostly stay the same from push to push.
         let response = xds::response(1, &[xds::endpoints(name, to)]);
         let path = self.endpoints_file(name);
-        self.written.write(&path, &serde_json::to_vec(&response)?)?;
+        self.written.write(&path, &serde_json::to_vec(&response)?, Access::Umask)?;
         self.endpoints.insert(name.to_owned(), to.to_vec());
         Ok(())
     }
 
-    /// Whether there was anything to write.
+    /// With the secrets that they name; whether there was anything to write.
     fn write_clusters(&mut self, snapshot: &Snapshot) -> Result<bool, PublishError> {
+        let delay = self.config.envoy.cluster_removal_delay;
+        self.secret_files.write_upstream(&self.secrets, delay, &mut self.written)?;
+        if let Some(pair) = &self.secrets.front_proxy {
+            self.front_proxy = Some(xds::front_proxy_name(pair));
+        }
         let named = snapshot.clusters.iter().map(|cluster| &cluster.name);
         let mut names: Vec<_> = named.chain(self.retired.keys()).collect();
         names.sort_unstable();
-        let resources: Vec<_> = names
-            .into_iter()
-            .map(|name| xds::cluster(name, &self.endpoints_file(name), &self.config))
-            .collect();
+        let resources: Vec<_> = names.into_iter().filter_map(|name| self.cluster(name)).collect();
         let version = match &self.clusters {
             Some((version, before)) if *before == resources => *version,
             _ => self.generation,
         };
         let written = self.write_response("cds.json", version, &resources)?;
         self.clusters = Some((version, resources));
+        self.rotated = false;
         Ok(written)
+    }
+
+    /// None for a twin of an earlier run of which the certificate is not known.
+    fn cluster(&self, name: &str) -> Option<Value> {
+        let present = match name.ends_with(FRONT_PROXY_SUFFIX) {
+            true => Some(self.front_proxy.as_deref()?),
+            false => None,
+        };
+        let tls = xds::UpstreamTls {
+            server_name: &self.config.peer_tls.server_name,
+            secrets: self.secret_files.directory(),
+            peer_ca: &xds::peer_ca_name(&self.secrets.peer_ca),
+            present,
+        };
+        Some(xds::cluster(name, &self.endpoints_file(name), tls))
     }
 
     fn write_response(
@@ -294,10 +359,31 @@ impl Publisher {
     ) -> Result<bool, PublishError> {
         let path = self.config.envoy.directory.join(file);
         let content = serde_json::to_vec(&xds::response(version, resources))?;
-        Ok(self.written.write(&path, &content)?)
+        Ok(self.written.write(&path, &content, Access::Umask)?)
     }
 
     fn endpoints_file(&self, cluster: &str) -> PathBuf {
         self.config.envoy.directory.join("eds").join(format!("{cluster}.json"))
+    }
+}
+
+/// The snapshot with the twin of each cluster, if there is a front proxy and
+/// its certificate; else with none, and a map that says so.
+fn with_twins(snapshot: &Snapshot, certificate: bool) -> Snapshot {
+    let mut snapshot = snapshot.clone();
+    let identity = &mut snapshot.document.identity;
+    identity.front_proxy &= certificate;
+    if identity.front_proxy {
+        let twins: Vec<_> = snapshot.clusters.iter().map(twin).collect();
+        snapshot.clusters.extend(twins);
+    }
+    snapshot
+}
+
+/// The same peers, over connections that present the front-proxy certificate.
+fn twin(cluster: &Cluster) -> Cluster {
+    Cluster {
+        name: format!("{}{FRONT_PROXY_SUFFIX}", cluster.name),
+        endpoints: cluster.endpoints.clone(),
     }
 }

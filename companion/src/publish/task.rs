@@ -1,5 +1,5 @@
-//! When the publisher acts: on a new snapshot, and once a second to see that
-//! everything is still as it was left.
+//! When the publisher acts: on a new snapshot, on other secrets, and once a
+//! second to see that everything is still as it was left.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bucket::Bucket;
 use super::{Publication, PublishError, Publisher};
-use crate::config::Config;
 use crate::index::Snapshot;
 use crate::metrics::{Metrics, PushOutcome};
+use crate::secrets::Settings;
 
 /// The time in which the changes of several peers come together.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -27,11 +27,21 @@ pub struct Outcome {
     pub error: Option<String>,
 }
 
+/// Why the publisher acts.
+enum Cause {
+    /// There is something else to say; changes that belong to it may follow.
+    Change,
+    /// A certificate was rotated. Nothing else belongs to that.
+    Rotation,
+    /// Time passed.
+    Check,
+}
+
 /// Publishes until no snapshot can come any more.
 pub async fn run(
     mut publisher: Publisher,
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-    configs: watch::Receiver<Arc<Config>>,
+    mut settings: watch::Receiver<Arc<Settings>>,
     outcomes: watch::Sender<Outcome>,
     metrics: Metrics,
 ) {
@@ -39,18 +49,28 @@ pub async fn run(
     let mut check = tokio::time::interval(CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut checked = Instant::now();
+    let mut current = settings.borrow_and_update().clone();
     loop {
-        let pending = tokio::select! {
+        let cause = tokio::select! {
             changed = snapshots.changed() => match changed {
-                Ok(()) => true,
+                Ok(()) => Cause::Change,
                 Err(_) => return,
             },
-            _ = check.tick() => false,
+            changed = settings.changed() => match changed {
+                Ok(()) if settings.borrow().config == current.config => Cause::Rotation,
+                Ok(()) => Cause::Change,
+                Err(_) => return,
+            },
+            _ = check.tick() => Cause::Check,
         };
-        if pending {
+        if matches!(cause, Cause::Change) {
             tokio::time::sleep(SETTLE).await;
             bucket.take().await;
-            publisher.configure(configs.borrow().clone());
+        }
+        let pending = !matches!(cause, Cause::Check);
+        if pending {
+            current = settings.borrow_and_update().clone();
+            publisher.configure(&current);
         }
         let passed = checked.elapsed();
         checked = Instant::now();
@@ -78,6 +98,7 @@ impl Attempt<'_> {
         passed: Duration,
         retry: bool,
     ) -> Result<Option<Publication>, PublishError> {
+        self.publisher.write_listener()?;
         let Some(snapshot) = snapshot else { return Ok(None) };
         let mut published = None;
         if pending || retry {

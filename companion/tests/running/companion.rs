@@ -123,6 +123,12 @@ impl Companion {
         self.child = Some(child);
     }
 
+    /// A file that it writes for Envoy; null while it is not there.
+    pub fn published(&self, file: &str) -> serde_json::Value {
+        let content = fs::read(self.path("envoy").join(file)).unwrap_or_default();
+        serde_json::from_slice(&content).unwrap_or_default()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }

@@ -13,6 +13,8 @@ mod companion;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod peers;

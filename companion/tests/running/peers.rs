@@ -40,6 +40,8 @@ pub struct Behaviour {
     /// Answers with the older lists, without `ETag`.
     pub legacy: bool,
     pub fault: Option<Fault>,
+    /// The `data` of the `ConfigMap` with the names of the identity headers.
+    pub config_map: Result<serde_json::Value, StatusCode>,
 }
 
 /// A way in which `/apis` goes wrong.
@@ -133,6 +135,7 @@ impl Peer {
             types: types.iter().map(|&name| name.to_owned()).collect(),
             legacy: false,
             fault: None,
+            config_map: Err(StatusCode::NOT_FOUND),
         };
         let shared = Shared { behaviour: Mutex::new(behaviour), full_answers: AtomicUsize::new(0) };
         let mut peer = Self {
@@ -215,6 +218,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api", get(|state, headers| discovery(state, headers, true)))
         .route("/apis", get(|state, headers| discovery(state, headers, false)))
         .route("/api/{version}", get(core_version))
+        .route(
+            "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication",
+            get(config_map),
+        )
         .route("/apis/{group}/{version}", get(group_version))
         .with_state(shared)
 }
@@ -355,6 +362,13 @@ fn legacy_list(types: &[String], core: bool) -> serde_json::Value {
         .map(|(group, version, _)| json!({"name": group, "versions": [{"version": version}]}))
         .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+async fn config_map(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    match shared.authorized(&headers).and_then(|behaviour| behaviour.config_map) {
+        Ok(data) => axum::Json(json!({"kind": "ConfigMap", "data": data})).into_response(),
+        Err(status) => status.into_response(),
+    }
 }
 
 async fn core_version(

@@ -89,6 +89,9 @@ fn every_fault_is_reported_with_its_place() {
         document.sets[1].peers = vec![7, 1];
         document.sets[1].cluster = Some("kube-apiserver".into());
         document.widest_view = 9;
+        document.identity.group_headers.clear();
+        document.identity.username_headers.push("X-Remote-User".into());
+        document.identity.uid_headers = vec!["authorization".into(), String::new()];
         let core = document.groups.get_mut("").unwrap().0.get_mut("v1").unwrap();
         let odd = ["pods/", "/x", "a/b/c", ""].map(String::from).to_vec();
         core.0.insert(8, Resources { namespaced: odd, cluster_scoped: vec!["pods".into()] });
@@ -101,6 +104,10 @@ fn every_fault_is_reported_with_its_place() {
             "peers[1].name: \"cp-1\" is the name of an earlier peer",
             "peers[2].name: must not be empty",
             "defaultCluster: \"two words\" must be visible ASCII and not empty",
+            "identity.usernameHeaders[1]: \"X-Remote-User\" is no name, in lower case, of a header for this alone",
+            "identity.groupHeaders: must have a name for the front proxy",
+            "identity.uidHeaders[0]: \"authorization\" is no name, in lower case, of a header for this alone",
+            "identity.uidHeaders[1]: \"\" is no name, in lower case, of a header for this alone",
             "sets[1].peers: must be ascending, without repetition",
             "sets[1].peers: 7 is no peer: there are 3",
             "sets[1].cluster: \"kube-apiserver\" is the cluster of an earlier set",
@@ -113,6 +120,35 @@ fn every_fault_is_reported_with_its_place() {
             "groups[\"\"][\"v1\"]: \"pods\" is listed twice",
             "groups[\"empty.io\"]: must have a version",
         ],
+    );
+}
+
+#[test]
+fn no_header_that_requests_need_is_an_identity_header() {
+    let refused = ["impersonate-user", "impersonate_", "user_agent", "a b", "X-Remote-User"];
+    for name in refused {
+        let faults = faults_after(|map| map.identity.uid_headers = vec![name.into()]);
+        assert_eq!(faults.len(), 1, "{name}: {faults:?}");
+    }
+    for prefix in ["auth", "c", "impersonate-extra-", "impersonate", "content_t", "x-user-é"] {
+        let faults = faults_after(|map| map.identity.extra_header_prefixes = vec![prefix.into()]);
+        assert_eq!(faults.len(), 1, "{prefix}: {faults:?}");
+    }
+    for name in ["x-remote-user", "remote_user", "tenant", "authorization-user"] {
+        let mut document = golden();
+        document.identity.username_headers = vec![name.into()];
+        document.identity.extra_header_prefixes = vec![name.into()];
+        assert!(DiscoveryMap::try_from(document).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn no_cluster_is_called_as_a_twin_is() {
+    let name = format!("kube-apiserver{}", crate::FRONT_PROXY_SUFFIX);
+    let faults = faults_after(|document| document.default_cluster = name);
+    assert_eq!(
+        faults,
+        ["defaultCluster: \"kube-apiserver__front-proxy\" must not end in \"__front-proxy\""],
     );
 }
 

@@ -1,8 +1,10 @@
 //! What is on disk after each step, and after a crash at each step.
 
+mod identity;
+
 use std::collections::BTreeSet;
 
-use discovery_map::{PeerEntry, PeerState, SetEntry};
+use discovery_map::{Identity, PeerEntry, PeerState, SetEntry};
 
 use super::*;
 use crate::index::Memory;
@@ -12,15 +14,23 @@ struct World {
     config: Arc<Config>,
 }
 
+/// A certificate and its key (PEM).
+fn pair() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
 impl World {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().display();
         let yaml = format!(
             "stateDirectory: {root}/state\npeers: [{{name: a, address: '10.0.0.1:6443'}}]\n\
-             peerTls: {{caFile: /ca.pem}}\ncredentials: {{tokenFile: /t}}\n\
+             peerTls: {{caFile: {root}/ca}}\ncredentials: {{tokenFile: /t}}\n\
              envoy: {{directory: {root}/envoy, filterModule: /filter.wasm}}\n"
         );
+        fs::write(directory.path().join("ca"), pair().0).unwrap();
         Self { config: Arc::new(Config::from_yaml(&yaml).unwrap()), directory }
     }
 
@@ -28,7 +38,11 @@ impl World {
     fn start(&self) -> Publisher {
         let store = Store::open(&self.config.state_directory).unwrap();
         let state = store.load().unwrap();
-        Publisher::new(Arc::clone(&self.config), store, &state).unwrap()
+        Publisher::new(&self.settings(), store, &state).unwrap()
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::read(Arc::clone(&self.config)).unwrap()
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -72,6 +86,7 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
             generation: 1,
             complete,
             default_cluster: "kube-apiserver".to_owned(),
+            identity: Identity::default(),
             peers: vec![entry("a"), entry("b")],
             sets: sets.collect(),
             widest_view: 0,
@@ -211,13 +226,15 @@ fn damaged_files_are_written_anew_with_a_greater_generation() {
 }
 
 #[test]
-fn a_changed_filter_or_ca_is_pushed_with_the_same_map() {
+fn a_changed_filter_is_pushed_with_the_same_map() {
     let world = World::new();
     let mut publisher = world.start();
     publisher.push(&snapshot(None, true)).unwrap();
+    let mut settings = world.settings();
     let mut config = (*world.config).clone();
     config.envoy.filter_module = "/next.wasm".into();
-    publisher.configure(Arc::new(config));
+    settings.config = Arc::new(config);
+    publisher.configure(&settings);
     assert!(publisher.push(&snapshot(None, true)).unwrap().is_some());
     assert!(world.json("ecds.json").to_string().contains("/next.wasm"));
 }

@@ -159,6 +159,7 @@ fn document(resources: usize) -> Document {
         generation: 1,
         complete: true,
         default_cluster: "default".into(),
+        identity: discovery_map::Identity::default(),
         peers: vec![serving("cp-1"), serving("cp-2")],
         sets: vec![
             SetEntry { peers: vec![0, 1], cluster: Some("default".into()) },

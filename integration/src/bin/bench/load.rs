@@ -96,6 +96,7 @@ async fn connection(port: u16, case: Case, requests: usize) -> Result<Vec<Durati
             Case::Body => request.method(Method::PUT).body(Body::from(body.clone()))?,
             Case::NoSkew | Case::Rerouted => request.body(Body::empty())?,
         };
+        sender.ready().await?;
         let begun = Instant::now();
         let answer = sender.send_request(request).await?;
         ensure!(answer.status() == 200, "{}", answer.status());

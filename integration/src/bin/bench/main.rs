@@ -31,10 +31,10 @@ use load::Sample;
 #[command(about = "Envoy's CPU and latency per request: plain, Lua, this filter")]
 struct Arguments {
     /// How many rounds; figures are medians over them.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 40)]
     rounds: usize,
     /// Requests of each measurement.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 1_000)]
     requests: usize,
     /// Where the report goes.
     #[arg(long, default_value = "target/bench/report.json")]

@@ -1,0 +1,240 @@
+//! The headers by which a front proxy tells the peers who a client is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::value::InvalidValue;
+
+/// kube-apiserver's `--requestheader-*` flags, each a list of names. Of the
+/// user and of the groups there is always one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestHeaders {
+    /// `--requestheader-username-headers`.
+    pub username_headers: Vec<HeaderName>,
+    /// `--requestheader-group-headers`.
+    pub group_headers: Vec<HeaderName>,
+    /// `--requestheader-uid-headers`.
+    pub uid_headers: Vec<HeaderName>,
+    /// `--requestheader-extra-headers-prefix`.
+    pub extra_header_prefixes: Vec<HeaderPrefix>,
+}
+
+/// The name of a header that only a front proxy sends, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HeaderName(String);
+
+/// The beginning of such names, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HeaderPrefix(String);
+
+const MAX_LENGTH: usize = 128;
+
+/// What requests need for something else. Identity headers are taken from
+/// every request, and set on those of clients with a certificate: with one of
+/// these that would break requests, or make them somebody else's.
+const NEEDED: [&str; 15] = [
+    "accept",
+    "authorization",
+    "connection",
+    "cookie",
+    "host",
+    "http2-settings",
+    "if-match",
+    "if-none-match",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "x-forwarded-client-cert",
+];
+
+/// The same for all names that begin so.
+const NEEDED_PREFIXES: [&str; 6] = [
+    "accept-",
+    "content-",
+    "impersonate-",
+    "sec-websocket-",
+    "x-mixed-version-proxy-",
+    "x-stream-protocol-",
+];
+
+impl Default for RequestHeaders {
+    /// The names that Kubernetes' documentation and kubeadm use.
+    fn default() -> Self {
+        Self {
+            username_headers: vec![HeaderName("x-remote-user".to_owned())],
+            group_headers: vec![HeaderName("x-remote-group".to_owned())],
+            uid_headers: Vec::new(),
+            extra_header_prefixes: vec![HeaderPrefix("x-remote-extra-".to_owned())],
+        }
+    }
+}
+
+impl RequestHeaders {
+    /// These first, for the first is the one that is sent; then what only
+    /// `others` has.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        Self {
+            username_headers: union(&self.username_headers, &others.username_headers),
+            group_headers: union(&self.group_headers, &others.group_headers),
+            uid_headers: union(&self.uid_headers, &others.uid_headers),
+            extra_header_prefixes: union(
+                &self.extra_header_prefixes,
+                &others.extra_header_prefixes,
+            ),
+        }
+    }
+}
+
+fn union<T: Clone + PartialEq>(first: &[T], then: &[T]) -> Vec<T> {
+    let mut all: Vec<T> = Vec::new();
+    for name in first.iter().chain(then) {
+        if !all.contains(name) {
+            all.push(name.clone());
+        }
+    }
+    all
+}
+
+impl FromStr for HeaderName {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let name = token(text)?;
+        let plain = name.replace('_', "-");
+        let needed = NEEDED.contains(&plain.as_str())
+            || NEEDED_PREFIXES.iter().any(|needed| plain.starts_with(needed));
+        if needed {
+            return Err(InvalidValue("must be a header that has no other use"));
+        }
+        Ok(Self(name))
+    }
+}
+
+impl FromStr for HeaderPrefix {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let prefix = token(text)?;
+        let plain = prefix.replace('_', "-");
+        let needed = NEEDED.iter().any(|needed| needed.starts_with(&plain))
+            || NEEDED_PREFIXES
+                .iter()
+                .any(|needed| needed.starts_with(&plain) || plain.starts_with(needed));
+        if needed {
+            return Err(InvalidValue("must not be how headers with another use begin"));
+        }
+        Ok(Self(prefix))
+    }
+}
+
+/// A header's name in lower case (RFC 9110: `token`).
+fn token(text: &str) -> Result<String, InvalidValue> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(word) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(InvalidValue("must be the name of a header, of at most 128 bytes")),
+    }
+}
+
+impl fmt::Display for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for HeaderPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for HeaderName {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for HeaderPrefix {
+    type Error = InvalidValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidValue> {
+        text.parse()
+    }
+}
+
+impl From<HeaderName> for String {
+    fn from(name: HeaderName) -> Self {
+        name.0
+    }
+}
+
+impl From<HeaderPrefix> for String {
+    fn from(prefix: HeaderPrefix) -> Self {
+        prefix.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens_and_become_lower_case() {
+        assert_eq!("X-Remote-User".parse::<HeaderName>().unwrap().to_string(), "x-remote-user");
+        assert_eq!("X-Extra-".parse::<HeaderPrefix>().unwrap().to_string(), "x-extra-");
+        for name in ["", "x y", "x:y", "ü", "x\r\n", &"x".repeat(129)] {
+            assert!(name.parse::<HeaderName>().is_err(), "{name:?}");
+            assert!(name.parse::<HeaderPrefix>().is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn headers_with_another_use_are_refused() {
+        // Among them all that the discovery map refuses.
+        for name in [
+            "Accept",
+            "Authorization",
+            "Connection",
+            "Content-Length",
+            "Content-Type",
+            "Cookie",
+            "Host",
+            "If-None-Match",
+            "Impersonate-User",
+            "impersonate_group",
+            "TE",
+            "Transfer-Encoding",
+            "Upgrade",
+            "User-Agent",
+            "X-Forwarded-Client-Cert",
+        ] {
+            assert!(name.parse::<HeaderName>().is_err(), "{name}");
+            assert!(name.parse::<HeaderPrefix>().is_err(), "{name}");
+        }
+        for prefix in ["a", "auth", "impersonate-", "Impersonate-Extra-", "x-stream", "x_mixed-"] {
+            assert!(prefix.parse::<HeaderPrefix>().is_err(), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_both_lists_is_there_once_and_the_first_stays_first() {
+        let mut read = RequestHeaders::default();
+        read.username_headers.insert(0, "x-user".parse().unwrap());
+        let both = read.and(&RequestHeaders::default());
+        assert_eq!(both, read);
+        let both = RequestHeaders::default().and(&read);
+        let names: Vec<_> = both.username_headers.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["x-remote-user", "x-user"]);
+    }
+}

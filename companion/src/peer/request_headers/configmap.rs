@@ -1,0 +1,116 @@
+//! What kube-apiserver writes into the `ConfigMap` (its
+//! `clusterauthenticationtrust` controller): each list as JSON in a text.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use crate::config::RequestHeaders;
+
+/// As many as the configuration may have; the map can carry both.
+const MAX_NAMES: usize = 16;
+
+/// Why the names in it are not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} {problem}")]
+pub(super) struct Unusable {
+    key: &'static str,
+    problem: String,
+}
+
+/// The part of a `ConfigMap` that counts.
+#[derive(Debug, Deserialize)]
+pub(super) struct ConfigMap {
+    #[serde(default)]
+    data: BTreeMap<String, String>,
+}
+
+impl ConfigMap {
+    /// All lists, or none.
+    pub(super) fn request_headers(&self) -> Result<RequestHeaders, Unusable> {
+        Ok(RequestHeaders {
+            username_headers: self.list("requestheader-username-headers", 1)?,
+            group_headers: self.list("requestheader-group-headers", 1)?,
+            // Not there before 1.32, and when it is empty.
+            uid_headers: self.list("requestheader-uid-headers", 0)?,
+            extra_header_prefixes: self.list("requestheader-extra-headers-prefix", 0)?,
+        })
+    }
+
+    fn list<T>(&self, key: &'static str, least: usize) -> Result<Vec<T>, Unusable>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let error = |problem: String| Unusable { key, problem };
+        // An empty text is an empty list for kube-apiserver as well.
+        let text = self.data.get(key).map_or("", String::as_str);
+        let names: Option<Vec<String>> = match text {
+            "" => None,
+            text => serde_json::from_str(text)
+                .map_err(|_| error(format!("is no JSON list of texts: {text:?}")))?,
+        };
+        let names = names.unwrap_or_default();
+        if !(least..=MAX_NAMES).contains(&names.len()) {
+            let count = names.len();
+            return Err(error(format!("has {count} names; it must have {least} to {MAX_NAMES}")));
+        }
+        let parse = |name: &String| {
+            name.parse::<T>().map_err(|problem| error(format!("has {name:?}, which {problem}")))
+        };
+        names.iter().map(parse).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(data: serde_json::Value) -> Result<RequestHeaders, String> {
+        let map: ConfigMap =
+            serde_json::from_value(json!({"kind": "ConfigMap", "data": data})).unwrap();
+        map.request_headers().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_lists_are_those_that_kube_apiserver_writes() {
+        let read = read(json!({
+            "client-ca-file": "-----BEGIN CERTIFICATE-----",
+            "requestheader-allowed-names": r#"["front-proxy-client"]"#,
+            "requestheader-extra-headers-prefix": r#"["X-Remote-Extra-"]"#,
+            "requestheader-group-headers": r#"["X-Remote-Group"]"#,
+            "requestheader-username-headers": r#"["X-Remote-User"]"#,
+        }));
+        assert_eq!(read, Ok(RequestHeaders::default()));
+    }
+
+    #[test]
+    fn one_unusable_name_makes_all_unusable() {
+        let sound = json!({
+            "requestheader-extra-headers-prefix": "null",
+            "requestheader-group-headers": r#"["g"]"#,
+            "requestheader-uid-headers": "",
+            "requestheader-username-headers": r#"["u"]"#,
+        });
+        assert!(read(sound.clone()).is_ok());
+        for (key, value) in [
+            ("requestheader-username-headers", "[]"),
+            ("requestheader-username-headers", r#"["Impersonate-User"]"#),
+            ("requestheader-group-headers", ""),
+            ("requestheader-group-headers", r#"["x", 7]"#),
+            ("requestheader-uid-headers", r#"["a b"]"#),
+            ("requestheader-extra-headers-prefix", r#"["x", "auth"]"#),
+            ("requestheader-extra-headers-prefix", r#"{"#),
+        ] {
+            let mut data = sound.clone();
+            data[key] = json!(value);
+            let error = read(data).unwrap_err();
+            assert!(error.starts_with(key), "{error}");
+        }
+        assert!(read(json!({})).is_err(), "a server without a front proxy says nothing");
+    }
+}

@@ -1,0 +1,238 @@
+//! Looks at the files once a second: content is compared, not times, for the
+//! reason that `reload.rs` gives.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{Secrets, Settings};
+use crate::certificates::{Certificates, FileError, KeyPair};
+use crate::config::Config;
+use crate::metrics::{Metrics, SecretLabel};
+
+const CHECK: Duration = Duration::from_secs(1);
+
+/// Follows the configuration, and the files that it names.
+pub struct Watcher {
+    configs: watch::Receiver<Arc<Config>>,
+    settings: watch::Sender<Arc<Settings>>,
+    metrics: Metrics,
+    /// What is wrong at present; said once.
+    problems: HashMap<SecretLabel, FileError>,
+}
+
+impl Watcher {
+    /// Settings go where they are said to; those of the start are there.
+    #[must_use]
+    pub fn new(
+        configs: watch::Receiver<Arc<Config>>,
+        settings: watch::Sender<Arc<Settings>>,
+        metrics: Metrics,
+    ) -> Self {
+        Self { configs, settings, metrics, problems: HashMap::new() }
+    }
+
+    /// Goes on until no configuration can come any more, or nobody listens.
+    pub async fn run(mut self) {
+        loop {
+            let config = self.configs.borrow_and_update().clone();
+            let last = self.settings.borrow().clone();
+            let secrets = tokio::task::block_in_place(|| self.look(&config, &last.secrets));
+            self.show(&secrets);
+            let next = Settings { config, secrets };
+            if next != *last {
+                self.settings.send_replace(Arc::new(next));
+            }
+            tokio::select! {
+                changed = self.configs.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(CHECK) => {}
+                () = self.settings.closed() => return,
+            }
+        }
+    }
+
+    fn look(&mut self, config: &Config, last: &Secrets) -> Secrets {
+        use SecretLabel::{ClientCa, FrontProxy, Listener, PeerCa};
+        let listener = config.listener_tls.as_ref();
+        let client_ca = listener.and_then(|listener| listener.client_ca_file.as_ref());
+        let client_ca = client_ca.map(|file| Certificates::read(file));
+        let listener = listener.map(|listener| KeyPair::read(&listener.pair));
+        let front_proxy = config.front_proxy.as_ref().map(KeyPair::read);
+        let peer_ca = Some(Certificates::read(&config.peer_tls.ca_file));
+        Secrets {
+            listener: self.good(Listener, listener, last.listener.as_ref()),
+            client_ca: self.good(ClientCa, client_ca, last.client_ca.as_ref()),
+            front_proxy: self.good(FrontProxy, front_proxy, last.front_proxy.as_ref()),
+            peer_ca: self
+                .good(PeerCa, peer_ca, Some(&last.peer_ca))
+                .unwrap_or_else(|| last.peer_ca.clone()),
+        }
+    }
+
+    /// What was read, if it can be used; else what was there. Nothing if
+    /// nothing is configured.
+    fn good<T: Clone + PartialEq + std::fmt::Debug>(
+        &mut self,
+        label: SecretLabel,
+        read: Option<Result<T, FileError>>,
+        last: Option<&T>,
+    ) -> Option<T> {
+        match read {
+            Some(Err(error)) => {
+                self.metrics.secret_error(label);
+                if self.problems.get(&label) != Some(&error) {
+                    tracing::error!(
+                        secret = label.as_str(),
+                        %error,
+                        "cannot be used: the last good one stays"
+                    );
+                    self.problems.insert(label, error);
+                }
+                last.cloned()
+            }
+            Some(Ok(next)) => {
+                let mended = self.problems.remove(&label).is_some();
+                if mended || last != Some(&next) {
+                    tracing::info!(secret = label.as_str(), content = ?next, "read");
+                }
+                Some(next)
+            }
+            None => {
+                self.problems.remove(&label);
+                None
+            }
+        }
+    }
+
+    fn show(&self, secrets: &Secrets) {
+        let pairs = [
+            (SecretLabel::Listener, &secrets.listener),
+            (SecretLabel::FrontProxy, &secrets.front_proxy),
+        ];
+        for (label, pair) in pairs {
+            let expiry = pair.as_ref().map(|pair| pair.certificates().expiry());
+            self.metrics.certificate_expiry(label, expiry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    struct World {
+        directory: tempfile::TempDir,
+        config: Arc<Config>,
+        watcher: Watcher,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let root = directory.path().display().to_string();
+            let yaml = format!(
+                "stateDirectory: /s\npeers: [{{name: a, address: '10.0.0.1:6443'}}]\n\
+                 peerTls: {{caFile: {root}/ca}}\ncredentials: {{tokenFile: /t}}\n\
+                 envoy: {{directory: /e, filterModule: /f}}\n\
+                 listenerTls: {{certificateFile: {root}/crt, keyFile: {root}/key, clientCaFile: {root}/ca}}\n\
+                 frontProxy: {{certificateFile: {root}/crt, keyFile: {root}/key}}\n"
+            );
+            let config = Arc::new(Config::from_yaml(&yaml).unwrap());
+            let (crt, key) = pair();
+            for (name, content) in [("ca", &crt), ("crt", &crt), ("key", &key)] {
+                fs::write(directory.path().join(name), content).unwrap();
+            }
+            let settings = Arc::new(Settings::read(Arc::clone(&config)).unwrap());
+            let (_, configs) = watch::channel(Arc::clone(&config));
+            let (sender, _) = watch::channel(settings);
+            Self { directory, config, watcher: Watcher::new(configs, sender, Metrics::default()) }
+        }
+
+        fn write(&self, name: &str, content: &str) {
+            fs::write(self.directory.path().join(name), content).unwrap();
+        }
+
+        fn look(&mut self, last: &Secrets) -> Secrets {
+            self.watcher.look(&self.config, last)
+        }
+
+        fn errors(&self, label: &str) -> u64 {
+            let text = self.watcher.metrics.encode().unwrap();
+            let name =
+                format!("mixed_version_companion_secret_errors_total{{secret=\"{label}\"}} ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&name));
+            line.map_or(0, |count| count.parse().unwrap())
+        }
+    }
+
+    fn pair() -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn a_half_done_rotation_keeps_the_last_good_pair() {
+        let mut world = World::new();
+        let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
+        let (crt, key) = pair();
+        world.write("crt", &crt);
+        assert_eq!(world.look(&first), first);
+        assert_eq!(world.look(&first), first);
+        assert_eq!((world.errors("listener"), world.errors("front_proxy")), (2, 2));
+        assert_eq!((world.errors("client_ca"), world.errors("peer_ca")), (0, 0));
+        world.write("key", &key);
+        let next = world.look(&first);
+        assert!(!next.same_upstream(&first));
+        assert_ne!(next.listener, first.listener);
+        assert_eq!(world.errors("listener"), 2);
+        assert!(world.watcher.problems.is_empty());
+    }
+
+    #[test]
+    fn a_missing_or_broken_authority_keeps_the_last_good_one() {
+        let mut world = World::new();
+        let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
+        fs::remove_file(world.directory.path().join("ca")).unwrap();
+        assert_eq!(world.look(&first), first);
+        world.write("ca", "");
+        assert_eq!(world.look(&first), first);
+        assert_eq!((world.errors("client_ca"), world.errors("peer_ca")), (2, 2));
+        let (ca, _) = pair();
+        world.write("ca", &ca);
+        let next = world.look(&first);
+        assert_ne!(next.peer_ca, first.peer_ca);
+        assert_eq!(next.client_ca.as_ref(), Some(&next.peer_ca));
+    }
+
+    #[test]
+    fn what_is_configured_no_more_is_gone() {
+        let mut world = World::new();
+        let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
+        let mut config = (*world.config).clone();
+        config.listener_tls = None;
+        config.front_proxy = None;
+        let next = world.watcher.look(&config, &first);
+        assert_eq!((&next.listener, &next.client_ca, &next.front_proxy), (&None, &None, &None));
+        assert_eq!(next.peer_ca, first.peer_ca);
+    }
+
+    #[test]
+    fn the_end_of_each_certificate_is_shown() {
+        let world = World::new();
+        let secrets = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
+        world.watcher.show(&secrets);
+        let text = world.watcher.metrics.encode().unwrap();
+        let expiry = secrets.listener.unwrap().certificates().expiry();
+        for label in ["listener", "front_proxy"] {
+            let line = format!(
+                "mixed_version_companion_certificate_expiry_timestamp_seconds{{certificate=\"{label}\"}} {expiry}"
+            );
+            assert!(text.lines().any(|found| found == line), "{text}");
+        }
+    }
+}

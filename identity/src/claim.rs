@@ -1,0 +1,66 @@
+//! The headers by which a client could claim to be somebody, or to have passed
+//! somewhere. They are removed from every request, whoever sent it.
+
+use discovery_map::Identity;
+
+/// Removed whatever is configured. All begin with `x-`, and none is shorter
+/// than `SHORTEST`.
+const ALWAYS: [&str; 6] = [
+    "x-remote-user",
+    "x-remote-group",
+    "x-remote-uid",
+    "x-forwarded-client-cert",
+    // The hop marker of Kubernetes' own Mixed Version Proxy (KEP-4020): a
+    // server does not pass a request on that has it.
+    "x-kubernetes-apiserver-rerouted",
+    // By which the filter names the cluster.
+    "x-mixed-version-proxy-cluster",
+];
+
+/// Removed with everything that begins so.
+const ALWAYS_PREFIX: &str = "x-remote-extra-";
+
+const SHORTEST: usize = "x-remote-uid".len();
+
+/// Whether a client's header or trailer of this name must be removed.
+///
+/// Case does not matter, and `_` is `-`: some servers and proxies take one for
+/// the other. Allocates nothing; a name that is no claim is told by its length
+/// or its first bytes.
+#[must_use]
+pub fn is_claim(name: &[u8], names: &Identity) -> bool {
+    is_always_removed(name) || is_configured(name, names)
+}
+
+fn is_always_removed(name: &[u8]) -> bool {
+    name.len() >= SHORTEST
+        && starts_with(name, "x-")
+        && (ALWAYS.iter().any(|claim| is(name, claim)) || starts_with(name, ALWAYS_PREFIX))
+}
+
+fn is_configured(name: &[u8], names: &Identity) -> bool {
+    [&names.username_headers, &names.group_headers, &names.uid_headers]
+        .into_iter()
+        .flatten()
+        .any(|claim| is(name, claim))
+        // No map has an empty prefix, and with one no header would be left.
+        || names
+            .extra_header_prefixes
+            .iter()
+            .any(|prefix| !prefix.is_empty() && starts_with(name, prefix))
+}
+
+fn is(name: &[u8], claim: &str) -> bool {
+    name.len() == claim.len() && starts_with(name, claim)
+}
+
+fn starts_with(name: &[u8], prefix: &str) -> bool {
+    name.len() >= prefix.len() && name.iter().zip(prefix.bytes()).all(|(&a, b)| fold(a) == fold(b))
+}
+
+fn fold(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! What becomes of `Connection`.
+
+use proptest::prelude::*;
+
+use super::sanitized;
+
+#[test]
+fn an_upgrade_keeps_nothing_else() {
+    let upgrades = [
+        "upgrade",
+        "Upgrade",
+        "UPGRADE",
+        "Upgrade, close",
+        "keep-alive, Upgrade",
+        "Upgrade, X-Remote-User",
+        "x-remote-user,upgrade,x-remote-group",
+        " \tupgrade\t ",
+        ",,upgrade,,",
+        "close,upgrade,keep-alive",
+        "upgrade,upgrade",
+    ];
+    for value in upgrades {
+        assert_eq!(sanitized(value.as_bytes()), Some("Upgrade, close"), "{value:?}");
+    }
+}
+
+#[test]
+fn what_does_not_list_upgrade_is_none() {
+    let others = [
+        "",
+        ",",
+        "close",
+        "keep-alive",
+        "x-remote-user",
+        "upgrades",
+        "xupgrade",
+        "up grade",
+        "upgrade-insecure-requests",
+        "\"upgrade\"",
+        "upgrade;q=1",
+        "upgrade close",
+    ];
+    for value in others {
+        assert_eq!(sanitized(value.as_bytes()), None, "{value:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_will_do(value: Vec<u8>) {
+        let _ = sanitized(&value);
+    }
+}
