@@ -25,6 +25,12 @@ extern "C" fn filter_on_request_headers(context: u32, _headers: usize, _end: u32
     stream::on_request_headers(context)
 }
 
+/// `proxy_on_request_trailers`; few requests have any.
+#[unsafe(no_mangle)]
+extern "C" fn filter_on_request_trailers(_context: u32, _trailers: usize) -> Action {
+    stream::on_request_trailers()
+}
+
 /// `proxy_on_response_headers`.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_response_headers(context: u32, _headers: usize, end: u32) -> Action {

@@ -21,29 +21,58 @@ impl Headers {
         Self(serialized)
     }
 
-    /// The first value of a header; empty if there is none. Envoy's names are
-    /// in lower case. A map that is cut short, which no host sends, has no
-    /// more headers than it has bytes for.
-    pub(crate) fn first(&self, name: &[u8]) -> &[u8] {
-        self.find(name).unwrap_or_default()
+    /// Names, in lower case as Envoy has them, and values, in their order. A
+    /// map that is cut short, which no host sends, has no more headers than it
+    /// has bytes for.
+    pub(crate) fn iter(&self) -> Iter<'_> {
+        self.parts().unwrap_or_default()
     }
 
-    fn find(&self, wanted: &[u8]) -> Option<&[u8]> {
+    fn parts(&self) -> Option<Iter<'_>> {
         let (count, rest) = number(&self.0)?;
-        let (mut lengths, mut strings) = rest.split_at_checked(count.checked_mul(2 * NUMBER)?)?;
-        for _ in 0..count {
-            let (name_length, after) = number(lengths)?;
-            let (value_length, after) = number(after)?;
-            lengths = after;
-            let (name, after) = string(strings, name_length)?;
-            let (value, after) = string(after, value_length)?;
-            strings = after;
-            if name == wanted {
-                return Some(value);
-            }
-        }
-        None
+        let (lengths, strings) = rest.split_at_checked(count.checked_mul(2 * NUMBER)?)?;
+        Some(Iter { lengths, strings })
     }
+}
+
+/// Goes through a serialized header map.
+#[derive(Debug, Default)]
+pub(crate) struct Iter<'h> {
+    lengths: &'h [u8],
+    strings: &'h [u8],
+}
+
+impl<'h> Iterator for Iter<'h> {
+    type Item = (&'h [u8], &'h [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name_length, after) = number(self.lengths)?;
+        let (value_length, lengths) = number(after)?;
+        let (name, after) = string(self.strings, name_length)?;
+        let (value, strings) = string(after, value_length)?;
+        (self.lengths, self.strings) = (lengths, strings);
+        Some((name, value))
+    }
+}
+
+/// The form in which the host takes a whole map.
+pub(crate) fn serialize(headers: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let size = |(name, value): &(&[u8], &[u8])| 2 * NUMBER + name.len() + value.len() + 2;
+    let mut bytes = Vec::with_capacity(NUMBER + headers.iter().map(size).sum::<usize>());
+    let number = |bytes: &mut Vec<u8>, number: usize| {
+        // A length above 32 bits does not fit into the module's memory.
+        bytes.extend(u32::try_from(number).unwrap_or_default().to_le_bytes());
+    };
+    number(&mut bytes, headers.len());
+    for (name, value) in headers {
+        number(&mut bytes, name.len());
+        number(&mut bytes, value.len());
+    }
+    for string in headers.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend_from_slice(string);
+        bytes.push(0);
+    }
+    bytes
 }
 
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {

@@ -5,6 +5,8 @@
 //!  on_configure ─── map ──► current map (one a VM)
 //!                                │
 //!  on_request_headers ── :path ──┴─► decision ─► cluster header │ 503
+//!                     └─ certificate? ─► identity headers │ 401; a client's own removed
+//!  on_request_trailers ── a client's own identity headers removed
 //!  on_response_headers ─ :status ──► 404 that could be wrong? ──► wait for the body
 //!  on_response_body ──── body ─────► type-level? ───────────────► 503 │ as it came
 //! ```
@@ -18,6 +20,7 @@ mod headers;
 mod host;
 mod metrics;
 mod plugin;
+mod request;
 mod stream;
 mod watched;
 

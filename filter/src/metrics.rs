@@ -12,6 +12,8 @@ use crate::host::Metric;
 pub(crate) struct Metrics {
     decisions: [Option<Metric>; Reason::ALL.len()],
     replaced: Option<Metric>,
+    claims_removed: Option<Metric>,
+    certificates_refused: Option<Metric>,
     generation: Option<Metric>,
     skewed: Option<Metric>,
     complete: Option<Metric>,
@@ -25,25 +27,35 @@ impl Metrics {
                 Metric::counter(&format!("mixed_version_proxy_requests_total.decision.{label}"))
             }),
             replaced: Metric::counter("mixed_version_proxy_not_found_replaced_total"),
+            claims_removed: Metric::counter(
+                "mixed_version_proxy_requests_with_identity_headers_removed_total",
+            ),
+            certificates_refused: Metric::counter(
+                "mixed_version_proxy_client_certificates_refused_total",
+            ),
             generation: Metric::gauge("mixed_version_proxy_map_generation"),
             skewed: Metric::gauge("mixed_version_proxy_skewed_targets"),
             complete: Metric::gauge("mixed_version_proxy_map_complete"),
         }
     }
 
-    /// A request was decided.
-    pub(crate) fn decided(&self, reason: Reason) {
-        let counter = self.decisions.get(reason as usize).copied().flatten();
-        if let Some(counter) = counter {
-            counter.increment();
+    /// A request was decided; whether headers had to be removed that would
+    /// have claimed an identity.
+    pub(crate) fn decided(&self, reason: Reason, claims_removed: bool) {
+        count(self.decisions.get(reason as usize).copied().flatten());
+        if claims_removed {
+            count(self.claims_removed);
         }
     }
 
     /// A type-level 404 was replaced by a 503.
     pub(crate) fn replaced(&self) {
-        if let Some(counter) = self.replaced {
-            counter.increment();
-        }
+        count(self.replaced);
+    }
+
+    /// A request was refused for its verified client certificate.
+    pub(crate) fn certificate_refused(&self) {
+        count(self.certificates_refused);
     }
 
     /// A map was taken into use.
@@ -59,5 +71,11 @@ impl Metrics {
                 gauge.record(value);
             }
         }
+    }
+}
+
+fn count(counter: Option<Metric>) {
+    if let Some(counter) = counter {
+        counter.increment();
     }
 }

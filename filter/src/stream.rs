@@ -3,41 +3,64 @@
 use proxy_wasm::types::Action;
 
 use routing::not_found::{self, Body, MAX_BODY_BYTES};
-use routing::status::{Encoding, Unavailable};
-use routing::{Decision, Destination, OnTypeLevelNotFound, RequestPath, decide};
+use routing::status::{Encoding, Refusal};
+use routing::{Destination, OnTypeLevelNotFound, RequestPath, decide};
 
+use discovery_map::DiscoveryMap;
+
+use crate::host::{self, Map};
+use crate::plugin;
+use crate::request::{self, Request};
 use crate::watched::{Held, Watch};
-use crate::{host, plugin};
 
 /// Decides where the request goes, and whether its response is watched.
 pub(crate) fn on_request_headers(context: u32) -> Action {
-    let headers = host::request_headers();
-    let path = RequestPath::new(headers.first(b":path"));
-    let encoding = Encoding::from_accept(headers.first(b"accept"));
+    let headers = Map::RequestHeaders.get();
     plugin::with_map(|map| match map {
-        Some(map) => follow(context, decide(&path.target(), map), encoding),
+        Some(map) => follow(context, &Request::read(&headers, map.identity()), map),
         // Envoy configures before it lets a request in.
-        None => {
-            host::answer(Unavailable::NoMap, encoding);
-            Action::Pause
-        }
+        None => refuse(Refusal::NoMap, Encoding::Json),
     })
 }
 
-fn follow(context: u32, decision: Decision<'_>, encoding: Encoding) -> Action {
-    plugin::with_metrics(|metrics| metrics.decided(decision.reason));
-    match decision.destination {
-        Destination::Default => {}
-        Destination::Cluster(cluster) => host::route_to(cluster),
-        Destination::Unavailable => {
-            host::answer(Unavailable::NoPeer, encoding);
-            return Action::Pause;
+fn follow(context: u32, request: &Request<'_>, map: &DiscoveryMap) -> Action {
+    let client = match request.client() {
+        Ok(client) => client,
+        Err(why) => {
+            plugin::with_metrics(|metrics| metrics.certificate_refused());
+            return refuse(Refusal::Unauthorized(&why), request.encoding);
         }
+    };
+    let decision = decide(&RequestPath::new(request.path).target(), map);
+    plugin::with_metrics(|metrics| metrics.decided(decision.reason, request.has_claims));
+    let cluster = match decision.destination {
+        Destination::Default => None,
+        Destination::Cluster(cluster) => Some(cluster),
+        Destination::Unavailable => return refuse(Refusal::NoPeer, request.encoding),
+    };
+    if !request.forward(&client, cluster, map.default_cluster()) {
+        // Nothing goes on that is not what it should be.
+        return refuse(Refusal::NoPeer, request.encoding);
     }
     match decision.on_not_found {
-        OnTypeLevelNotFound::Uncertain => plugin::watch(context, Watch::Status(encoding)),
+        OnTypeLevelNotFound::Uncertain => plugin::watch(context, Watch::Status(request.encoding)),
         OnTypeLevelNotFound::Truth => drop(plugin::unwatch(context)),
     }
+    Action::Continue
+}
+
+fn refuse(refusal: Refusal<'_>, encoding: Encoding) -> Action {
+    host::answer(refusal, encoding);
+    Action::Pause
+}
+
+/// Trailers are headers that come late.
+pub(crate) fn on_request_trailers() -> Action {
+    plugin::with_map(|map| {
+        if let Some(map) = map {
+            request::clean_trailers(map.identity());
+        }
+    });
     Action::Continue
 }
 
@@ -82,8 +105,7 @@ fn judge(held: &Held, body: Body<'_>) -> Action {
         return Action::Continue;
     }
     plugin::with_metrics(|metrics| metrics.replaced());
-    host::answer(Unavailable::Unproved, held.encoding);
-    Action::Pause
+    refuse(Refusal::Unproved, held.encoding)
 }
 
 fn parse_length(value: Vec<u8>) -> Option<usize> {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::artefacts::{Artefact, integration_folder};
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{Envoy, EnvoyOptions};
-use crate::pki::Identity;
+use crate::pki::{Identity, Pki};
 use crate::{ports, wait};
 
 /// A map comes within two seconds; a loaded machine gets time.
@@ -27,7 +27,6 @@ const MAP_DEADLINE: Duration = Duration::from_secs(30);
 /// What the shipped configuration says, and a test replaces.
 const LISTENER_PORT: &str = "port_value: 8443";
 const ADMIN_PORT: &str = "port_value: 9901";
-const TLS_FOLDER: &str = "/etc/mixed-version-proxy/tls";
 const PUBLISHED_FOLDER: &str = "/var/lib/mixed-version-proxy/envoy";
 
 /// What to start.
@@ -41,6 +40,11 @@ pub struct StackOptions {
     pub token: String,
     /// What Envoy shows its clients.
     pub server: Identity,
+    /// The authority (PEM file) of client certificates.
+    pub client_ca_file: PathBuf,
+    /// The front-proxy client certificate. Without one, one is made up that no
+    /// real server believes.
+    pub front_proxy: Option<Identity>,
     /// The folder of all files and logs.
     pub folder: PathBuf,
     /// Envoy's worker threads.
@@ -64,16 +68,26 @@ pub struct Stack {
 }
 
 impl StackOptions {
-    /// Both in front of `peers`, with everything else as shipped.
+    /// Both in front of `peers`, with everything else as shipped; `ca_file` is
+    /// the authority of the clients' certificates as well.
     pub fn new(
         peers: Vec<(String, SocketAddr)>,
         ca_file: PathBuf,
         server: Identity,
         folder: PathBuf,
     ) -> Self {
-        let token = "companion".to_owned();
-        let companion = json!({});
-        Self { peers, ca_file, token, server, folder, concurrency: 2, companion, filter: true }
+        Self {
+            peers,
+            client_ca_file: ca_file.clone(),
+            ca_file,
+            token: "companion".to_owned(),
+            server,
+            front_proxy: None,
+            folder,
+            concurrency: 2,
+            companion: json!({}),
+            filter: true,
+        }
     }
 
     /// The folder that the companion publishes to.
@@ -95,12 +109,21 @@ impl StackOptions {
             .iter()
             .map(|(name, address)| json!({ "name": name, "address": address.to_string() }))
             .collect();
+        let front_proxy = self.front_proxy.as_ref().map(
+            |identity| json!({ "certificateFile": identity.certificate, "keyFile": identity.key }),
+        );
         let mut config = json!({
             "listen": format!("127.0.0.1:{port}"),
             "stateDirectory": self.folder.join("state"),
             "peers": peers,
             "peerTls": { "caFile": self.ca_file, "serverName": "kubernetes" },
             "credentials": { "tokenFile": token_file },
+            "listenerTls": {
+                "certificateFile": self.server.certificate,
+                "keyFile": self.server.key,
+                "clientCaFile": self.client_ca_file,
+            },
+            "frontProxy": front_proxy,
             "envoy": { "directory": self.published(), "filterModule": Artefact::Filter.path()? },
         });
         if let (Some(fields), Some(more)) = (config.as_object_mut(), self.companion.as_object()) {
@@ -111,14 +134,9 @@ impl StackOptions {
 
     fn envoy(&self, port: u16) -> Result<EnvoyOptions> {
         let file = integration_folder().join("../envoy-config/quickstart/envoy.yaml");
-        let tls = self.folder.join("tls");
-        fs::create_dir_all(&tls)?;
-        fs::copy(&self.server.certificate, tls.join("server.crt"))?;
-        fs::copy(&self.server.key, tls.join("server.key"))?;
         let mut options = EnvoyOptions::from_file(&file, self.folder.join("envoy"))?
             .replacing(LISTENER_PORT, &format!("port_value: {port}"))?
             .replacing(ADMIN_PORT, "port_value: 0")?
-            .replacing(TLS_FOLDER, text(&tls)?)?
             .replacing(PUBLISHED_FOLDER, text(&self.published())?)?
             .concurrency(self.concurrency);
         if !self.filter {
@@ -134,7 +152,12 @@ impl Stack {
     /// # Errors
     ///
     /// When either does not become ready.
-    pub async fn start(options: StackOptions) -> Result<Self> {
+    pub async fn start(mut options: StackOptions) -> Result<Self> {
+        if options.front_proxy.is_none() {
+            let pki = Pki::create(options.folder.join("front-proxy"))?;
+            options.front_proxy =
+                Some(pki.client("front-proxy-client", "front-proxy-client", &[])?);
+        }
         let companion_port = ports::free_port()?;
         let mut companion = Companion::start(CompanionOptions {
             config: options.companion_config(companion_port)?,

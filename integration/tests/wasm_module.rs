@@ -21,6 +21,7 @@ fn only_the_callbacks_that_the_filter_needs_are_exported() -> Result<()> {
     let needed = [
         "proxy_on_configure",
         "proxy_on_request_headers",
+        "proxy_on_request_trailers",
         "proxy_on_response_body",
         "proxy_on_response_headers",
     ];

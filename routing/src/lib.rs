@@ -6,7 +6,7 @@
 //!                                  ├── decide ── Decision ── forward to / answer 503
 //!           discovery-map ─────────┘                │
 //!                                                   └─ watch for a 404?
-//!  404 response ── not_found::is_type_level ── status::Unavailable (503 + Retry-After)
+//!  404 response ── not_found::is_type_level ── status::Refusal (503 + Retry-After)
 //! ```
 //!
 //! Routing is never an authorization decision: the API server authenticates

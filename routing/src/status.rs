@@ -1,8 +1,11 @@
-//! The 503 that takes the place of a 404 that cannot be proved.
+//! The answers that are the filter's own: the 503 that takes the place of a
+//! 404 that cannot be proved, and the 401 for a client certificate that cannot
+//! be carried on.
 //!
-//! A Kubernetes `Status` with `Retry-After`, which client-go and kubectl
-//! understand as "try again", in JSON or, for a client that prefers it,
-//! protobuf (k8s.io/apimachinery/pkg/apis/meta/v1, `NewServiceUnavailable`).
+//! A Kubernetes `Status`, in JSON or, for a client that prefers it, protobuf
+//! (k8s.io/apimachinery/pkg/apis/meta/v1, `NewServiceUnavailable` and
+//! `NewUnauthorized`). client-go and kubectl read a 503 with `Retry-After` as
+//! "try again".
 
 use prost::Message;
 use serde::Serialize;
@@ -20,15 +23,17 @@ pub enum Encoding {
     Protobuf,
 }
 
-/// Why the answer cannot be given now.
+/// Why there is no answer of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unavailable {
+pub enum Refusal<'a> {
     /// Every server that serves the type is out of rotation.
     NoPeer,
     /// A server said that it does not know the type, which proves nothing.
     Unproved,
     /// No map was received yet.
     NoMap,
+    /// Who the client is cannot be told to a server, for this reason.
+    Unauthorized(&'a str),
 }
 
 impl Encoding {
@@ -55,17 +60,39 @@ impl Encoding {
     }
 }
 
-impl Unavailable {
+impl Refusal<'_> {
+    /// The HTTP status code.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::NoPeer | Self::Unproved | Self::NoMap => 503,
+            Self::Unauthorized(_) => 401,
+        }
+    }
+
+    /// The value of `Retry-After`, in seconds; none where a retry cannot help.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        (self.code() == 503).then_some(RETRY_AFTER_SECONDS)
+    }
+
     /// The response body, whole.
     #[must_use]
-    pub fn body(self, encoding: Encoding) -> Vec<u8> {
+    pub fn body(&self, encoding: Encoding) -> Vec<u8> {
         match encoding {
             Encoding::Json => self.json(),
             Encoding::Protobuf => self.protobuf(),
         }
     }
 
-    fn message(self) -> &'static str {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::NoPeer | Self::Unproved | Self::NoMap => "ServiceUnavailable",
+            Self::Unauthorized(_) => "Unauthorized",
+        }
+    }
+
+    fn message(&self) -> &str {
         match self {
             Self::NoPeer => {
                 "no API server that serves this resource can be reached now, please try again later"
@@ -74,19 +101,22 @@ impl Unavailable {
                 "whether an API server serves this resource cannot be told now, please try again later"
             }
             Self::NoMap => "what the API servers serve is not known yet, please try again later",
+            Self::Unauthorized(why) => why,
         }
     }
 
-    fn json(self) -> Vec<u8> {
+    fn json(&self) -> Vec<u8> {
         let status = Status {
             kind: "Status",
             api_version: "v1",
             metadata: Empty {},
             status: "Failure",
             message: self.message(),
-            reason: "ServiceUnavailable",
-            details: Details { retry_after_seconds: RETRY_AFTER_SECONDS },
-            code: 503,
+            reason: self.reason(),
+            details: self
+                .retry_after_seconds()
+                .map(|seconds| Details { retry_after_seconds: seconds }),
+            code: self.code(),
         };
         // Plain strings and numbers only: nothing in it can fail to serialize.
         let mut body = serde_json::to_vec(&status).unwrap_or_default();
@@ -94,16 +124,16 @@ impl Unavailable {
         body
     }
 
-    fn protobuf(self) -> Vec<u8> {
+    fn protobuf(&self) -> Vec<u8> {
         let status = wire::Status {
             status: "Failure".into(),
             message: self.message().into(),
-            reason: "ServiceUnavailable".into(),
-            details: Some(wire::StatusDetails {
-                retry_after_seconds: RETRY_AFTER_SECONDS.cast_signed(),
+            reason: self.reason().into(),
+            details: self.retry_after_seconds().map(|seconds| wire::StatusDetails {
+                retry_after_seconds: seconds.cast_signed(),
                 ..wire::StatusDetails::default()
             }),
-            code: 503,
+            code: self.code().into(),
         };
         let unknown = wire::Unknown {
             type_meta: Some(wire::TypeMeta { api_version: "v1".into(), kind: "Status".into() }),
@@ -117,14 +147,15 @@ impl Unavailable {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct Status<'a> {
     kind: &'static str,
     api_version: &'static str,
     metadata: Empty,
     status: &'static str,
-    message: &'static str,
+    message: &'a str,
     reason: &'static str,
-    details: Details,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
     code: u16,
 }
 

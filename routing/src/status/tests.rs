@@ -1,12 +1,12 @@
-//! What a client reads in the 503.
+//! What a client reads in the filter's own answers.
 
 use prost::Message;
 
-use super::{Encoding, RETRY_AFTER_SECONDS, Unavailable, wire};
+use super::{Encoding, RETRY_AFTER_SECONDS, Refusal, wire};
 
 #[test]
 fn a_json_status_is_what_client_go_reads_as_unavailable() {
-    let body = Unavailable::NoPeer.body(Encoding::Json);
+    let body = Refusal::NoPeer.body(Encoding::Json);
     let status: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(status["kind"], "Status");
     assert_eq!(status["apiVersion"], "v1");
@@ -19,16 +19,31 @@ fn a_json_status_is_what_client_go_reads_as_unavailable() {
 
 #[test]
 fn a_protobuf_status_says_the_same() {
-    for unavailable in [Unavailable::NoPeer, Unavailable::Unproved, Unavailable::NoMap] {
-        let body = unavailable.body(Encoding::Protobuf);
+    for refusal in [Refusal::NoPeer, Refusal::Unproved, Refusal::NoMap] {
+        let body = refusal.body(Encoding::Protobuf);
         let unknown = wire::Unknown::decode(body.strip_prefix(wire::MAGIC).unwrap()).unwrap();
         let type_meta = unknown.type_meta.unwrap();
         assert_eq!((type_meta.api_version.as_str(), type_meta.kind.as_str()), ("v1", "Status"));
         let status = wire::Status::decode(unknown.raw.as_slice()).unwrap();
         assert_eq!((status.reason.as_str(), status.code), ("ServiceUnavailable", 503));
-        assert_eq!(status.message, unavailable.message());
+        assert_eq!(status.message, refusal.message());
         assert_eq!(status.details.unwrap().retry_after_seconds, 1);
     }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_carried_on_is_an_unauthorized_without_a_retry() {
+    let refusal = Refusal::Unauthorized("no common name");
+    assert_eq!((refusal.code(), refusal.retry_after_seconds()), (401, None));
+    let status: serde_json::Value = serde_json::from_slice(&refusal.body(Encoding::Json)).unwrap();
+    assert_eq!(status["reason"], "Unauthorized");
+    assert_eq!(status["message"], "no common name");
+    assert_eq!((&status["code"], status.get("details")), (&401.into(), None));
+    let body = refusal.body(Encoding::Protobuf);
+    let unknown = wire::Unknown::decode(body.strip_prefix(wire::MAGIC).unwrap()).unwrap();
+    let status = wire::Status::decode(unknown.raw.as_slice()).unwrap();
+    assert_eq!((status.reason.as_str(), status.code), ("Unauthorized", 401));
+    assert_eq!((status.message.as_str(), status.details), ("no common name", None));
 }
 
 #[test]

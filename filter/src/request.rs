@@ -1,0 +1,121 @@
+//! What the filter reads of a request's headers, and what it passes on.
+
+use discovery_map::{FRONT_PROXY_SUFFIX, Identity};
+use identity::{Subject, connection, is_claim};
+use routing::status::Encoding;
+
+use crate::headers::Headers;
+use crate::host::{self, CLUSTER_HEADER, Map};
+
+/// Envoy sets it, and removes a client's own, where it verified a certificate
+/// (`forward_client_cert_details: SANITIZE_SET`). It saves the question about a
+/// certificate for clients that have none; what it says is not read.
+const CERTIFICATE_HINT: &[u8] = b"x-forwarded-client-cert";
+
+/// A request before it is routed.
+#[derive(Debug)]
+pub(crate) struct Request<'h> {
+    headers: &'h Headers,
+    names: &'h Identity,
+    pub(crate) path: &'h [u8],
+    pub(crate) encoding: Encoding,
+    /// Set on upgrades only: Envoy removes it from all other requests.
+    connection: Option<&'h [u8]>,
+    may_have_certificate: bool,
+    /// Whether it has headers that are not a client's to send.
+    pub(crate) has_claims: bool,
+}
+
+/// As whom a request goes on.
+#[derive(Debug)]
+pub(crate) enum Client {
+    /// Whoever the token says, or nobody: the server finds out.
+    Unverified,
+    /// The front proxy vouches for it, with these headers.
+    Verified(Vec<(String, String)>),
+}
+
+impl<'h> Request<'h> {
+    /// Reads all headers in one pass.
+    pub(crate) fn read(headers: &'h Headers, names: &'h Identity) -> Self {
+        let mut request = Self {
+            headers,
+            names,
+            path: b"",
+            encoding: Encoding::Json,
+            connection: None,
+            may_have_certificate: false,
+            has_claims: false,
+        };
+        let mut accept = None;
+        for (name, value) in headers.iter() {
+            match name {
+                b":path" => request.path = value,
+                b"accept" => accept = accept.or(Some(value)),
+                b"connection" => request.connection = Some(value),
+                CERTIFICATE_HINT => request.may_have_certificate = true,
+                _ => request.has_claims |= is_claim(name, names),
+            }
+        }
+        request.encoding = Encoding::from_accept(accept.unwrap_or_default());
+        request
+    }
+
+    /// Who the client's certificate says it is.
+    ///
+    /// # Errors
+    /// Why that cannot be told to a server.
+    pub(crate) fn client(&self) -> Result<Client, String> {
+        let certificate = self.may_have_certificate.then(host::client_certificate).flatten();
+        let Some(certificate) = certificate else { return Ok(Client::Unverified) };
+        if !self.names.front_proxy {
+            return Err("client certificates are not accepted here".to_owned());
+        }
+        let identity = Subject::parse(&certificate.subject)
+            .and_then(|subject| subject.headers(&certificate.sha256, self.names));
+        identity.map(Client::Verified).map_err(|error| error.to_string())
+    }
+
+    /// Sends the request to this cluster, or to the route's own, as `client`:
+    /// whether the host did.
+    pub(crate) fn forward(
+        &self,
+        client: &Client,
+        cluster: Option<&str>,
+        default_cluster: &str,
+    ) -> bool {
+        match client {
+            Client::Unverified if self.passes_as_it_is() => {
+                cluster.is_none_or(host::route_to)
+            }
+            Client::Unverified => self.replace(cluster, &[]),
+            Client::Verified(identity) => {
+                let twin = [cluster.unwrap_or(default_cluster), FRONT_PROXY_SUFFIX].concat();
+                self.replace(Some(&twin), identity)
+            }
+        }
+    }
+
+    fn passes_as_it_is(&self) -> bool {
+        !self.has_claims && !self.may_have_certificate && self.connection.is_none()
+    }
+
+    fn replace(&self, cluster: Option<&str>, identity: &[(String, String)]) -> bool {
+        let kept = |name: &[u8]| name != b"connection" && !is_claim(name, self.names);
+        let mut headers: Vec<_> = self.headers.iter().filter(|(name, _)| kept(name)).collect();
+        let connection = self.connection.and_then(connection::sanitized);
+        headers.extend(connection.map(|value| (&b"connection"[..], value.as_bytes())));
+        headers.extend(identity.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+        headers.extend(cluster.map(|name| (CLUSTER_HEADER.as_bytes(), name.as_bytes())));
+        Map::RequestHeaders.replace(&headers)
+    }
+}
+
+/// Removes from a request's trailers what is not a client's to send.
+pub(crate) fn clean_trailers(names: &Identity) {
+    let trailers = Map::RequestTrailers.get();
+    let kept: Vec<_> = trailers.iter().filter(|(name, _)| !is_claim(name, names)).collect();
+    if kept.len() < trailers.iter().count() {
+        Map::RequestTrailers.replace(&kept);
+    }
+}
