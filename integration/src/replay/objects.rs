@@ -16,6 +16,9 @@ use super::{Peer, watching};
 /// The largest object that etcd takes is smaller.
 const BODY_LIMIT: usize = 3 << 20;
 
+/// A form in which objects are not read: their messages are not recorded.
+const PROTOBUF: &[u8] = b"application/vnd.kubernetes.protobuf";
+
 /// A request for objects of a type that the peer serves.
 pub(super) struct ObjectRequest<'a> {
     pub(super) peer: &'a Peer,
@@ -251,6 +254,10 @@ fn merge(target: &mut Value, patch: Value) {
 }
 
 async fn body(request: Request<Body>) -> Result<Value, Status> {
+    let content_type = request.headers().get("content-type");
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(PROTOBUF)) {
+        return Err(Status::unsupported_media_type());
+    }
     let bytes = to_bytes(request.into_body(), BODY_LIMIT).await;
     let bytes = bytes.map_err(|error| Status::bad_request(error.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|error| Status::bad_request(error.to_string()))

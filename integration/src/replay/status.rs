@@ -98,6 +98,13 @@ impl Status {
         Self::new(406, "NotAcceptable", message.to_owned(), None)
     }
 
+    /// The request's body is in a form that is not read.
+    pub(super) fn unsupported_media_type() -> Self {
+        let message = "the body of the request was in an unknown format - \
+                       accepted media types include: application/json";
+        Self::new(415, "UnsupportedMediaType", message.to_owned(), None)
+    }
+
     /// The request's body is no object.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message.into(), None)
