@@ -92,6 +92,20 @@ impl Certificates {
         self.expiry
     }
 
+    /// Whether one of these, as an authority, signed one of `others`, whatever
+    /// their time. What cannot be read was signed by none.
+    #[must_use]
+    pub fn signed(&self, others: &Self) -> bool {
+        let parsed = |der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate);
+        let authorities: Vec<_> = self.der.iter().filter_map(|der| parsed(der)).collect();
+        others.der.iter().filter_map(|der| parsed(der)).any(|certificate| {
+            let signs = |authority: &X509Certificate<'_>| {
+                certificate.verify_signature(Some(authority.public_key())).is_ok()
+            };
+            authorities.iter().any(signs)
+        })
+    }
+
     /// 16 digits that others do not have.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -167,6 +181,29 @@ impl KeyPair {
     }
 }
 
+/// Refuses a front-proxy certificate of the clients' own authority. The API
+/// servers would take it for a client's, and each client for that one user,
+/// wherever they do not take it for the front proxy's.
+///
+/// # Errors
+/// `clients` signed it.
+pub fn check_front_proxy(
+    clients: &Certificates,
+    front_proxy: &KeyPair,
+    files: &KeyPairFiles,
+) -> Result<(), FileError> {
+    match clients.signed(front_proxy.certificates()) {
+        false => Ok(()),
+        true => Err(FileError {
+            file: files.certificate_file.clone(),
+            problem:
+                "is signed by an authority in listenerTls.clientCaFile; the front proxy needs \
+                      an authority of its own, that of --requestheader-client-ca-file"
+                    .to_owned(),
+        }),
+    }
+}
+
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Certificates({})", self.fingerprint())
@@ -237,6 +274,31 @@ mod tests {
         let error = files.pair(&certificate(&one), &other.serialize_pem()).unwrap_err();
         assert_eq!(error.file, files.path("key"));
         assert!(error.problem.starts_with("is not the key of"), "{error}");
+    }
+
+    #[test]
+    fn an_authority_knows_what_it_signed() {
+        use rcgen::{BasicConstraints, CertifiedIssuer, IsCa};
+        let authority = || {
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            CertifiedIssuer::self_signed(params, Key::generate().unwrap()).unwrap()
+        };
+        let (one, other) = (authority(), authority());
+        let key = Key::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &one).unwrap();
+        let files = Files::new();
+        let pair = files.pair(&leaf.pem(), &key.serialize_pem()).unwrap();
+        let bundle = |pem: String| {
+            std::fs::write(files.path("ca"), pem).unwrap();
+            Certificates::read(&files.path("ca")).unwrap()
+        };
+        assert!(bundle([other.pem(), one.pem()].concat()).signed(pair.certificates()));
+        assert!(!bundle(other.pem()).signed(pair.certificates()));
+        let names = KeyPairFiles { certificate_file: "/c".into(), key_file: "/k".into() };
+        let error = check_front_proxy(&bundle(one.pem()), &pair, &names).unwrap_err();
+        assert!(error.to_string().starts_with("/c is signed by an authority in"), "{error}");
     }
 
     #[test]

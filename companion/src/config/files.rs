@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::reader::{FaultLog, Faults};
 use super::{Config, Credentials, KeyPairFiles};
-use crate::certificates::{Certificates, FileError, KeyPair, PrivateKey};
+use crate::certificates::{Certificates, FileError, KeyPair, PrivateKey, check_front_proxy};
 
 pub(super) fn check(config: &Config) -> Result<(), Faults> {
     let log = FaultLog::default();
@@ -15,14 +15,19 @@ pub(super) fn check(config: &Config) -> Result<(), Faults> {
             pair("credentials.clientCertificate", files, &log);
         }
     }
+    let mut clients = None;
     if let Some(listener) = &config.listener_tls {
         pair("listenerTls", &listener.pair, &log);
         if let Some(file) = &listener.client_ca_file {
-            certificates("listenerTls.clientCaFile", file, &log);
+            clients = certificates("listenerTls.clientCaFile", file, &log);
         }
     }
-    if let Some(files) = &config.front_proxy {
-        pair("frontProxy", files, &log);
+    if let Some(files) = &config.front_proxy
+        && let Some(front_proxy) = pair("frontProxy", files, &log)
+        && let Some(clients) = clients
+    {
+        let checked = check_front_proxy(&clients, &front_proxy, files);
+        noted("frontProxy.certificateFile", checked, &log);
     }
     log.into_result()
 }
@@ -38,14 +43,12 @@ fn token(place: &str, file: &Path, log: &FaultLog) {
 }
 
 /// Both files by themselves, and whether they belong together.
-fn pair(place: &str, files: &KeyPairFiles, log: &FaultLog) {
+fn pair(place: &str, files: &KeyPairFiles, log: &FaultLog) -> Option<KeyPair> {
     let key_place = format!("{place}.keyFile");
     let certificates =
         certificates(&format!("{place}.certificateFile"), &files.certificate_file, log);
     let key = noted(&key_place, PrivateKey::read(&files.key_file), log);
-    if let (Some(certificates), Some(key)) = (certificates, key) {
-        noted(&key_place, KeyPair::of(certificates, key, files), log);
-    }
+    noted(&key_place, KeyPair::of(certificates?, key?, files), log)
 }
 
 fn certificates(place: &str, file: &Path, log: &FaultLog) -> Option<Certificates> {

@@ -215,13 +215,14 @@ fn every_pair_is_checked_and_every_faulty_file_named() {
         let params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     };
-    let ((one_crt, one_key), (_, other_key)) = (pair(), pair());
+    let ((one_crt, one_key), (other_crt, other_key)) = (pair(), pair());
     for (name, content) in [
         ("ca", one_crt.as_str()),
         ("token", "secret"),
         ("one.crt", &one_crt),
         ("one.key", &one_key),
         ("other.key", &other_key),
+        ("clients", &other_crt),
         ("empty", ""),
     ] {
         std::fs::write(directory.path().join(name), content).unwrap();
@@ -235,7 +236,10 @@ fn every_pair_is_checked_and_every_faulty_file_named() {
             )
     };
     let check = |yaml: String| Config::from_yaml(&yaml).unwrap().check_files();
-    assert_eq!(check(yaml("one.key", "one.key", "ca")), Ok(()));
+    assert_eq!(check(yaml("one.key", "one.key", "clients")), Ok(()));
+    let faults = check(yaml("one.key", "one.key", "ca")).expect_err("faults");
+    let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
+    assert_eq!(places, ["frontProxy.certificateFile"]);
     let faults = check(yaml("other.key", "missing", "empty")).expect_err("faults");
     let faults: Vec<_> = faults.iter().collect();
     let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();

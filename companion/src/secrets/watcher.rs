@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{Secrets, Settings};
-use crate::certificates::{Certificates, FileError, KeyPair};
+use crate::certificates::{Certificates, FileError, KeyPair, check_front_proxy};
 use crate::config::Config;
 use crate::metrics::{Metrics, SecretLabel};
 
@@ -60,6 +60,17 @@ impl Watcher {
         let client_ca = client_ca.map(|file| Certificates::read(file));
         let listener = listener.map(|listener| KeyPair::read(&listener.pair));
         let front_proxy = config.front_proxy.as_ref().map(KeyPair::read);
+        // Whichever of the two is the new one: neither is taken.
+        let clash = match (&client_ca, &front_proxy, &config.front_proxy) {
+            (Some(Ok(clients)), Some(Ok(pair)), Some(files)) => {
+                check_front_proxy(clients, pair, files).err()
+            }
+            _ => None,
+        };
+        let (client_ca, front_proxy) = match clash {
+            Some(error) => (Some(Err(error.clone())), Some(Err(error))),
+            None => (client_ca, front_proxy),
+        };
         let peer_ca = Some(Certificates::read(&config.peer_tls.ca_file));
         Secrets {
             listener: self.good(Listener, listener, last.listener.as_ref()),

@@ -19,7 +19,7 @@ fn prepare(authority: &Authority, peers: &[&Peer]) -> Companion {
     let companion = Companion::prepare(authority, peers, "");
     issue(&companion, authority, "front-proxy");
     issue(&companion, authority, "listener");
-    fs::write(companion.path("clients.pem"), &authority.pem).unwrap();
+    fs::write(companion.path("clients.pem"), Authority::new().pem).unwrap();
     companion.write_config(|config| with_identity(&companion, config));
     companion
 }
@@ -156,9 +156,15 @@ fn a_removed_client_authority_is_gone_at_once() {
     let ca = || {
         secret(&companion, "client-ca")["validation_context"]["trusted_ca"]["inline_string"].clone()
     };
-    assert_eq!(ca(), authority.pem);
+    assert_eq!(ca(), fs::read_to_string(companion.path("clients.pem")).unwrap());
     fs::write(companion.path("clients.pem"), &next.pem).unwrap();
     companion.eventually("the next one alone is there", || ca() == next.pem);
+    // One that signed the front proxy's certificate is not taken.
+    fs::write(companion.path("clients.pem"), &authority.pem).unwrap();
+    companion.eventually("the error is counted", || {
+        !metric(&companion, "mixed_version_companion_secret_errors_total{secret=\"client_ca\"} 0")
+    });
+    assert_eq!(ca(), next.pem);
 }
 
 #[test]
