@@ -6,8 +6,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools filter companion control-plane recordings demo test conformance bench fuzz lint \
-	validate-config fmt env clean
+.PHONY: help tools filter companion control-plane recordings demo test conformance test-slow bench fuzz \
+	lint validate-config fmt env clean
 
 tools := integration/tools
 with := $(tools)/with
@@ -20,7 +20,7 @@ PEERS ?= recorded
 
 # Tests and the demo share one build of the dependencies with the companion;
 # what ships is built by `make companion`.
-demo test conformance: export COMPANION_PROFILE := dev
+demo test conformance test-slow: export COMPANION_PROFILE := dev
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,12 +54,17 @@ conformance: ## Tests on real control planes; writes target/conformance/report.j
 	$(with) envoy func-e filter companion control-plane -- \
 		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
 
+test-slow: ## Tests that wait for a quarter of an hour
+	$(with) envoy func-e filter companion control-plane -- \
+		cargo test -p integration --features slow --test 'slow_*'
+
 bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
 	$(with) envoy func-e filter companion -- cargo run --quiet -p integration --bin bench
 
 fuzz: ## Fuzz what parses a client's bytes, a minute each (needs cargo-fuzz and nightly)
 	cd routing && cargo +nightly fuzz run path -- -max_total_time=60
 	cd routing && cargo +nightly fuzz run not_found -- -max_total_time=60
+	cd identity && cargo +nightly fuzz run subject -- -max_total_time=60
 
 lint: validate-config ## Format, clippy, configurations, dependencies
 	cargo fmt --all --check

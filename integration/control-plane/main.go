@@ -6,10 +6,12 @@
 //	control-plane kube-apiserver           --etcd-servers …
 //	control-plane kube-controller-manager  --kubeconfig …
 //	control-plane kubectl                  get pods
+//	control-plane kubelet-stand-in         --port …
 //
 // One binary shares the packages that the programs have in common, which
 // halves build time and disk use. The version is chosen by the -modfile of the
-// build (v1.35.mod, v1.36.mod); see the control-plane target in the Makefile.
+// build (v1.35.mod, v1.36.mod) and a build tag of the same name; see the
+// control-plane target in the Makefile.
 package main
 
 import (
@@ -42,6 +44,8 @@ func main() {
 		run(controllermanager.NewControllerManagerCommand())
 	case "kubectl":
 		run(kubectl.NewDefaultKubectlCommand())
+	case "kubelet-stand-in":
+		run(newKubeletStandInCommand())
 	default:
 		usage()
 	}
@@ -52,6 +56,6 @@ func run(command *cobra.Command) {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: control-plane etcd|kube-apiserver|kube-controller-manager|kubectl [flag …]")
+	fmt.Fprintln(os.Stderr, "usage: control-plane etcd|kube-apiserver|kube-controller-manager|kubectl|kubelet-stand-in [flag …]")
 	os.Exit(2)
 }

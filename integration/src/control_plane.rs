@@ -2,9 +2,14 @@
 //! kube-controller-managers and kubectl.
 //!
 //! ```text
-//!   kubectl, controller manager, clients ──TLS, token──▶ kube-apiserver × N ──▶ etcd
-//!                                    (versions differ, one etcd, one PKI, one UTS namespace each)
+//!   kubectl, controller manager, clients ──TLS, token or certificate──▶ kube-apiserver × N ──▶ etcd
+//!   front proxy ──TLS, front-proxy certificate, X-Remote-User, …──────▶      │
+//!                                                                            └──▶ kubelet stand-in
+//!                                    (versions differ, one etcd, one UTS namespace each)
 //! ```
+//!
+//! There are two authorities, as in kubeadm's clusters: one of servers and
+//! clients, and one of the front proxy.
 //!
 //! A server keeps its port, its name and its certificate over a restart, with
 //! another version too, so a rolling upgrade is [`ApiServer::restart_as`] on
@@ -17,19 +22,24 @@ use tempfile::TempDir;
 
 use crate::client::{Client, ClientOptions, Http};
 use crate::http1::RawClient;
-use crate::pki::Pki;
+use crate::kubeconfig;
+use crate::pki::{Identity, Pki};
 
 mod api_server;
 mod controller_manager;
 mod etcd;
+mod front_proxy;
 mod kubectl;
+mod kubelet;
 mod user;
 mod version;
 
 pub use api_server::{ApiServer, ServerOptions};
 pub use controller_manager::{ControllerManager, ControllerManagerOptions};
 pub use etcd::Etcd;
-pub use kubectl::{Kubectl, KubectlOutput};
+pub use front_proxy::FrontProxy;
+pub use kubectl::{Kubectl, KubectlOutput, RunningKubectl};
+pub use kubelet::{KubeletOptions, KubeletStandIn};
 pub use user::User;
 pub use version::Version;
 
@@ -39,6 +49,7 @@ pub struct ControlPlane {
     servers: Vec<ApiServer>,
     etcd: Etcd,
     pki: Pki,
+    front_proxy: FrontProxy,
     // The last field: the folder goes when the processes have gone.
     folder: TempDir,
 }
@@ -67,12 +78,15 @@ impl ControlPlane {
         let folder = TempDir::with_prefix("control-plane-")?;
         let pki = Pki::create(folder.path().join("pki"))?;
         pki.service_account_keys()?;
+        pki.client(api_server::KUBELET_CLIENT, api_server::KUBELET_CLIENT, &[])?;
         user::write_token_file(folder.path())?;
+        user::issue_certificates(&pki)?;
+        let front_proxy = FrontProxy::create(&folder.path().join("front-proxy-pki"))?;
         // etcd's version does not matter, so it is the newest server's.
         let version = servers.iter().map(|server| server.version).max();
         let version = version.context("a control plane needs at least one server")?;
         let etcd = Etcd::start(version, &folder.path().join("etcd")).await?;
-        let mut plane = Self { servers: Vec::new(), etcd, pki, folder };
+        let mut plane = Self { servers: Vec::new(), etcd, pki, front_proxy, folder };
         for options in servers {
             plane.add(options)?;
         }
@@ -89,7 +103,8 @@ impl ControlPlane {
     /// When it cannot be started.
     pub fn add(&mut self, options: ServerOptions) -> Result<&mut ApiServer> {
         let folder = self.folder.path().join(&options.name);
-        let server = ApiServer::start(options, folder, &self.etcd.url(), &self.pki)?;
+        let etcd = self.etcd.url();
+        let server = ApiServer::start(options, folder, &etcd, &self.pki, &self.front_proxy)?;
         self.servers.push(server);
         self.servers.last_mut().context("the server that was just added")
     }
@@ -117,10 +132,20 @@ impl ControlPlane {
         self.servers.get_mut(index).with_context(|| format!("there is no server {index}"))
     }
 
-    /// The authority of all certificates; issue Envoy's here too, so that one
-    /// kubeconfig fits all.
+    /// The authority of servers and clients; issue Envoy's certificate here
+    /// too, so that one kubeconfig fits all.
     pub fn pki(&self) -> &Pki {
         &self.pki
+    }
+
+    /// The front proxy's authority and client certificate.
+    pub fn front_proxy(&self) -> &FrontProxy {
+        &self.front_proxy
+    }
+
+    /// The certificate of a user that has one.
+    pub fn identity(&self, user: User) -> Option<Identity> {
+        user.identity(&self.pki)
     }
 
     /// etcd.
@@ -143,7 +168,22 @@ impl ControlPlane {
             url: url.to_owned(),
             ca_pem: self.pki.ca_pem(),
             token: user.token().map(str::to_owned),
-            identity: None,
+            identity: self.identity(user),
+            http,
+        })
+    }
+
+    /// A client of `url` that presents this certificate.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn certificate_client(&self, url: &str, identity: &Identity, http: Http) -> Result<Client> {
+        Client::new(&ClientOptions {
+            url: url.to_owned(),
+            ca_pem: self.pki.ca_pem(),
+            token: None,
+            identity: Some(identity.clone()),
             http,
         })
     }
@@ -164,7 +204,18 @@ impl ControlPlane {
     ///
     /// When it cannot be written.
     pub fn kubeconfig(&self, url: &str, user: User) -> Result<PathBuf> {
-        user::write_kubeconfig(self.folder.path(), &self.pki.ca_file(), url, user)
+        let (file, ca) = (self.kubeconfig_file(user.file(), url), self.pki.ca_file());
+        match self.identity(user) {
+            Some(identity) => kubeconfig::write_certificate(&file, url, &ca, &identity)?,
+            None => kubeconfig::write(&file, url, &ca, user.token())?,
+        }
+        Ok(file)
+    }
+
+    /// One file for each user and address.
+    fn kubeconfig_file(&self, user: &str, url: &str) -> PathBuf {
+        let address = url.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        self.folder.path().join(format!("{user}-{address}.kubeconfig"))
     }
 
     /// kubectl of `version` for `user` at `url`.
@@ -173,12 +224,44 @@ impl ControlPlane {
     ///
     /// When the kubeconfig cannot be written.
     pub fn kubectl(&self, version: Version, url: &str, user: User) -> Result<Kubectl> {
-        let config = self.kubeconfig(url, user)?;
+        self.kubectl_with(version, self.kubeconfig(url, user)?)
+    }
+
+    /// kubectl of `version` at `url`, for whoever `identity` is; the
+    /// kubeconfig is called after `file`.
+    ///
+    /// # Errors
+    ///
+    /// When the kubeconfig cannot be written.
+    pub fn certificate_kubectl(
+        &self,
+        version: Version,
+        url: &str,
+        file: &str,
+        identity: &Identity,
+    ) -> Result<Kubectl> {
+        let config = self.kubeconfig_file(file, url);
+        kubeconfig::write_certificate(&config, url, &self.pki.ca_file(), identity)?;
+        self.kubectl_with(version, config)
+    }
+
+    fn kubectl_with(&self, version: Version, config: PathBuf) -> Result<Kubectl> {
         Ok(Kubectl::new(version.binary()?, config, self.folder.path().join("kubectl-cache")))
     }
 
-    /// Starts a controller manager against `options.url`; it ends with the
-    /// handle that is returned.
+    /// Starts a stand-in for a kubelet and makes its node; it ends with the
+    /// handle that is returned, and the node stays.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready, or its node is refused.
+    pub async fn kubelet(&self, options: &KubeletOptions) -> Result<KubeletStandIn> {
+        let admin = self.client(&self.server(0)?.url(), User::Admin, Http::Two)?;
+        KubeletStandIn::start(options, admin, &self.pki, self.folder.path()).await
+    }
+
+    /// Starts a controller manager with a token against `options.url`; it ends
+    /// with the handle that is returned.
     ///
     /// # Errors
     ///
@@ -187,7 +270,20 @@ impl ControlPlane {
         &self,
         options: &ControllerManagerOptions,
     ) -> Result<ControllerManager> {
-        let config = self.kubeconfig(&options.url, User::ControllerManager)?;
+        self.controller_manager_as(options, User::ControllerManager).await
+    }
+
+    /// The same as `user`, such as [`User::ControllerManagerCertificate`].
+    ///
+    /// # Errors
+    ///
+    /// When it does not become healthy.
+    pub async fn controller_manager_as(
+        &self,
+        options: &ControllerManagerOptions,
+        user: User,
+    ) -> Result<ControllerManager> {
+        let config = self.kubeconfig(&options.url, user)?;
         ControllerManager::start(options, &config, &self.pki, self.folder.path()).await
     }
 }

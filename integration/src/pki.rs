@@ -1,6 +1,14 @@
 //! A certificate authority for one test: server and client certificates, and
 //! the key pair that signs service-account tokens, all as PEM files in one
 //! folder, because the programs under test read files.
+//!
+//! A client certificate can have any subject and validity:
+//!
+//! ```text
+//!   Pki ── client_with ──▶ ClientCertificate ── subject ──▶ Subject = [RDN, RDN, …]
+//!                                             │                 RDN = [Attribute, …]
+//!                                             └ validity           (type, encoding, bytes)
+//! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +18,22 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
+use ring::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+mod certificate;
+mod der;
+mod subject;
+#[cfg(test)]
+mod tests;
+
+use certificate::Signer;
+pub use certificate::{ClientCertificate, Validity};
+pub use subject::{Attribute, StringType, Subject, oid};
+
+/// The name of an authority that was given no other.
+const AUTHORITY_NAME: &str = "mixed-version-proxy-test-ca";
 
 /// Names that every server certificate is good for: tests reach servers by
 /// address, clients inside a cluster by the Service's names.
@@ -32,6 +56,29 @@ pub struct Identity {
     pub key: PathBuf,
 }
 
+impl Identity {
+    /// The certificate itself.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn certificate(&self) -> Result<CertificateDer<'static>> {
+        CertificateDer::from_pem_file(&self.certificate)
+            .with_context(|| format!("cannot read {}", self.certificate.display()))
+    }
+
+    /// The SHA-256 digest of the certificate's DER, in lower-case hexadecimal
+    /// digits, as kube-apiserver and Envoy write it.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate cannot be read.
+    pub fn certificate_sha256(&self) -> Result<String> {
+        let digest = digest(&SHA256, &self.certificate()?);
+        Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
 /// The key pair of service-account tokens, as PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningKeys {
@@ -45,6 +92,7 @@ pub struct SigningKeys {
 #[derive(Debug)]
 pub struct Pki {
     folder: PathBuf,
+    name: String,
     authority: CertifiedIssuer<'static, KeyPair>,
 }
 
@@ -55,14 +103,23 @@ impl Pki {
     ///
     /// When the folder cannot be written.
     pub fn create(folder: impl Into<PathBuf>) -> Result<Self> {
+        Self::create_as(folder, AUTHORITY_NAME)
+    }
+
+    /// The same with a common name of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be written.
+    pub fn create_as(folder: impl Into<PathBuf>, common_name: &str) -> Result<Self> {
         let folder = folder.into();
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = name("mixed-version-proxy-test-ca", &[]);
+        params.distinguished_name = name(common_name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let pki = Self { folder, authority };
+        let pki = Self { folder, name: common_name.to_owned(), authority };
         pki.write("ca.crt", &pki.authority.pem())?;
         Ok(pki)
     }
@@ -90,7 +147,7 @@ impl Pki {
     /// When a file cannot be written.
     pub fn server(&self, file: &str) -> Result<Identity> {
         let mut params = CertificateParams::new(SERVER_NAMES.map(str::to_owned))?;
-        params.distinguished_name = name(file, &[]);
+        params.distinguished_name = name(file);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(file, params)
     }
@@ -107,10 +164,52 @@ impl Pki {
         common_name: &str,
         organizations: &[&str],
     ) -> Result<Identity> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = name(common_name, organizations);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.issue(file, params)
+        let subject = Subject::user(common_name, organizations);
+        self.client_with(file, &ClientCertificate::new(subject))
+    }
+
+    /// This client certificate in `<file>.crt` and `<file>.key`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn client_with(&self, file: &str, certificate: &ClientCertificate) -> Result<Identity> {
+        let authority = self.authority.key();
+        let signer = Signer {
+            name: Subject::user(&self.name, &[]),
+            key_identifier: CertificateParams::default().key_identifier(authority),
+            key: authority,
+        };
+        let pair = KeyPair::generate()?;
+        let certificate = signer.sign(certificate, &pair)?;
+        self.write_identity(file, &to_pem(certificate), &pair)
+    }
+
+    /// This client certificate in `<file>.crt` and `<file>.key`, signed by its
+    /// own key and not by the authority.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn self_signed_client(
+        &self,
+        file: &str,
+        certificate: &ClientCertificate,
+    ) -> Result<Identity> {
+        let pair = KeyPair::generate()?;
+        let signer = Signer {
+            name: certificate.subject.clone(),
+            key_identifier: CertificateParams::default().key_identifier(&pair),
+            key: &pair,
+        };
+        let certificate = signer.sign(certificate, &pair)?;
+        self.write_identity(file, &to_pem(certificate), &pair)
+    }
+
+    /// The certificate that was issued in `<file>.crt` and `<file>.key`.
+    pub fn identity(&self, file: &str) -> Identity {
+        let path = |extension: &str| self.folder.join(format!("{file}.{extension}"));
+        Identity { certificate: path("crt"), key: path("key") }
     }
 
     /// A key pair for service-account tokens in `sa.pub` and `sa.key`.
@@ -131,10 +230,13 @@ impl Pki {
         params.use_authority_key_identifier_extension = true;
         let pair = KeyPair::generate()?;
         let certificate = params.signed_by(&pair, &self.authority)?;
-        Ok(Identity {
-            certificate: self.write(&format!("{file}.crt"), &certificate.pem())?,
-            key: self.write(&format!("{file}.key"), &pair.serialize_pem())?,
-        })
+        self.write_identity(file, &certificate.pem(), &pair)
+    }
+
+    fn write_identity(&self, file: &str, certificate: &str, pair: &KeyPair) -> Result<Identity> {
+        self.write(&format!("{file}.crt"), certificate)?;
+        self.write(&format!("{file}.key"), &pair.serialize_pem())?;
+        Ok(self.identity(file))
     }
 
     fn write(&self, file: &str, text: &str) -> Result<PathBuf> {
@@ -144,12 +246,13 @@ impl Pki {
     }
 }
 
-/// A subject: the organizations first, then the common name, as kubeadm does.
-fn name(common_name: &str, organizations: &[&str]) -> DistinguishedName {
+/// A name of one attribute, as [`Subject::user`] makes it too.
+fn name(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
-    for organization in organizations {
-        name.push(DnType::OrganizationName, *organization);
-    }
     name.push(DnType::CommonName, common_name);
     name
+}
+
+fn to_pem(certificate: Vec<u8>) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE", certificate))
 }

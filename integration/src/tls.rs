@@ -1,14 +1,17 @@
 //! TLS configurations out of the test's PKI, for the harness' own clients and
 //! servers.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::pki::Identity;
 
@@ -59,6 +62,19 @@ pub fn server(identity: &Identity) -> Result<ServerConfig> {
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The certificate that the server on `port` of 127.0.0.1 presents.
+///
+/// # Errors
+///
+/// When no connection can be made, or the authority in `ca_pem` did not sign it.
+pub async fn presented(port: u16, ca_pem: &str) -> Result<CertificateDer<'static>> {
+    let connector = TlsConnector::from(Arc::new(client(ca_pem, None, &["http/1.1"])?));
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+    let certificates = stream.get_ref().1.peer_certificates();
+    Ok(certificates.and_then(<[_]>::first).context("no certificate")?.clone().into_owned())
 }
 
 fn read(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {

@@ -7,7 +7,8 @@
 //!                                      └▶ Envoy, filter ──────▶ 1.35, 1.36
 //! ```
 //!
-//! The same story three times, on the same servers. The collector starts on
+//! The same story four times, on the same servers, the last two with the filter:
+//! as a collector with a token and as one with a client certificate. It starts on
 //! 1.36 and learns of all types, that of the owners too, which only 1.36
 //! serves. Then its connections are closed, and the next ones lead elsewhere.
 //! Owners and children are created, and again and again all of the collector's
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use integration::client::Http;
-use integration::control_plane::{ControllerManagerOptions, Version};
+use integration::control_plane::{ControllerManagerOptions, User, Version};
 use integration::report::Entry;
 use integration::site::{Site, stack_options};
 use integration::stack::Stack;
@@ -58,27 +59,34 @@ async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
     let site = Site::start(servers.into()).await?;
 
     let old = site.plane.server(OLD)?.port();
-    let moved = run(&site, &audit, old, "moved-to-old", &mut entry).await?;
+    let (token, certificate) = (User::ControllerManager, User::ControllerManagerCertificate);
+    let moved = run(&site, &audit, old, certificate, "moved-to-old", &mut entry).await?;
     let mut options = stack_options(&site.plane, "plain")?;
     options.filter = false;
     let plain = Stack::start(options).await?;
-    let without = run(&site, &audit, plain.port(), "without-filter", &mut entry).await?;
+    let without = run(&site, &audit, plain.port(), token, "without-filter", &mut entry).await?;
     drop(plain);
-    let with = run(&site, &audit, site.stack.port(), "with-filter", &mut entry).await?;
+    let filtered = site.stack.port();
+    let with = [
+        run(&site, &audit, filtered, token, "with-filter", &mut entry).await?,
+        run(&site, &audit, filtered, certificate, "with-filter-certificate", &mut entry).await?,
+    ];
 
     // Without the filter the test proves itself. (Children that have one owner
     // only may still be on their way out when the others are gone.)
     ensure!(moved.deleted >= SHARED && moved.kept == 0, "{moved:#?}");
     ensure!(moved.asked.wrong > 0, "{moved:#?}");
     ensure!(without.deleted > 0 && without.asked.wrong > 0, "{without:#?}");
-    // With it nothing is deleted, and every single answer was right…
-    ensure!(with.deleted == 0 && with.asked.wrong == 0, "{with:#?}");
-    // …though it asked, for each owner, and spoke to both servers.
-    ensure!(with.kept == SHARED && with.asked.owners.len() == OWNERS, "{with:#?}");
-    ensure!(with.asked.by_server.len() == 2, "{with:#?}");
-    ensure!(with.asked.by_server.values().all(|requests| *requests > 0), "{with:#?}");
-    // What has no owner any more is collected as ever.
-    ensure!(with.collected == ALL, "{with:#?}");
+    for with in with {
+        // With it nothing is deleted, and every single answer was right…
+        ensure!(with.deleted == 0 && with.asked.wrong == 0, "{with:#?}");
+        // …though it asked, for each owner, and spoke to both servers.
+        ensure!(with.kept == SHARED && with.asked.owners.len() == OWNERS, "{with:#?}");
+        ensure!(with.asked.by_server.len() == 2, "{with:#?}");
+        ensure!(with.asked.by_server.values().all(|requests| *requests > 0), "{with:#?}");
+        // What has no owner any more is collected as ever.
+        ensure!(with.collected == ALL, "{with:#?}");
+    }
     entry.passed()
 }
 
@@ -87,13 +95,14 @@ async fn run(
     site: &Site,
     audit: &Audit,
     port: u16,
+    user: User,
     name: &str,
     entry: &mut Entry,
 ) -> Result<Outcome> {
     let admin = site.direct(NEW, Http::Two)?;
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let (from, to) = (address(site.plane.server(NEW)?.port()), address(port));
-    let start = async |url: String| site.plane.controller_manager(&collector(url)).await;
+    let start = async |url: String| site.plane.controller_manager_as(&collector(url), user).await;
     let outcome = story(&admin, audit, start, from, to, name).await?;
     outcome.report(name, entry);
     Ok(outcome)

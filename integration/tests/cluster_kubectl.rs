@@ -1,5 +1,5 @@
-//! kubectl through Envoy, as a person uses it, with a bearer token: types of
-//! one server and types of both, each command with an empty discovery cache at
+//! kubectl through Envoy, as a person uses it, with a bearer token and with a
+//! client certificate: types of one server and types of both, each command with an empty discovery cache at
 //! first and then with a filled one; a newer kubectl than some server, and an
 //! older one.
 
@@ -14,7 +14,12 @@ use serde_json::Value;
 
 /// How often everything is done with each kubectl; the cache, which they
 /// share, is empty the first time.
-const ROUNDS: [(Version, usize); 2] = [(Version::V1_36, 2), (Version::V1_35, 1)];
+const ROUNDS: [(Version, User, usize); 4] = [
+    (Version::V1_36, User::Admin, 2),
+    (Version::V1_36, User::KubernetesAdmin, 1),
+    (Version::V1_35, User::Admin, 1),
+    (Version::V1_35, User::KubernetesAdmin, 1),
+];
 
 #[tokio::test]
 async fn kubectl_works_on_types_of_either_server() -> Result<()> {
@@ -23,14 +28,15 @@ async fn kubectl_works_on_types_of_either_server() -> Result<()> {
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.into()).await?;
     let mut commands = 0;
-    for (version, rounds) in ROUNDS {
-        let kubectl = site.plane.kubectl(version, &site.stack.url(), User::Admin)?;
+    for (version, user, rounds) in ROUNDS {
+        let kubectl = site.plane.kubectl(version, &site.stack.url(), user)?;
         for round in 0..rounds {
             for (resource, make) in KINDS {
                 let name = format!("round-{round}");
-                commands += life(&site, &kubectl, resource, &name, &make(&name))
-                    .await
-                    .with_context(|| format!("kubectl {version}, round {round}, {resource}"))?;
+                commands +=
+                    life(&site, &kubectl, resource, &name, &make(&name)).await.with_context(
+                        || format!("kubectl {version}, {user:?}, round {round}, {resource}"),
+                    )?;
             }
         }
     }
@@ -95,10 +101,12 @@ async fn denied(site: &Site) -> Result<u64> {
     ensure!(nothing.stderr.contains("doesn't have a resource type"), "{nothing:?}");
     let raw = kubectl.run(&["get", "--raw", "/apis/nothing.example/v1/things"]).await?;
     ensure!(raw.stderr.contains("(NotFound)"), "{raw:?}");
-    let plain = site.plane.kubectl(Version::V1_36, &url, User::Plain)?;
-    for resource in ["mutatingadmissionpolicies", "configmaps"] {
-        let answer = plain.run(&["get", resource]).await?;
-        ensure!(answer.stderr.contains("Forbidden"), "{answer:?}");
+    for user in [User::Plain, User::PlainCertificate] {
+        let plain = site.plane.kubectl(Version::V1_36, &url, user)?;
+        for resource in ["mutatingadmissionpolicies", "configmaps"] {
+            let answer = plain.run(&["get", resource]).await?;
+            ensure!(answer.stderr.contains("Forbidden"), "{answer:?}");
+        }
     }
-    Ok(4)
+    Ok(6)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::front_proxy::FrontProxy;
 use super::{Version, user};
 use crate::http1::RawClient;
 use crate::pki::{Identity, Pki};
@@ -63,11 +64,14 @@ impl ApiServer {
         folder: PathBuf,
         etcd: &str,
         pki: &Pki,
+        front_proxy: &FrontProxy,
     ) -> Result<Self> {
         fs::create_dir_all(&folder)?;
         let port = free_port()?;
         let identity = pki.server(&options.name)?;
-        let arguments = arguments(&folder, port, etcd, pki, &identity);
+        let mut arguments = arguments(&folder, port, etcd, pki, &identity);
+        arguments.extend(front_proxy.arguments());
+        arguments.extend(kubelet_arguments(pki));
         let client = RawClient::tls(port, &pki.ca_pem())?;
         let mut server = Self { options, folder, port, arguments, client, process: None };
         server.spawn()?;
@@ -199,5 +203,20 @@ fn arguments(folder: &Path, port: u16, etcd: &str, pki: &Pki, identity: &Identit
         // Never wait for a load balancer to notice: the proxy must cope.
         "--shutdown-delay-duration=0s".to_owned(),
         "--profiling=false".to_owned(),
+    ]
+}
+
+/// The user that the API servers are to a kubelet, by certificate.
+pub(super) const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
+
+/// How a server reaches kubelets (for exec, logs and the like), and is known
+/// to them.
+fn kubelet_arguments(pki: &Pki) -> [String; 4] {
+    let client = pki.identity(KUBELET_CLIENT);
+    [
+        format!("--kubelet-client-certificate={}", client.certificate.display()),
+        format!("--kubelet-client-key={}", client.key.display()),
+        format!("--kubelet-certificate-authority={}", pki.ca_file().display()),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
     ]
 }

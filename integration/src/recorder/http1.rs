@@ -1,0 +1,268 @@
+//! HTTP/1.1 out of raw bytes. It reads what any server might read: bare line
+//! feeds end lines, folded lines are joined, `Transfer-Encoding` outweighs
+//! `Content-Length`. Whatever follows a request is the next one, unless it says
+//! `Connection: close`; Go's server, which kube-apiserver uses, does the same.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use super::polls::{self, Reply};
+use super::{ANSWER, Connection, Protocol, Record};
+use crate::frames::Field;
+
+/// From one piece of an endless body to the next.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+
+/// A connection's bytes, of which some may have been read ahead.
+struct Wire<S> {
+    stream: S,
+    ahead: Vec<u8>,
+}
+
+/// Serves until the connection ends.
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: Connection,
+) -> Result<()> {
+    let mut wire = Wire { stream, ahead: Vec::new() };
+    while let Some(head) = wire.head().await? {
+        let request = parse(&head)?;
+        if connection.is_poll(&request) {
+            let reply = polls::answer(&connection, &request).await?;
+            wire.reply(&reply).await?;
+            continue;
+        }
+        let close = request.lists("connection", "close");
+        let answer = request.value(ANSWER).map(<[u8]>::to_vec).unwrap_or_default();
+        let chunked = request.lists("transfer-encoding", "chunked");
+        let length = length(&request)?;
+        let index = connection.record(request);
+        if answer == b"101" {
+            return wire.tunnel(&connection, index).await;
+        }
+        if chunked {
+            wire.chunks(&connection, index).await?;
+        } else {
+            let body = wire.take(length).await?;
+            connection.add(index, |record| record.body = body);
+        }
+        connection.add(index, |record| record.complete = true);
+        if answer == b"stream" {
+            return wire.endless().await;
+        }
+        if answer == b"slow" {
+            wire.refuse_slowly().await?;
+        } else {
+            wire.reply(&reply(&answer)).await?;
+        }
+        if close {
+            return Ok(wire.stream.shutdown().await?);
+        }
+    }
+    Ok(())
+}
+
+/// The answer that a request prescribes.
+pub(super) fn reply(answer: &[u8]) -> Reply {
+    let status = std::str::from_utf8(answer).ok().and_then(|answer| answer.parse().ok());
+    Reply { status: status.unwrap_or(200), ..Reply::default() }
+}
+
+fn parse(head: &[u8]) -> Result<Record> {
+    let mut lines =
+        head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = lines.next().unwrap_or_default();
+    let method_end = line.iter().position(|&byte| byte == b' ').context("no request line")?;
+    let (method, rest) = line.split_at_checked(method_end).context("no request line")?;
+    let path_end = rest.iter().rposition(|&byte| byte == b' ').context("no request target")?;
+    let path = rest.get(1..path_end).context("no version")?;
+    Ok(Record::new(Protocol::One, method, path, fields(lines)))
+}
+
+fn fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<Field> {
+    let mut fields: Vec<Field> = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        if let (Some(b' ' | b'\t'), Some((_, value))) = (line.first(), fields.last_mut()) {
+            value.push(b' ');
+            value.extend_from_slice(line.trim_ascii());
+            continue;
+        }
+        let mut halves = line.splitn(2, |&byte| byte == b':');
+        let name = halves.next().unwrap_or_default().to_vec();
+        // One blank is of the syntax; more of them are seen.
+        let value = halves.next().unwrap_or_default();
+        fields.push((name, value.strip_prefix(b" ").unwrap_or(value).to_vec()));
+    }
+    fields
+}
+
+fn length(request: &Record) -> Result<usize> {
+    let Some(length) = request.value("content-length") else { return Ok(0) };
+    Ok(std::str::from_utf8(length.trim_ascii())?.parse()?)
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// The bytes of the next request up to its empty line; `None` at the end.
+    async fn head(&mut self) -> Result<Option<Vec<u8>>> {
+        loop {
+            let blank = self.ahead.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+            self.ahead.drain(..blank);
+            if let Some(end) = end_of_head(&self.ahead) {
+                return Ok(Some(self.ahead.drain(..end).collect()));
+            }
+            if !self.more().await? {
+                return match self.ahead.is_empty() {
+                    true => Ok(None),
+                    false => bail!("a request was cut short"),
+                };
+            }
+        }
+    }
+
+    async fn more(&mut self) -> Result<bool> {
+        let mut piece = [0_u8; 16_384];
+        let read = self.stream.read(&mut piece).await?;
+        self.ahead.extend_from_slice(piece.get(..read).unwrap_or_default());
+        Ok(read > 0)
+    }
+
+    async fn take(&mut self, length: usize) -> Result<Vec<u8>> {
+        while self.ahead.len() < length {
+            if !self.more().await? {
+                bail!("a body was cut short");
+            }
+        }
+        Ok(self.ahead.drain(..length).collect())
+    }
+
+    async fn line(&mut self) -> Result<Vec<u8>> {
+        loop {
+            if let Some(end) = self.ahead.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.ahead.drain(..=end).collect();
+                return Ok(line.trim_ascii_end().to_vec());
+            }
+            if !self.more().await? {
+                bail!("a line was cut short");
+            }
+        }
+    }
+
+    async fn chunks(&mut self, connection: &Connection, index: usize) -> Result<()> {
+        loop {
+            let line = self.line().await?;
+            let size = line.split(|&byte| byte == b';').next().unwrap_or_default();
+            let size = usize::from_str_radix(std::str::from_utf8(size)?.trim(), 16)?;
+            if size == 0 {
+                break;
+            }
+            let chunk = self.take(size).await?;
+            connection.add(index, |record| record.body.extend(chunk));
+            self.line().await?;
+        }
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
+                break;
+            }
+            lines.push(line);
+        }
+        let trailers = fields(lines.iter().map(Vec::as_slice));
+        connection.add(index, |record| record.trailers = trailers);
+        Ok(())
+    }
+
+    /// Answers 101, and writes down what comes until the end.
+    async fn tunnel(&mut self, connection: &Connection, index: usize) -> Result<()> {
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\n\
+            Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        self.stream.write_all(answer).await?;
+        self.stream.flush().await?;
+        loop {
+            let bytes = std::mem::take(&mut self.ahead);
+            connection.add(index, |record| record.body.extend(bytes));
+            if !self.more().await? {
+                connection.add(index, |record| record.complete = true);
+                return Ok(());
+            }
+        }
+    }
+
+    async fn reply(&mut self, reply: &Reply) -> Result<()> {
+        let mut bytes = format!("HTTP/1.1 {} Recorded\r\n", reply.status).into_bytes();
+        for (name, value) in &reply.headers {
+            bytes.extend([name.as_slice(), b": ", value, b"\r\n"].concat());
+        }
+        let length = reply.body.len();
+        if reply.status != 304 {
+            bytes.extend(format!("Content-Length: {length}\r\n").bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&reply.body);
+        self.stream.write_all(&bytes).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// Answers 403, and gives the other side time to send more before.
+    async fn refuse_slowly(&mut self) -> Result<()> {
+        tokio::time::timeout(4 * TICK, self.more()).await.ok();
+        let head = b"HTTP/1.1 403 Recorded\r\nTransfer-Encoding: chunked\r\n\r\n";
+        self.stream.write_all(head).await?;
+        self.stream.flush().await?;
+        tokio::time::timeout(4 * TICK, self.more()).await.ok();
+        self.stream.write_all(b"0\r\n\r\n").await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// Answers with a body that goes on until the client leaves.
+    async fn endless(&mut self) -> Result<()> {
+        let head = b"HTTP/1.1 200 Recorded\r\nTransfer-Encoding: chunked\r\n\r\n";
+        self.stream.write_all(head).await?;
+        loop {
+            self.stream.write_all(b"5\r\ntick\n\r\n").await?;
+            self.stream.flush().await?;
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}
+
+/// Where the first empty line ends.
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let crlf = bytes.windows(3).position(|window| window == b"\n\r\n").map(|at| at + 3);
+    let lf = bytes.windows(2).position(|window| window == b"\n\n").map(|at| at + 2);
+    crlf.into_iter().chain(lf).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_ends_at_the_first_empty_line() {
+        assert_eq!(end_of_head(b"GET / HTTP/1.1\r\nA: b\r\n\r\nmore\n\n"), Some(24));
+        assert_eq!(end_of_head(b"GET / HTTP/1.1\nA: b\n\nmore"), Some(21));
+        assert_eq!(end_of_head(b"GET / HTTP/1.1\r\nA: b\r\n"), None);
+    }
+
+    #[test]
+    fn a_head_is_read_byte_for_byte() {
+        let record = parse(b"GET /a b%2F HTTP/1.1\r\nA:  b\t\r\n\tc\r\nX_Y:\xff\nno-colon\r\n\r\n");
+        let record = record.unwrap();
+        assert_eq!(
+            (record.method.as_slice(), record.path.as_slice()),
+            (&b"GET"[..], &b"/a b%2F"[..])
+        );
+        let field = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+        let fields = [field(b"A", b" b\t c"), field(b"X_Y", b"\xff"), field(b"no-colon", b"")];
+        assert_eq!(record.headers, fields);
+    }
+
+    #[test]
+    fn what_is_no_request_line_is_an_error() {
+        for head in [&b"GET\r\n\r\n"[..], b"GET /\r\n\r\n", b"\x00\r\n\r\n"] {
+            assert!(parse(head).is_err(), "{head:?}");
+        }
+    }
+}

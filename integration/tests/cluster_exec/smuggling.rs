@@ -1,0 +1,220 @@
+//! Upgrades that are refused, and a request in the bytes that follow.
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use integration::client::{Client, Http};
+use integration::control_plane::{ControlPlane, ServerOptions, User, Version};
+use integration::raw::{One, Raw};
+use integration::site::Site;
+use integration::wait;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::streams::POD;
+
+/// Every answer comes within this, and every end of a connection.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Whom the smuggled request names.
+const SMUGGLER: &str = "smuggler";
+
+const SECRETS: &str = "/api/v1/namespaces/kube-system/secrets";
+
+/// One way to try it.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    upgrade: Upgrade,
+    refusal: Refusal,
+    /// The second request is sent with the first, not after its answer.
+    together: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Upgrade {
+    Spdy,
+    WebSocket,
+}
+
+/// Why the API server does not upgrade.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Refusal {
+    /// The client may not.
+    Forbidden,
+    /// There is no such pod.
+    NotFound,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The second request was answered with what it asked for.
+    pub served: bool,
+    /// The connection was closed.
+    pub closed: bool,
+}
+
+impl Attempt {
+    /// All ways.
+    pub fn all() -> Vec<Self> {
+        let mut attempts = Vec::new();
+        for upgrade in [Upgrade::Spdy, Upgrade::WebSocket] {
+            for refusal in [Refusal::Forbidden, Refusal::NotFound] {
+                for together in [false, true] {
+                    attempts.push(Self { upgrade, refusal, together });
+                }
+            }
+        }
+        attempts
+    }
+
+    /// As a proxy would that passes on everything, with this `Connection`
+    /// header, on a connection with the front proxy's certificate.
+    pub async fn directly(
+        self,
+        plane: &ControlPlane,
+        port: u16,
+        connection: &str,
+    ) -> Result<Outcome> {
+        let identity = plane.front_proxy().identity();
+        let user = format!("X-Remote-User: {}\r\n", User::PlainCertificate.name());
+        let raw = Raw::new(port, &plane.pki().ca_pem(), Some(identity))?;
+        self.run(raw.one().await?, connection, &user).await
+    }
+
+    /// Through Envoy, by the client's own certificate.
+    pub async fn through(self, site: &Site, connection: &str) -> Result<Outcome> {
+        let identity = site.plane.identity(User::PlainCertificate);
+        let ca = site.plane.pki().ca_pem();
+        let raw = Raw::new(site.stack.port(), &ca, identity.as_ref())?;
+        self.run(raw.one().await?, connection, "").await
+    }
+
+    async fn run(self, mut one: One, connection: &str, user: &str) -> Result<Outcome> {
+        let (first, second) = (self.first(connection, user), self.second());
+        if self.together {
+            one.send(&[first, second].concat()).await?;
+        } else {
+            one.send(&first).await?;
+            one.statuses(1, LIMIT).await;
+            // The connection may be closed by now.
+            one.send(&second).await.ok();
+        }
+        let statuses = one.statuses(2, LIMIT).await;
+        let refused = if self.refusal == Refusal::Forbidden { 403 } else { 404 };
+        ensure!(statuses.first() == Some(&refused), "{self:?} is answered by {statuses:?}");
+        let body = String::from_utf8_lossy(one.received()).into_owned();
+        Ok(Outcome { served: body.contains("SecretList"), closed: one.ended() })
+    }
+
+    fn first(self, connection: &str, user: &str) -> Vec<u8> {
+        let (namespace, pod) = match self.refusal {
+            Refusal::Forbidden => ("kube-system", POD),
+            Refusal::NotFound => ("default", "missing"),
+        };
+        let (method, upgrade) = match self.upgrade {
+            Upgrade::Spdy => {
+                ("POST", "Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io")
+            }
+            Upgrade::WebSocket => (
+                "GET",
+                "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Sec-WebSocket-Protocol: v5.channel.k8s.io",
+            ),
+        };
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/pods/{pod}/exec?command=cat&stdin=true&stdout=true"
+        );
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: kubernetes\r\nConnection: {connection}\r\n");
+        format!("{head}{upgrade}\r\n{user}\r\n").into_bytes()
+    }
+
+    fn second(self) -> Vec<u8> {
+        let claims = format!("X-Remote-User: {SMUGGLER}\r\nX-Remote-Group: system:masters\r\n");
+        format!("GET {SECRETS} HTTP/1.1\r\nHost: kubernetes\r\n{claims}\r\n").into_bytes()
+    }
+}
+
+/// Lets the client look for pods in `default` and execute in them, so that it
+/// is told of one that is not there.
+pub async fn allow_exec(admin: &Client) -> Result<()> {
+    let base = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let role = json!({
+        "metadata": { "name": "exec" },
+        "rules": [{
+            "apiGroups": [""],
+            "resources": ["pods", "pods/exec"],
+            "verbs": ["get", "create"],
+        }],
+    });
+    admin.post(&format!("{base}/roles"), &role).await?.ok()?;
+    let group = "rbac.authorization.k8s.io";
+    let binding = json!({
+        "metadata": { "name": "exec" },
+        "roleRef": { "apiGroup": group, "kind": "Role", "name": "exec" },
+        "subjects": [{ "apiGroup": group, "kind": "User", "name": User::PlainCertificate.name() }],
+    });
+    admin.post(&format!("{base}/rolebindings"), &binding).await?.ok()?;
+    Ok(())
+}
+
+/// The servers' audit logs: who asked for secrets.
+pub struct Audit {
+    folder: TempDir,
+    marks: AtomicUsize,
+}
+
+impl Audit {
+    /// Logs in a folder of their own.
+    pub fn new() -> Result<Self> {
+        let folder = TempDir::with_prefix("audit-")?;
+        let secrets = json!({ "group": "", "resources": ["secrets"] });
+        let policy = json!({
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [{ "level": "Metadata", "resources": [secrets] }, { "level": "None" }],
+        });
+        fs::write(folder.path().join("policy.json"), policy.to_string())?;
+        Ok(Self { folder, marks: AtomicUsize::new(0) })
+    }
+
+    /// A server that keeps such a log.
+    pub fn server(&self, name: &str, version: Version) -> ServerOptions {
+        let path = |file: &str| self.folder.path().join(file).display().to_string();
+        ServerOptions::new(name, version)
+            .argument(format!("--audit-policy-file={}", path("policy.json")))
+            .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
+    }
+
+    /// How many requests all servers took for the smuggler's, so far.
+    pub async fn smuggled(&self, site: &Site) -> Result<usize> {
+        let mut smuggled = 0;
+        for (index, server) in site.plane.servers().iter().enumerate() {
+            // What came before this request is in the log when it is.
+            let mark = format!("{SECRETS}?mark={}", self.marks.fetch_add(1, Ordering::Relaxed));
+            site.direct(index, Http::Two)?.get(&mark).await?.ok()?;
+            let events = wait::until("the mark in the audit log", LIMIT, async || {
+                let events = self.events(server.name())?;
+                let field = |event: &Value| event.get("requestURI") == Some(&json!(mark));
+                ensure!(events.iter().any(field), "it is not there");
+                Ok(events)
+            })
+            .await?;
+            let user = |event: &&Value| event.pointer("/user/username") == Some(&json!(SMUGGLER));
+            smuggled += events.iter().filter(user).count();
+        }
+        Ok(smuggled)
+    }
+
+    fn events(&self, server: &str) -> Result<Vec<Value>> {
+        let text = fs::read_to_string(self.folder.path().join(format!("{server}.log")))?;
+        // The last line may be half there.
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        lines.map(|line| serde_json::from_str(line).context("a line of the log")).collect()
+    }
+}

@@ -1,0 +1,282 @@
+//! All certificates are renewed, one kind after the other, while clients work:
+//! no request fails, and an authority that was removed is refused.
+//!
+//! ```text
+//!   clients ──(1) listener──▶ Envoy ──(3) front proxy, its CA──▶ kube-apiserver × 2
+//!      └──(2) client CA─────────┘  └──(4) serving certificates, their CA──┘
+//! ```
+//!
+//! Each renewal goes as an operator's: the new authority is added beside the
+//! old one, then the certificates are renewed, then the old authority goes.
+//! Files are overwritten in place, the certificate some time before its key, as
+//! renewal tools do that know nothing of Envoy.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use integration::client::{Client, ClientOptions, Http};
+use integration::control_plane::{ControlPlane, ServerOptions, User, Version};
+use integration::load::Load;
+use integration::manifests::{CONFIG_MAPS, POLICIES};
+use integration::pki::{Identity, Pki};
+use integration::report::Entry;
+use integration::site::stack_options;
+use integration::stack::Stack;
+use integration::{tls, wait};
+
+const PACE: Duration = Duration::from_millis(30);
+
+/// How long the load goes on before and after each change.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// An authority that was removed must be refused after this time.
+const REFUSED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Until a server, or Envoy, has read a file that was written.
+const TAKEN_UP: Duration = Duration::from_secs(90);
+
+#[tokio::test]
+async fn no_request_fails_while_all_certificates_are_renewed() -> Result<()> {
+    let mut entry = Entry::begin("cluster_rotation");
+    let site = Rotating::start().await?;
+    let old = site.load(&site.old_clients)?;
+    works().await;
+
+    site.renew_listener().await?;
+    works().await;
+
+    overwrite_with_both(&site.client_ca_file, &site.old_clients, &site.new_clients)?;
+    let new_admin = site.client(&site.new_clients)?;
+    wait::until("a certificate of the new authority", TAKEN_UP, async || {
+        site.client(&site.new_clients)?.get(CONFIG_MAPS).await?.ok()
+    })
+    .await?;
+    let new = site.load(&site.new_clients)?;
+    works().await;
+    let before = old.finish().await?;
+    let refused = site.remove_old_client_ca().await?;
+    works().await;
+
+    site.renew_front_proxy(&new_admin).await?;
+    works().await;
+    site.renew_servers().await?;
+    works().await;
+    let after = new.finish().await?;
+
+    let (mut operations, mut failed, mut repeated) = (0, Vec::new(), 0);
+    for journal in [before, after] {
+        operations += journal.count(|_| true);
+        repeated += journal.count(|operation| operation.attempts > 1);
+        failed.extend(journal.operations(|operation| !operation.is_ok()));
+        ensure!(journal.unseen().is_empty(), "not seen by a watcher: {:?}", journal.unseen());
+    }
+    entry.set("operations", operations);
+    entry.set("failed", failed.len());
+    entry.set("repeatedByTheClient", repeated);
+    entry.set_ms("removedAuthorityRefusedAfter", refused);
+    ensure!(failed.is_empty(), "{} of {operations} failed: {failed:#?}", failed.len());
+    ensure!(refused <= REFUSED_WITHIN, "refused only after {refused:?}");
+    entry.passed()
+}
+
+async fn works() {
+    tokio::time::sleep(QUIET).await;
+}
+
+/// A control plane behind Envoy whose certificates are all in files of their
+/// own, so that each can be renewed.
+struct Rotating {
+    stack: Stack,
+    plane: ControlPlane,
+    /// What clients trust: it signs all of Envoy's certificates.
+    listeners: Pki,
+    listener: Identity,
+    old_clients: Pki,
+    new_clients: Pki,
+    client_ca_file: PathBuf,
+    peer_ca_file: PathBuf,
+    new_peers: Pki,
+    front_proxy: Identity,
+    new_front_proxies: Pki,
+}
+
+impl Rotating {
+    async fn start() -> Result<Self> {
+        let server = |name, version| {
+            ServerOptions::new(name, version)
+                .argument("--shutdown-watch-termination-grace-period=1s")
+        };
+        let servers = vec![server("old", Version::V1_35), server("new", Version::V1_36)];
+        let plane = ControlPlane::start_with(servers).await?;
+        let folder = plane.folder().join("rotation");
+        let pki = |name: &str| Pki::create_as(folder.join(name), name);
+        let (listeners, old_clients) = (pki("listener-ca")?, pki("old-client-ca")?);
+        let copy = |from: PathBuf, name: &str| -> Result<PathBuf> {
+            let to = folder.join(name);
+            fs::copy(&from, &to).with_context(|| from.display().to_string())?;
+            Ok(to)
+        };
+        let listener = listeners.server("listener")?;
+        let client_ca_file = copy(old_clients.ca_file(), "client-ca.crt")?;
+        let peer_ca_file = copy(plane.pki().ca_file(), "peer-ca.crt")?;
+        let front_proxy = plane.front_proxy().identity();
+        let front_proxy = Identity {
+            certificate: copy(front_proxy.certificate.clone(), "front-proxy.crt")?,
+            key: copy(front_proxy.key.clone(), "front-proxy.key")?,
+        };
+        let mut options = stack_options(&plane, "stack")?;
+        options.server = listener.clone();
+        options.ca_file.clone_from(&peer_ca_file);
+        options.client_ca_file.clone_from(&client_ca_file);
+        options.front_proxy = Some(front_proxy.clone());
+        let stack = Stack::start(options).await?;
+        stack.wait_for_map("a complete map", |map| map.is_complete()).await?;
+        Ok(Self {
+            stack,
+            listeners,
+            listener,
+            old_clients,
+            new_clients: pki("new-client-ca")?,
+            client_ca_file,
+            peer_ca_file,
+            new_peers: pki("new-peer-ca")?,
+            front_proxy,
+            new_front_proxies: pki("new-front-proxy-ca")?,
+            plane,
+        })
+    }
+
+    /// An administrator with a new certificate of this authority, and with
+    /// connections of its own.
+    fn client(&self, clients: &Pki) -> Result<Client> {
+        self.client_over(clients, Http::Two)
+    }
+
+    fn client_over(&self, clients: &Pki, http: Http) -> Result<Client> {
+        let admin = User::KubernetesAdmin;
+        Client::new(&ClientOptions {
+            url: self.stack.url(),
+            ca_pem: self.listeners.ca_pem(),
+            token: None,
+            identity: Some(clients.client("admin", admin.name(), admin.groups())?),
+            http,
+        })
+    }
+
+    fn token_client(&self) -> Result<Client> {
+        Client::new(&ClientOptions {
+            url: self.stack.url(),
+            ca_pem: self.listeners.ca_pem(),
+            token: User::Admin.token().map(str::to_owned),
+            ..ClientOptions::default()
+        })
+    }
+
+    fn load(&self, clients: &Pki) -> Result<Load> {
+        let mut load = Load::default();
+        load.objects(self.client(clients)?, "certificate-h2", PACE);
+        load.objects(self.client_over(clients, Http::One)?, "certificate-h1", PACE);
+        load.objects(self.token_client()?, "token", PACE);
+        load.watcher(self.client(clients)?);
+        load.watcher(self.token_client()?);
+        load.probe(self.client(clients)?, "skewed", POLICIES, PACE);
+        Ok(load)
+    }
+
+    async fn renew_listener(&self) -> Result<()> {
+        let renewed = self.listeners.server("renewed")?;
+        overwrite(&self.listener, &renewed).await?;
+        wait::until("Envoy to show its new certificate", TAKEN_UP, async || {
+            let shown = tls::presented(self.stack.port(), &self.listeners.ca_pem()).await?;
+            ensure!(shown == renewed.certificate()?, "it shows another one");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The time until a certificate of the old authority is refused.
+    async fn remove_old_client_ca(&self) -> Result<Duration> {
+        self.client(&self.old_clients)?.get(CONFIG_MAPS).await?.ok()?;
+        fs::copy(self.new_clients.ca_file(), &self.client_ca_file)?;
+        let removed = Instant::now();
+        wait::until("the old authority to be refused", TAKEN_UP, async || {
+            // A connection of its own each time; it is refused in the handshake.
+            match self.client(&self.old_clients)?.get(CONFIG_MAPS).await {
+                Err(_) => Ok(()),
+                Ok(answer) => anyhow::bail!("answered {}", answer.status),
+            }
+        })
+        .await?;
+        Ok(removed.elapsed())
+    }
+
+    async fn renew_front_proxy(&self, admin: &Client) -> Result<()> {
+        let old = self.plane.front_proxy();
+        let ca_file = old.ca_file();
+        let new = self.new_front_proxies.client("renewed", "front-proxy-client", &[])?;
+        overwrite_with_both(&ca_file, old.pki(), &self.new_front_proxies)?;
+        self.until_servers_say(&new, 200).await?;
+        overwrite(&self.front_proxy, &new).await?;
+        works().await;
+        admin.get(CONFIG_MAPS).await?.ok()?;
+        // From here on a connection made with the old certificate would get 401.
+        fs::copy(self.new_front_proxies.ca_file(), &ca_file)?;
+        self.until_servers_say(old.identity(), 401).await
+    }
+
+    /// Asks each server straight, as a front proxy with this certificate.
+    async fn until_servers_say(&self, front_proxy: &Identity, status: u16) -> Result<()> {
+        for server in self.plane.servers() {
+            let what = format!("{} to answer {status} to a front proxy", server.name());
+            wait::until(&what, TAKEN_UP, async || {
+                let client =
+                    self.plane.certificate_client(&server.url(), front_proxy, Http::Two)?;
+                let request = client
+                    .request(reqwest::Method::GET, CONFIG_MAPS)
+                    .header("x-remote-user", "admin")
+                    .header("x-remote-group", "system:masters");
+                let answer = client.send(request).await?;
+                ensure!(answer.status == status, "it is {}", answer.status);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn renew_servers(&self) -> Result<()> {
+        overwrite_with_both(&self.peer_ca_file, self.plane.pki(), &self.new_peers)?;
+        works().await;
+        for server in self.plane.servers() {
+            let renewed = self.new_peers.server(server.name())?;
+            overwrite(&self.plane.pki().identity(server.name()), &renewed).await?;
+            let what = format!("{} to show its new certificate", server.name());
+            wait::until(&what, TAKEN_UP, async || {
+                let client = Client::new(&ClientOptions {
+                    url: server.url(),
+                    ca_pem: self.new_peers.ca_pem(),
+                    token: User::Admin.token().map(str::to_owned),
+                    ..ClientOptions::default()
+                })?;
+                client.get("/readyz").await?.ok()
+            })
+            .await?;
+        }
+        fs::copy(self.new_peers.ca_file(), &self.peer_ca_file)?;
+        Ok(())
+    }
+}
+
+/// In place, and not at once: for a while the pair does not match.
+async fn overwrite(identity: &Identity, with: &Identity) -> Result<()> {
+    fs::copy(&with.certificate, &identity.certificate)?;
+    works().await;
+    fs::copy(&with.key, &identity.key)?;
+    Ok(())
+}
+
+fn overwrite_with_both(file: &Path, old: &Pki, new: &Pki) -> Result<()> {
+    Ok(fs::write(file, [old.ca_pem(), new.ca_pem()].concat())?)
+}
