@@ -92,9 +92,8 @@ impl Map {
     pub(crate) fn replace(self, headers: &[(&[u8], &[u8])]) -> bool {
         let serialized = headers::serialize(headers);
         // SAFETY: the bytes outlive the call, and the host only reads them.
-        let status = unsafe {
-            proxy_set_header_map_pairs(self.id(), serialized.as_ptr(), serialized.len())
-        };
+        let status =
+            unsafe { proxy_set_header_map_pairs(self.id(), serialized.as_ptr(), serialized.len()) };
         status == STATUS_OK
     }
 }

@@ -85,9 +85,7 @@ impl<'h> Request<'h> {
         default_cluster: &str,
     ) -> bool {
         match client {
-            Client::Unverified if self.passes_as_it_is() => {
-                cluster.is_none_or(host::route_to)
-            }
+            Client::Unverified if self.passes_as_it_is() => cluster.is_none_or(host::route_to),
             Client::Unverified => self.replace(cluster, &[]),
             Client::Verified(identity) => {
                 let twin = [cluster.unwrap_or(default_cluster), FRONT_PROXY_SUFFIX].concat();

@@ -24,6 +24,9 @@ pub(crate) fn on_request_headers(context: u32) -> Action {
 }
 
 fn follow(context: u32, request: &Request<'_>, map: &DiscoveryMap) -> Action {
+    if cfg!(feature = "trap") && request.path == b"/trap" {
+        std::process::abort();
+    }
     let client = match request.client() {
         Ok(client) => client,
         Err(why) => {
