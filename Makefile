@@ -47,7 +47,7 @@ demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
 		cargo run --quiet -p integration --bin demo -- --peers $(PEERS)
 
 test: ## Unit, property and golden tests, and those with Envoy
-	$(with) envoy func-e filter companion -- cargo test --workspace
+	$(with) envoy func-e filter filter-trap companion -- cargo test --workspace
 
 conformance: ## Tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json

@@ -14,6 +14,8 @@ pub enum Artefact {
     FuncE,
     /// The filter as it ships, a wasm module (`MVP_FILTER`).
     Filter,
+    /// The same, but it traps on a request for `/trap` (`MVP_FILTER_TRAP`).
+    FilterTrap,
     /// The companion binary (`MVP_COMPANION`).
     Companion,
     /// etcd, kube-apiserver, kube-controller-manager and kubectl of 1.35
@@ -30,6 +32,7 @@ impl Artefact {
             Self::Envoy => "MVP_ENVOY",
             Self::FuncE => "MVP_FUNC_E",
             Self::Filter => "MVP_FILTER",
+            Self::FilterTrap => "MVP_FILTER_TRAP",
             Self::Companion => "MVP_COMPANION",
             Self::ControlPlane135 => "MVP_CONTROL_PLANE_1_35",
             Self::ControlPlane136 => "MVP_CONTROL_PLANE_1_36",

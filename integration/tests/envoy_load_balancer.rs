@@ -13,6 +13,7 @@ use integration::control_plane::Version;
 use integration::envoy::{Envoy, EnvoyOptions};
 use integration::fleet::Fleet;
 use integration::http1::RawClient;
+use integration::pki::Pki;
 use integration::ports;
 use integration::process::Program;
 use integration::wait;
@@ -131,7 +132,8 @@ struct LoadBalancer {
 impl LoadBalancer {
     async fn start(fleet: &Fleet) -> Result<Self> {
         let mut options = fleet.stack_options()?;
-        options.front_proxy = Some(fleet.pki().client("front-proxy", "front-proxy-client", &[])?);
+        let front_proxies = Pki::create(fleet.folder().join("front-proxy"))?;
+        options.front_proxy = Some(front_proxies.client("client", "front-proxy-client", &[])?);
         let port = ports::free_port()?;
         let mut companion = Companion::start(CompanionOptions {
             config: options.companion_config(port)?,

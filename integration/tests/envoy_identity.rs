@@ -1,0 +1,326 @@
+//! Nobody becomes somebody else: hostile requests over HTTP/1.1 and HTTP/2, of
+//! clients with no certificate, a token, and a certificate of few rights, and
+//! certificates that are made to be misread. Behind the shipped configuration
+//! peers write down what arrives. It is what the client's certificate says, and
+//! on a connection that presents the front proxy's certificate exactly if Envoy
+//! verified the client's; or nothing arrives.
+//!
+//! That the corpus would find faults is seen by the same requests sent straight
+//! to such a peer, and through an Envoy without any of this: there claims arrive.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use integration::envoy::{Envoy, EnvoyOptions};
+use integration::pki::{Identity, Pki};
+use integration::raw::{Raw, Request};
+use integration::recorder::Recorder;
+use integration::stack::Stack;
+use serde_json::json;
+
+#[path = "envoy_identity/certificates.rs"]
+mod certificates;
+#[path = "envoy_identity/corpus.rs"]
+mod corpus;
+#[path = "envoy_identity/http1.rs"]
+mod http1;
+#[path = "envoy_identity/http2.rs"]
+mod http2;
+#[path = "envoy_identity/judge.rs"]
+mod judge;
+#[path = "envoy_identity/run.rs"]
+mod run;
+#[path = "envoy_identity/site.rs"]
+mod site;
+#[path = "envoy_identity/verdict.rs"]
+mod verdict;
+
+use corpus::{CASE, Sent, Who};
+use run::Outcome;
+use site::{Site, recorder};
+
+/// That no request has ended the filter's VM, and none made it panic.
+async fn assert_the_vm_is_well(stack: &mut Stack) -> Result<()> {
+    for name in ["vm_reload", "vm_reload_backoff", "vm_reload_failure", "vm_reload_success"] {
+        let stat = format!("wasm.mixed-version-proxy.{name}");
+        assert_eq!(stack.envoy.stat(&stat).await?.unwrap_or_default(), 0, "{name}");
+    }
+    let log = std::fs::read_to_string(stack.envoy.process().log())?;
+    ensure!(!log.contains("panicked at"), "the filter panicked:\n{log}");
+    Ok(())
+}
+
+fn assert_none(faults: &[String]) {
+    let shown = faults.iter().take(40).map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert!(faults.is_empty(), "{} faults:\n{shown}", faults.len());
+}
+
+#[tokio::test]
+async fn no_hostile_request_gains_an_identity() -> Result<()> {
+    let site = Site::start().await?;
+    let stack = site.stack(site.stack_options()?).await?;
+    assert_nobody_gains(&site, stack).await
+}
+
+#[tokio::test]
+async fn the_filter_needs_no_help_of_the_header_mutations() -> Result<()> {
+    let site = Site::start().await?;
+    let mut stack = site.stack(site.stack_options()?).await?;
+    let mut options = stack.envoy.options().clone();
+    options.bootstrap = without_early_mutations(&options.bootstrap)?;
+    stack.envoy.stop().await?;
+    stack.envoy = Envoy::start(options).await?;
+    assert_nobody_gains(&site, stack).await
+}
+
+/// The bootstrap without what Envoy itself removes from a client's headers.
+fn without_early_mutations(bootstrap: &str) -> Result<String> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut kept = Vec::new();
+    let mut lines = bootstrap.lines().peekable();
+    let mut found = false;
+    while let Some(line) = lines.next() {
+        if line.trim() != "early_header_mutation_extensions:" {
+            kept.push(line);
+            continue;
+        }
+        found = true;
+        while lines.next_if(|next| indent(next) > indent(line)).is_some() {}
+    }
+    ensure!(found, "no early_header_mutation_extensions in the bootstrap");
+    Ok(kept.join("\n"))
+}
+
+/// Sends the whole corpus, and looks at all that arrived.
+async fn assert_nobody_gains(site: &Site, mut stack: Stack) -> Result<()> {
+    let cases = corpus::all();
+    assert!(cases.len() >= 150, "{}", cases.len());
+
+    let outcomes = run::send_all(&cases, &site.clients(stack.port())?, run::DEADLINE).await?;
+    assert_the_vm_is_well(&mut stack).await?;
+    let Stack { envoy, companion, .. } = stack;
+    envoy.stop().await?;
+    let records = run::by_case(site.records().await?);
+    drop(companion);
+
+    let faults = verdict::faults(&cases, &outcomes, &records, &site.expected()?);
+    let refused = outcomes.iter().filter(|&outcome| *outcome == Outcome::Refused).count();
+    let arrived: usize = records.values().map(Vec::len).sum();
+    println!(
+        "{} requests: {arrived} arrived, {refused} connections or streams refused",
+        cases.len()
+    );
+    assert_none(&faults);
+    // Most are answered: nobody is kept out for what can be removed.
+    assert!(records.len() * 3 > cases.len(), "{} of {} arrived", records.len(), cases.len());
+    for who in Who::ALL {
+        let mut of_them = cases.iter().zip(0..).filter(|(case, _)| case.who == who);
+        let arrived = of_them.any(|(_, number)| records.contains_key(&Some(number)));
+        assert!(arrived, "nothing of {who:?} arrived");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_certificate_is_read_for_another() -> Result<()> {
+    let site = Site::start().await?;
+    let mut stack = site.stack(site.stack_options()?).await?;
+    let other = Pki::create_as(site.fleet.folder().join("other"), "another-ca")?;
+    let certificates = certificates::all(site.fleet.pki(), &other)?;
+
+    let mut outcomes = Vec::new();
+    for (number, (_, identity, _)) in certificates.iter().enumerate() {
+        let client = Raw::new(stack.port(), &site.fleet.pki().ca_pem(), Some(identity))?;
+        for sent in [claims_over_one(number), claims_over_two(number)] {
+            outcomes.push((number, run::send(&sent, &client, run::DEADLINE).await));
+        }
+    }
+    assert_the_vm_is_well(&mut stack).await?;
+    let Stack { envoy, companion, .. } = stack;
+    envoy.stop().await?;
+    let records = run::by_case(site.records().await?);
+    drop(companion);
+
+    let mut faults = Vec::new();
+    for (number, (name, identity, expected)) in certificates.iter().enumerate() {
+        let arrived = records.get(&Some(number)).map(Vec::as_slice).unwrap_or_default();
+        let outcomes = outcomes.iter().filter(|(of, _)| *of == number).map(|(_, outcome)| outcome);
+        let outcomes: Vec<_> = outcomes.collect();
+        let (wanted, count) = match expected {
+            certificates::Expected::NoConnection => (Outcome::Refused, 0),
+            certificates::Expected::Unauthorized => (Outcome::Answered(vec![401]), 0),
+            certificates::Expected::User(..) => (Outcome::Answered(vec![200]), 2),
+        };
+        if arrived.len() != count || outcomes.iter().any(|&outcome| *outcome != wanted) {
+            faults.push(format!("{name}: {outcomes:?}, {} arrived", arrived.len()));
+        }
+        if let certificates::Expected::User(user, groups) = expected {
+            let expected = site.verified(identity, user, groups)?;
+            for record in arrived {
+                let found = judge::faults(record, &expected, &[b"/api".to_vec()]);
+                faults.extend(found.iter().map(|fault| format!("{name}: {fault} arrived")));
+            }
+        }
+    }
+    assert_none(&faults);
+    assert_eq!(records.get(&None), None);
+    Ok(())
+}
+
+fn claims_over_one(number: usize) -> Sent {
+    let bytes = format!(
+        "GET /api HTTP/1.1\r\nHost: h\r\nX-Case: {number}\r\nX-Remote-User: admin\r\n\
+         X-Remote-Group: system:masters\r\nConnection: close\r\n\r\n"
+    );
+    Sent::One { bytes: bytes.into_bytes(), then: Vec::new(), answers: 1 }
+}
+
+fn claims_over_two(number: usize) -> Sent {
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":path", "/api"),
+        (":authority", "h"),
+        (CASE, &number.to_string()),
+        ("x-remote-user", "admin"),
+        ("x-remote-group", "system:masters"),
+    ];
+    let headers = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
+    Sent::Two(Request { headers, ..Request::default() })
+}
+
+/// How many requests of the corpus brought a claim through, and by how many
+/// different headers of their clients.
+async fn gained(site: &Site, recorder: &Recorder, port: u16) -> Result<Vec<String>> {
+    let cases = corpus::all();
+    // What waits for more gets no answer; enough others do.
+    run::send_all(&cases, &site.clients(port)?, Duration::from_secs(1)).await?;
+    let expected = site.expected()?;
+    let mut names = BTreeSet::new();
+    for (number, records) in run::by_case(recorder.records()) {
+        let Some(case) = number.and_then(|number| cases.get(number)) else { continue };
+        let Some(expected) = expected.get(&case.who) else { continue };
+        // Without a certificate nothing is to arrive: whatever does is a claim.
+        let anyone = case.who != Who::Certificate;
+        if anyone && records.iter().any(|record| !judge::gained(record, expected).is_empty()) {
+            names.insert(case.name.clone());
+        }
+    }
+    Ok(names.into_iter().collect())
+}
+
+/// The forms of which nothing came through.
+fn missing<'f>(gained: &[String], forms: &[&'f str]) -> Vec<&'f str> {
+    let is_missing = |form: &&&str| !gained.iter().any(|name| name.contains(**form));
+    forms.iter().filter(is_missing).copied().collect()
+}
+
+#[tokio::test]
+async fn without_envoy_the_same_requests_do_gain_identities() -> Result<()> {
+    let site = Site::start().await?;
+    let recorder = recorder(&site.fleet, 0).await?;
+    let gained = gained(&site, &recorder, recorder.port()).await?;
+    println!("{} requests brought a claim through", gained.len());
+    assert!(gained.len() >= 150, "{}", gained.len());
+    let forms = ["underscores", "bare LF before", "in trailers", "CL.TE", "TE twice", "403"];
+    assert_eq!(missing(&gained, &forms), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn behind_a_plain_envoy_the_same_requests_do_gain_identities() -> Result<()> {
+    let site = Site::start().await?;
+    let recorder = recorder(&site.fleet, 0).await?;
+    let bootstrap = plain(&site, recorder.port())?;
+    let envoy =
+        Envoy::start(EnvoyOptions::new(bootstrap, site.fleet.folder().join("plain"))).await?;
+    let gained = gained(&site, &recorder, envoy.listener_port("plain").await?).await?;
+    println!("{} requests brought a claim through", gained.len());
+    assert!(gained.len() >= 150, "{}", gained.len());
+    let forms = ["HTTP/1.1, Token, X-Remote-User, underscores", "in trailers", "plain", "SPDY"];
+    assert_eq!(missing(&gained, &forms), [""; 0]);
+    Ok(())
+}
+
+/// An Envoy that forwards everything as it comes, as the front proxy.
+fn plain(site: &Site, port: u16) -> Result<String> {
+    let types = "type.googleapis.com/envoy.extensions";
+    let pki = site.fleet.pki();
+    let server = pki.server("plain-envoy")?;
+    let file = |identity: &Identity| {
+        json!([{
+            "certificate_chain": { "filename": identity.certificate },
+            "private_key": { "filename": identity.key },
+        }])
+    };
+    let authority = json!({ "trusted_ca": { "filename": pki.ca_file() } });
+    let loopback =
+        |port: u16| json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
+    let manager = json!({
+        "@type": format!("{types}.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "plain",
+        "http_protocol_options": { "enable_trailers": true },
+        "upgrade_configs": [{ "upgrade_type": "websocket" }, { "upgrade_type": "spdy/3.1" }],
+        "route_config": { "virtual_hosts": [{
+            "name": "all",
+            "domains": ["*"],
+            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "recorder", "timeout": "0s" } }],
+        }]},
+        "http_filters": [{
+            "name": "envoy.filters.http.router",
+            "typed_config": { "@type": format!("{types}.filters.http.router.v3.Router") },
+        }],
+    });
+    let downstream = json!({
+        "@type": format!("{types}.transport_sockets.tls.v3.DownstreamTlsContext"),
+        "common_tls_context": {
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_certificates": file(&server),
+            "validation_context": authority,
+        },
+    });
+    let upstream = json!({
+        "@type": format!("{types}.transport_sockets.tls.v3.UpstreamTlsContext"),
+        "common_tls_context": {
+            "tls_certificates": file(&site.front_proxy),
+            "validation_context": authority,
+        },
+    });
+    let protocols = json!({
+        "@type": format!("{types}.upstreams.http.v3.HttpProtocolOptions"),
+        "use_downstream_protocol_config": {
+            "http_protocol_options": { "enable_trailers": true },
+            "http2_protocol_options": {},
+        },
+    });
+    let tls = |context| json!({ "name": "envoy.transport_sockets.tls", "typed_config": context });
+    let bootstrap = json!({
+        "admin": { "address": loopback(0) },
+        "static_resources": {
+            "listeners": [{
+                "name": "plain",
+                "address": loopback(0),
+                "filter_chains": [{
+                    "transport_socket": tls(downstream),
+                    "filters": [{
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": manager,
+                    }],
+                }],
+            }],
+            "clusters": [{
+                "name": "recorder",
+                "type": "STATIC",
+                "load_assignment": { "cluster_name": "recorder", "endpoints": [{
+                    "lb_endpoints": [{ "endpoint": { "address": loopback(port) } }],
+                }]},
+                "typed_extension_protocol_options": {
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocols,
+                },
+                "transport_socket": tls(upstream),
+            }],
+        },
+    });
+    Ok(bootstrap.to_string())
+}

@@ -1,0 +1,134 @@
+//! Recording peers, everything as shipped in front of them, and its clients.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use integration::client::Http;
+use integration::control_plane::Version;
+use integration::fleet::Fleet;
+use integration::pki::{Identity, Pki};
+use integration::raw::Raw;
+use integration::recorder::{Record, Recorder, RecorderOptions};
+use integration::stack::{Stack, StackOptions};
+use integration::wait;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde_json::json;
+
+use super::corpus::{self, Who};
+use super::judge::Expected;
+use super::run::Clients;
+
+/// No client has the companion's token: its requests are not written down.
+const POLL_TOKEN: &str = "companion-token";
+
+const CREDENTIAL_ID: &str = "x-remote-extra-authentication.kubernetes.io%2fcredential-id";
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Recording peers behind one configuration, and the certificates of everyone.
+pub struct Site {
+    pub fleet: Fleet,
+    pub recorders: Vec<Recorder>,
+    pub front_proxy: Identity,
+    low: Identity,
+}
+
+impl Site {
+    pub async fn start() -> Result<Self> {
+        let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
+        let mut recorders = Vec::new();
+        for index in 0..fleet.peers.len() {
+            recorders.push(recorder(&fleet, index).await?);
+        }
+        let front_proxy = Pki::create_as(fleet.folder().join("front-proxy"), "front-proxy-ca")?
+            .client("front-proxy-client", "front-proxy-client", &[])?;
+        let low = fleet.pki().client("low", "low", &["dev", "qa"])?;
+        Ok(Self { fleet, recorders, front_proxy, low })
+    }
+
+    /// Everything as shipped in front of the recording peers, in a cluster that
+    /// knows more identity headers than usual.
+    pub fn stack_options(&self) -> Result<StackOptions> {
+        let peers = self.fleet.peers.iter().zip(&self.recorders).map(|(peer, recorder)| {
+            (peer.name().to_owned(), ([127, 0, 0, 1], recorder.port()).into())
+        });
+        let pki = self.fleet.pki();
+        let folder = self.fleet.folder().join("stack");
+        let mut options =
+            StackOptions::new(peers.collect(), pki.ca_file(), pki.server("envoy")?, folder);
+        options.token = POLL_TOKEN.to_owned();
+        options.front_proxy = Some(self.front_proxy.clone());
+        options.companion = json!({ "requestHeaders": {
+            "usernameHeaders": ["X-Remote-User", "X-Sso-User"],
+            "groupHeaders": ["X-Remote-Group", "X-Sso-Group"],
+            "uidHeaders": ["X-Remote-Uid", "X-Sso-Uid"],
+            "extraHeaderPrefixes": ["X-Remote-Extra-", "X-Sso-Extra-"],
+        }});
+        Ok(options)
+    }
+
+    /// The same, running, once its map is complete.
+    pub async fn stack(&self, options: StackOptions) -> Result<Stack> {
+        let stack = Stack::start(options).await?;
+        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        Ok(stack)
+    }
+
+    pub fn clients(&self, port: u16) -> Result<Clients> {
+        let client = |identity| Raw::new(port, &self.fleet.pki().ca_pem(), identity);
+        Ok(Clients::from([
+            (Who::Anonymous, client(None)?),
+            (Who::Token, client(None)?),
+            (Who::Certificate, client(Some(&self.low))?),
+        ]))
+    }
+
+    /// What is to arrive of whom.
+    pub fn expected(&self) -> Result<BTreeMap<Who, Expected>> {
+        let token = Some(corpus::TOKEN.to_owned());
+        Ok(BTreeMap::from([
+            (Who::Anonymous, Expected::default()),
+            (Who::Token, Expected { token, ..Expected::default() }),
+            (Who::Certificate, self.verified(&self.low, "low", &["dev", "qa"])?),
+        ]))
+    }
+
+    pub fn verified(&self, client: &Identity, user: &str, groups: &[&str]) -> Result<Expected> {
+        let digest = format!("X509SHA256={}", client.certificate_sha256()?);
+        let mut identity = vec![(CREDENTIAL_ID.to_owned(), digest.into_bytes())];
+        for group in groups {
+            identity.push(("x-remote-group".to_owned(), group.as_bytes().to_vec()));
+        }
+        identity.push(("x-remote-user".to_owned(), user.as_bytes().to_vec()));
+        let certificate = CertificateDer::from_pem_file(&self.front_proxy.certificate)?;
+        Ok(Expected { identity, certificate: Some(certificate.to_vec()), token: None })
+    }
+
+    /// What arrived, once nothing more can.
+    pub async fn records(&self) -> Result<Vec<Record>> {
+        settled(&self.recorders).await?;
+        Ok(self.recorders.iter().flat_map(Recorder::records).collect())
+    }
+}
+
+/// A recording peer in front of a replaying one.
+pub async fn recorder(fleet: &Fleet, index: usize) -> Result<Recorder> {
+    let peer = fleet.peers.get(index).context("no such peer")?;
+    let options = RecorderOptions {
+        identity: fleet.pki().server(&format!("recorder-{index}"))?,
+        poll_token: POLL_TOKEN.to_owned(),
+        polls: fleet.client(&peer.url(), Http::One)?,
+    };
+    Recorder::start(options).await
+}
+
+/// Waits until all connections on which something arrived are closed: then
+/// every byte that was sent on them has been read.
+async fn settled(recorders: &[Recorder]) -> Result<()> {
+    wait::until_true("the connections to the peers to end", DEADLINE, async || {
+        !recorders.iter().any(Recorder::is_recording)
+    })
+    .await
+}

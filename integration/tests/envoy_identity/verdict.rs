@@ -1,0 +1,53 @@
+//! Compares what was answered with what arrived.
+
+use std::collections::BTreeMap;
+
+use integration::recorder::Record;
+
+use super::corpus::{Case, Sent, Who};
+use super::judge::{self, Expected};
+use super::run::Outcome;
+
+/// Everything that went wrong: what arrived and should not have, or not so, and
+/// requests that were neither refused nor arrived.
+pub fn faults(
+    cases: &[Case],
+    outcomes: &[Outcome],
+    records: &BTreeMap<Option<usize>, Vec<Record>>,
+    expected: &BTreeMap<Who, Expected>,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for ((case, outcome), number) in cases.iter().zip(outcomes).zip(0..) {
+        let arrived = records.get(&Some(number)).map(Vec::as_slice).unwrap_or_default();
+        let Some(expected) = expected.get(&case.who) else { continue };
+        for record in arrived {
+            for fault in judge::faults(record, expected, &case.paths) {
+                faults.push(format!("{}: {fault} arrived", case.name));
+            }
+        }
+        if arrived.is_empty() && !is_refusal(case, outcome) {
+            faults.push(format!("{}: nothing arrived, but {outcome:?}", case.name));
+        }
+    }
+    for record in records.get(&None).map(Vec::as_slice).unwrap_or_default() {
+        faults.push(format!("a request that nobody sent arrived: {record:?}"));
+    }
+    let numbers = records.keys().flatten().filter(|&&number| number >= cases.len());
+    faults.extend(numbers.map(|number| format!("a request of case {number} arrived")));
+    faults
+}
+
+/// Whether the client was told no, or nothing while it had not sent all.
+fn is_refusal(case: &Case, outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Refused => true,
+        // 501: Envoy knows no other transfer coding than chunked. 503: it has no
+        // route for CONNECT.
+        Outcome::Answered(statuses) => statuses.iter().all(|status| match status {
+            400..=499 | 501 => true,
+            503 => case.name.contains("CONNECT"),
+            _ => false,
+        }),
+        Outcome::Silence => matches!(&case.sent, Sent::One { answers: 2, .. }),
+    }
+}
