@@ -23,19 +23,19 @@ const UPGRADED: usize = 1;
 
 /// The API servers.
 pub enum Peers {
-    Recorded(Fleet),
-    Real(ControlPlane),
+    Recorded(Box<Fleet>),
+    Real(Box<ControlPlane>),
 }
 
 impl Peers {
     pub async fn start(kind: Kind) -> Result<Self> {
         let versions = VERSIONS.map(|(_, version)| version);
         Ok(match kind {
-            Kind::Recorded => Self::Recorded(Fleet::start(&versions).await?),
+            Kind::Recorded => Self::Recorded(Box::new(Fleet::start(&versions).await?)),
             Kind::Real => {
                 println!("Starting etcd and three kube-apiservers …");
                 let servers = VERSIONS.map(|(name, version)| ServerOptions::new(name, version));
-                Self::Real(ControlPlane::start_with(servers.into()).await?)
+                Self::Real(Box::new(ControlPlane::start_with(servers.into()).await?))
             }
         })
     }
