@@ -78,7 +78,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter companion control-plane
+	@$(with) envoy func-e filter filter-trap companion control-plane
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean
