@@ -93,6 +93,9 @@ impl Index {
             sets: sets.entries(),
             widest_view,
             groups,
+            documents: Vec::new(),
+            open_api: discovery_map::OpenApi::default(),
+            strict_not_found: None,
         };
         Snapshot { document, clusters: sets.clusters(), frozen, memory: self.memory() }
     }

@@ -91,6 +91,9 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
             sets: sets.collect(),
             widest_view: 0,
             groups: BTreeMap::new(),
+            documents: Vec::new(),
+            open_api: discovery_map::OpenApi::default(),
+            strict_not_found: None,
         },
         clusters: names
             .map(|name| Cluster {
