@@ -101,7 +101,9 @@ pub struct MergedDocument {
     /// The serving set whose peers are asked whether the client may read it.
     pub set: u16,
     /// The `ETag` of those peers' own document, without quotes. With it in
-    /// `If-None-Match` the question costs a peer an answer without a body.
+    /// `If-None-Match` the question costs a peer an answer without a body. Of
+    /// `/api` and `/apis` the peers are asked for the aggregated document,
+    /// whichever form the client gets: it alone has an `ETag`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_etag: Option<String>,
     /// The size of the document, in bytes.
@@ -111,7 +113,7 @@ pub struct MergedDocument {
 }
 
 /// The documents that one path has, by what the client accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DocumentForm {
     /// JSON without parameters.
@@ -120,6 +122,11 @@ pub enum DocumentForm {
     AggregatedV2,
     /// The same of `v2beta1`.
     AggregatedV2beta1,
+}
+
+impl DocumentForm {
+    /// Every form, in their order.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::AggregatedV2, Self::AggregatedV2beta1];
 }
 
 /// Who answers for OpenAPI documents; a document that is not named here is the

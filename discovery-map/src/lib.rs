@@ -28,4 +28,4 @@ pub use document::{
     Versions,
 };
 pub use fault::{Fault, Faults};
-pub use map::{DiscoveryMap, Found, Route, Scope};
+pub use map::{DiscoveryMap, Found, MergedEntry, Packed, Route, Scope};
