@@ -39,6 +39,8 @@ pub(crate) struct Merged {
 /// in base64.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
+    /// Its position in the document's list, for messages.
+    pub position: usize,
     /// The size of the JSON, in bytes.
     pub size: usize,
     /// The gzip file in base64.

@@ -50,6 +50,7 @@ impl Check {
             set: document.set,
             peer_etag: document.peer_etag.map(String::into_boxed_str),
             packed: Packed {
+                position: index,
                 size: usize::try_from(document.size).unwrap_or(usize::MAX),
                 gzip: document.gzip,
             },
