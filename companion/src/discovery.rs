@@ -5,6 +5,7 @@
 //! says of itself that it is not current (a stale group-version), or that is
 //! implausibly empty, does not take away what was known.
 
+mod origin;
 mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use origin::{Origins, OriginsList};
 pub use parse::{Document, LegacyGroupVersion};
 
 /// group → version → what it has.

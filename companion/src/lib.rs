@@ -16,6 +16,7 @@ pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod discovery;
+pub mod documents;
 pub mod index;
 pub mod metrics;
 pub mod peer;

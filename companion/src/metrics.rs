@@ -33,6 +33,9 @@ pub struct Metrics {
     skewed_targets: Gauge,
     serving_sets: Gauge,
     rotation_frozen: Gauge,
+    merged_documents: Gauge,
+    merged_document_bytes: Gauge,
+    conflicts: Gauge,
     pushes: Family<PushLabels, Counter>,
     push_duration: Histogram,
     last_push: Gauge,
@@ -205,6 +208,9 @@ impl Default for Metrics {
             skewed_targets: Gauge::default(),
             serving_sets: Gauge::default(),
             rotation_frozen: Gauge::default(),
+            merged_documents: Gauge::default(),
+            merged_document_bytes: Gauge::default(),
+            conflicts: Gauge::default(),
             pushes: Family::default(),
             push_duration: poll_histogram(),
             last_push: Gauge::default(),
@@ -253,8 +259,27 @@ impl Metrics {
         r.register("repairs", "Times that published files had been changed by others", repairs);
         let reloads = self.reloads.clone();
         r.register("config_reloads", "Changes of the configuration, by how they ended", reloads);
+        self.register_documents(&mut r);
         self.register_identity(&mut r);
         r
+    }
+
+    fn register_documents(&self, r: &mut Registry) {
+        let documents = self.merged_documents.clone();
+        r.register("map_merged_documents", "Discovery documents in the map", documents);
+        let bytes = self.merged_document_bytes.clone();
+        r.register_with_unit(
+            "map_merged_documents",
+            "Size of the discovery documents in the map, as they travel",
+            Unit::Bytes,
+            bytes,
+        );
+        let conflicts = self.conflicts.clone();
+        r.register(
+            "discovery_conflicts",
+            "Resources of which peers say different kinds or scopes",
+            conflicts,
+        );
     }
 
     fn register_identity(&self, r: &mut Registry) {
@@ -314,6 +339,7 @@ impl Metrics {
     /// What follows from it.
     pub fn snapshot(&self, snapshot: &Snapshot) {
         self.rotation_frozen.set(i64::from(snapshot.frozen));
+        self.conflicts.set(count(snapshot.conflicts.len()));
         let read = snapshot.memory.request_headers.is_some();
         for (source, is) in
             [(HeaderNamesSource::ConfigMap, read), (HeaderNamesSource::Configuration, !read)]
@@ -335,6 +361,9 @@ impl Metrics {
         self.complete.set(i64::from(document.complete));
         self.skewed_targets.set(count(publication.skewed_targets));
         self.serving_sets.set(count(document.sets.len()));
+        self.merged_documents.set(count(document.documents.len()));
+        let sizes = document.documents.iter().map(|document| document.gzip.len());
+        self.merged_document_bytes.set(count(sizes.sum()));
         let at = publication.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.last_push.set(i64::try_from(at).unwrap_or(i64::MAX));
     }

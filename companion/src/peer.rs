@@ -16,6 +16,7 @@ mod client;
 mod fetch;
 mod identity;
 mod judge;
+mod origins;
 mod request_headers;
 mod task;
 mod watchers;
@@ -24,9 +25,11 @@ use std::sync::Arc;
 
 use crate::config::Peer;
 use crate::discovery::{Listing, Part};
+use crate::documents::{Aggregated, OpenApiIndex};
 
 pub use client::FetchError;
 pub use identity::IdentityError;
+pub use origins::OriginsReader;
 pub use request_headers::Reader as RequestHeadersReader;
 pub use watchers::Watchers;
 
@@ -48,6 +51,8 @@ pub enum Observation {
         readings: [(Part, Reading); 2],
         /// The version, when it was read in this round.
         version: Option<Arc<str>>,
+        /// The index of OpenAPI v3, when it was read in this round and differs.
+        open_api: Option<Box<OpenApiIndex>>,
     },
     /// It answers, but not that it is ready.
     NotReady {
@@ -71,8 +76,8 @@ pub enum Observation {
 pub enum Reading {
     /// The same as the last time.
     Unchanged,
-    /// This.
-    Listed(Listing),
+    /// This: the names, and the document that has them.
+    Listed(Listing, Box<Aggregated>),
     /// It could not be read; what was known stays.
     Failed(String),
 }

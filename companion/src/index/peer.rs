@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::PeerMemory;
 use crate::config::{Peer, PeerName};
 use crate::discovery::{Known, Part};
+use crate::documents::{Aggregated, OpenApiIndex};
 use crate::peer::{Observation, Reading};
 
 /// One peer.
@@ -19,6 +20,10 @@ pub(super) struct Tracked {
     pub address: SocketAddr,
     pub state: PeerState,
     pub known: Known,
+    /// What it said, as it said it: `/api` and `/apis`.
+    pub core: Option<Arc<Aggregated>>,
+    pub named: Option<Arc<Aggregated>>,
+    pub open_api: Option<Arc<OpenApiIndex>>,
     pub version: Option<Arc<str>>,
     /// How long it has been out of rotation.
     pub absent: Duration,
@@ -64,6 +69,9 @@ impl Tracked {
             address: peer.address,
             state: PeerState::Unreachable,
             known: Known::default(),
+            core: None,
+            named: None,
+            open_api: None,
             version: None,
             absent: Duration::ZERO,
             asked: false,
@@ -109,7 +117,7 @@ impl Tracked {
         let mut changed = !self.asked;
         self.asked = true;
         match observation {
-            Observation::Serving { readings, version } => {
+            Observation::Serving { readings, version, open_api } => {
                 self.last_answer = Some(now);
                 self.last_error = None;
                 self.absent = Duration::ZERO;
@@ -119,6 +127,12 @@ impl Tracked {
                 }
                 if version.is_some() && version != self.version {
                     self.version = version;
+                    changed = true;
+                }
+                if let Some(index) = open_api
+                    && self.open_api.as_deref() != Some(&*index)
+                {
+                    self.open_api = Some(Arc::from(index));
                     changed = true;
                 }
             }
@@ -137,9 +151,12 @@ impl Tracked {
     fn read(&mut self, part: Part, reading: Reading) -> bool {
         match reading {
             Reading::Unchanged => false,
-            Reading::Listed(listing) => {
-                let changed = self.known.update(part, listing);
-                if changed {
+            Reading::Listed(listing, document) => {
+                // No server serves nothing: see `Known::update`.
+                let empty = listing.0.is_empty();
+                let types_changed = self.known.update(part, listing);
+                let changed = types_changed | (!empty && self.keep(part, *document));
+                if types_changed {
                     let types = self.known.type_count();
                     tracing::info!(peer = %self.name, path = part.path(), types, "discovery changed");
                 }
@@ -150,6 +167,43 @@ impl Tracked {
                 self.last_error = Some(reason);
                 false
             }
+        }
+    }
+
+    /// Keeps a document; whether it is another.
+    fn keep(&mut self, part: Part, document: Aggregated) -> bool {
+        let kept = match part {
+            Part::Core => &mut self.core,
+            Part::Named => &mut self.named,
+        };
+        let mut document = document.over(kept.as_deref());
+        if let Some(before) = kept.as_deref() {
+            if *before == document {
+                return false;
+            }
+            document.share_with(before);
+        }
+        *kept = Some(Arc::new(document));
+        true
+    }
+
+    /// Holds what another peer says as well only once.
+    pub(super) fn share_with(&mut self, other: &Self) {
+        self.known.share_with(&other.known);
+        let halves = [(&mut self.core, &other.core), (&mut self.named, &other.named)];
+        for (own, other) in halves {
+            let (Some(kept), Some(other)) = (own.as_ref(), other) else { continue };
+            if Arc::ptr_eq(kept, other) {
+                continue;
+            }
+            if kept == other {
+                *own = Some(Arc::clone(other));
+            } else if let Some(kept) = own {
+                Arc::make_mut(kept).share_with(other);
+            }
+        }
+        if self.open_api == other.open_api {
+            self.open_api.clone_from(&other.open_api);
         }
     }
 

@@ -101,6 +101,8 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
                 endpoints: vec!["10.0.0.1:6443".parse().unwrap()],
             })
             .collect(),
+        conflicts: BTreeSet::new(),
+        oversized: Vec::new(),
         frozen: false,
         memory: Memory::default(),
     }
