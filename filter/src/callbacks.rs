@@ -44,14 +44,15 @@ extern "C" fn filter_on_response_body(context: u32, _size: usize, end: u32) -> A
 }
 
 /// `proxy_on_http_call_response`: the answer of the companion, or that there
-/// is none. `context` is the stream that asked.
+/// is none. The host keeps questions by the root context, not by the stream
+/// that asked.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_http_call_response(
-    context: u32,
+    _root_context: u32,
     token: u32,
     headers: usize,
     _body_size: usize,
     _trailers: usize,
 ) {
-    companion::on_answer(context, token, headers > 0);
+    companion::on_answer(token, headers > 0);
 }

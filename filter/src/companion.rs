@@ -26,7 +26,8 @@ pub(crate) fn ask(context: u32, path: &[u8], encoding: Encoding) -> Action {
     let Some((token, passes_unanswered)) = asked else { return Action::Continue };
     match token {
         Some(token) => {
-            plugin::watch(context, Watch::Asked(Asked { token, encoding, passes_unanswered }));
+            plugin::asks(token, context);
+            plugin::watch(context, Watch::Asked(Asked { encoding, passes_unanswered }));
             Action::Pause
         }
         None if follow(Verdict::NoAnswer, passes_unanswered) => Action::Continue,
@@ -34,20 +35,22 @@ pub(crate) fn ask(context: u32, path: &[u8], encoding: Encoding) -> Action {
     }
 }
 
-/// Lets the 404 go on, or puts a 503 in its place. The host tells of an answer
-/// only as long as the stream that asked is there.
-pub(crate) fn on_answer(context: u32, token: u32, has_headers: bool) {
-    let asked = match plugin::unwatch(context) {
-        Some(Watch::Asked(asked)) if asked.token == token => asked,
-        // Forgotten for its age: its 404 passes, as that of any such stream.
-        _ => return host::resume_response(),
-    };
+/// Lets the 404 go on, or puts a 503 in its place.
+pub(crate) fn on_answer(token: u32, has_headers: bool) {
     let verdict = if has_headers {
         let status = host::call_header(":status").unwrap_or_default();
         Verdict::from_answer(&status, host::call_header("date").is_some())
     } else {
         Verdict::NoAnswer
     };
+    let Some(context) = plugin::asked_by(token) else { return };
+    let watch = plugin::unwatch(context);
+    // The client may have left meanwhile; then the stream is not there.
+    if !host::speak_for(context) {
+        return;
+    }
+    // A stream that was forgotten for its age gets its 404.
+    let Some(Watch::Asked(asked)) = watch else { return host::resume_response() };
     if follow(verdict, asked.passes_unanswered) {
         host::resume_response();
     } else {

@@ -6,7 +6,7 @@
 //! values are bytes.
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, MapType, MetricType};
+use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
 use crate::headers::{self, Headers};
 
@@ -55,6 +55,9 @@ unsafe extern "C" {
         timeout_milliseconds: u32,
         token: *mut u32,
     ) -> u32;
+    // These two for the same reason as `proxy_get_property`.
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
 }
 
 /// The id of a metric that the host keeps.
@@ -216,8 +219,8 @@ pub(crate) fn answer(code: u16, headers: &[(&[u8], &[u8])], body: &[u8]) {
 }
 
 /// A GET of this cluster for the stream at hand: its token, or none if it
-/// could not even be begun. `filter_on_http_call_response` gets the answer,
-/// unless the stream ends before.
+/// could not even be begun. `filter_on_http_call_response` gets the answer, also
+/// if the stream has ended by then.
 pub(crate) fn ask(cluster: &str, path: &str, timeout_milliseconds: u32) -> Option<u32> {
     let headers = headers::serialize(&[
         (b":method", b"GET"),
@@ -250,9 +253,17 @@ pub(crate) fn call_header(name: &str) -> Option<Vec<u8>> {
     hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok().flatten()
 }
 
+/// Makes what is called next be about this stream, until the callback returns:
+/// whether the stream is still there.
+pub(crate) fn speak_for(context: u32) -> bool {
+    // SAFETY: only numbers are exchanged.
+    unsafe { proxy_set_effective_context(context) == STATUS_OK }
+}
+
 /// Lets the response go on that was held back, outside of its own callbacks.
 pub(crate) fn resume_response() {
-    ignore(hostcalls::resume_http_response());
+    // SAFETY: only numbers are exchanged.
+    ignore(unsafe { proxy_continue_stream(StreamType::HttpResponse as u32) });
 }
 
 /// The host refuses these calls only when the stream or the VM is on its way

@@ -11,13 +11,15 @@ use routing::merged::Documents;
 
 use crate::host;
 use crate::metrics::Metrics;
-use crate::watched::{Watch, Watched};
+use crate::watched::{Aged, Watch};
 
 thread_local! {
     // A VM has one thread.
     static MAP: RefCell<Option<Current>> = const { RefCell::new(None) };
     static METRICS: OnceCell<Metrics> = const { OnceCell::new() };
-    static WATCHED: RefCell<Watched> = const { RefCell::new(Watched::new()) };
+    static WATCHED: RefCell<Aged<Watch>> = const { RefCell::new(Aged::new()) };
+    // The stream that asked, by the question's token.
+    static ASKING: RefCell<Aged<u32>> = const { RefCell::new(Aged::new()) };
 }
 
 /// What was pushed last.
@@ -50,6 +52,16 @@ pub(crate) fn watch(context: u32, watch: Watch) {
 /// Stops watching; what the stream was watched for, if it was.
 pub(crate) fn unwatch(context: u32) -> Option<Watch> {
     WATCHED.with_borrow_mut(|watched| watched.take(context))
+}
+
+/// Remembers which stream asked a question.
+pub(crate) fn asks(token: u32, context: u32) {
+    ASKING.with_borrow_mut(|asking| asking.insert(token, context));
+}
+
+/// The stream that asked the question, once.
+pub(crate) fn asked_by(token: u32) -> Option<u32> {
+    ASKING.with_borrow_mut(|asking| asking.take(token))
 }
 
 /// Takes a pushed map into use, or refuses it whole. The answer depends on the

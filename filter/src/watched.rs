@@ -58,37 +58,36 @@ pub(crate) struct Held {
     pub(crate) content_length: Option<usize>,
 }
 
-/// A question to the companion.
-#[derive(Debug)]
+/// A stream that waits for the companion.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    /// The host's name for the question.
-    pub(crate) token: u32,
     pub(crate) encoding: Encoding,
     /// Whether the original answer passes if there is none of the companion.
     pub(crate) passes_unanswered: bool,
 }
 
-/// The watched streams of one VM, by the host's context id.
+/// What is remembered by a number of the host's, which never comes again: the
+/// watched streams by their context, and the streams that wait for the
+/// companion by the token of their question.
 #[derive(Debug)]
-pub(crate) struct Watched {
-    young: BTreeMap<u32, Watch>,
-    old: BTreeMap<u32, Watch>,
+pub(crate) struct Aged<T> {
+    young: BTreeMap<u32, T>,
+    old: BTreeMap<u32, T>,
 }
 
-impl Watched {
+impl<T> Aged<T> {
     pub(crate) const fn new() -> Self {
         Self { young: BTreeMap::new(), old: BTreeMap::new() }
     }
 
-    pub(crate) fn insert(&mut self, context: u32, watch: Watch) {
+    pub(crate) fn insert(&mut self, number: u32, value: T) {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(context, watch);
+        self.young.insert(number, value);
     }
 
-    /// Takes a stream out; also what an earlier stream of this id left.
-    pub(crate) fn take(&mut self, context: u32) -> Option<Watch> {
-        self.young.remove(&context).or_else(|| self.old.remove(&context))
+    pub(crate) fn take(&mut self, number: u32) -> Option<T> {
+        self.young.remove(&number).or_else(|| self.old.remove(&number))
     }
 }

@@ -35,6 +35,7 @@ pub mod manifests;
 pub mod pki;
 pub mod ports;
 pub mod process;
+pub mod pushed;
 pub mod recording;
 pub mod relay;
 pub mod replay;
