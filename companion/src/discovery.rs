@@ -104,6 +104,22 @@ impl Known {
         self.core.is_some() && self.named.is_some()
     }
 
+    /// Whether a group is there; with `version` that, with `resource` (`pods`,
+    /// `pods/status`) that.
+    #[must_use]
+    pub fn has(&self, group: &str, version: Option<&str>, resource: Option<&str>) -> bool {
+        let half = if group.is_empty() { &self.core } else { &self.named };
+        let Some(versions) = half.as_ref().and_then(|groups| groups.0.get(group)) else {
+            return false;
+        };
+        let Some(version) = version else { return true };
+        let Some(types) = versions.get(version) else { return false };
+        resource.is_none_or(|name| {
+            let has = |names: &[Box<str>]| names.binary_search_by(|n| (**n).cmp(name)).is_ok();
+            has(&types.namespaced) || has(&types.cluster_scoped)
+        })
+    }
+
     /// Every group-version with its resources.
     pub fn group_versions(&self) -> impl Iterator<Item = (&str, &str, &Types)> {
         [&self.core, &self.named].into_iter().flatten().flat_map(|groups| {

@@ -21,6 +21,7 @@
 //!   its subresources are those of all.
 //! - A peer that is away adds only what is built into it.
 
+mod content;
 mod fields;
 mod legacy;
 mod made;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use content::Content;
 pub use legacy::{LegacyResource, aggregated_version};
 pub use made::{Made, Says, Served, make};
 pub use merge::Conflict;

@@ -46,7 +46,7 @@ use crate::peer::{Observation, Report};
 use peer::Tracked;
 
 pub use names::cluster_name;
-pub use peer::PeerStatus;
+pub use peer::{PeerStatus, View};
 
 /// Everything that is known, in the order in which it becomes known.
 #[derive(Debug)]
@@ -217,6 +217,12 @@ impl Index {
     #[must_use]
     pub fn statuses(&self) -> Vec<PeerStatus> {
         self.peers.iter().map(|peer| peer.status(self.now, self.config.forget_after)).collect()
+    }
+
+    /// Every peer for those who ask it again.
+    #[must_use]
+    pub fn views(&self) -> Vec<View> {
+        self.peers.iter().map(Tracked::view).collect()
     }
 
     /// Counts the time out of rotation; whether a peer was forgotten by it.

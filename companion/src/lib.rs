@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod absence;
 pub mod app;
 pub mod certificates;
 pub mod cli;

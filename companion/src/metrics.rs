@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::absence::Answer;
 use crate::config::PeerName;
 use crate::index::{PeerStatus, Snapshot};
 use crate::peer::Observation;
@@ -36,6 +37,11 @@ pub struct Metrics {
     merged_documents: Gauge,
     merged_document_bytes: Gauge,
     conflicts: Gauge,
+    discovery_failures: Family<PeerLabel, Counter>,
+    discovery_changes: Family<PeerLabel, Counter>,
+    absence_answers: Family<AbsenceLabels, Counter>,
+    absence_rounds: Counter,
+    absence_failures: Family<PeerLabel, Counter>,
     pushes: Family<PushLabels, Counter>,
     push_duration: Histogram,
     last_push: Gauge,
@@ -55,6 +61,11 @@ struct PeerLabel {
 struct PollLabels {
     peer: String,
     outcome: PollOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AbsenceLabels {
+    answer: AbsenceAnswer,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -163,6 +174,15 @@ label_values! {
         /// What verifies the peers' certificates.
         PeerCa = "peer_ca"
     }
+    /// What is known of a type after every peer was asked.
+    AbsenceAnswer {
+        /// Nobody serves it.
+        Absent = "absent",
+        /// Somebody does.
+        Served = "served",
+        /// A peer could not be asked.
+        Unclear = "unclear"
+    }
     /// Where the names of the identity headers come from.
     HeaderNamesSource {
         /// From the cluster itself.
@@ -177,10 +197,22 @@ impl PollOutcome {
     #[must_use]
     pub fn of(observation: &Observation) -> Self {
         match observation {
-            Observation::Serving { .. } => Self::Serving,
+            Observation::Serving { .. } | Observation::Discovered { .. } => Self::Serving,
             Observation::NotReady { .. } => Self::NotReady,
             Observation::Unreachable { .. } => Self::Unreachable,
             Observation::Inconclusive { .. } => Self::Inconclusive,
+        }
+    }
+}
+
+impl AbsenceAnswer {
+    /// The label of an answer.
+    #[must_use]
+    pub fn of(answer: Answer) -> Self {
+        match answer {
+            Answer::Absent => Self::Absent,
+            Answer::Served => Self::Served,
+            Answer::Unclear => Self::Unclear,
         }
     }
 }
@@ -211,6 +243,11 @@ impl Default for Metrics {
             merged_documents: Gauge::default(),
             merged_document_bytes: Gauge::default(),
             conflicts: Gauge::default(),
+            discovery_failures: Family::default(),
+            discovery_changes: Family::default(),
+            absence_answers: Family::default(),
+            absence_rounds: Counter::default(),
+            absence_failures: Family::default(),
             pushes: Family::default(),
             push_duration: poll_histogram(),
             last_push: Gauge::default(),
@@ -280,6 +317,16 @@ impl Metrics {
             "Resources of which peers say different kinds or scopes",
             conflicts,
         );
+        let failures = self.discovery_failures.clone();
+        r.register("discovery_failures", "Discovery documents that could not be read", failures);
+        let changes = self.discovery_changes.clone();
+        r.register("discovery_changes", "Rounds in which a peer's discovery was another", changes);
+        let answers = self.absence_answers.clone();
+        r.register("absence_questions", "Questions about unknown types, by answer", answers);
+        let rounds = self.absence_rounds.clone();
+        r.register("absence_rounds", "Rounds in which all peers were asked for that", rounds);
+        let failures = self.absence_failures.clone();
+        r.register("absence_failures", "Such rounds in which a peer gave no answer", failures);
     }
 
     fn register_identity(&self, r: &mut Registry) {
@@ -304,6 +351,31 @@ impl Metrics {
         self.polls.get_or_create(&PollLabels { peer, outcome }).inc();
     }
 
+    /// Half of a peer's discovery could not be read.
+    pub fn discovery_failed(&self, peer: &PeerName) {
+        self.discovery_failures.get_or_create(&PeerLabel { peer: peer.to_string() }).inc();
+    }
+
+    /// A peer's discovery is another.
+    pub fn discovery_changed(&self, peer: &PeerName) {
+        self.discovery_changes.get_or_create(&PeerLabel { peer: peer.to_string() }).inc();
+    }
+
+    /// Somebody was told whether a type is served by nobody.
+    pub fn absence_answered(&self, answer: AbsenceAnswer) {
+        self.absence_answers.get_or_create(&AbsenceLabels { answer }).inc();
+    }
+
+    /// All peers are asked for that.
+    pub fn absence_round(&self) {
+        self.absence_rounds.inc();
+    }
+
+    /// A peer gave no answer to it.
+    pub fn absence_failed(&self, peer: &PeerName) {
+        self.absence_failures.get_or_create(&PeerLabel { peer: peer.to_string() }).inc();
+    }
+
     /// A peer is watched no more.
     pub fn forget_peer(&self, peer: &PeerName) {
         let label = PeerLabel { peer: peer.to_string() };
@@ -316,6 +388,9 @@ impl Metrics {
             self.polls.remove(&PollLabels { peer: label.peer.clone(), outcome });
         }
         self.poll_duration.remove(&label);
+        self.discovery_failures.remove(&label);
+        self.discovery_changes.remove(&label);
+        self.absence_failures.remove(&label);
     }
 
     /// The peers are others: what is known of them is said anew.

@@ -17,6 +17,7 @@ mod fetch;
 mod identity;
 mod judge;
 mod origins;
+mod prober;
 mod request_headers;
 mod task;
 mod watchers;
@@ -30,6 +31,7 @@ use crate::documents::{Aggregated, OpenApiIndex};
 pub use client::FetchError;
 pub use identity::IdentityError;
 pub use origins::OriginsReader;
+pub use prober::Prober;
 pub use request_headers::Reader as RequestHeadersReader;
 pub use watchers::Watchers;
 
@@ -53,6 +55,12 @@ pub enum Observation {
         version: Option<Arc<str>>,
         /// The index of OpenAPI v3, when it was read in this round and differs.
         open_api: Option<Box<OpenApiIndex>>,
+    },
+    /// Asked for its types alone, it told them: whether it is ready was not
+    /// asked.
+    Discovered {
+        /// What each half of discovery said.
+        readings: [(Part, Reading); 2],
     },
     /// It answers, but not that it is ready.
     NotReady {

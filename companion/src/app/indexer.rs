@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::config::{Config, RequestHeaders};
 use crate::discovery::Origins;
 use crate::documents::Conflict;
-use crate::index::{Event, Index, PeerStatus, Snapshot};
+use crate::index::{Event, Index, PeerStatus, Snapshot, View};
 use crate::metrics::Metrics;
 use crate::peer::Report;
 
@@ -34,6 +34,7 @@ pub(super) struct Indexer {
     index: Index,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     peers: watch::Sender<Vec<PeerStatus>>,
+    views: watch::Sender<Vec<View>>,
     metrics: Metrics,
     started: Instant,
     /// What has been said of them in the log.
@@ -42,17 +43,19 @@ pub(super) struct Indexer {
 }
 
 impl Indexer {
-    /// Snapshots and statuses go where they are said to.
+    /// Snapshots, statuses and views go where they are said to.
     pub(super) fn new(
         index: Index,
         snapshots: watch::Sender<Option<Arc<Snapshot>>>,
         peers: watch::Sender<Vec<PeerStatus>>,
+        views: watch::Sender<Vec<View>>,
         metrics: Metrics,
     ) -> Self {
         Self {
             index,
             snapshots,
             peers,
+            views,
             metrics,
             started: Instant::now(),
             conflicts: BTreeSet::new(),
@@ -108,6 +111,7 @@ impl Indexer {
         }
         self.metrics.peers(&statuses);
         self.peers.send_replace(statuses);
+        self.views.send_replace(self.index.views());
     }
 
     fn send_snapshot(&mut self) {

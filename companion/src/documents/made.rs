@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use discovery_map::DocumentForm;
 
-use super::fields::{Fields, list};
+use super::fields::Fields;
 use super::merge::{BuiltIn, Merged, Source, merge};
-use super::{Aggregated, Conflict, Group, OpenApiIndex, Release, legacy, openapi};
+use super::{Aggregated, Conflict, Content, Group, OpenApiIndex, Release, legacy, openapi};
 
 /// A document larger than this is not made: the filter of every worker holds
 /// it, and no control plane has one.
@@ -60,7 +60,7 @@ pub struct Served {
     /// The `ETag` of their own document.
     pub peer_etag: Option<Box<str>>,
     /// The content.
-    pub content: String,
+    pub content: Content,
 }
 
 /// The documents that are nobody's own. `peers` in any order; the positions in
@@ -127,21 +127,16 @@ impl<'p> Maker<'_, 'p> {
 
     fn aggregated(&mut self, path: &str, document: &Aggregated, own: &[Own<'_>]) {
         let (peers, peer_etag) = largest_alike(own);
-        let items = list(document.groups.iter().map(|group| &group.text));
         let forms =
             [(DocumentForm::AggregatedV2, "v2"), (DocumentForm::AggregatedV2beta1, "v2beta1")];
         for (form, version) in forms {
-            let content = format!(
-                "{{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/{version}\",\
-                 \"metadata\":{{}},\"items\":{items}}}\n"
-            );
             self.add(Served {
                 path: path.to_owned(),
                 form,
                 has_etag: true,
                 peers: peers.clone(),
                 peer_etag: peer_etag.clone(),
-                content,
+                content: Content::Aggregated { version, groups: document.groups.clone() },
             });
         }
     }
@@ -150,6 +145,7 @@ impl<'p> Maker<'_, 'p> {
         // What a peer sent as something else than text, lists and such where
         // the API has those: clients cannot read it either.
         let Ok(content) = content else { return };
+        let content = Content::Text(content);
         let form = DocumentForm::Plain;
         self.add(Served { path, form, has_etag: false, peers, peer_etag: None, content });
     }

@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
-use ring::digest::{SHA512, digest};
+use ring::digest::{Context, SHA512};
+
+use super::Content;
 
 /// Compresses, and remembers what it compressed last: most documents are the
 /// same from one map to the next.
@@ -29,12 +31,12 @@ pub struct Packed {
 
 impl Packer {
     /// Compresses a document.
-    pub fn pack(&mut self, content: &str) -> Packed {
+    pub fn pack(&mut self, content: &Content) -> Packed {
         let etag = etag(content);
         let known = self.next.iter().chain(&self.last).find(|packed| *packed.etag == etag);
         let packed = known.cloned().unwrap_or_else(|| Packed {
             etag: etag.into(),
-            gzip: STANDARD.encode(gzip(content.as_bytes())).into(),
+            gzip: STANDARD.encode(gzip(content)).into(),
         });
         self.next.push(packed.clone());
         packed
@@ -46,15 +48,17 @@ impl Packer {
     }
 }
 
-fn etag(content: &str) -> String {
-    digest(&SHA512, content.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
+fn etag(content: &Content) -> String {
+    let mut context = Context::new(&SHA512);
+    content.pieces(|piece| context.update(piece.as_bytes()));
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 /// The same bytes for the same content: no name, no time.
-fn gzip(content: &[u8]) -> Vec<u8> {
+fn gzip(content: &Content) -> Vec<u8> {
     let mut encoder: GzEncoder<Vec<u8>> =
         GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
     // Writing to memory does not fail.
-    let _ = encoder.write_all(content);
+    content.pieces(|piece| drop(encoder.write_all(piece.as_bytes())));
     encoder.finish().unwrap_or_default()
 }

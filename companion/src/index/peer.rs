@@ -30,6 +30,8 @@ pub(super) struct Tracked {
     /// Whether any round at it ended.
     pub asked: bool,
     last_error: Option<String>,
+    /// The one of the round before.
+    error_before: Option<String>,
     last_answer: Option<Duration>,
 }
 
@@ -62,6 +64,19 @@ pub struct PeerStatus {
     pub last_error: Option<String>,
 }
 
+/// What is known of a peer, for those who ask it again.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The peer.
+    pub peer: Peer,
+    /// Whether it serves.
+    pub serving: bool,
+    /// Its types.
+    pub known: Known,
+    /// The `ETag`s of the documents that say so.
+    pub etags: [(Part, Option<Box<str>>); 2],
+}
+
 impl Tracked {
     pub(super) fn new(peer: &Peer) -> Self {
         Self {
@@ -76,6 +91,7 @@ impl Tracked {
             absent: Duration::ZERO,
             asked: false,
             last_error: None,
+            error_before: None,
             last_answer: None,
         }
     }
@@ -108,18 +124,29 @@ impl Tracked {
         }
     }
 
+    pub(super) fn view(&self) -> View {
+        let etag = |document: &Option<Arc<Aggregated>>| document.as_ref()?.etag.clone();
+        View {
+            peer: Peer { name: self.name.clone(), address: self.address },
+            serving: self.state == PeerState::Serving,
+            known: self.known.clone(),
+            etags: [(Part::Core, etag(&self.core)), (Part::Named, etag(&self.named))],
+        }
+    }
+
     pub(super) fn is_forgotten(&self, forget_after: Duration) -> bool {
         self.state != PeerState::Serving && self.absent >= forget_after
     }
 
     /// Takes the end of a round in; whether anything that counts is different.
     pub(super) fn observe(&mut self, observation: Observation, now: Duration) -> bool {
-        let mut changed = !self.asked;
+        let asked = self.asked;
+        let mut changed = !asked;
         self.asked = true;
         match observation {
             Observation::Serving { readings, version, open_api } => {
                 self.last_answer = Some(now);
-                self.last_error = None;
+                self.error_before = self.last_error.take();
                 self.absent = Duration::ZERO;
                 changed |= self.enter(PeerState::Serving, None);
                 for (part, reading) in readings {
@@ -135,6 +162,15 @@ impl Tracked {
                     self.open_api = Some(Arc::from(index));
                     changed = true;
                 }
+            }
+            Observation::Discovered { readings } => {
+                // A peer that is out of rotation meanwhile may list a part only.
+                if self.state == PeerState::Serving {
+                    for (part, reading) in readings {
+                        changed |= self.read(part, reading);
+                    }
+                }
+                self.asked = asked;
             }
             Observation::NotReady { reason } => {
                 self.last_answer = Some(now);
@@ -163,7 +199,11 @@ impl Tracked {
                 changed
             }
             Reading::Failed(reason) => {
-                tracing::warn!(peer = %self.name, path = part.path(), reason, "discovery not read");
+                // Said once, as long as it stays the same.
+                if self.error_before.as_ref() != Some(&reason) {
+                    let path = part.path();
+                    tracing::warn!(peer = %self.name, path, reason, "discovery not read");
+                }
                 self.last_error = Some(reason);
                 false
             }

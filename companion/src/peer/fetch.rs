@@ -142,6 +142,11 @@ fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
 }
 
 impl Validators {
+    /// One alone.
+    pub(super) fn of(part: Part, etag: Option<HeaderValue>) -> Self {
+        Self(etag.map(|etag| (part, etag)).into_iter().collect())
+    }
+
     /// Whether the peer gives its documents an `ETag`.
     pub(super) fn any(&self) -> bool {
         !self.0.is_empty()

@@ -51,6 +51,7 @@ impl Task {
             let outcome = PollOutcome::of(&observation);
             self.metrics.polled(&self.peer.name, outcome, started.elapsed());
             let changed = session.changed(&observation, outcome);
+            self.count(&observation, session.validators.any());
             let delay = self.delay(outcome);
             let report = Report { peer: self.peer.clone(), observation };
             if self.reports.send(report).await.is_err() {
@@ -61,6 +62,18 @@ impl Task {
                 nudged.mark_unchanged();
             }
             self.pause(&mut nudged, started + delay).await;
+        }
+    }
+
+    /// `etags`: whether what is listed is news.
+    fn count(&self, observation: &Observation, etags: bool) {
+        let Observation::Serving { readings, .. } = observation else { return };
+        for (_, reading) in readings {
+            match reading {
+                Reading::Failed(_) => self.metrics.discovery_failed(&self.peer.name),
+                Reading::Listed(..) if etags => self.metrics.discovery_changed(&self.peer.name),
+                Reading::Listed(..) | Reading::Unchanged => {}
+            }
         }
     }
 

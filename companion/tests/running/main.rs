@@ -7,6 +7,8 @@
 //! what they are.
 
 #[cfg(test)]
+mod absence;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod companion;
