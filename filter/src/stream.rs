@@ -34,10 +34,13 @@ fn follow(context: u32, request: &Request<'_>, map: &DiscoveryMap) -> Action {
         }
     };
     let path = RequestPath::new(request.path);
-    let mut decision = decide(&path.target(), map);
+    let target = path.target();
+    let mut decision = decide(&target, map);
     plugin::with_metrics(|metrics| metrics.decided(decision.reason, request.has_claims));
-    let is_read = request.is_read();
-    let question = is_read.then(|| merged::question(&path, request.accept, map)).flatten();
+    let question = match request.is_read() {
+        true => merged::question(&path, &target, request.accept, map),
+        false => None,
+    };
     if let Some(question) = &question {
         decision.destination = destination(question);
     }

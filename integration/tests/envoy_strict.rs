@@ -5,7 +5,7 @@
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -55,7 +55,7 @@ struct Asked {
 /// The test's own companion; dropping it closes its port.
 struct Fake {
     asked: Arc<Asked>,
-    task: JoinHandle<()>,
+    task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Drop for Fake {
@@ -71,17 +71,17 @@ impl Fake {
         let asked = Arc::new(asked);
         let router = axum::Router::new().route("/v1/absence", get(absence));
         let router = router.with_state(Arc::clone(&asked));
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let task = tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Self { asked, task })
     }
 
     fn says(&self, says: Says) {
-        *self.asked.says.lock().unwrap() = says;
+        *lock(&self.asked.says) = says;
     }
 
     /// The paths that it was asked about since the last time.
     fn paths(&self) -> Vec<String> {
-        std::mem::take(&mut self.asked.paths.lock().unwrap())
+        std::mem::take(&mut lock(&self.asked.paths))
     }
 }
 
@@ -91,8 +91,8 @@ async fn absence(
 ) -> Code {
     let path = query["path"].clone();
     let by_name = if path.ends_with("absent") { 204 } else { 409 };
-    asked.paths.lock().unwrap().push(path);
-    let says = *asked.says.lock().unwrap();
+    lock(&asked.paths).push(path);
+    let says = *lock(&asked.says);
     let code = match says {
         Says::Status(code) => code,
         Says::Late(code, delay) => {
@@ -101,7 +101,11 @@ async fn absence(
         }
         Says::ByName => by_name,
     };
-    Code::from_u16(code).unwrap()
+    Code::from_u16(code).unwrap_or_default()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Scene {
@@ -339,7 +343,7 @@ async fn each_of_many_gets_its_own_answer() -> Result<()> {
     let clients = [scene.client(Http::One)?, scene.client(Http::Two)?];
     let ask = async |number: usize| {
         let client = &clients[number % 2];
-        let absent = number % 3 == 0;
+        let absent = number.is_multiple_of(3);
         let name = if absent { "absent" } else { "there" };
         let answer = client.get(&format!("{UNKNOWN}/{number}-{name}")).await?;
         if absent {

@@ -60,10 +60,12 @@ pub fn document_path<'p>(path: &'p RequestPath<'_>) -> &'p [u8] {
 }
 
 /// What to ask before the client gets a merged document. `None` if there is
-/// none of what it wants; then a server answers by itself.
+/// none of what it wants; then a server answers by itself. `target` is the
+/// path's own.
 #[must_use]
 pub fn question<'m>(
     path: &RequestPath<'_>,
+    target: &Target<'_>,
     accept: &[u8],
     map: &'m DiscoveryMap,
 ) -> Option<Question<'m>> {
@@ -72,7 +74,7 @@ pub fn question<'m>(
     }
     let name = path.trimmed();
     let is_root = matches!(name, b"/api" | b"/apis");
-    let offer = match path.target() {
+    let offer = match target {
         Target::Discovery if is_root => {
             let v2beta1 = map.document(name, DocumentForm::AggregatedV2beta1).is_some();
             Offer::Aggregated { v2beta1 }

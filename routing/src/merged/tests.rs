@@ -53,7 +53,8 @@ fn everything() -> DiscoveryMap {
 }
 
 fn asked<'m>(map: &'m DiscoveryMap, path: &str, accept: &str) -> Option<Question<'m>> {
-    question(&RequestPath::new(path.as_bytes()), accept.as_bytes(), map)
+    let path = RequestPath::new(path.as_bytes());
+    question(&path, &path.target(), accept.as_bytes(), map)
 }
 
 #[test]
