@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, PeerName, RequestHeaders};
 use crate::discovery::{Known, Origins};
-use crate::documents::{Conflict, Packer};
+use crate::documents::{Aggregated, Conflict, Packer};
 use crate::peer::{Observation, Report};
 use peer::Tracked;
 
@@ -138,6 +138,19 @@ pub struct PeerMemory {
     pub version: Option<Arc<str>>,
     /// Its types.
     pub known: Known,
+    /// What its documents say of what is built into it.
+    #[serde(default)]
+    pub documents: DocumentMemory,
+}
+
+/// What must be remembered of a peer's discovery documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentMemory {
+    /// `/api`.
+    pub core: Option<Arc<Aggregated>>,
+    /// `/apis`.
+    pub named: Option<Arc<Aggregated>>,
 }
 
 impl Index {

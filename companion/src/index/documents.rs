@@ -21,12 +21,15 @@ impl Index {
         let (positions, says): (Vec<_>, Vec<_>) = self
             .remembered()
             .map(|(position, peer)| {
+                let serving = rotation.contains(position);
+                // Not of one that serves: it is only a part of what that has.
+                let earlier = (!serving).then_some(&peer.remembered);
                 let says = Says {
                     name: peer.name.as_str(),
                     release: peer.version.as_deref().map(Release::parse).unwrap_or_default(),
-                    serving: rotation.contains(position),
-                    core: peer.core.as_ref(),
-                    named: peer.named.as_ref(),
+                    serving,
+                    core: peer.core.as_ref().or_else(|| earlier?.core.as_ref()),
+                    named: peer.named.as_ref().or_else(|| earlier?.named.as_ref()),
                     open_api: peer.open_api.as_ref(),
                 };
                 (position, says)

@@ -194,7 +194,8 @@ impl Index {
 
     fn memory(&self) -> Memory {
         let peers = self.peers.iter();
-        let peers = peers.map(|peer| peer.memory(self.last_rotation.contains(&peer.name)));
+        let peers =
+            peers.map(|peer| peer.memory(self.last_rotation.contains(&peer.name), &self.origins));
         Memory { peers: peers.collect(), request_headers: self.request_headers.clone() }
     }
 }

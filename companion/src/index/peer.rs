@@ -7,10 +7,10 @@ use std::time::Duration;
 use discovery_map::PeerState;
 use serde::Serialize;
 
-use super::PeerMemory;
+use super::{DocumentMemory, PeerMemory};
 use crate::config::{Peer, PeerName};
-use crate::discovery::{Known, Part};
-use crate::documents::{Aggregated, OpenApiIndex};
+use crate::discovery::{Known, Origins, Part};
+use crate::documents::{Aggregated, Group, OpenApiIndex};
 use crate::peer::{Observation, Reading};
 
 /// One peer.
@@ -24,6 +24,9 @@ pub(super) struct Tracked {
     pub core: Option<Arc<Aggregated>>,
     pub named: Option<Arc<Aggregated>>,
     pub open_api: Option<Arc<OpenApiIndex>>,
+    /// The part of that which an earlier run read; it counts only while the
+    /// peer is away and was not read since.
+    pub remembered: DocumentMemory,
     pub version: Option<Arc<str>>,
     /// How long it has been out of rotation.
     pub absent: Duration,
@@ -33,7 +36,13 @@ pub(super) struct Tracked {
     /// The one of the round before.
     error_before: Option<String>,
     last_answer: Option<Duration>,
+    /// Since when, and how often, its types have changed within `RESTLESS`.
+    changes: (Duration, u32),
 }
+
+/// A peer whose types change more often than this within a minute is named: no
+/// control plane does so for long, but a broken aggregated API may.
+const RESTLESS: (Duration, u32) = (Duration::from_secs(60), 20);
 
 /// A peer as the endpoint shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -87,12 +96,14 @@ impl Tracked {
             core: None,
             named: None,
             open_api: None,
+            remembered: DocumentMemory::default(),
             version: None,
             absent: Duration::ZERO,
             asked: false,
             last_error: None,
             error_before: None,
             last_answer: None,
+            changes: (Duration::ZERO, 0),
         }
     }
 
@@ -110,9 +121,22 @@ impl Tracked {
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version;
         self.known = remembered.known;
+        self.remembered = remembered.documents;
     }
 
-    pub(super) fn memory(&self, in_rotation: bool) -> PeerMemory {
+    /// Of the documents only what is built in, and so little, is remembered:
+    /// the rest is only ever used of peers that answer.
+    pub(super) fn memory(&self, in_rotation: bool, origins: &Origins) -> PeerMemory {
+        let built_in = |group: &Group| {
+            group.versions.iter().any(|version| origins.is_built_in(&group.name, version))
+        };
+        let part = |read: &Option<Arc<Aggregated>>, remembered: &Option<Arc<Aggregated>>| {
+            let read = read.as_ref().map(|document| Arc::new(document.only(built_in)));
+            read.or_else(|| remembered.clone())
+        };
+        let DocumentMemory { core, named } = &self.remembered;
+        let documents =
+            DocumentMemory { core: part(&self.core, core), named: part(&self.named, named) };
         PeerMemory {
             name: self.name.to_string(),
             address: self.address,
@@ -121,6 +145,7 @@ impl Tracked {
             absent_seconds: self.absent.as_secs(),
             version: self.version.clone(),
             known: self.known.clone(),
+            documents,
         }
     }
 
@@ -150,7 +175,7 @@ impl Tracked {
                 self.absent = Duration::ZERO;
                 changed |= self.enter(PeerState::Serving, None);
                 for (part, reading) in readings {
-                    changed |= self.read(part, reading);
+                    changed |= self.read(part, reading, now);
                 }
                 if version.is_some() && version != self.version {
                     self.version = version;
@@ -167,7 +192,7 @@ impl Tracked {
                 // A peer that is out of rotation meanwhile may list a part only.
                 if self.state == PeerState::Serving {
                     for (part, reading) in readings {
-                        changed |= self.read(part, reading);
+                        changed |= self.read(part, reading, now);
                     }
                 }
                 self.asked = asked;
@@ -184,7 +209,7 @@ impl Tracked {
         changed
     }
 
-    fn read(&mut self, part: Part, reading: Reading) -> bool {
+    fn read(&mut self, part: Part, reading: Reading, now: Duration) -> bool {
         match reading {
             Reading::Unchanged => false,
             Reading::Listed(listing, document) => {
@@ -193,6 +218,7 @@ impl Tracked {
                 let types_changed = self.known.update(part, listing);
                 let changed = types_changed | (!empty && self.keep(part, *document));
                 if types_changed {
+                    self.count_change(now);
                     let types = self.known.type_count();
                     tracing::info!(peer = %self.name, path = part.path(), types, "discovery changed");
                 }
@@ -207,6 +233,18 @@ impl Tracked {
                 self.last_error = Some(reason);
                 false
             }
+        }
+    }
+
+    fn count_change(&mut self, now: Duration) {
+        let (within, most) = RESTLESS;
+        let (since, count) = &mut self.changes;
+        if now.saturating_sub(*since) > within {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count == most {
+            tracing::warn!(peer = %self.name, changes = most, ?within, "what it serves changes all the time");
         }
     }
 

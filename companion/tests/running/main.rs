@@ -13,6 +13,8 @@ mod bounds;
 #[cfg(test)]
 mod companion;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod identity;
