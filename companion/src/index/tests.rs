@@ -1,5 +1,7 @@
 //! The rules of the index, each as a sentence.
 
+mod size;
+
 use discovery_map::{DiscoveryMap, Route};
 
 use super::*;
