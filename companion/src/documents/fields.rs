@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// More than any object of discovery has; a field is looked for one by one.
-const MAX_FIELDS: usize = 64;
+/// More than any object of discovery has; of more than these it is not looked
+/// whether they come twice.
+const MANY_FIELDS: usize = 64;
 
 /// The fields of an object, in their order.
 #[derive(Debug, Default)]
@@ -113,11 +114,9 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Vec::<(Cow<'de, str>, &'de RawValue)>::new();
                 while let Some((Key(name), value)) = access.next_entry::<Key<'de>, _>()? {
-                    if fields.len() == MAX_FIELDS {
-                        return Err(A::Error::custom("too many fields"));
-                    }
                     // Of a field that comes twice the first counts.
-                    if fields.iter().all(|(other, _)| *other != name) {
+                    if fields.len() >= MANY_FIELDS || fields.iter().all(|(other, _)| *other != name)
+                    {
                         fields.push((name, value));
                     }
                 }

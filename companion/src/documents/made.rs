@@ -204,6 +204,9 @@ impl<'p> Maker<'_, 'p> {
             })
             .collect();
         for (version, text) in merged.named("versions", "version") {
+            if !group.versions.iter().any(|known| **known == *version) {
+                continue;
+            }
             let with: Vec<_> = own
                 .iter()
                 .filter_map(|(at, versions)| {

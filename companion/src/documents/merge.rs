@@ -96,8 +96,12 @@ fn merge_group(
     for part in parts {
         let Ok(fields) = Fields::parse(&part.group.text) else { continue };
         let versions = fields.named("versions", "version").into_iter();
-        let versions: Vec<_> =
-            versions.filter(|(version, _)| part.serving || built_in(name, version)).collect();
+        // The text may have some that no path could carry.
+        let counts = |version: &str| {
+            part.group.versions.iter().any(|known| **known == *version)
+                && (part.serving || built_in(name, version))
+        };
+        let versions: Vec<_> = versions.filter(|(version, _)| counts(version)).collect();
         base = base.or(Some(fields));
         sequences.push(versions.iter().map(|(version, _)| version.clone()).collect::<Vec<_>>());
         for (version, value) in versions {

@@ -26,7 +26,10 @@ impl<'de> Deserialize<'de> for OpenApiIndex {
 
         let index = Index::deserialize(deserializer)?;
         let paths = index.paths.ok_or_else(|| D::Error::custom("it has no paths"))?;
-        Ok(Self(paths.into_iter().map(|(path, entry)| (path, entry.url)).collect()))
+        // What no path could be would make the whole map invalid.
+        let sound = |path: &str| !path.is_empty() && !path.starts_with('/') && !path.ends_with('/');
+        let paths = paths.into_iter().filter(|(path, _)| sound(path));
+        Ok(Self(paths.map(|(path, entry)| (path, entry.url)).collect()))
     }
 }
 

@@ -321,6 +321,23 @@ fn two_names_for_one_group_and_unusable_ones_are_no_part_of_it() {
 }
 
 #[test]
+fn names_that_no_path_could_carry_make_no_document() {
+    let odd = |versions: &str| {
+        let mut list = list(&[&format!("g {versions}"), "h v1=y"]);
+        list["items"][0]["versions"][0]["version"] = "a/b".into();
+        Arc::new(read(&list))
+    };
+    let a = Peer { named: Some(odd("x=x,v1=x")), ..serving("a", "v1.35.0") };
+    let b = Peer { named: Some(odd("x=y,v1=z")), ..serving("b", "v1.36.0") };
+    let made = made(&[a, b]);
+    assert_eq!(words(&made), ["g v1=x+z", "h v1=y"]);
+    let paths: Vec<_> = made.documents.iter().map(|document| document.path.as_str()).collect();
+    assert_eq!(paths, ["/apis", "/apis", "/apis/g/v1"]);
+    let paths = json!({"paths": {"": {"serverRelativeURL": ""}, "/a": {"serverRelativeURL": ""}}});
+    assert_eq!(serde_json::from_value::<OpenApiIndex>(paths).unwrap(), OpenApiIndex::default());
+}
+
+#[test]
 fn more_than_any_server_has_is_refused() {
     let versions: Vec<_> = (0..300).map(|n| json!({"version": format!("v{n}")})).collect();
     let list = json!({"kind": "APIGroupDiscoveryList", "items": [

@@ -138,7 +138,8 @@ impl Client {
 /// What is between the quotes of a strong validator.
 fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
     let text = etag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
-    (!text.contains('"')).then(|| text.into())
+    let sound = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+    (!text.is_empty() && text.bytes().all(sound)).then(|| text.into())
 }
 
 impl Validators {
