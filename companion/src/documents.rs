@@ -74,6 +74,9 @@ pub struct Group {
     pub text: Box<str>,
 }
 
+/// The name of a group, and the name and text (JSON) of each of its versions.
+pub type LegacyGroup = (Box<str>, Vec<(Box<str>, String)>);
+
 impl Aggregated {
     /// A document of these groups; of a name that comes twice the first.
     #[must_use]
@@ -92,8 +95,8 @@ impl Aggregated {
     /// A document put together from what the older lists say: of each group the
     /// versions, each with its text.
     #[must_use]
-    pub fn of_legacy(groups: Vec<(Box<str>, Vec<(Box<str>, String)>)>) -> Self {
-        let group = |(name, versions): (Box<str>, Vec<(Box<str>, String)>)| {
+    pub fn of_legacy(groups: Vec<LegacyGroup>) -> Self {
+        let group = |(name, versions): LegacyGroup| {
             let hollow = |(_, text): &(Box<str>, String)| {
                 Fields::parse(text).is_ok_and(|fields| is_hollow(&fields))
             };

@@ -269,7 +269,7 @@ fn stale_and_empty_versions_keep_what_was_known_and_are_marked() {
     let again = read(&list(&["m v1!=", "n v1=", "o v1=p"])).over(Some(&now));
     assert_eq!(again, now);
     let a = Peer { named: Some(Arc::new(now)), ..serving("a", "v1.36.0") };
-    let all_stale = made(&[a.clone()]);
+    let all_stale = made(std::slice::from_ref(&a));
     assert_eq!(words(&all_stale), ["m v1!=x+y", "n v1!=z", "o v1=p"]);
     let b = serving("b", "v1.35.0").with(&["m v1=x", "n v1=z", "o v1=p"]);
     assert_eq!(words(&made(&[a, b])), ["m v1=x+y", "n v1=z", "o v1=p"], "current somewhere");

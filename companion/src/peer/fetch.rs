@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::Reading;
 use super::client::{Client, FetchError};
 use crate::discovery::{Document, LegacyGroupVersion, ListedVersion, Listing, Part};
-use crate::documents::{Aggregated, OpenApiIndex};
+use crate::documents::{Aggregated, LegacyGroup, OpenApiIndex};
 
 /// The forms of aggregated discovery, best first. `nopeer` asks a server that
 /// merges its peers' types into its answer for its own alone.
@@ -102,7 +102,7 @@ impl Client {
         group_versions: impl Iterator<Item = (Box<str>, Box<str>)>,
     ) -> Result<(Listing, Aggregated), FetchError> {
         let mut listing = Listing::default();
-        let mut groups = Vec::<(Box<str>, Vec<(Box<str>, String)>)>::new();
+        let mut groups = Vec::<LegacyGroup>::new();
         for (group, version) in group_versions {
             let path = match group.is_empty() {
                 true => format!("/api/{version}"),
