@@ -8,7 +8,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use discovery_map::{DocumentForm, MergedDocument};
+use discovery_map::{DocumentForm, MergedDocument, OpenApi};
 use flate2::read::GzDecoder;
 use integration::client::{Answer, Client, ClientOptions, Http};
 use integration::control_plane::Version;
@@ -540,8 +540,8 @@ async fn open_api_documents_come_from_who_answers_for_them() -> Result<()> {
         .pusher
         .push(&scene.stack, |map| {
             map.widest_view = 0;
-            map.open_api.v2 = Some(set);
-            map.open_api.v3.insert("apis/apps/v1".into(), set);
+            let v3 = [("apis/apps/v1".into(), set)].into();
+            map.open_api = OpenApi { v2: Some(set), v3 };
         })
         .await?;
     let client = scene.client(Http::Two)?;

@@ -353,7 +353,10 @@ async fn each_of_many_gets_its_own_answer() -> Result<()> {
         }
         is_unavailable(&answer)
     };
-    try_join_all((0..600).map(ask)).await?;
+    // Not so many at once that a peer refuses some.
+    for _ in 0..4 {
+        try_join_all((0..150).map(ask)).await?;
+    }
     assert_eq!(scene.verdicts("absent").await?, 200.0);
     assert_eq!(scene.verdicts("served").await?, 400.0);
     scene.is_sound().await

@@ -1,0 +1,1 @@
+//! Merged discovery on real servers.
