@@ -1,1 +1,0 @@
-//! Merged discovery on real servers.
