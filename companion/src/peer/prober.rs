@@ -5,7 +5,7 @@
 //! answers everybody who asked before it began, and nobody else. Most peers
 //! answer 304, without a body. What is news goes to the index as well.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,13 @@ use crate::discovery::{Known, Part};
 use crate::index::View;
 use crate::metrics::{AbsenceAnswer, Metrics};
 
-/// From the beginning of a round to that of the next.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// At most so many rounds begin within this time: ten in any second. They need
+/// not be evenly spread, so that most of a few questions in a row wait for
+/// nothing; and who must wait does so for less than the filter's timeout.
+const ROUNDS: (usize, Duration) = (5, Duration::from_millis(500));
+
+/// The time of a round where no timeout of the filter is configured.
+const DEFAULT_LIMIT: Duration = Duration::from_millis(400);
 
 /// Asks the peers when somebody wants to know.
 pub struct Prober {
@@ -71,10 +76,15 @@ impl Prober {
 
     /// Goes on until nobody can ask any more.
     pub async fn run(mut self) {
-        let mut next = Instant::now();
+        let (most, within) = ROUNDS;
+        let mut begun = VecDeque::with_capacity(most);
         while let Some(first) = self.questions.recv().await {
-            tokio::time::sleep_until(next).await;
-            next = Instant::now() + INTERVAL;
+            if begun.len() == most
+                && let Some(earliest) = begun.pop_front()
+            {
+                tokio::time::sleep_until(earliest + within).await;
+            }
+            begun.push_back(Instant::now());
             let mut asked = vec![first];
             while let Ok(question) = self.questions.try_recv() {
                 asked.push(question);
@@ -212,6 +222,6 @@ impl Clients {
     /// longer than configured.
     fn limit(&self, config: &Config) -> Duration {
         let strict = config.strict_not_found.as_ref();
-        strict.map_or(INTERVAL * 4, |strict| strict.timeout * 2 / 5).min(config.polling.timeout)
+        strict.map_or(DEFAULT_LIMIT, |strict| strict.timeout * 2 / 5).min(config.polling.timeout)
     }
 }

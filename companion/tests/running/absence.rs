@@ -78,7 +78,7 @@ fn however_many_ask_the_peers_are_asked_ten_times_a_second() {
         }
     });
     let rounds = metric(&companion, "absence_rounds_total");
-    let most = start.elapsed().as_millis() / 100 + 1;
+    let most = (start.elapsed().as_millis() / 500 + 1) * 5;
     assert!(u128::from(rounds) <= most, "{rounds} rounds, at most {most}");
     assert_eq!(metric(&companion, "absence_questions_total{answer=\"absent\"}"), 200);
 }
