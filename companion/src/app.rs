@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  reload ──config──▶ peer watchers ──reports──▶ index ──snapshot──▶ publish ──▶ files
-//!             ├─────▶ header names ──────────────▶ │                 ▲ │
+//!             ├─────▶ header names, origins ─────▶ │                 ▲ │
 //!             ├──────────────────────────────────▶ └──▶ serve ◀──────│─┘
 //!             └─────▶ secrets ──────────settings─────────────────────┘
 //! ```
@@ -21,13 +21,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use indexer::Indexer;
+use indexer::{Indexer, Sources};
 
+use crate::absence;
 use crate::certificates::FileError;
 use crate::config::{Config, ConfigError};
 use crate::index::Index;
 use crate::metrics::Metrics;
-use crate::peer::{RequestHeadersReader, Watchers};
+use crate::peer::{OriginsReader, Prober, RequestHeadersReader, Watchers};
 use crate::publish::{self, Outcome, PublishError, Publisher};
 use crate::reload::Follower;
 use crate::secrets::{self, Settings};
@@ -135,26 +136,41 @@ impl Tasks {
         let Parts { follower, configs, settings, index, publisher, listener, metrics } = parts;
         let (report_sender, reports) = mpsc::channel(64);
         let (name_sender, names) = mpsc::channel(1);
+        let (origin_sender, origins) = mpsc::channel(1);
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (snapshot_sender, snapshots) = watch::channel(None);
         let (peer_sender, peers) = watch::channel(Vec::new());
+        let (view_sender, views) = watch::channel(Vec::new());
+        let (asker, questions) = absence::channel();
         let (outcome_sender, outcomes) = watch::channel(Outcome::default());
 
+        let prober =
+            Prober::new(configs.clone(), views, questions, report_sender.clone(), metrics.clone());
         let watchers = Watchers::new(report_sender, metrics.clone()).run(configs.clone());
         let reader = RequestHeadersReader::new(configs.clone(), peers.clone(), name_sender);
+        let origins_reader = OriginsReader::new(configs.clone(), peers.clone(), origin_sender);
         let secrets = secrets::Watcher::new(configs.clone(), settings_sender, metrics.clone());
-        let indexer = Indexer::new(index, snapshot_sender, peer_sender, metrics.clone());
+        let indexer =
+            Indexer::new(index, snapshot_sender, peer_sender, view_sender, metrics.clone());
         let publish = publish::run(publisher, snapshots, settings, outcome_sender, metrics.clone());
-        let router = serve::router(Views { outcomes, peers, metrics });
+        let router = serve::router(Views { outcomes, peers, metrics, asker });
 
         self.add("configuration", async move {
             follower.run().await;
             Ok(())
         });
         self.add("peers", async move { watchers.await.map_err(|error| error.to_string()) });
-        self.add("index", indexer.run(reports, names, configs));
+        self.add("index", indexer.run(Sources { reports, names, origins, configs }));
+        self.add("origins of types", async move {
+            origins_reader.run().await;
+            Ok(())
+        });
         self.add("identity headers", async move {
             reader.run().await;
+            Ok(())
+        });
+        self.add("prober", async move {
+            prober.run().await;
             Ok(())
         });
         self.add("secrets", async move {

@@ -15,6 +15,7 @@ mod files;
 mod header;
 mod identity;
 mod reader;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub use header::{HeaderName, HeaderPrefix, RequestHeaders};
 pub use reader::{Fault, Faults};
+pub use strict::{OnNoAnswer, StrictNotFound};
 pub use value::{ClusterPrefix, InvalidValue, PeerName, ServerName};
 
 /// The validated configuration.
@@ -53,6 +55,8 @@ pub struct Config {
     /// By which headers a front proxy speaks to the peers, until they say so
     /// themselves.
     pub request_headers: RequestHeaders,
+    /// Whether, and how, the filter asks before a type-level 404 passes.
+    pub strict_not_found: Option<StrictNotFound>,
 }
 
 /// What Envoy shows its clients, and which certificates of theirs it accepts.

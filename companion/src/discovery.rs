@@ -5,6 +5,7 @@
 //! says of itself that it is not current (a stale group-version), or that is
 //! implausibly empty, does not take away what was known.
 
+mod origin;
 mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use origin::{Origins, OriginsList};
 pub use parse::{Document, LegacyGroupVersion};
 
 /// group → version → what it has.
@@ -100,6 +102,22 @@ impl Known {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.core.is_some() && self.named.is_some()
+    }
+
+    /// Whether a group is there; with `version` that, with `resource` (`pods`,
+    /// `pods/status`) that.
+    #[must_use]
+    pub fn has(&self, group: &str, version: Option<&str>, resource: Option<&str>) -> bool {
+        let half = if group.is_empty() { &self.core } else { &self.named };
+        let Some(versions) = half.as_ref().and_then(|groups| groups.0.get(group)) else {
+            return false;
+        };
+        let Some(version) = version else { return true };
+        let Some(types) = versions.get(version) else { return false };
+        resource.is_none_or(|name| {
+            let has = |names: &[Box<str>]| names.binary_search_by(|n| (**n).cmp(name)).is_ok();
+            has(&types.namespaced) || has(&types.cluster_scoped)
+        })
     }
 
     /// Every group-version with its resources.

@@ -18,9 +18,13 @@
 //!   companion's own, and Envoy can tell the first by itself.
 //! - A peer out of rotation keeps its last known types until it is forgotten
 //!   or removed from the configuration.
+//! - Of a peer out of rotation only the types that are built into it count
+//!   while any peer is in rotation: the others (custom resources, aggregated
+//!   APIs) are in the store that all peers share, and whoever answers has them.
 //! - The map is complete when every configured peer that is not forgotten has
 //!   been read.
 
+mod documents;
 mod merge;
 mod names;
 mod peer;
@@ -29,19 +33,20 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use discovery_map::{Document, PeerState};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, PeerName, RequestHeaders};
-use crate::discovery::Known;
+use crate::discovery::{Known, Origins};
+use crate::documents::{Aggregated, Conflict, Packer};
 use crate::peer::{Observation, Report};
 use peer::Tracked;
 
 pub use names::cluster_name;
-pub use peer::PeerStatus;
+pub use peer::{PeerStatus, View};
 
 /// Everything that is known, in the order in which it becomes known.
 #[derive(Debug)]
@@ -54,6 +59,11 @@ pub struct Index {
     request_headers: Option<RequestHeaders>,
     /// Whether a peer was asked for them, or one told them before a restart.
     request_headers_asked: bool,
+    /// What the cluster says of its group-versions.
+    origins: Origins,
+    /// Merged documents as they were made last. Behind a lock, for a snapshot
+    /// takes nothing in.
+    packer: Mutex<Packer>,
     now: Duration,
 }
 
@@ -67,6 +77,8 @@ pub enum Event {
     /// A peer was asked for the names of the identity headers. None: it did
     /// not tell them.
     RequestHeaders(Option<RequestHeaders>),
+    /// Where group-versions come from, as the cluster says.
+    Origins(Origins),
     /// Time has passed.
     Tick,
 }
@@ -78,6 +90,10 @@ pub struct Snapshot {
     pub document: Document,
     /// Every cluster that the map names, sorted by name.
     pub clusters: Vec<Cluster>,
+    /// Where the peers contradict each other.
+    pub conflicts: BTreeSet<Conflict>,
+    /// Merged documents that are too large to be made.
+    pub oversized: Vec<String>,
     /// No peer serves, and the rotation is the last one that there was.
     pub frozen: bool,
     /// What must be remembered over a restart.
@@ -122,6 +138,19 @@ pub struct PeerMemory {
     pub version: Option<Arc<str>>,
     /// Its types.
     pub known: Known,
+    /// What its documents say of what is built into it.
+    #[serde(default)]
+    pub documents: DocumentMemory,
+}
+
+/// What must be remembered of a peer's discovery documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentMemory {
+    /// `/api`.
+    pub core: Option<Arc<Aggregated>>,
+    /// `/apis`.
+    pub named: Option<Arc<Aggregated>>,
 }
 
 impl Index {
@@ -148,6 +177,8 @@ impl Index {
             last_rotation,
             request_headers_asked: memory.request_headers.is_some(),
             request_headers: memory.request_headers,
+            origins: Origins::default(),
+            packer: Mutex::default(),
             now: Duration::ZERO,
         }
     }
@@ -165,6 +196,10 @@ impl Index {
                     self.request_headers = names;
                     changed = true;
                 }
+            }
+            Event::Origins(origins) => {
+                changed |= self.origins != origins;
+                self.origins = origins;
             }
             Event::Configured(config) => {
                 self.configure(config);
@@ -197,6 +232,12 @@ impl Index {
         self.peers.iter().map(|peer| peer.status(self.now, self.config.forget_after)).collect()
     }
 
+    /// Every peer for those who ask it again.
+    #[must_use]
+    pub fn views(&self) -> Vec<View> {
+        self.peers.iter().map(Tracked::view).collect()
+    }
+
     /// Counts the time out of rotation; whether a peer was forgotten by it.
     fn pass(&mut self, passed: Duration) -> bool {
         // While no peer serves it is not known who is absent.
@@ -219,7 +260,7 @@ impl Index {
         let changed = peer.observe(observation, self.now);
         if changed {
             for other in before.iter().chain(after.iter()) {
-                peer.known.share_with(&other.known);
+                peer.share_with(other);
             }
         }
         changed

@@ -11,11 +11,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod absence;
 pub mod app;
 pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod discovery;
+pub mod documents;
 pub mod index;
 pub mod metrics;
 pub mod peer;

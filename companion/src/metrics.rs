@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::absence::Answer;
 use crate::config::PeerName;
 use crate::index::{PeerStatus, Snapshot};
 use crate::peer::Observation;
@@ -33,6 +34,14 @@ pub struct Metrics {
     skewed_targets: Gauge,
     serving_sets: Gauge,
     rotation_frozen: Gauge,
+    merged_documents: Gauge,
+    merged_document_bytes: Gauge,
+    conflicts: Gauge,
+    discovery_failures: Family<PeerLabel, Counter>,
+    discovery_changes: Family<PeerLabel, Counter>,
+    absence_answers: Family<AbsenceLabels, Counter>,
+    absence_rounds: Counter,
+    absence_failures: Family<PeerLabel, Counter>,
     pushes: Family<PushLabels, Counter>,
     push_duration: Histogram,
     last_push: Gauge,
@@ -52,6 +61,11 @@ struct PeerLabel {
 struct PollLabels {
     peer: String,
     outcome: PollOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AbsenceLabels {
+    answer: AbsenceAnswer,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -160,6 +174,15 @@ label_values! {
         /// What verifies the peers' certificates.
         PeerCa = "peer_ca"
     }
+    /// What is known of a type after every peer was asked.
+    AbsenceAnswer {
+        /// Nobody serves it.
+        Absent = "absent",
+        /// Somebody does.
+        Served = "served",
+        /// A peer could not be asked.
+        Unclear = "unclear"
+    }
     /// Where the names of the identity headers come from.
     HeaderNamesSource {
         /// From the cluster itself.
@@ -174,10 +197,22 @@ impl PollOutcome {
     #[must_use]
     pub fn of(observation: &Observation) -> Self {
         match observation {
-            Observation::Serving { .. } => Self::Serving,
+            Observation::Serving { .. } | Observation::Discovered { .. } => Self::Serving,
             Observation::NotReady { .. } => Self::NotReady,
             Observation::Unreachable { .. } => Self::Unreachable,
             Observation::Inconclusive { .. } => Self::Inconclusive,
+        }
+    }
+}
+
+impl AbsenceAnswer {
+    /// The label of an answer.
+    #[must_use]
+    pub fn of(answer: Answer) -> Self {
+        match answer {
+            Answer::Absent => Self::Absent,
+            Answer::Served => Self::Served,
+            Answer::Unclear => Self::Unclear,
         }
     }
 }
@@ -205,6 +240,14 @@ impl Default for Metrics {
             skewed_targets: Gauge::default(),
             serving_sets: Gauge::default(),
             rotation_frozen: Gauge::default(),
+            merged_documents: Gauge::default(),
+            merged_document_bytes: Gauge::default(),
+            conflicts: Gauge::default(),
+            discovery_failures: Family::default(),
+            discovery_changes: Family::default(),
+            absence_answers: Family::default(),
+            absence_rounds: Counter::default(),
+            absence_failures: Family::default(),
             pushes: Family::default(),
             push_duration: poll_histogram(),
             last_push: Gauge::default(),
@@ -253,8 +296,37 @@ impl Metrics {
         r.register("repairs", "Times that published files had been changed by others", repairs);
         let reloads = self.reloads.clone();
         r.register("config_reloads", "Changes of the configuration, by how they ended", reloads);
+        self.register_documents(&mut r);
         self.register_identity(&mut r);
         r
+    }
+
+    fn register_documents(&self, r: &mut Registry) {
+        let documents = self.merged_documents.clone();
+        r.register("map_merged_documents", "Discovery documents in the map", documents);
+        let bytes = self.merged_document_bytes.clone();
+        r.register_with_unit(
+            "map_merged_documents",
+            "Size of the discovery documents in the map, as they travel",
+            Unit::Bytes,
+            bytes,
+        );
+        let conflicts = self.conflicts.clone();
+        r.register(
+            "discovery_conflicts",
+            "Resources of which peers say different kinds or scopes",
+            conflicts,
+        );
+        let failures = self.discovery_failures.clone();
+        r.register("discovery_failures", "Discovery documents that could not be read", failures);
+        let changes = self.discovery_changes.clone();
+        r.register("discovery_changes", "Rounds in which a peer's discovery was another", changes);
+        let answers = self.absence_answers.clone();
+        r.register("absence_questions", "Questions about unknown types, by answer", answers);
+        let rounds = self.absence_rounds.clone();
+        r.register("absence_rounds", "Rounds in which all peers were asked for that", rounds);
+        let failures = self.absence_failures.clone();
+        r.register("absence_failures", "Such rounds in which a peer gave no answer", failures);
     }
 
     fn register_identity(&self, r: &mut Registry) {
@@ -279,6 +351,31 @@ impl Metrics {
         self.polls.get_or_create(&PollLabels { peer, outcome }).inc();
     }
 
+    /// Half of a peer's discovery could not be read.
+    pub fn discovery_failed(&self, peer: &PeerName) {
+        self.discovery_failures.get_or_create(&PeerLabel { peer: peer.to_string() }).inc();
+    }
+
+    /// A peer's discovery is another.
+    pub fn discovery_changed(&self, peer: &PeerName) {
+        self.discovery_changes.get_or_create(&PeerLabel { peer: peer.to_string() }).inc();
+    }
+
+    /// Somebody was told whether a type is served by nobody.
+    pub fn absence_answered(&self, answer: AbsenceAnswer) {
+        self.absence_answers.get_or_create(&AbsenceLabels { answer }).inc();
+    }
+
+    /// All peers are asked for that.
+    pub fn absence_round(&self) {
+        self.absence_rounds.inc();
+    }
+
+    /// A peer gave no answer to it.
+    pub fn absence_failed(&self, peer: &PeerName) {
+        self.absence_failures.get_or_create(&PeerLabel { peer: peer.to_string() }).inc();
+    }
+
     /// A peer is watched no more.
     pub fn forget_peer(&self, peer: &PeerName) {
         let label = PeerLabel { peer: peer.to_string() };
@@ -291,6 +388,9 @@ impl Metrics {
             self.polls.remove(&PollLabels { peer: label.peer.clone(), outcome });
         }
         self.poll_duration.remove(&label);
+        self.discovery_failures.remove(&label);
+        self.discovery_changes.remove(&label);
+        self.absence_failures.remove(&label);
     }
 
     /// The peers are others: what is known of them is said anew.
@@ -314,6 +414,7 @@ impl Metrics {
     /// What follows from it.
     pub fn snapshot(&self, snapshot: &Snapshot) {
         self.rotation_frozen.set(i64::from(snapshot.frozen));
+        self.conflicts.set(count(snapshot.conflicts.len()));
         let read = snapshot.memory.request_headers.is_some();
         for (source, is) in
             [(HeaderNamesSource::ConfigMap, read), (HeaderNamesSource::Configuration, !read)]
@@ -335,6 +436,9 @@ impl Metrics {
         self.complete.set(i64::from(document.complete));
         self.skewed_targets.set(count(publication.skewed_targets));
         self.serving_sets.set(count(document.sets.len()));
+        self.merged_documents.set(count(document.documents.len()));
+        let sizes = document.documents.iter().map(|document| document.gzip.len());
+        self.merged_document_bytes.set(count(sizes.sum()));
         let at = publication.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.last_push.set(i64::try_from(at).unwrap_or(i64::MAX));
     }

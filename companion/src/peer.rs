@@ -16,6 +16,8 @@ mod client;
 mod fetch;
 mod identity;
 mod judge;
+mod origins;
+mod prober;
 mod request_headers;
 mod task;
 mod watchers;
@@ -24,9 +26,12 @@ use std::sync::Arc;
 
 use crate::config::Peer;
 use crate::discovery::{Listing, Part};
+use crate::documents::{Aggregated, OpenApiIndex};
 
 pub use client::FetchError;
 pub use identity::IdentityError;
+pub use origins::OriginsReader;
+pub use prober::Prober;
 pub use request_headers::Reader as RequestHeadersReader;
 pub use watchers::Watchers;
 
@@ -48,6 +53,14 @@ pub enum Observation {
         readings: [(Part, Reading); 2],
         /// The version, when it was read in this round.
         version: Option<Arc<str>>,
+        /// The index of OpenAPI v3, when it was read in this round and differs.
+        open_api: Option<Box<OpenApiIndex>>,
+    },
+    /// Asked for its types alone, it told them: whether it is ready was not
+    /// asked.
+    Discovered {
+        /// What each half of discovery said.
+        readings: [(Part, Reading); 2],
     },
     /// It answers, but not that it is ready.
     NotReady {
@@ -71,8 +84,8 @@ pub enum Observation {
 pub enum Reading {
     /// The same as the last time.
     Unchanged,
-    /// This.
-    Listed(Listing),
+    /// This: the names, and the document that has them.
+    Listed(Listing, Box<Aggregated>),
     /// It could not be read; what was known stays.
     Failed(String),
 }

@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::absence::{Answer, Asker};
 use crate::index::PeerStatus;
 use crate::metrics::Metrics;
 use crate::publish::Outcome;
@@ -23,6 +24,8 @@ pub struct Views {
     pub peers: watch::Receiver<Vec<PeerStatus>>,
     /// The metrics.
     pub metrics: Metrics,
+    /// Whoever knows how to find out what is served by nobody.
+    pub asker: Asker,
 }
 
 /// The endpoint's routes.
@@ -33,6 +36,7 @@ pub fn router(views: Views) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/map", get(map))
         .route("/v1/peers", get(peers))
+        .route("/v1/absence", get(absence))
         .with_state(views)
 }
 
@@ -74,6 +78,16 @@ async fn map(State(views): State<Views>) -> Response {
 async fn peers(State(views): State<Views>) -> Response {
     let peers = views.peers.borrow().clone();
     json(&peers)
+}
+
+/// Whether the type that a path asks for is served by nobody.
+async fn absence(State(views): State<Views>, RawQuery(query): RawQuery) -> Response {
+    match views.asker.ask(query.as_deref().unwrap_or_default()).await {
+        None => (StatusCode::BAD_REQUEST, "the query must be path=<path>\n").into_response(),
+        Some(Answer::Absent) => StatusCode::NO_CONTENT.into_response(),
+        Some(Answer::Served) => (StatusCode::CONFLICT, "a peer serves it\n").into_response(),
+        Some(Answer::Unclear) => unavailable("a peer could not be asked\n"),
+    }
 }
 
 fn json(value: &impl Serialize) -> Response {

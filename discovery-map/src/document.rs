@@ -58,6 +58,94 @@ pub struct Document {
     /// group (`""` is core) → version → serving set → resources.
     #[serde(deserialize_with = "unique_keys")]
     pub groups: BTreeMap<String, Versions>,
+    /// Discovery documents that are nobody's own: what all serving peers offer.
+    /// None for a document of which every serving peer has the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<MergedDocument>,
+    /// Who answers for OpenAPI documents of which the peers have different ones.
+    #[serde(default, skip_serializing_if = "OpenApi::is_empty")]
+    pub open_api: OpenApi,
+    /// Whom to ask before a type-level 404 for an unknown type passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict_not_found: Option<StrictNotFound>,
+}
+
+/// The question whether a type is really served by nobody. It is an HTTP
+/// request to the companion: `GET /v1/absence?path=<the request's path,
+/// percent-encoded>`, answered 204 (nobody serves it), 409 (somebody does) or
+/// 503 (a peer could not be asked).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StrictNotFound {
+    /// The Envoy cluster of the companion.
+    pub cluster: String,
+    /// How long the original answer is held, in milliseconds.
+    pub timeout_milliseconds: u32,
+    /// What happens when the companion does not answer in time: whether the
+    /// original 404 passes, or becomes a 503.
+    pub passes_unanswered: bool,
+}
+
+/// A discovery document as every client is to see it, whichever peer is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MergedDocument {
+    /// The path: `/api`, `/apis`, `/api/v1`, `/apis/<group>`,
+    /// `/apis/<group>/<version>` or `/openapi/v3`.
+    pub path: String,
+    /// Which of the path's documents this is.
+    pub form: DocumentForm,
+    /// Its own `ETag`, without quotes; absent where kube-apiserver has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The serving set whose peers are asked whether the client may read it.
+    pub set: u16,
+    /// The `ETag` of those peers' own document, without quotes. With it in
+    /// `If-None-Match` the question costs a peer an answer without a body. Of
+    /// `/api` and `/apis` the peers are asked for the aggregated document,
+    /// whichever form the client gets: it alone has an `ETag`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_etag: Option<String>,
+    /// The size of the document, in bytes.
+    pub size: u32,
+    /// The document: JSON, compressed by gzip, in base64.
+    pub gzip: String,
+}
+
+/// The documents that one path has, by what the client accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DocumentForm {
+    /// JSON without parameters.
+    Plain,
+    /// `as=APIGroupDiscoveryList` of `apidiscovery.k8s.io/v2`.
+    AggregatedV2,
+    /// The same of `v2beta1`.
+    AggregatedV2beta1,
+}
+
+impl DocumentForm {
+    /// Every form, in their order.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::AggregatedV2, Self::AggregatedV2beta1];
+}
+
+/// Who answers for OpenAPI documents; a document that is not named here is the
+/// same on every serving peer, or unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenApi {
+    /// The set that answers for `/openapi/v2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v2: Option<u16>,
+    /// path below `/openapi/v3/` → set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub v3: BTreeMap<String, u16>,
+}
+
+impl OpenApi {
+    fn is_empty(&self) -> bool {
+        self.v2.is_none() && self.v3.is_empty()
+    }
 }
 
 /// What follows the name of a serving set's cluster in the name of its twin,

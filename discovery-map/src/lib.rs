@@ -23,8 +23,9 @@ mod map;
 mod validate;
 
 pub use document::{
-    BySet, Document, FRONT_PROXY_SUFFIX, Identity, PeerEntry, PeerState, Resources, ResourcesBySet,
-    SCHEMA_VERSION, SetEntry, Versions,
+    BySet, Document, DocumentForm, FRONT_PROXY_SUFFIX, Identity, MergedDocument, OpenApi,
+    PeerEntry, PeerState, Resources, ResourcesBySet, SCHEMA_VERSION, SetEntry, StrictNotFound,
+    Versions,
 };
 pub use fault::{Fault, Faults};
-pub use map::{DiscoveryMap, Found, Route, Scope};
+pub use map::{DiscoveryMap, Found, MergedEntry, Packed, Route, Scope};

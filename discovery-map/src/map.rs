@@ -3,7 +3,7 @@
 //! Invariant: every stored set index is in range, and every level is sorted,
 //! for only `validate` builds a map.
 
-use crate::document::{Document, Identity, PeerEntry};
+use crate::document::{Document, DocumentForm, Identity, PeerEntry, StrictNotFound};
 use crate::fault::Faults;
 use crate::validate;
 
@@ -18,6 +18,48 @@ pub struct DiscoveryMap {
     pub(crate) clusters: Box<[SetRoute]>,
     pub(crate) widest_view: u16,
     pub(crate) groups: Box<[Group]>,
+    pub(crate) documents: Box<[Merged]>,
+    pub(crate) open_api_v2: Option<u16>,
+    pub(crate) open_api_v3: Box<[(Box<str>, u16)]>,
+    pub(crate) strict_not_found: Option<StrictNotFound>,
+}
+
+/// A merged document, sorted by path and form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Merged {
+    pub(crate) path: Box<str>,
+    pub(crate) form: DocumentForm,
+    pub(crate) etag: Option<Box<str>>,
+    pub(crate) set: u16,
+    pub(crate) peer_etag: Option<Box<str>>,
+    pub(crate) packed: Packed,
+}
+
+/// The content of a merged document as it travels: JSON, compressed by gzip,
+/// in base64.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Its position in the document's list, for messages.
+    pub position: usize,
+    /// The size of the JSON, in bytes.
+    pub size: usize,
+    /// The gzip file in base64.
+    pub gzip: String,
+}
+
+/// What the map says of a merged document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MergedEntry<'m> {
+    /// Its position among [`DiscoveryMap::take_packed`]'s.
+    pub index: usize,
+    /// Which of the path's documents it is.
+    pub form: DocumentForm,
+    /// Its `ETag`, without quotes.
+    pub etag: Option<&'m str>,
+    /// Who is asked whether the client may read it.
+    pub route: Route<'m>,
+    /// The `ETag` with which they are asked, without quotes.
+    pub peer_etag: Option<&'m str>,
 }
 
 /// Where a serving set's requests go.
@@ -165,6 +207,53 @@ impl DiscoveryMap {
     #[must_use]
     pub fn widest_view(&self) -> Route<'_> {
         self.route(self.widest_view)
+    }
+
+    /// Whether no document is merged: every serving peer has the same ones.
+    #[must_use]
+    pub fn has_no_documents(&self) -> bool {
+        self.documents.is_empty()
+    }
+
+    /// The merged document of a path, without a slash at its end, in this form.
+    #[must_use]
+    pub fn document(&self, path: &[u8], form: DocumentForm) -> Option<MergedEntry<'_>> {
+        let order = |merged: &Merged| (merged.path.as_bytes(), merged.form).cmp(&(path, form));
+        let index = self.documents.binary_search_by(order).ok()?;
+        let merged = self.documents.get(index)?;
+        Some(MergedEntry {
+            index,
+            form,
+            etag: merged.etag.as_deref(),
+            route: self.route(merged.set),
+            peer_etag: merged.peer_etag.as_deref(),
+        })
+    }
+
+    /// Hands over the contents of all merged documents, which the map then no
+    /// longer has.
+    pub fn take_packed(&mut self) -> Vec<Packed> {
+        self.documents.iter_mut().map(|merged| std::mem::take(&mut merged.packed)).collect()
+    }
+
+    /// Who answers for `/openapi/v2`, unless it is the same on every peer.
+    #[must_use]
+    pub fn open_api_v2(&self) -> Option<Route<'_>> {
+        self.open_api_v2.map(|set| self.route(set))
+    }
+
+    /// Who answers for a document below `/openapi/v3/`, unless it is the same
+    /// on every peer, or unknown.
+    #[must_use]
+    pub fn open_api_v3(&self, path: &[u8]) -> Option<Route<'_>> {
+        let (_, set) = find(&self.open_api_v3, |(name, _)| name.as_bytes().cmp(path))?;
+        Some(self.route(*set))
+    }
+
+    /// Whom to ask before a type-level 404 for an unknown type passes.
+    #[must_use]
+    pub fn strict_not_found(&self) -> Option<&StrictNotFound> {
+        self.strict_not_found.as_ref()
     }
 
     fn find_group(&self, group: &[u8]) -> Option<&Group> {

@@ -5,11 +5,13 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use crate::document::{
-    BySet, Document, FRONT_PROXY_SUFFIX, Identity, PeerEntry, SCHEMA_VERSION, SetEntry, Versions,
+    BySet, Document, FRONT_PROXY_SUFFIX, Identity, PeerEntry, SCHEMA_VERSION, SetEntry,
+    StrictNotFound, Versions,
 };
 use crate::fault::{Fault, Faults};
 use crate::map::{DiscoveryMap, Group, Resource, Scope, SetRoute, Version};
 
+mod merged;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +51,11 @@ pub(crate) fn build(document: Document) -> Result<DiscoveryMap, Faults> {
         .into_iter()
         .map(|(name, versions)| check.group(name, versions, &document.sets))
         .collect();
+    let documents = check.documents(document.documents);
+    let open_api_v3 = check.open_api(&document.open_api);
+    if let Some(strict) = &document.strict_not_found {
+        check.strict_not_found(strict);
+    }
     if !check.faults.is_empty() {
         return Err(Faults(check.faults));
     }
@@ -63,6 +70,10 @@ pub(crate) fn build(document: Document) -> Result<DiscoveryMap, Faults> {
         clusters,
         widest_view: document.widest_view,
         groups,
+        documents,
+        open_api_v2: document.open_api.v2,
+        open_api_v3,
+        strict_not_found: document.strict_not_found,
     })
 }
 
@@ -76,6 +87,9 @@ fn unsupported(found: u32) -> Faults {
         format!("version {found} is not supported; this build reads version {SCHEMA_VERSION}"),
     )
 }
+
+/// No client waits for longer than this to be told that a type is unknown.
+const MAX_TIMEOUT_MILLISECONDS: u32 = 60_000;
 
 /// What a request needs for something else. A name that is one of these, or a
 /// prefix of one, would be taken from every request. Of `impersonate-` that
@@ -190,6 +204,16 @@ impl Check {
             self.fault(place, format!("{name:?} must be visible ASCII and not empty"));
         } else if name.ends_with(FRONT_PROXY_SUFFIX) {
             self.fault(place, format!("{name:?} must not end in {FRONT_PROXY_SUFFIX:?}"));
+        }
+    }
+
+    fn strict_not_found(&mut self, strict: &StrictNotFound) {
+        self.cluster("strictNotFound.cluster", &strict.cluster);
+        if !(1..=MAX_TIMEOUT_MILLISECONDS).contains(&strict.timeout_milliseconds) {
+            self.fault(
+                "strictNotFound.timeoutMilliseconds",
+                format!("must be from 1 to {MAX_TIMEOUT_MILLISECONDS}"),
+            );
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use discovery_map::DiscoveryMap;
+use discovery_map::{DiscoveryMap, DocumentForm};
 
 const GOLDEN: &str = include_str!("../golden/map.json");
 
@@ -15,6 +15,8 @@ fn a_look_up_allocates_nothing() {
         black_box(map.group(b"apps"));
         black_box(map.group_version(b"", b"v1"));
         black_box(map.widest_view());
+        black_box(map.document(b"/apis", DocumentForm::AggregatedV2));
+        black_box(map.open_api_v3(b"apis/admissionregistration.k8s.io/v1"));
     });
     assert_eq!(counted.count_total, 0);
 }

@@ -11,7 +11,7 @@
 
 use proxy_wasm::types::Action;
 
-use crate::{plugin, stream};
+use crate::{companion, plugin, stream};
 
 /// `proxy_on_configure`: whether the configuration is accepted.
 #[unsafe(no_mangle)]
@@ -41,4 +41,18 @@ extern "C" fn filter_on_response_headers(context: u32, _headers: usize, end: u32
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_response_body(context: u32, _size: usize, end: u32) -> Action {
     stream::on_response_body(context, end != 0)
+}
+
+/// `proxy_on_http_call_response`: the answer of the companion, or that there
+/// is none. The host keeps questions by the root context, not by the stream
+/// that asked.
+#[unsafe(no_mangle)]
+extern "C" fn filter_on_http_call_response(
+    _root_context: u32,
+    token: u32,
+    headers: usize,
+    _body_size: usize,
+    _trailers: usize,
+) {
+    companion::on_answer(token, headers > 0);
 }

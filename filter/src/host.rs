@@ -6,7 +6,7 @@
 //! values are bytes.
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, MapType, MetricType};
+use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
 use crate::headers::{self, Headers};
 
@@ -31,6 +31,33 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    // The SDK takes headers as text only, and keeps each callout in memory
+    // until its own dispatcher, which this module does not have, is told.
+    fn proxy_send_local_response(
+        code: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout_milliseconds: u32,
+        token: *mut u32,
+    ) -> u32;
+    // These two for the same reason as `proxy_get_property`.
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
 }
 
 /// The id of a metric that the host keeps.
@@ -68,6 +95,8 @@ pub(crate) enum Map {
     RequestHeaders,
     /// In `on_request_trailers`.
     RequestTrailers,
+    /// In the response phase, before the body.
+    ResponseHeaders,
 }
 
 impl Map {
@@ -75,6 +104,7 @@ impl Map {
         match self {
             Self::RequestHeaders => MapType::HttpRequestHeaders as u32,
             Self::RequestTrailers => MapType::HttpRequestTrailers as u32,
+            Self::ResponseHeaders => MapType::HttpResponseHeaders as u32,
         }
     }
 
@@ -157,16 +187,85 @@ pub(crate) fn response_body(limit: usize) -> Vec<u8> {
 }
 
 /// Answers in the API server's stead; once a stream.
-pub(crate) fn answer(refusal: Refusal<'_>, encoding: Encoding) {
+pub(crate) fn refuse(refusal: Refusal<'_>, encoding: Encoding) {
     let retry_after = refusal.retry_after_seconds().map(|seconds| seconds.to_string());
-    let mut headers =
-        vec![("content-type", encoding.media_type()), ("cache-control", "no-cache, private")];
-    headers.extend(retry_after.as_deref().map(|seconds| ("retry-after", seconds)));
-    let body = refusal.body(encoding);
-    let code = u32::from(refusal.code());
-    ignore(hostcalls::send_http_response(code, headers, Some(&body)));
+    let mut headers = vec![
+        (&b"content-type"[..], encoding.media_type().as_bytes()),
+        (b"cache-control", b"no-cache, private"),
+    ];
+    headers.extend(retry_after.as_deref().map(|s| (&b"retry-after"[..], s.as_bytes())));
+    answer(refusal.code(), &headers, &refusal.body(encoding));
+}
+
+/// Answers with this; once a stream. What is held back of a server's answer is
+/// dropped.
+pub(crate) fn answer(code: u16, headers: &[(&[u8], &[u8])], body: &[u8]) {
+    const NO_GRPC_STATUS: i32 = -1;
+    let headers = headers::serialize(headers);
+    // SAFETY: all bytes outlive the call, and the host only reads them.
+    let status = unsafe {
+        proxy_send_local_response(
+            code.into(),
+            std::ptr::null(),
+            0,
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC_STATUS,
+        )
+    };
+    ignore(status);
+}
+
+/// A GET of this cluster for the stream at hand: its token, or none if it
+/// could not even be begun. `filter_on_http_call_response` gets the answer, also
+/// if the stream has ended by then.
+pub(crate) fn ask(cluster: &str, path: &str, timeout_milliseconds: u32) -> Option<u32> {
+    let headers = headers::serialize(&[
+        (b":method", b"GET"),
+        (b":path", path.as_bytes()),
+        (b":authority", cluster.as_bytes()),
+    ]);
+    let trailers = headers::serialize(&[]);
+    let mut token = 0;
+    // SAFETY: all bytes outlive the call, and the host only reads them; `token`
+    // is a local.
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            std::ptr::null(),
+            0,
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_milliseconds,
+            &raw mut token,
+        )
+    };
+    (status == STATUS_OK).then_some(token)
+}
+
+/// A header of the answer to [`ask`]; in `on_http_call_response`.
+pub(crate) fn call_header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok().flatten()
+}
+
+/// Makes what is called next be about this stream, until the callback returns:
+/// whether the stream is still there.
+pub(crate) fn speak_for(context: u32) -> bool {
+    // SAFETY: only numbers are exchanged.
+    unsafe { proxy_set_effective_context(context) == STATUS_OK }
+}
+
+/// Lets the response go on that was held back, outside of its own callbacks.
+pub(crate) fn resume_response() {
+    // SAFETY: only numbers are exchanged.
+    ignore(unsafe { proxy_continue_stream(StreamType::HttpResponse as u32) });
 }
 
 /// The host refuses these calls only when the stream or the VM is on its way
 /// out, and then there is nobody left to tell.
-fn ignore<T, E>(_: Result<T, E>) {}
+fn ignore<T>(_: T) {}

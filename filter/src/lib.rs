@@ -7,8 +7,11 @@
 //!  on_request_headers ── :path ──┴─► decision ─► cluster header │ 503
 //!                     └─ certificate? ─► identity headers │ 401; a client's own removed
 //!  on_request_trailers ── a client's own identity headers removed
-//!  on_response_headers ─ :status ──► 404 that could be wrong? ──► wait for the body
-//!  on_response_body ──── body ─────► type-level? ───────────────► 503 │ as it came
+//!  on_response_headers ─ :status ─┬► 404 that could be wrong? ──► wait for the body
+//!                                 └► 200 │ 304 of discovery ────► merged document
+//!  on_response_body ──── body ─────► type-level? ─┬─────────────► 503 │ as it came
+//!                                                 └► the companion is asked first
+//!  on_http_call_response ─ its verdict ─────────────────────────► 503 │ as it came
 //! ```
 //!
 //! Only `host` talks to the host, and only there is code unsafe. A trap here
@@ -16,6 +19,7 @@
 //! a client or a peer sends.
 
 mod callbacks;
+mod companion;
 mod headers;
 mod host;
 mod metrics;

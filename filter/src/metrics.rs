@@ -1,9 +1,11 @@
 //! The filter's counters and gauges, in Envoy's statistics as
-//! `wasmcustom.mixed_version_proxy_…`. The part `.decision.<reason>` becomes a
-//! Prometheus label by the `stats_tags` of the Envoy configuration.
+//! `wasmcustom.mixed_version_proxy_…`. The parts `.decision.<reason>`,
+//! `.form.<form>` and `.verdict.<verdict>` become Prometheus labels by the
+//! `stats_tags` of the Envoy configuration.
 
-use discovery_map::DiscoveryMap;
+use discovery_map::{DiscoveryMap, DocumentForm};
 use routing::Reason;
+use routing::absence::Verdict;
 
 use crate::host::Metric;
 
@@ -12,6 +14,8 @@ use crate::host::Metric;
 pub(crate) struct Metrics {
     decisions: [Option<Metric>; Reason::ALL.len()],
     replaced: Option<Metric>,
+    merged: [Option<Metric>; DocumentForm::ALL.len()],
+    verdicts: [Option<Metric>; Verdict::ALL.len()],
     claims_removed: Option<Metric>,
     certificates_refused: Option<Metric>,
     generation: Option<Metric>,
@@ -27,6 +31,16 @@ impl Metrics {
                 Metric::counter(&format!("mixed_version_proxy_requests_total.decision.{label}"))
             }),
             replaced: Metric::counter("mixed_version_proxy_not_found_replaced_total"),
+            merged: DocumentForm::ALL.map(|form| {
+                let label = form_label(form);
+                Metric::counter(&format!("mixed_version_proxy_merged_documents_total.form.{label}"))
+            }),
+            verdicts: Verdict::ALL.map(|verdict| {
+                let label = verdict.as_str();
+                Metric::counter(&format!(
+                    "mixed_version_proxy_absence_questions_total.verdict.{label}"
+                ))
+            }),
             claims_removed: Metric::counter(
                 "mixed_version_proxy_requests_with_identity_headers_removed_total",
             ),
@@ -53,6 +67,16 @@ impl Metrics {
         count(self.replaced);
     }
 
+    /// A merged document was sent, or a client told that it has it already.
+    pub(crate) fn merged(&self, form: DocumentForm) {
+        count(self.merged.get(form as usize).copied().flatten());
+    }
+
+    /// The companion was asked about a type-level 404.
+    pub(crate) fn asked(&self, verdict: Verdict) {
+        count(self.verdicts.get(verdict as usize).copied().flatten());
+    }
+
     /// A request was refused for its verified client certificate.
     pub(crate) fn certificate_refused(&self) {
         count(self.certificates_refused);
@@ -71,6 +95,14 @@ impl Metrics {
                 gauge.record(value);
             }
         }
+    }
+}
+
+fn form_label(form: DocumentForm) -> &'static str {
+    match form {
+        DocumentForm::Plain => "plain",
+        DocumentForm::AggregatedV2 => "aggregated_v2",
+        DocumentForm::AggregatedV2beta1 => "aggregated_v2beta1",
     }
 }
 

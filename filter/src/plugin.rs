@@ -7,21 +7,36 @@
 use std::cell::{OnceCell, RefCell};
 
 use discovery_map::DiscoveryMap;
+use routing::merged::Documents;
 
 use crate::host;
 use crate::metrics::Metrics;
-use crate::watched::{Watch, Watched};
+use crate::watched::{Aged, Watch};
 
 thread_local! {
     // A VM has one thread.
-    static MAP: RefCell<Option<DiscoveryMap>> = const { RefCell::new(None) };
+    static MAP: RefCell<Option<Current>> = const { RefCell::new(None) };
     static METRICS: OnceCell<Metrics> = const { OnceCell::new() };
-    static WATCHED: RefCell<Watched> = const { RefCell::new(Watched::new()) };
+    static WATCHED: RefCell<Aged<Watch>> = const { RefCell::new(Aged::new()) };
+    // The stream that asked, by the question's token.
+    static ASKING: RefCell<Aged<u32>> = const { RefCell::new(Aged::new()) };
+}
+
+/// What was pushed last.
+#[derive(Debug)]
+struct Current {
+    map: DiscoveryMap,
+    documents: Documents,
 }
 
 /// Runs with the current map, if there is one.
 pub(crate) fn with_map<T>(f: impl FnOnce(Option<&DiscoveryMap>) -> T) -> T {
-    MAP.with_borrow(|map| f(map.as_ref()))
+    MAP.with_borrow(|current| f(current.as_ref().map(|current| &current.map)))
+}
+
+/// Runs with the current map and its documents, if there is one.
+pub(crate) fn with_documents<T>(f: impl FnOnce(Option<(&DiscoveryMap, &Documents)>) -> T) -> T {
+    MAP.with_borrow(|current| f(current.as_ref().map(|current| (&current.map, &current.documents))))
 }
 
 /// Runs with the VM's metrics.
@@ -39,14 +54,24 @@ pub(crate) fn unwatch(context: u32) -> Option<Watch> {
     WATCHED.with_borrow_mut(|watched| watched.take(context))
 }
 
+/// Remembers which stream asked a question.
+pub(crate) fn asks(token: u32, context: u32) {
+    ASKING.with_borrow_mut(|asking| asking.insert(token, context));
+}
+
+/// The stream that asked the question, once.
+pub(crate) fn asked_by(token: u32) -> Option<u32> {
+    ASKING.with_borrow_mut(|asking| asking.take(token))
+}
+
 /// Takes a pushed map into use, or refuses it whole. The answer depends on the
 /// bytes alone: a map that the main thread accepted must not fail on a worker,
 /// where nobody could refuse it any more.
 pub(crate) fn configure() -> bool {
-    match DiscoveryMap::from_json(&host::configuration()) {
-        Ok(map) => {
-            with_metrics(|metrics| metrics.configured(&map));
-            MAP.set(Some(map));
+    match read(&host::configuration()) {
+        Ok(current) => {
+            with_metrics(|metrics| metrics.configured(&current.map));
+            MAP.set(Some(current));
             true
         }
         Err(faults) => {
@@ -54,4 +79,16 @@ pub(crate) fn configure() -> bool {
             false
         }
     }
+}
+
+/// Reads a map and unpacks its documents, once for all requests.
+fn read(json: &[u8]) -> Result<Current, String> {
+    let mut map = DiscoveryMap::from_json(json).map_err(|faults| faults.to_string())?;
+    let packed = map.take_packed();
+    let documents = MAP.with_borrow(|current| match current {
+        Some(current) => Documents::unpack(packed, &current.documents),
+        None => Documents::unpack(packed, &Documents::default()),
+    });
+    let documents = documents.map_err(|error| error.to_string())?;
+    Ok(Current { map, documents })
 }

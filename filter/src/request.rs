@@ -2,6 +2,7 @@
 
 use discovery_map::{FRONT_PROXY_SUFFIX, Identity};
 use identity::{Subject, connection, is_claim};
+use routing::merged::{CLIENTS_OWN, Client as Reader, Question};
 use routing::status::Encoding;
 
 use crate::headers::Headers;
@@ -17,7 +18,12 @@ const CERTIFICATE_HINT: &[u8] = b"x-forwarded-client-cert";
 pub(crate) struct Request<'h> {
     headers: &'h Headers,
     names: &'h Identity,
+    method: &'h [u8],
     pub(crate) path: &'h [u8],
+    /// The first of the name, as kube-apiserver reads it; so the next two.
+    pub(crate) accept: &'h [u8],
+    accept_encoding: Option<&'h [u8]>,
+    if_none_match: Option<&'h [u8]>,
     pub(crate) encoding: Encoding,
     /// Set on upgrades only: Envoy removes it from all other requests.
     connection: Option<&'h [u8]>,
@@ -41,7 +47,11 @@ impl<'h> Request<'h> {
         let mut request = Self {
             headers,
             names,
+            method: b"",
             path: b"",
+            accept: b"",
+            accept_encoding: None,
+            if_none_match: None,
             encoding: Encoding::Json,
             connection: None,
             may_have_certificate: false,
@@ -50,15 +60,31 @@ impl<'h> Request<'h> {
         let mut accept = None;
         for (name, value) in headers.iter() {
             match name {
+                b":method" => request.method = value,
                 b":path" => request.path = value,
                 b"accept" => accept = accept.or(Some(value)),
+                b"accept-encoding" => {
+                    request.accept_encoding = request.accept_encoding.or(Some(value));
+                }
+                b"if-none-match" => request.if_none_match = request.if_none_match.or(Some(value)),
                 b"connection" => request.connection = Some(value),
                 CERTIFICATE_HINT => request.may_have_certificate = true,
                 _ => request.has_claims |= is_claim(name, names),
             }
         }
-        request.encoding = Encoding::from_accept(accept.unwrap_or_default());
+        request.accept = accept.unwrap_or_default();
+        request.encoding = Encoding::from_accept(request.accept);
         request
+    }
+
+    /// Whether it can be answered by a document.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self.method, b"GET" | b"HEAD")
+    }
+
+    /// What is to be remembered for a document that it is answered by.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::new(self.if_none_match, self.accept_encoding.unwrap_or_default())
     }
 
     /// Who the client's certificate says it is.
@@ -76,20 +102,23 @@ impl<'h> Request<'h> {
         identity.map(Client::Verified).map_err(|error| error.to_string())
     }
 
-    /// Sends the request to this cluster, or to the route's own, as `client`:
-    /// whether the host did.
+    /// Sends the request to this cluster, or to the route's own, as `client`;
+    /// if there is a question, as this: whether the host did.
     pub(crate) fn forward(
         &self,
         client: &Client,
         cluster: Option<&str>,
         default_cluster: &str,
+        question: Option<&Question<'_>>,
     ) -> bool {
         match client {
-            Client::Unverified if self.passes_as_it_is() => cluster.is_none_or(host::route_to),
-            Client::Unverified => self.replace(cluster, &[]),
+            Client::Unverified if question.is_none() && self.passes_as_it_is() => {
+                cluster.is_none_or(host::route_to)
+            }
+            Client::Unverified => self.replace(cluster, &[], question),
             Client::Verified(identity) => {
                 let twin = [cluster.unwrap_or(default_cluster), FRONT_PROXY_SUFFIX].concat();
-                self.replace(Some(&twin), identity)
+                self.replace(Some(&twin), identity, question)
             }
         }
     }
@@ -98,13 +127,25 @@ impl<'h> Request<'h> {
         !self.has_claims && !self.may_have_certificate && self.connection.is_none()
     }
 
-    fn replace(&self, cluster: Option<&str>, identity: &[(String, String)]) -> bool {
-        let kept = |name: &[u8]| name != b"connection" && !is_claim(name, self.names);
+    fn replace(
+        &self,
+        cluster: Option<&str>,
+        identity: &[(String, String)],
+        question: Option<&Question<'_>>,
+    ) -> bool {
+        let kept = |name: &[u8]| {
+            name != b"connection"
+                && !is_claim(name, self.names)
+                && !(question.is_some() && CLIENTS_OWN.contains(&name))
+        };
         let mut headers: Vec<_> = self.headers.iter().filter(|(name, _)| kept(name)).collect();
         let connection = self.connection.and_then(connection::sanitized);
         headers.extend(connection.map(|value| (&b"connection"[..], value.as_bytes())));
         headers.extend(identity.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         headers.extend(cluster.map(|name| (CLUSTER_HEADER.as_bytes(), name.as_bytes())));
+        headers.extend(question.map(|question| (&b"accept"[..], question.accept.as_bytes())));
+        let etag = question.and_then(Question::if_none_match);
+        headers.extend(etag.as_deref().map(|etag| (&b"if-none-match"[..], etag.as_bytes())));
         Map::RequestHeaders.replace(&headers)
     }
 }

@@ -2,16 +2,18 @@
 
 use proxy_wasm::types::Action;
 
+use routing::merged::{self, Question};
 use routing::not_found::{self, Body, MAX_BODY_BYTES};
 use routing::status::{Encoding, Refusal};
 use routing::{Destination, OnTypeLevelNotFound, RequestPath, decide};
 
-use discovery_map::DiscoveryMap;
+use discovery_map::{DiscoveryMap, Route};
 
+use crate::companion;
 use crate::host::{self, Map};
 use crate::plugin;
 use crate::request::{self, Request};
-use crate::watched::{Held, Watch};
+use crate::watched::{Held, NotFound, Wanted, Watch};
 
 /// Decides where the request goes, and whether its response is watched.
 pub(crate) fn on_request_headers(context: u32) -> Action {
@@ -34,26 +36,68 @@ fn follow(context: u32, request: &Request<'_>, map: &DiscoveryMap) -> Action {
             return refuse(Refusal::Unauthorized(&why), request.encoding);
         }
     };
-    let decision = decide(&RequestPath::new(request.path).target(), map);
+    let path = RequestPath::new(request.path);
+    let target = path.target();
+    let mut decision = decide(&target, map);
     plugin::with_metrics(|metrics| metrics.decided(decision.reason, request.has_claims));
+    let question = match request.is_read() {
+        true => merged::question(&path, &target, request.accept, map),
+        false => None,
+    };
+    if let Some(question) = &question {
+        decision.destination = destination(question);
+    }
     let cluster = match decision.destination {
         Destination::Default => None,
         Destination::Cluster(cluster) => Some(cluster),
         Destination::Unavailable => return refuse(Refusal::NoPeer, request.encoding),
     };
-    if !request.forward(&client, cluster, map.default_cluster()) {
+    if !request.forward(&client, cluster, map.default_cluster(), question.as_ref()) {
         // Nothing goes on that is not what it should be.
         return refuse(Refusal::NoPeer, request.encoding);
     }
-    match decision.on_not_found {
-        OnTypeLevelNotFound::Uncertain => plugin::watch(context, Watch::Status(request.encoding)),
-        OnTypeLevelNotFound::Truth => drop(plugin::unwatch(context)),
+    match watch(request, &path, question.as_ref(), decision.on_not_found) {
+        Some(watch) => plugin::watch(context, watch),
+        None => drop(plugin::unwatch(context)),
     }
     Action::Continue
 }
 
+fn destination<'m>(question: &Question<'m>) -> Destination<'m> {
+    match question.entry.route {
+        Route::Default => Destination::Default,
+        Route::Cluster(cluster) => Destination::Cluster(cluster),
+        Route::Unavailable => Destination::Unavailable,
+    }
+}
+
+/// What the response is watched for; mostly nothing but a 404.
+fn watch(
+    request: &Request<'_>,
+    path: &RequestPath<'_>,
+    question: Option<&Question<'_>>,
+    on_not_found: OnTypeLevelNotFound,
+) -> Option<Watch> {
+    let encoding = request.encoding;
+    if let Some(question) = question {
+        return Some(Watch::Document(Wanted {
+            path: merged::document_path(path).into(),
+            form: question.entry.form,
+            reader: request.reader(),
+            encoding,
+        }));
+    }
+    match on_not_found {
+        OnTypeLevelNotFound::Truth => None,
+        OnTypeLevelNotFound::Uncertain => Some(Watch::NotFound(NotFound { encoding, ask: None })),
+        OnTypeLevelNotFound::AskFirst => {
+            Some(Watch::NotFound(NotFound { encoding, ask: Some(request.path.into()) }))
+        }
+    }
+}
+
 fn refuse(refusal: Refusal<'_>, encoding: Encoding) -> Action {
-    host::answer(refusal, encoding);
+    host::refuse(refusal, encoding);
     Action::Pause
 }
 
@@ -67,21 +111,54 @@ pub(crate) fn on_request_trailers() -> Action {
     Action::Continue
 }
 
-/// Holds a 404 back that could be wrong; everything else passes.
+/// Holds a 404 back that could be wrong, and puts a merged document in place of
+/// a server's own; everything else passes.
 pub(crate) fn on_response_headers(context: u32, end_of_stream: bool) -> Action {
-    let Some(Watch::Status(encoding)) = plugin::unwatch(context) else { return Action::Continue };
-    if host::response_header(":status").as_deref() != Some(b"404") {
-        return Action::Continue;
+    let Some(watch) = plugin::unwatch(context) else { return Action::Continue };
+    let status = host::response_header(":status").unwrap_or_default();
+    match (watch, status.as_slice()) {
+        (Watch::NotFound(not_found), b"404") => hold(context, not_found, end_of_stream),
+        (Watch::Document(wanted), b"404") => {
+            hold(context, NotFound { encoding: wanted.encoding, ask: None }, end_of_stream)
+        }
+        (Watch::Document(wanted), b"200" | b"304") => substitute(&wanted),
+        _ => Action::Continue,
     }
+}
+
+/// The server lets the client read: sends the merged document.
+fn substitute(wanted: &Wanted) -> Action {
+    let peer = Map::ResponseHeaders.get();
+    plugin::with_documents(|current| {
+        let found = current.and_then(|(map, documents)| {
+            let entry = map.document(&wanted.path, wanted.form)?;
+            Some((entry, documents.get(entry.index)?))
+        });
+        // The last push took the document away: all servers have the same one
+        // now. What this one was asked for is not what the client wants.
+        let Some((entry, content)) = found else {
+            return refuse(Refusal::Unproved, wanted.encoding);
+        };
+        plugin::with_metrics(|metrics| metrics.merged(wanted.form));
+        let answer = wanted.reader.answer(&wanted.path, &entry, content, peer.iter());
+        let headers: Vec<_> =
+            answer.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        host::answer(answer.code, &headers, answer.body);
+        Action::Pause
+    })
+}
+
+/// Holds a 404 back until it is known what it is.
+fn hold(context: u32, not_found: NotFound, end_of_stream: bool) -> Action {
     let content_type = host::response_header("content-type").unwrap_or_default();
     let content_length = host::response_header("content-length").and_then(parse_length);
-    let held = Held { encoding, content_type, content_length };
+    let held = Held { not_found, content_type, content_length };
     if end_of_stream {
         let body = match content_length {
             Some(length) if length > 0 => Body::Withheld(length),
             _ => Body::Whole(b""),
         };
-        return judge(&held, body);
+        return judge(context, &held, body);
     }
     if content_length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Action::Continue;
@@ -92,23 +169,40 @@ pub(crate) fn on_response_headers(context: u32, end_of_stream: bool) -> Action {
 
 /// Judges a 404 that was held back, once there is enough of its body.
 pub(crate) fn on_response_body(context: u32, end_of_stream: bool) -> Action {
-    let Some(Watch::Body(held)) = plugin::unwatch(context) else { return Action::Continue };
+    let held = match plugin::unwatch(context) {
+        Some(Watch::Body(held)) => held,
+        // The rest of a 404 that was judged already.
+        Some(asked @ Watch::Asked(_)) => {
+            plugin::watch(context, asked);
+            return Action::Pause;
+        }
+        _ => return Action::Continue,
+    };
     let body = host::response_body(MAX_BODY_BYTES.saturating_add(1));
     let whole = end_of_stream || held.content_length.is_some_and(|length| body.len() >= length);
     if !whole && body.len() <= MAX_BODY_BYTES {
         plugin::watch(context, Watch::Body(held));
         return Action::Pause;
     }
-    judge(&held, Body::Whole(&body))
+    judge(context, &held, Body::Whole(&body))
 }
 
-/// Replaces a type-level 404; everything else goes on as it came.
-fn judge(held: &Held, body: Body<'_>) -> Action {
+/// Replaces a type-level 404, or asks about it; everything else goes on as it
+/// came.
+fn judge(context: u32, held: &Held, body: Body<'_>) -> Action {
     if !not_found::is_type_level(&held.content_type, body) {
         return Action::Continue;
     }
+    match &held.not_found.ask {
+        None => replace_not_found(held.not_found.encoding),
+        Some(path) => companion::ask(context, path, held.not_found.encoding),
+    }
+}
+
+/// Puts a 503 in place of a 404 that cannot be believed.
+pub(crate) fn replace_not_found(encoding: Encoding) -> Action {
     plugin::with_metrics(|metrics| metrics.replaced());
-    refuse(Refusal::Unproved, held.encoding)
+    refuse(Refusal::Unproved, encoding)
 }
 
 fn parse_length(value: Vec<u8>) -> Option<usize> {

@@ -36,6 +36,7 @@ pub mod manifests;
 pub mod pki;
 pub mod ports;
 pub mod process;
+pub mod pushed;
 pub mod raw;
 pub mod recorder;
 pub mod recording;

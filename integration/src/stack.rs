@@ -27,6 +27,7 @@ const MAP_DEADLINE: Duration = Duration::from_secs(30);
 /// What the shipped configuration says, and a test replaces.
 const LISTENER_PORT: &str = "port_value: 8443";
 const ADMIN_PORT: &str = "port_value: 9901";
+const COMPANION_PORT: &str = "port_value: 9902";
 const PUBLISHED_FOLDER: &str = "/var/lib/mixed-version-proxy/envoy";
 
 /// What to start.
@@ -132,11 +133,12 @@ impl StackOptions {
         Ok(serde_json::to_string_pretty(&config)?)
     }
 
-    fn envoy(&self, port: u16) -> Result<EnvoyOptions> {
+    fn envoy(&self, port: u16, companion_port: u16) -> Result<EnvoyOptions> {
         let file = integration_folder().join("../envoy-config/quickstart/envoy.yaml");
         let mut options = EnvoyOptions::from_file(&file, self.folder.join("envoy"))?
             .replacing(LISTENER_PORT, &format!("port_value: {port}"))?
             .replacing(ADMIN_PORT, "port_value: 0")?
+            .replacing(COMPANION_PORT, &format!("port_value: {companion_port}"))?
             .replacing(PUBLISHED_FOLDER, text(&self.published())?)?
             .concurrency(self.concurrency);
         if !self.filter {
@@ -167,7 +169,7 @@ impl Stack {
         .await?;
         companion.wait_ready().await?;
         let port = ports::free_port()?;
-        let envoy = Envoy::start(options.envoy(port)?).await?;
+        let envoy = Envoy::start(options.envoy(port, companion_port)?).await?;
         Ok(Self { companion, envoy, options, port })
     }
 

@@ -33,6 +33,9 @@ pub enum OnTypeLevelNotFound {
     Truth,
     /// It contradicts the map, or the map cannot tell: 503 instead.
     Uncertain,
+    /// The truth as far as the map knows. Whether it still is, the companion
+    /// is asked first.
+    AskFirst,
 }
 
 /// Why a decision was made; a closed set, for it labels a counter.
@@ -87,6 +90,17 @@ pub fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision<'m> {
     match target {
         Target::NotAnApi => Decision::pass(Reason::NotAnApi),
         Target::Discovery => Decision::document(Some(map.widest_view()), map),
+        Target::OpenApiV2 => {
+            let route = map.open_api_v2().unwrap_or(map.widest_view());
+            Decision::document(Some(route), map)
+        }
+        Target::OpenApiV3 { document, group_version } => {
+            let route = map.open_api_v3(document).or(match group_version {
+                Some((group, version)) => map.group_version(group, version),
+                None => Some(map.widest_view()),
+            });
+            Decision::document(route, map)
+        }
         Target::Group(group) => Decision::document(map.group(group), map),
         Target::GroupVersion { group, version } => {
             Decision::document(map.group_version(group, version), map)
@@ -128,13 +142,15 @@ impl<'m> Decision<'m> {
     }
 
     fn unknown(map: &DiscoveryMap) -> Self {
-        if map.is_complete() {
-            Self::pass(Reason::Unknown)
-        } else {
+        if !map.is_complete() {
             Self {
                 on_not_found: OnTypeLevelNotFound::Uncertain,
                 ..Self::pass(Reason::Undetermined)
             }
+        } else if map.strict_not_found().is_some() {
+            Self { on_not_found: OnTypeLevelNotFound::AskFirst, ..Self::pass(Reason::Unknown) }
+        } else {
+            Self::pass(Reason::Unknown)
         }
     }
 }

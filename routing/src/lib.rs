@@ -6,7 +6,9 @@
 //!                                  ├── decide ── Decision ── forward to / answer 503
 //!           discovery-map ─────────┘                │
 //!                                                   └─ watch for a 404?
-//!  404 response ── not_found::is_type_level ── status::Refusal (503 + Retry-After)
+//!  404 response ── not_found::is_type_level ─┬─ status::Refusal (503 + Retry-After)
+//!                                            └─ absence::question ── Verdict
+//!  discovery ── merged::question ── 200 │ 304 ── the merged document
 //! ```
 //!
 //! Routing is never an authorization decision: the API server authenticates
@@ -14,7 +16,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod absence;
+mod accept;
 mod decision;
+pub mod merged;
 pub mod not_found;
 mod path;
 pub mod status;

@@ -30,6 +30,12 @@ impl<'p> RequestPath<'p> {
         Self { decoded }
     }
 
+    /// The decoded path, without a slash at its end.
+    pub(crate) fn trimmed(&self) -> &[u8] {
+        let path = self.decoded.as_deref().unwrap_or_default();
+        path.strip_suffix(b"/").unwrap_or(path)
+    }
+
     /// What the request asks for.
     #[must_use]
     pub fn target(&self) -> Target<'_> {

@@ -9,13 +9,22 @@ pub enum Target<'p> {
     /// No API path (`/healthz`, `/version`), or one that no API server takes
     /// for one, such as a path with an empty segment.
     NotAnApi,
-    /// A document that spans all groups: `/api`, `/apis`, `/openapi/v2`,
-    /// `/openapi/v3`.
+    /// A document that spans all groups: `/api`, `/apis`, `/openapi/v3`.
     Discovery,
+    /// `/openapi/v2`, and what is below it.
+    OpenApiV2,
+    /// A document below `/openapi/v3/`.
+    OpenApiV3 {
+        /// What follows `/openapi/v3/`.
+        document: &'p [u8],
+        /// The group, empty for the core group, and version that it is about;
+        /// none if it is about something else.
+        group_version: Option<(&'p [u8], &'p [u8])>,
+    },
     /// A group's discovery document: `/apis/<group>`.
     Group(&'p [u8]),
-    /// A group-version's discovery or OpenAPI document: `/api/<version>`,
-    /// `/apis/<group>/<version>`, `/openapi/v3/apis/<group>/<version>`.
+    /// A group-version's discovery document: `/api/<version>`,
+    /// `/apis/<group>/<version>`.
     GroupVersion {
         /// Empty for the core group.
         group: &'p [u8],
@@ -52,8 +61,20 @@ const MEANINGFUL_SEGMENTS: usize = 10;
 impl<'p> Target<'p> {
     /// Reads a decoded path.
     pub(crate) fn parse(path: &'p [u8]) -> Self {
-        let Some(path) = path.strip_prefix(b"/") else { return Self::NotAnApi };
-        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let Some(path) = without_slashes(path) else { return Self::NotAnApi };
+        match path.strip_prefix(b"openapi/v3/") {
+            None => Self::read(path),
+            Some(document) => {
+                let group_version = match Self::read(document) {
+                    Self::GroupVersion { group, version } => Some((group, version)),
+                    _ => None,
+                };
+                Self::OpenApiV3 { document, group_version }
+            }
+        }
+    }
+
+    fn read(path: &'p [u8]) -> Self {
         let mut segments: [&[u8]; MEANINGFUL_SEGMENTS] = [b""; MEANINGFUL_SEGMENTS];
         let mut count = 0;
         for (slot, segment) in segments.iter_mut().zip(path.split(|&byte| byte == b'/')) {
@@ -66,12 +87,7 @@ impl<'p> Target<'p> {
     fn from_segments(segments: &[&'p [u8]]) -> Self {
         match segments {
             [b"api"] | [b"apis"] => Self::Discovery,
-            [b"openapi", b"v3", document @ ..] if !document.is_empty() => {
-                match Self::from_segments(document) {
-                    found @ Self::GroupVersion { .. } => found,
-                    _ => Self::Discovery,
-                }
-            }
+            [b"openapi", b"v2", ..] => Self::OpenApiV2,
             [b"openapi", ..] => Self::Discovery,
             [b"api", version] if !version.is_empty() => Self::GroupVersion { group: b"", version },
             [b"api", version, rest @ ..] => Self::resource(b"", version, rest),
@@ -123,6 +139,12 @@ impl<'p> Target<'p> {
             has_tail,
         })
     }
+}
+
+/// A path without the slash at its beginning, and without one at its end.
+pub(crate) fn without_slashes(path: &[u8]) -> Option<&[u8]> {
+    let path = path.strip_prefix(b"/")?;
+    Some(path.strip_suffix(b"/").unwrap_or(path))
 }
 
 impl ResourceTarget<'_> {

@@ -1,5 +1,6 @@
 //! Drives the index: the only place where it meets channels and a clock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{Config, RequestHeaders};
-use crate::index::{Event, Index, PeerStatus, Snapshot};
+use crate::discovery::Origins;
+use crate::documents::Conflict;
+use crate::index::{Event, Index, PeerStatus, Snapshot, View};
 use crate::metrics::Metrics;
 use crate::peer::Report;
 
@@ -18,33 +21,51 @@ const TICK: Duration = Duration::from_secs(1);
 /// peer has been away is in it.
 const SAVE: Duration = Duration::from_secs(60);
 
+/// All that the index is told.
+pub(super) struct Sources {
+    pub reports: mpsc::Receiver<Report>,
+    pub names: mpsc::Receiver<Option<RequestHeaders>>,
+    pub origins: mpsc::Receiver<Origins>,
+    pub configs: watch::Receiver<Arc<Config>>,
+}
+
 /// The index with its surroundings.
 pub(super) struct Indexer {
     index: Index,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     peers: watch::Sender<Vec<PeerStatus>>,
+    views: watch::Sender<Vec<View>>,
     metrics: Metrics,
     started: Instant,
+    /// What has been said of them in the log.
+    conflicts: BTreeSet<Conflict>,
+    oversized: Vec<String>,
 }
 
 impl Indexer {
-    /// Snapshots and statuses go where they are said to.
+    /// Snapshots, statuses and views go where they are said to.
     pub(super) fn new(
         index: Index,
         snapshots: watch::Sender<Option<Arc<Snapshot>>>,
         peers: watch::Sender<Vec<PeerStatus>>,
+        views: watch::Sender<Vec<View>>,
         metrics: Metrics,
     ) -> Self {
-        Self { index, snapshots, peers, metrics, started: Instant::now() }
+        Self {
+            index,
+            snapshots,
+            peers,
+            views,
+            metrics,
+            started: Instant::now(),
+            conflicts: BTreeSet::new(),
+            oversized: Vec::new(),
+        }
     }
 
     /// Runs until one of its sources can say nothing more, which is an error.
-    pub(super) async fn run(
-        mut self,
-        mut reports: mpsc::Receiver<Report>,
-        mut names: mpsc::Receiver<Option<RequestHeaders>>,
-        mut configs: watch::Receiver<Arc<Config>>,
-    ) -> Result<(), String> {
+    pub(super) async fn run(mut self, sources: Sources) -> Result<(), String> {
+        let Sources { mut reports, mut names, mut origins, mut configs } = sources;
         let config = configs.borrow_and_update().clone();
         // A peer that answers nothing at all must not hold up the others.
         let patience = Instant::now() + config.polling.timeout * 2 + Duration::from_millis(500);
@@ -60,6 +81,10 @@ impl Indexer {
                 names = names.recv() => match names {
                     Some(names) => (Event::RequestHeaders(names), false),
                     None => return Err("nobody asks for the identity headers".to_owned()),
+                },
+                origins = origins.recv() => match origins {
+                    Some(origins) => (Event::Origins(origins), false),
+                    None => return Err("nobody asks where types come from".to_owned()),
                 },
                 changed = configs.changed() => match changed {
                     Ok(()) => (Event::Configured(configs.borrow_and_update().clone()), true),
@@ -86,9 +111,10 @@ impl Indexer {
         }
         self.metrics.peers(&statuses);
         self.peers.send_replace(statuses);
+        self.views.send_replace(self.index.views());
     }
 
-    fn send_snapshot(&self) {
+    fn send_snapshot(&mut self) {
         let snapshot = self.index.snapshot();
         let was_frozen = self.snapshots.borrow().as_ref().is_some_and(|before| before.frozen);
         match (was_frozen, snapshot.frozen) {
@@ -96,7 +122,21 @@ impl Indexer {
             (true, false) => tracing::info!("a peer serves again: the rotation is followed"),
             _ => {}
         }
+        self.report_documents(&snapshot);
         self.metrics.snapshot(&snapshot);
         self.snapshots.send_replace(Some(Arc::new(snapshot)));
+    }
+
+    /// Each fault of the documents is said once, and again when it is back.
+    fn report_documents(&mut self, snapshot: &Snapshot) {
+        for Conflict { resource, field, values } in snapshot.conflicts.difference(&self.conflicts) {
+            tracing::warn!(resource, field, ?values, "peers contradict each other");
+        }
+        if snapshot.oversized != self.oversized {
+            let paths = &snapshot.oversized;
+            tracing::error!(?paths, "merged documents are too large and are not published");
+        }
+        self.conflicts.clone_from(&snapshot.conflicts);
+        self.oversized.clone_from(&snapshot.oversized);
     }
 }

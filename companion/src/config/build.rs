@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::identity::{key_pair, listener_tls, request_headers};
 use super::reader::{FaultLog, Faults, Section, parsed};
+use super::strict::strict_not_found;
 use super::{
     ClusterPrefix, Config, Credentials, EnvoyOutput, Peer, PeerName, PeerTls, Polling, ServerName,
 };
@@ -44,6 +45,8 @@ fn document(mut top: Section<'_>, log: &FaultLog) -> Option<Config> {
     };
     let request_headers =
         top.section_or_empty("requestHeaders").and_then(|section| request_headers(section, log));
+    let strict_not_found =
+        top.section_or_empty("strictNotFound").and_then(|section| strict_not_found(section, log));
     top.finish(&[
         "listen",
         "stateDirectory",
@@ -56,6 +59,7 @@ fn document(mut top: Section<'_>, log: &FaultLog) -> Option<Config> {
         "listenerTls",
         "frontProxy",
         "requestHeaders",
+        "strictNotFound",
     ]);
     Some(Config {
         listen: listen?,
@@ -70,6 +74,7 @@ fn document(mut top: Section<'_>, log: &FaultLog) -> Option<Config> {
         listener_tls,
         front_proxy,
         request_headers: request_headers?,
+        strict_not_found: strict_not_found?,
     })
 }
 
@@ -195,7 +200,7 @@ pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
     let value = humantime::parse_duration(text)
         .map_err(|_| "must be a duration, like 500ms, 3s or 1h".to_owned())?;
     if value < least || value > most {

@@ -186,6 +186,18 @@ impl<'l> Section<'l> {
         number
     }
 
+    /// True or false, with a default.
+    pub(super) fn flag(&mut self, field: &str, default: bool) -> Option<bool> {
+        match self.take(field) {
+            None => Some(default),
+            Some(Value::Bool(flag)) => Some(flag),
+            Some(other) => {
+                self.fault(field, format!("must be true or false, not {}", kind(&other)));
+                None
+            }
+        }
+    }
+
     /// A section that must be there.
     pub(super) fn section(&mut self, field: &str) -> Option<Self> {
         let value = self.take_required(field)?;

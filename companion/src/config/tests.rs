@@ -29,6 +29,29 @@ fn a_short_configuration_has_all_defaults() {
     assert_eq!(config.forget_after, Duration::from_secs(3600));
     assert_eq!((config.listener_tls, config.front_proxy), (None, None));
     assert_eq!(config.request_headers, RequestHeaders::default());
+    let strict = StrictNotFound {
+        cluster: "mixed-version-companion".to_owned(),
+        timeout: Duration::from_secs(1),
+        on_no_answer: OnNoAnswer::Original,
+    };
+    assert_eq!(config.strict_not_found, Some(strict));
+}
+
+#[test]
+fn strict_not_found_can_be_set_and_switched_off() {
+    let with = |section: &str| Config::from_yaml(&format!("{SOUND}strictNotFound: {section}\n"));
+    assert_eq!(with("{enabled: false}").unwrap().strict_not_found, None);
+    let set = with("{enabled: true, cluster: c, timeout: 250ms, onNoAnswer: unavailable}");
+    let set = set.unwrap().strict_not_found.unwrap();
+    assert_eq!((&*set.cluster, set.on_no_answer), ("c", OnNoAnswer::Unavailable));
+    assert_eq!(set.in_the_map().timeout_milliseconds, 250);
+    assert!(!set.in_the_map().passes_unanswered);
+    let faults = faults(&format!(
+        "{SOUND}strictNotFound: {{enabled: 1, cluster: x__front-proxy, timeout: 1h, onNoAnswer: maybe, more: 1}}\n"
+    ));
+    let places: Vec<_> = faults.iter().map(|fault| fault.split(':').next().unwrap()).collect();
+    let expected = ["enabled", "cluster", "timeout", "onNoAnswer", "more"];
+    assert_eq!(places, expected.map(|field| format!("strictNotFound.{field}")));
 }
 
 #[test]

@@ -2,13 +2,21 @@
 //!
 //! One [`Document`] reads whichever form a server answers with, told by its
 //! `kind`: aggregated discovery (v2 and v2beta1, equal in all that matters
-//! here) or the older lists. What is not needed is skipped while reading, so
-//! that a document of megabytes leaves only names behind.
+//! here) or the older lists. Of aggregated discovery each group's text is kept
+//! beside the names, for the merged documents.
 
-use serde::de::Error;
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::{ListedVersion, Listing, Part};
+use crate::documents::{Aggregated, Group, LegacyResource};
+
+/// More groups than any control plane has.
+const MAX_GROUPS: usize = 20_000;
+
+/// More versions than any group, and more subresources than any resource, has.
+const MAX_INNER: usize = 256;
 
 /// The answer to `/api` or `/apis`, in any form.
 #[derive(Debug)]
@@ -29,7 +37,7 @@ impl<'de> Deserialize<'de> for Document {
         struct AnyForm {
             kind: String,
             #[serde(default)]
-            items: Vec<AggregatedGroup>,
+            items: Items,
             #[serde(default)]
             groups: Vec<LegacyGroup>,
             #[serde(default)]
@@ -38,7 +46,7 @@ impl<'de> Deserialize<'de> for Document {
 
         let AnyForm { kind, items, groups, versions } = AnyForm::deserialize(deserializer)?;
         match kind.as_str() {
-            "APIGroupDiscoveryList" => Ok(Self::Aggregated(AggregatedList { items })),
+            "APIGroupDiscoveryList" => Ok(Self::Aggregated(AggregatedList { items: items.0 })),
             "APIGroupList" => Ok(Self::Groups(LegacyGroupList { groups })),
             "APIVersions" => Ok(Self::Versions(LegacyVersions { versions })),
             other => Err(D::Error::custom(format_args!("{other:?} is no kind of discovery"))),
@@ -47,7 +55,7 @@ impl<'de> Deserialize<'de> for Document {
 }
 
 /// The old `/api/<version>` and `/apis/<group>/<version>`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct LegacyGroupVersion {
     #[serde(default)]
     resources: Vec<LegacyResource>,
@@ -56,7 +64,50 @@ pub struct LegacyGroupVersion {
 /// A list of groups with everything in them.
 #[derive(Debug)]
 pub struct AggregatedList {
-    items: Vec<AggregatedGroup>,
+    items: Vec<Item>,
+}
+
+#[derive(Debug, Default)]
+struct Items(Vec<Item>);
+
+/// A group, read and as it was.
+#[derive(Debug)]
+struct Item {
+    group: AggregatedGroup,
+    text: Box<RawValue>,
+}
+
+impl<'de> Deserialize<'de> for Items {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Items;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of groups")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Items, A::Error> {
+                let mut read = Vec::new();
+                while let Some(text) = items.next_element::<Box<RawValue>>()? {
+                    let group: AggregatedGroup =
+                        serde_json::from_str(text.get()).map_err(A::Error::custom)?;
+                    let inner = || group.versions.iter().flat_map(|version| &version.resources);
+                    let most = inner().filter_map(|r| Some(r.subresources.as_ref()?.len())).max();
+                    if read.len() == MAX_GROUPS
+                        || group.versions.len().max(most.unwrap_or(0)) > MAX_INNER
+                    {
+                        return Err(A::Error::custom("more groups or versions than can be"));
+                    }
+                    read.push(Item { group, text });
+                }
+                Ok(Items(read))
+            }
+        }
+
+        deserializer.deserialize_seq(Visit)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -152,29 +203,34 @@ pub struct LegacyVersions {
     versions: Vec<Box<str>>,
 }
 
-#[derive(Debug, Deserialize)]
-struct LegacyResource {
-    name: Box<str>,
-    #[serde(default)]
-    namespaced: bool,
-}
-
 impl AggregatedList {
-    /// The listing; names that no path could carry are left out.
+    /// The listing, and the document; names that no path could carry are left
+    /// out of the listing, and groups without a usable name or version of both.
     #[must_use]
-    pub fn listing(self, part: Part) -> Listing {
+    pub fn read(self, part: Part) -> (Listing, Aggregated) {
         let mut listing = Listing::default();
-        for group in self.items {
+        let mut groups = Vec::with_capacity(self.items.len());
+        let all = self.items.len();
+        for Item { group, text } in self.items {
+            let name = group.metadata.name;
             // The core group has no name in `/api`, and no other is there.
-            if group.metadata.name.is_empty() != (part == Part::Core) {
+            if name.is_empty() != (part == Part::Core) || name.contains('/') {
                 continue;
             }
-            let versions = listing.0.entry(group.metadata.name).or_default();
+            let mut document = Group {
+                name: name.clone(),
+                versions: Box::default(),
+                hollow: false,
+                text: text.into(),
+            };
+            let mut names_of_versions = Vec::with_capacity(group.versions.len());
+            let versions = listing.0.entry(name).or_default();
             for version in group.versions.into_iter().filter(|v| is_segment(&v.version)) {
                 let mut listed = ListedVersion {
                     stale: matches!(version.freshness, Freshness::Stale),
                     ..ListedVersion::default()
                 };
+                document.hollow |= listed.stale || version.resources.is_empty();
                 for resource in version.resources {
                     let scoped = match resource.scope {
                         Scope::Namespaced => &mut listed.namespaced,
@@ -182,11 +238,20 @@ impl AggregatedList {
                     };
                     scoped.extend(names(resource));
                 }
+                if !names_of_versions.contains(&version.version) {
+                    names_of_versions.push(version.version.clone());
+                }
                 versions.insert(version.version, listed.without_contradiction());
+            }
+            if !names_of_versions.is_empty() {
+                document.versions = names_of_versions.into();
+                groups.push(document);
             }
         }
         listing.0.retain(|_, versions| !versions.is_empty());
-        listing
+        let mut document = Aggregated::new(groups);
+        document.amended |= document.groups.len() != all;
+        (listing, document)
     }
 }
 
@@ -229,20 +294,28 @@ impl LegacyVersions {
 impl LegacyGroupVersion {
     /// The listing of this one group-version.
     #[must_use]
-    pub fn listed(self) -> ListedVersion {
-        let sound = |name: &str| match name.split_once('/') {
-            None => is_segment(name),
-            Some((resource, subresource)) => is_segment(resource) && is_segment(subresource),
-        };
+    pub fn listed(&self) -> ListedVersion {
         let mut listed = ListedVersion::default();
-        for resource in self.resources.into_iter().filter(|resource| sound(&resource.name)) {
-            let scoped = match resource.namespaced {
-                true => &mut listed.namespaced,
-                false => &mut listed.cluster_scoped,
+        for resource in &self.resources {
+            let sound = match resource.name.split_once('/') {
+                None => is_segment(&resource.name),
+                Some((parent, subresource)) => is_segment(parent) && is_segment(subresource),
             };
-            scoped.insert(resource.name);
+            if sound {
+                let scoped = match resource.namespaced {
+                    true => &mut listed.namespaced,
+                    false => &mut listed.cluster_scoped,
+                };
+                scoped.insert(resource.name.as_str().into());
+            }
         }
         listed.without_contradiction()
+    }
+
+    /// What aggregated discovery would say of it (JSON).
+    #[must_use]
+    pub fn aggregated(&self, group: &str, version: &str, stale: bool) -> String {
+        crate::documents::aggregated_version(group, version, stale, &self.resources)
     }
 }
 
@@ -270,7 +343,7 @@ mod tests {
 
     fn aggregated(json: &str, part: Part) -> Listing {
         match serde_json::from_str(json).unwrap() {
-            Document::Aggregated(list) => list.listing(part),
+            Document::Aggregated(list) => list.read(part).0,
             other => panic!("not aggregated: {other:?}"),
         }
     }

@@ -12,14 +12,14 @@ use crate::config::HeaderName;
 
 /// Peers, by their position in the configuration; there are at most 64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct PeerSet(u64);
+pub(super) struct PeerSet(u64);
 
 impl PeerSet {
     fn insert(&mut self, position: usize) {
         self.0 |= 1_u64.checked_shl(u32::try_from(position).unwrap_or(u32::MAX)).unwrap_or(0);
     }
 
-    fn contains(self, position: usize) -> bool {
+    pub(super) fn contains(self, position: usize) -> bool {
         let mut other = Self::default();
         other.insert(position);
         self.0 & other.0 != 0
@@ -37,7 +37,7 @@ impl PeerSet {
         self.0 == 0
     }
 
-    fn collect(positions: impl Iterator<Item = usize>) -> Self {
+    pub(super) fn collect(positions: impl Iterator<Item = usize>) -> Self {
         let mut set = Self::default();
         positions.for_each(|position| set.insert(position));
         set
@@ -66,7 +66,7 @@ impl Index {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let (rotation, frozen) = self.rotation();
-        let merged = self.merged();
+        let merged = self.merged(rotation);
         let mut sets = Sets::new(self, rotation);
         let groups = merged
             .iter()
@@ -79,6 +79,8 @@ impl Index {
             })
             .collect();
         let widest_view = sets.index_of(self.widest_view(rotation));
+        let documents = self.documents(rotation, &mut sets);
+        let strict = self.config.strict_not_found.as_ref();
         let document = Document {
             schema_version: SCHEMA_VERSION,
             generation: 1,
@@ -93,8 +95,18 @@ impl Index {
             sets: sets.entries(),
             widest_view,
             groups,
+            documents: documents.documents,
+            open_api: documents.open_api,
+            strict_not_found: strict.map(crate::config::StrictNotFound::in_the_map),
         };
-        Snapshot { document, clusters: sets.clusters(), frozen, memory: self.memory() }
+        Snapshot {
+            document,
+            clusters: sets.clusters(),
+            conflicts: documents.conflicts,
+            oversized: documents.oversized,
+            frozen,
+            memory: self.memory(),
+        }
     }
 
     /// What the cluster says goes first, for the first name of a list is the
@@ -133,7 +145,7 @@ impl Index {
         PeerSet::collect(peers.filter(|(_, peer)| wanted(peer)).map(|(position, _)| position))
     }
 
-    fn remembered(&self) -> impl Iterator<Item = (usize, &Tracked)> {
+    pub(super) fn remembered(&self) -> impl Iterator<Item = (usize, &Tracked)> {
         let forget_after = self.config.forget_after;
         self.peers.iter().enumerate().filter(move |(_, peer)| !peer.is_forgotten(forget_after))
     }
@@ -142,10 +154,13 @@ impl Index {
         self.remembered().all(|(_, peer)| peer.known.is_complete())
     }
 
-    fn merged(&self) -> Merged<'_> {
+    fn merged(&self, rotation: PeerSet) -> Merged<'_> {
         let mut merged = Merged::new();
         for (position, peer) in self.remembered() {
             for (group, version, types) in peer.known.group_versions() {
+                if !rotation.contains(position) && !self.origins.is_built_in(group, version) {
+                    continue;
+                }
                 let version = merged.entry(group).or_default().entry(version).or_default();
                 version.peers.insert(position);
                 for name in &types.namespaced {
@@ -179,14 +194,15 @@ impl Index {
 
     fn memory(&self) -> Memory {
         let peers = self.peers.iter();
-        let peers = peers.map(|peer| peer.memory(self.last_rotation.contains(&peer.name)));
+        let peers =
+            peers.map(|peer| peer.memory(self.last_rotation.contains(&peer.name), &self.origins));
         Memory { peers: peers.collect(), request_headers: self.request_headers.clone() }
     }
 }
 
 /// The serving sets, in the order in which the groups need them: the same
 /// knowledge gives the same order. The first is always the whole rotation.
-struct Sets<'i> {
+pub(super) struct Sets<'i> {
     index: &'i Index,
     rotation: PeerSet,
     list: Vec<PeerSet>,
@@ -200,7 +216,7 @@ impl<'i> Sets<'i> {
         sets
     }
 
-    fn index_of(&mut self, peers: PeerSet) -> u16 {
+    pub(super) fn index_of(&mut self, peers: PeerSet) -> u16 {
         // More sets than fit cannot be: the map itself would be gigabytes.
         let next = u16::try_from(self.list.len()).unwrap_or(u16::MAX);
         *self.by_peers.entry(peers).or_insert_with(|| {

@@ -7,9 +7,10 @@ use std::time::Duration;
 use discovery_map::PeerState;
 use serde::Serialize;
 
-use super::PeerMemory;
+use super::{DocumentMemory, PeerMemory};
 use crate::config::{Peer, PeerName};
-use crate::discovery::{Known, Part};
+use crate::discovery::{Known, Origins, Part};
+use crate::documents::{Aggregated, Group, OpenApiIndex};
 use crate::peer::{Observation, Reading};
 
 /// One peer.
@@ -19,14 +20,29 @@ pub(super) struct Tracked {
     pub address: SocketAddr,
     pub state: PeerState,
     pub known: Known,
+    /// What it said, as it said it: `/api` and `/apis`.
+    pub core: Option<Arc<Aggregated>>,
+    pub named: Option<Arc<Aggregated>>,
+    pub open_api: Option<Arc<OpenApiIndex>>,
+    /// The part of that which an earlier run read; it counts only while the
+    /// peer is away and was not read since.
+    pub remembered: DocumentMemory,
     pub version: Option<Arc<str>>,
     /// How long it has been out of rotation.
     pub absent: Duration,
     /// Whether any round at it ended.
     pub asked: bool,
     last_error: Option<String>,
+    /// The one of the round before.
+    error_before: Option<String>,
     last_answer: Option<Duration>,
+    /// Since when, and how often, its types have changed within `RESTLESS`.
+    changes: (Duration, u32),
 }
+
+/// A peer whose types change more often than this within a minute is named: no
+/// control plane does so for long, but a broken aggregated API may.
+const RESTLESS: (Duration, u32) = (Duration::from_secs(60), 20);
 
 /// A peer as the endpoint shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -57,6 +73,19 @@ pub struct PeerStatus {
     pub last_error: Option<String>,
 }
 
+/// What is known of a peer, for those who ask it again.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The peer.
+    pub peer: Peer,
+    /// Whether it serves.
+    pub serving: bool,
+    /// Its types.
+    pub known: Known,
+    /// The `ETag`s of the documents that say so.
+    pub etags: [(Part, Option<Box<str>>); 2],
+}
+
 impl Tracked {
     pub(super) fn new(peer: &Peer) -> Self {
         Self {
@@ -64,11 +93,17 @@ impl Tracked {
             address: peer.address,
             state: PeerState::Unreachable,
             known: Known::default(),
+            core: None,
+            named: None,
+            open_api: None,
+            remembered: DocumentMemory::default(),
             version: None,
             absent: Duration::ZERO,
             asked: false,
             last_error: None,
+            error_before: None,
             last_answer: None,
+            changes: (Duration::ZERO, 0),
         }
     }
 
@@ -86,9 +121,22 @@ impl Tracked {
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version;
         self.known = remembered.known;
+        self.remembered = remembered.documents;
     }
 
-    pub(super) fn memory(&self, in_rotation: bool) -> PeerMemory {
+    /// Of the documents only what is built in, and so little, is remembered:
+    /// the rest is only ever used of peers that answer.
+    pub(super) fn memory(&self, in_rotation: bool, origins: &Origins) -> PeerMemory {
+        let built_in = |group: &Group| {
+            group.versions.iter().any(|version| origins.is_built_in(&group.name, version))
+        };
+        let part = |read: &Option<Arc<Aggregated>>, remembered: &Option<Arc<Aggregated>>| {
+            let read = read.as_ref().map(|document| Arc::new(document.only(built_in)));
+            read.or_else(|| remembered.clone())
+        };
+        let DocumentMemory { core, named } = &self.remembered;
+        let documents =
+            DocumentMemory { core: part(&self.core, core), named: part(&self.named, named) };
         PeerMemory {
             name: self.name.to_string(),
             address: self.address,
@@ -97,6 +145,17 @@ impl Tracked {
             absent_seconds: self.absent.as_secs(),
             version: self.version.clone(),
             known: self.known.clone(),
+            documents,
+        }
+    }
+
+    pub(super) fn view(&self) -> View {
+        let etag = |document: &Option<Arc<Aggregated>>| document.as_ref()?.etag.clone();
+        View {
+            peer: Peer { name: self.name.clone(), address: self.address },
+            serving: self.state == PeerState::Serving,
+            known: self.known.clone(),
+            etags: [(Part::Core, etag(&self.core)), (Part::Named, etag(&self.named))],
         }
     }
 
@@ -106,21 +165,37 @@ impl Tracked {
 
     /// Takes the end of a round in; whether anything that counts is different.
     pub(super) fn observe(&mut self, observation: Observation, now: Duration) -> bool {
-        let mut changed = !self.asked;
+        let asked = self.asked;
+        let mut changed = !asked;
         self.asked = true;
         match observation {
-            Observation::Serving { readings, version } => {
+            Observation::Serving { readings, version, open_api } => {
                 self.last_answer = Some(now);
-                self.last_error = None;
+                self.error_before = self.last_error.take();
                 self.absent = Duration::ZERO;
                 changed |= self.enter(PeerState::Serving, None);
                 for (part, reading) in readings {
-                    changed |= self.read(part, reading);
+                    changed |= self.read(part, reading, now);
                 }
                 if version.is_some() && version != self.version {
                     self.version = version;
                     changed = true;
                 }
+                if let Some(index) = open_api
+                    && self.open_api.as_deref() != Some(&*index)
+                {
+                    self.open_api = Some(Arc::from(index));
+                    changed = true;
+                }
+            }
+            Observation::Discovered { readings } => {
+                // A peer that is out of rotation meanwhile may list a part only.
+                if self.state == PeerState::Serving {
+                    for (part, reading) in readings {
+                        changed |= self.read(part, reading, now);
+                    }
+                }
+                self.asked = asked;
             }
             Observation::NotReady { reason } => {
                 self.last_answer = Some(now);
@@ -134,22 +209,79 @@ impl Tracked {
         changed
     }
 
-    fn read(&mut self, part: Part, reading: Reading) -> bool {
+    fn read(&mut self, part: Part, reading: Reading, now: Duration) -> bool {
         match reading {
             Reading::Unchanged => false,
-            Reading::Listed(listing) => {
-                let changed = self.known.update(part, listing);
-                if changed {
+            Reading::Listed(listing, document) => {
+                // No server serves nothing: see `Known::update`.
+                let empty = listing.0.is_empty();
+                let types_changed = self.known.update(part, listing);
+                let changed = types_changed | (!empty && self.keep(part, *document));
+                if types_changed {
+                    self.count_change(now);
                     let types = self.known.type_count();
                     tracing::info!(peer = %self.name, path = part.path(), types, "discovery changed");
                 }
                 changed
             }
             Reading::Failed(reason) => {
-                tracing::warn!(peer = %self.name, path = part.path(), reason, "discovery not read");
+                // Said once, as long as it stays the same.
+                if self.error_before.as_ref() != Some(&reason) {
+                    let path = part.path();
+                    tracing::warn!(peer = %self.name, path, reason, "discovery not read");
+                }
                 self.last_error = Some(reason);
                 false
             }
+        }
+    }
+
+    fn count_change(&mut self, now: Duration) {
+        let (within, most) = RESTLESS;
+        let (since, count) = &mut self.changes;
+        if now.saturating_sub(*since) > within {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count == most {
+            tracing::warn!(peer = %self.name, changes = most, ?within, "what it serves changes all the time");
+        }
+    }
+
+    /// Keeps a document; whether it is another.
+    fn keep(&mut self, part: Part, document: Aggregated) -> bool {
+        let kept = match part {
+            Part::Core => &mut self.core,
+            Part::Named => &mut self.named,
+        };
+        let mut document = document.over(kept.as_deref());
+        if let Some(before) = kept.as_deref() {
+            if *before == document {
+                return false;
+            }
+            document.share_with(before);
+        }
+        *kept = Some(Arc::new(document));
+        true
+    }
+
+    /// Holds what another peer says as well only once.
+    pub(super) fn share_with(&mut self, other: &Self) {
+        self.known.share_with(&other.known);
+        let halves = [(&mut self.core, &other.core), (&mut self.named, &other.named)];
+        for (own, other) in halves {
+            let (Some(kept), Some(other)) = (own.as_ref(), other) else { continue };
+            if Arc::ptr_eq(kept, other) {
+                continue;
+            }
+            if kept == other {
+                *own = Some(Arc::clone(other));
+            } else if let Some(kept) = own {
+                Arc::make_mut(kept).share_with(other);
+            }
+        }
+        if self.open_api == other.open_api {
+            self.open_api.clone_from(&other.open_api);
         }
     }
 

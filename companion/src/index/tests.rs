@@ -1,5 +1,7 @@
 //! The rules of the index, each as a sentence.
 
+mod size;
+
 use discovery_map::{DiscoveryMap, Route};
 
 use super::*;
@@ -53,22 +55,19 @@ impl World {
     /// It is ready and serves these, each `group/version/resource`.
     fn serves(&mut self, name: &str, types: &[&str]) -> bool {
         let core = listing(&["/v1/pods"], false);
-        let readings = [
-            (Part::Core, Reading::Listed(core)),
-            (Part::Named, Reading::Listed(listing(types, false))),
-        ];
-        self.report(name, Observation::Serving { readings, version: None })
+        let readings = [(Part::Core, listed(core)), (Part::Named, listed(listing(types, false)))];
+        self.report(name, Observation::Serving { readings, version: None, open_api: None })
     }
 
     fn ready_unread(&mut self, name: &str) -> bool {
         let failed = || Reading::Failed("no".to_owned());
         let readings = [(Part::Core, failed()), (Part::Named, failed())];
-        self.report(name, Observation::Serving { readings, version: None })
+        self.report(name, Observation::Serving { readings, version: None, open_api: None })
     }
 
     fn ready_unchanged(&mut self, name: &str) -> bool {
         let readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
-        self.report(name, Observation::Serving { readings, version: None })
+        self.report(name, Observation::Serving { readings, version: None, open_api: None })
     }
 
     fn not_ready(&mut self, name: &str) -> bool {
@@ -121,6 +120,11 @@ impl World {
         let document = self.index.snapshot().document;
         document.sets[usize::from(document.widest_view)].peers.clone()
     }
+}
+
+/// The names alone; documents have tests of their own.
+fn listed(listing: Listing) -> Reading {
+    Reading::Listed(listing, Box::default())
 }
 
 fn listing(types: &[&str], cluster_scoped: bool) -> Listing {
@@ -322,10 +326,10 @@ fn where_scopes_disagree_the_peers_in_rotation_count() {
     world.serves("a", &["g/v1/x"]);
     world.gone("a");
     let readings = [
-        (Part::Core, Reading::Listed(listing(&["/v1/pods"], false))),
-        (Part::Named, Reading::Listed(listing(&["g/v1/x"], true))),
+        (Part::Core, listed(listing(&["/v1/pods"], false))),
+        (Part::Named, listed(listing(&["g/v1/x"], true))),
     ];
-    world.report("b", Observation::Serving { readings, version: None });
+    world.report("b", Observation::Serving { readings, version: None, open_api: None });
     assert_eq!(world.route("g/v1/x"), "all");
     let document = world.index.snapshot().document;
     let by_set = &document.groups["g"].0["v1"].0;

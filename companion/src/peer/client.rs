@@ -52,7 +52,8 @@ pub enum FetchError {
     },
 }
 
-/// A connection to one peer, as one identity.
+/// A connection to one peer, as one identity; clones share it.
+#[derive(Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,

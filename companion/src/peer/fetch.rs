@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::Reading;
 use super::client::{Client, FetchError};
-use crate::discovery::{Document, LegacyGroupVersion, Listing, Part};
+use crate::discovery::{Document, LegacyGroupVersion, ListedVersion, Listing, Part};
+use crate::documents::{Aggregated, LegacyGroup, OpenApiIndex};
 
 /// The forms of aggregated discovery, best first. `nopeer` asks a server that
 /// merges its peers' types into its answer for its own alone.
@@ -60,22 +61,36 @@ impl Client {
             StatusCode::NOT_MODIFIED => Ok(Reading::Unchanged),
             StatusCode::OK => {
                 let etag = answer.etag.clone();
-                let listing = self.listing(part, answer.json().await?).await?;
+                let (listing, mut document) = self.listing(part, answer.json().await?).await?;
+                document.etag = etag.as_ref().and_then(opaque);
                 // Only now: a document that was not read to its end must be
                 // asked for again.
                 match etag {
                     Some(etag) => validators.0.insert(part, etag),
                     None => validators.0.remove(&part),
                 };
-                Ok(Reading::Listed(listing))
+                Ok(Reading::Listed(listing, Box::new(document)))
             }
             _ => Err(answer.unexpected()),
         }
     }
 
-    async fn listing(&self, part: Part, document: Document) -> Result<Listing, FetchError> {
+    /// The index of the peer's OpenAPI v3 documents.
+    pub(super) async fn open_api(&self) -> Result<OpenApiIndex, FetchError> {
+        let (status, answer) = self.get("/openapi/v3", JSON, None).await?;
+        match status {
+            StatusCode::OK => answer.json().await,
+            _ => Err(answer.unexpected()),
+        }
+    }
+
+    async fn listing(
+        &self,
+        part: Part,
+        document: Document,
+    ) -> Result<(Listing, Aggregated), FetchError> {
         match document {
-            Document::Aggregated(list) => Ok(list.listing(part)),
+            Document::Aggregated(list) => Ok(list.read(part)),
             Document::Groups(list) => self.legacy(list.group_versions()).await,
             Document::Versions(list) => self.legacy(list.group_versions()).await,
         }
@@ -85,16 +100,17 @@ impl Client {
     async fn legacy(
         &self,
         group_versions: impl Iterator<Item = (Box<str>, Box<str>)>,
-    ) -> Result<Listing, FetchError> {
+    ) -> Result<(Listing, Aggregated), FetchError> {
         let mut listing = Listing::default();
+        let mut groups = Vec::<LegacyGroup>::new();
         for (group, version) in group_versions {
             let path = match group.is_empty() {
                 true => format!("/api/{version}"),
                 false => format!("/apis/{group}/{version}"),
             };
             let (status, answer) = self.get(&path, JSON, None).await?;
-            let listed = match status {
-                StatusCode::OK => answer.json::<LegacyGroupVersion>().await?.listed(),
+            let (read, stale) = match status {
+                StatusCode::OK => (answer.json::<LegacyGroupVersion>().await?, false),
                 // Gone between the list and the question.
                 StatusCode::NOT_FOUND => {
                     answer.drain().await?;
@@ -103,17 +119,35 @@ impl Client {
                 // The server of an aggregated API is down: the rest counts.
                 StatusCode::SERVICE_UNAVAILABLE => {
                     answer.drain().await?;
-                    crate::discovery::ListedVersion { stale: true, ..Default::default() }
+                    (LegacyGroupVersion::default(), true)
                 }
                 _ => return Err(answer.unexpected()),
             };
+            let text = read.aggregated(&group, &version, stale);
+            match groups.last_mut() {
+                Some((name, versions)) if *name == group => versions.push((version.clone(), text)),
+                _ => groups.push((group.clone(), vec![(version.clone(), text)])),
+            }
+            let listed = ListedVersion { stale, ..read.listed() };
             listing.0.entry(group).or_default().insert(version, listed);
         }
-        Ok(listing)
+        Ok((listing, Aggregated::of_legacy(groups)))
     }
 }
 
+/// What is between the quotes of a strong validator.
+fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
+    let text = etag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
+    let sound = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+    (!text.is_empty() && text.bytes().all(sound)).then(|| text.into())
+}
+
 impl Validators {
+    /// One alone.
+    pub(super) fn of(part: Part, etag: Option<HeaderValue>) -> Self {
+        Self(etag.map(|etag| (part, etag)).into_iter().collect())
+    }
+
     /// Whether the peer gives its documents an `ETag`.
     pub(super) fn any(&self) -> bool {
         !self.0.is_empty()

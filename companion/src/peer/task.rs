@@ -14,6 +14,7 @@ use super::judge::Judge;
 use super::{Observation, Reading, Report};
 use crate::config::{Config, Peer};
 use crate::discovery::Part;
+use crate::documents::OpenApiIndex;
 use crate::metrics::{Metrics, PollOutcome};
 
 /// Counts the changes that any task has seen.
@@ -33,6 +34,7 @@ pub(super) struct Task {
 struct Session {
     client: Option<(Identity, Client)>,
     validators: Validators,
+    open_api: OpenApiTurns,
     judge: Judge,
     /// The kind of the last conclusive observation, to see a change.
     last: Option<PollOutcome>,
@@ -49,6 +51,7 @@ impl Task {
             let outcome = PollOutcome::of(&observation);
             self.metrics.polled(&self.peer.name, outcome, started.elapsed());
             let changed = session.changed(&observation, outcome);
+            self.count(&observation, session.validators.any());
             let delay = self.delay(outcome);
             let report = Report { peer: self.peer.clone(), observation };
             if self.reports.send(report).await.is_err() {
@@ -59,6 +62,18 @@ impl Task {
                 nudged.mark_unchanged();
             }
             self.pause(&mut nudged, started + delay).await;
+        }
+    }
+
+    /// `etags`: whether what is listed is news.
+    fn count(&self, observation: &Observation, etags: bool) {
+        let Observation::Serving { readings, .. } = observation else { return };
+        for (_, reading) in readings {
+            match reading {
+                Reading::Failed(_) => self.metrics.discovery_failed(&self.peer.name),
+                Reading::Listed(..) if etags => self.metrics.discovery_changed(&self.peer.name),
+                Reading::Listed(..) | Reading::Unchanged => {}
+            }
         }
     }
 
@@ -98,7 +113,8 @@ impl Task {
                 return Observation::Inconclusive { reason: error.to_string() };
             }
         }
-        let Session { client: Some((_, client)), validators, judge, last } = session else {
+        let Session { client: Some((_, client)), validators, open_api, judge, last } = session
+        else {
             return Observation::Inconclusive { reason: "no client".to_owned() };
         };
         if let Err(error) = readiness(client).await {
@@ -106,7 +122,7 @@ impl Task {
         }
         judge.answered();
         let first = *last != Some(PollOutcome::Serving);
-        match read_all(client, validators, first).await {
+        match read_all(client, validators, open_api, first).await {
             Ok(observation) => observation,
             // It went away after it said that it is ready.
             Err(error) => judge.failed(&error),
@@ -136,7 +152,7 @@ impl Session {
         let before = self.last.replace(outcome);
         let listed = match observation {
             Observation::Serving { readings, .. } => {
-                readings.iter().any(|(_, reading)| matches!(reading, Reading::Listed(_)))
+                readings.iter().any(|(_, reading)| matches!(reading, Reading::Listed(..)))
             }
             _ => false,
         };
@@ -159,6 +175,7 @@ async fn readiness(client: &Client) -> Result<(), FetchError> {
 async fn read_all(
     client: &Client,
     validators: &mut Validators,
+    turns: &mut OpenApiTurns,
     first: bool,
 ) -> Result<Observation, FetchError> {
     let mut readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
@@ -173,9 +190,57 @@ async fn read_all(
                 Reading::Failed(error.to_string())
             }
         };
-        news |= matches!(reading, Reading::Listed(_));
+        news |= matches!(reading, Reading::Listed(..));
     }
     // A new version mostly comes with new types, always with a new start.
     let version = if news { client.version().await.ok() } else { None };
-    Ok(Observation::Serving { readings, version })
+    let mut open_api = None;
+    if turns.is_due(news) {
+        let read = client.open_api().await;
+        turns.asked(read.as_ref().ok().map(OpenApiIndex::size));
+        match read {
+            Ok(index) => open_api = Some(Box::new(index)),
+            Err(error) => tracing::debug!(%error, "index of OpenAPI v3 not read"),
+        }
+    }
+    Ok(Observation::Serving { readings, version, open_api })
+}
+
+/// In which rounds the index of OpenAPI v3 is read. It has no `ETag`, so each
+/// time it is sent whole: seldom if it is large.
+#[derive(Debug, Default)]
+struct OpenApiTurns {
+    /// Rounds until the next.
+    wait: usize,
+    /// Rounds in which it is read because discovery changed: it follows that
+    /// by some moments.
+    eager: usize,
+}
+
+impl OpenApiTurns {
+    /// Rounds in which it is read after a change.
+    const EAGER: usize = 3;
+    /// What may be read in each round on average, in bytes.
+    const BUDGET: usize = 32 << 10;
+    /// Rounds that a peer is left alone that did not answer.
+    const LEFT_ALONE: usize = 30;
+
+    fn is_due(&mut self, news: bool) -> bool {
+        if news {
+            self.eager = Self::EAGER;
+        }
+        if self.eager > 0 {
+            self.eager -= 1;
+            return true;
+        }
+        self.wait = self.wait.saturating_sub(1);
+        self.wait == 0
+    }
+
+    fn asked(&mut self, size: Option<usize>) {
+        match size {
+            Some(size) => self.wait = size.div_ceil(Self::BUDGET),
+            None => *self = Self { wait: Self::LEFT_ALONE, eager: 0 },
+        }
+    }
 }

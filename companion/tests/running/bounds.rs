@@ -6,7 +6,7 @@ use crate::peers::{Authority, Fault, Peer};
 const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
 const MORE: &[&str] = &["/v1/pods", "apps/v1/deployments", "new/v1/things"];
 
-fn last_error(companion: &Companion, peer: usize) -> String {
+pub fn last_error(companion: &Companion, peer: usize) -> String {
     let Some((_, peers)) = companion.get("/v1/peers") else { return String::new() };
     let peers: serde_json::Value = serde_json::from_str(&peers).unwrap();
     peers[peer]["lastError"].as_str().unwrap_or_default().to_owned()
@@ -19,6 +19,7 @@ fn wrong_answers_keep_what_was_known_and_hold_up_nobody() {
         (Fault::Endless, "more than"),
         (Fault::Stalled, "no answer within"),
         (Fault::Truncated, "unreadable"),
+        (Fault::Garbage, "unreadable"),
     ] {
         let authority = Authority::new();
         let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));

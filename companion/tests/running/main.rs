@@ -7,9 +7,13 @@
 //! what they are.
 
 #[cfg(test)]
+mod absence;
+#[cfg(test)]
 mod bounds;
 #[cfg(test)]
 mod companion;
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

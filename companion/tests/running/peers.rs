@@ -55,6 +55,8 @@ pub enum Fault {
     Stalled,
     /// Ends in the middle.
     Truncated,
+    /// Answers something else altogether.
+    Garbage,
 }
 
 pub struct Peer {
@@ -275,6 +277,7 @@ fn wrong(fault: Fault) -> Response {
     match fault {
         Fault::Redirect => (StatusCode::FOUND, [(header::LOCATION, "/elsewhere")]).into_response(),
         Fault::Truncated => begin.into_response(),
+        Fault::Garbage => b"\xff\x00{]".as_slice().into_response(),
         Fault::Endless | Fault::Stalled => {
             let begin = Bytes::from_static(begin.as_bytes());
             Body::new(NoEnd { begin: Some(begin), endless: fault == Fault::Endless })

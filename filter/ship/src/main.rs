@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use walrus::Module;
 
 /// What the host needs of the module: the name in the build, and the ABI's.
-const EXPORTS: [(&str, &str); 9] = [
+const EXPORTS: [(&str, &str); 10] = [
     ("memory", "memory"),
     ("malloc", "malloc"),
     ("_initialize", "_initialize"),
@@ -25,6 +25,7 @@ const EXPORTS: [(&str, &str); 9] = [
     ("filter_on_request_trailers", "proxy_on_request_trailers"),
     ("filter_on_response_headers", "proxy_on_response_headers"),
     ("filter_on_response_body", "proxy_on_response_body"),
+    ("filter_on_http_call_response", "proxy_on_http_call_response"),
 ];
 
 fn main() -> Result<()> {

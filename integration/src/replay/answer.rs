@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
@@ -27,16 +27,13 @@ pub(super) async fn answer(
     request: Request<hyper::body::Incoming>,
 ) -> Result<Answer, Infallible> {
     peer.requests.fetch_add(1, Ordering::Relaxed);
+    let is_head = request.method() == Method::HEAD;
     let mut answer = match peer.canned(request.uri().path()) {
         Some(canned) => {
             tokio::time::sleep(canned.delay).await;
-            let is_head = request.method() == Method::HEAD;
-            let length = HeaderValue::from(canned.body.len());
-            let body = if is_head { Body::empty() } else { Body::from(canned.body) };
-            let mut answer = Response::new(body);
+            let mut answer = Response::new(Body::from(canned.body));
             *answer.status_mut() = canned.status;
             *answer.headers_mut() = canned.headers;
-            answer.headers_mut().insert(CONTENT_LENGTH, length);
             answer
         }
         None => match peer.view() {
@@ -47,7 +44,17 @@ pub(super) async fn answer(
     if let Ok(name) = HeaderValue::from_str(&peer.name) {
         answer.headers_mut().insert(PEER_HEADER, name);
     }
-    Ok(answer)
+    Ok(if is_head { without_body(answer) } else { answer })
+}
+
+/// The answer to HEAD: it says how long the body would be. hyper leaves that
+/// to its user where it speaks HTTP/2.
+fn without_body(answer: Answer) -> Answer {
+    let (mut head, body) = answer.into_parts();
+    if let Some(length) = HttpBody::size_hint(&body).exact() {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(head, Body::empty())
 }
 
 async fn route(peer: &Peer, view: &View, request: Request<Body>) -> Answer {

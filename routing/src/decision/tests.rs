@@ -15,6 +15,7 @@ const TRUTH: OnTypeLevelNotFound = OnTypeLevelNotFound::Truth;
 fn map(complete: bool) -> DiscoveryMap {
     let mut document: Document = serde_json::from_str(GOLDEN).unwrap();
     document.complete = complete;
+    document.strict_not_found = None;
     DiscoveryMap::try_from(document).unwrap()
 }
 
@@ -67,6 +68,29 @@ fn what_nobody_serves_is_the_truth_when_everybody_is_known() {
         check(&map(true), path, DEFAULT, TRUTH, Reason::Unknown);
         check(&map(false), path, DEFAULT, UNCERTAIN, Reason::Undetermined);
     }
+}
+
+#[test]
+fn what_nobody_serves_is_asked_about_first_when_there_is_somebody_to_ask() {
+    let map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
+    for path in ["/api/v1/nosuch", "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/apis/apps/v9"] {
+        check(&map, path, DEFAULT, OnTypeLevelNotFound::AskFirst, Reason::Unknown);
+    }
+    check(&map, "/api/v1/pods", DEFAULT, UNCERTAIN, Reason::Common);
+    check(&map, "/nosuch", DEFAULT, TRUTH, Reason::NotAnApi);
+}
+
+#[test]
+fn open_api_documents_come_from_who_answers_for_them() {
+    let mut document: Document = serde_json::from_str(GOLDEN).unwrap();
+    document.widest_view = 0;
+    let map = DiscoveryMap::try_from(document).unwrap();
+    check(&map, "/openapi/v2", CP_2, UNCERTAIN, Reason::Discovery);
+    let skewed = "/openapi/v3/apis/admissionregistration.k8s.io/v1?hash=00";
+    check(&map, skewed, CP_2, UNCERTAIN, Reason::Discovery);
+    check(&map, "/openapi/v3/version", DEFAULT, UNCERTAIN, Reason::Discovery);
+    let unknown = "/openapi/v3/apis/nosuch.io/v1";
+    check(&map, unknown, DEFAULT, OnTypeLevelNotFound::AskFirst, Reason::Unknown);
 }
 
 #[test]

@@ -9,6 +9,13 @@ fn words(target: Target<'_>) -> String {
     match target {
         Target::NotAnApi => "not an API".into(),
         Target::Discovery => "discovery".into(),
+        Target::OpenApiV2 => "openapi v2".into(),
+        Target::OpenApiV3 { document, group_version: None } => {
+            format!("openapi v3 {}", text(document))
+        }
+        Target::OpenApiV3 { document, group_version: Some((group, version)) } => {
+            format!("openapi v3 {} of {}/{}", text(document), text(group), text(version))
+        }
         Target::Group(group) => format!("group {}", text(group)),
         Target::GroupVersion { group, version } => {
             format!("group-version {}/{}", text(group), text(version))
@@ -70,12 +77,16 @@ const TABLE: &[(&str, &str)] = &[
     ("/apis", "discovery"),
     ("/apis/", "discovery"),
     ("/apis?timeout=32s", "discovery"),
-    ("/openapi/v2", "discovery"),
+    ("/openapi/v2", "openapi v2"),
+    ("/openapi/v2?timeout=32s", "openapi v2"),
+    ("/openapi", "discovery"),
     ("/openapi/v3", "discovery"),
     ("/openapi/v3/", "discovery"),
-    ("/openapi/v3/version", "discovery"),
-    ("/openapi/v3/api/v1", "group-version /v1"),
-    ("/openapi/v3/apis/apps/v1?hash=0A", "group-version apps/v1"),
+    ("/openapi/v3/version", "openapi v3 version"),
+    ("/openapi/v3/apis/apps", "openapi v3 apis/apps"),
+    ("/openapi/v3/openapi/v3/api/v1", "openapi v3 openapi/v3/api/v1"),
+    ("/openapi/v3/api/v1/", "openapi v3 api/v1 of /v1"),
+    ("/openapi/v3/apis/apps/v1?hash=0A", "openapi v3 apis/apps/v1 of apps/v1"),
     ("/api/v1", "group-version /v1"),
     ("/api/v1/", "group-version /v1"),
     ("/apis/apps", "group apps"),

@@ -91,6 +91,9 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
             sets: sets.collect(),
             widest_view: 0,
             groups: BTreeMap::new(),
+            documents: Vec::new(),
+            open_api: discovery_map::OpenApi::default(),
+            strict_not_found: None,
         },
         clusters: names
             .map(|name| Cluster {
@@ -98,6 +101,8 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
                 endpoints: vec!["10.0.0.1:6443".parse().unwrap()],
             })
             .collect(),
+        conflicts: BTreeSet::new(),
+        oversized: Vec::new(),
         frozen: false,
         memory: Memory::default(),
     }

@@ -167,6 +167,9 @@ fn document(resources: usize) -> Document {
         ],
         widest_view: 1,
         groups,
+        documents: Vec::new(),
+        open_api: discovery_map::OpenApi::default(),
+        strict_not_found: None,
     }
 }
 

@@ -1,0 +1,65 @@
+//! The text of a document, in pieces: with many custom resources it has
+//! megabytes, of which the peers' groups are nearly all.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Group;
+
+/// The text of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// As it is.
+    Text(String),
+    /// A list of aggregated discovery.
+    Aggregated {
+        /// `v2` or `v2beta1`, which differ in nothing else.
+        version: &'static str,
+        /// The items.
+        groups: Vec<Arc<Group>>,
+    },
+}
+
+impl Content {
+    /// Gives the text to `write`, piece by piece.
+    pub(super) fn pieces(&self, mut write: impl FnMut(&str)) {
+        match self {
+            Self::Text(text) => write(text),
+            Self::Aggregated { version, groups } => {
+                write("{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/");
+                write(version);
+                write("\",\"metadata\":{},\"items\":[");
+                for (position, group) in groups.iter().enumerate() {
+                    if position > 0 {
+                        write(",");
+                    }
+                    write(&group.text);
+                }
+                // kube-apiserver ends its documents with a line feed.
+                write("]}\n");
+            }
+        }
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let mut length = 0;
+        self.pieces(|piece| length += piece.len());
+        length
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut result = Ok(());
+        self.pieces(|piece| result = result.and_then(|()| f.write_str(piece)));
+        result
+    }
+}

@@ -1,0 +1,129 @@
+//! JSON taken apart by one level: each field keeps its text and its place.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// More than any object of discovery has; of more than these it is not looked
+/// whether they come twice.
+const MANY_FIELDS: usize = 64;
+
+/// The fields of an object, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
+
+impl<'t> Fields<'t> {
+    pub(super) fn parse(json: &'t str) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'t RawValue> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| *value)
+    }
+
+    /// The objects of the list `list` that have a name in `key`; of a name that
+    /// comes twice the first.
+    pub(super) fn named(&self, list: &str, key: &str) -> Vec<(Cow<'t, str>, &'t RawValue)> {
+        let list = self.get(list).map(items).unwrap_or_default();
+        let mut named = Vec::<(Cow<'t, str>, _)>::with_capacity(list.len());
+        let mut seen = std::collections::HashSet::with_capacity(list.len());
+        for item in list {
+            let Some(name) = Self::parse(item.get()).ok().and_then(|f| f.get(key).and_then(text))
+            else {
+                continue;
+            };
+            if seen.insert(name.clone()) {
+                named.push((name, item));
+            }
+        }
+        named
+    }
+
+    /// The object with other values; names that it does not have come last.
+    pub(super) fn with(&self, replaced: &[(&str, &str)]) -> String {
+        let value = |name: &str| replaced.iter().find(|(other, _)| *other == name);
+        let mut json = String::from("{");
+        for (name, old) in &self.0 {
+            push_field(&mut json, name, value(name).map_or(old.get(), |(_, new)| new));
+        }
+        for (name, new) in replaced.iter().filter(|(name, _)| self.get(name).is_none()) {
+            push_field(&mut json, name, new);
+        }
+        json.push('}');
+        json
+    }
+}
+
+fn push_field(json: &mut String, name: &str, value: &str) {
+    if json.len() > 1 {
+        json.push(',');
+    }
+    json.push_str(&quoted(name));
+    json.push(':');
+    json.push_str(value);
+}
+
+/// The items of a list; none of what is no list.
+pub(super) fn items(list: &RawValue) -> Vec<&RawValue> {
+    serde_json::from_str(list.get()).unwrap_or_default()
+}
+
+/// A list of JSON values.
+pub(super) fn list(values: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let mut json = String::from("[");
+    for value in values {
+        if json.len() > 1 {
+            json.push(',');
+        }
+        json.push_str(value.as_ref());
+    }
+    json.push(']');
+    json
+}
+
+/// The text that a JSON string stands for.
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+
+    serde_json::from_str::<Text<'_>>(value.get()).ok().map(|text| text.0)
+}
+
+/// A text as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+
+        #[derive(Deserialize)]
+        struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
+
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::<(Cow<'de, str>, &'de RawValue)>::new();
+                while let Some((Key(name), value)) = access.next_entry::<Key<'de>, _>()? {
+                    // Of a field that comes twice the first counts.
+                    if fields.len() >= MANY_FIELDS || fields.iter().all(|(other, _)| *other != name)
+                    {
+                        fields.push((name, value));
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Visit)
+    }
+}

@@ -1,0 +1,366 @@
+//! The rules of the merge, each as a sentence; the recorded documents of real
+//! servers; and what must hold of any documents at all.
+
+use discovery_map::DocumentForm;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::discovery::{Document, Part};
+
+mod properties;
+mod recorded;
+
+/// A peer in words: `serving("b", "v1.36.0").with(…)`.
+#[derive(Clone, Debug)]
+struct Peer {
+    name: &'static str,
+    version: &'static str,
+    serving: bool,
+    core: Option<Arc<Aggregated>>,
+    named: Option<Arc<Aggregated>>,
+    open_api: Option<Arc<OpenApiIndex>>,
+}
+
+fn serving(name: &'static str, version: &'static str) -> Peer {
+    Peer { name, version, serving: true, core: None, named: None, open_api: None }
+}
+
+impl Peer {
+    /// Groups as `name version,version`, each version as `v1=resource+resource`.
+    fn with(mut self, groups: &[&str]) -> Self {
+        self.named = Some(Arc::new(read(&list(groups))));
+        self
+    }
+
+    fn away(mut self) -> Self {
+        self.serving = false;
+        self
+    }
+
+    fn open_api(mut self, paths: &[(&str, &str)]) -> Self {
+        let entry = |(path, hash): &(&str, &str)| {
+            (
+                (*path).to_owned(),
+                json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}),
+            )
+        };
+        let paths: serde_json::Map<_, _> = paths.iter().map(entry).collect();
+        self.open_api = Some(Arc::new(serde_json::from_value(json!({"paths": paths})).unwrap()));
+        self
+    }
+
+    fn says(&self) -> Says<'_> {
+        Says {
+            name: self.name,
+            release: Release::parse(self.version),
+            serving: self.serving,
+            core: self.core.as_ref(),
+            named: self.named.as_ref(),
+            open_api: self.open_api.as_ref(),
+        }
+    }
+}
+
+fn resource(name: &str) -> Value {
+    let (name, verb) = name.split_once(':').unwrap_or((name, "get"));
+    let (name, subresources) = name.split_once('/').unwrap_or((name, ""));
+    let mut resource = json!({
+        "resource": name,
+        "responseKind": {"group": "", "version": "", "kind": name.to_uppercase()},
+        "scope": "Namespaced", "singularResource": name, "verbs": [verb],
+        "unheardOf": {"kept": true},
+    });
+    if !subresources.is_empty() {
+        let subresources: Vec<_> = subresources
+            .split('/')
+            .map(|name| json!({"subresource": name, "verbs": ["get"]}))
+            .collect();
+        resource["subresources"] = subresources.into();
+    }
+    resource
+}
+
+fn list(groups: &[&str]) -> Value {
+    let group = |text: &&str| {
+        let (name, versions) = text.split_once(' ').unwrap();
+        let versions: Vec<_> = versions
+            .split(',')
+            .map(|version| {
+                let (version, resources) = version.split_once('=').unwrap();
+                let (version, stale) =
+                    version.strip_suffix('!').map_or((version, false), |v| (v, true));
+                let names = resources.split('+').filter(|name| !name.is_empty());
+                let freshness = if stale { "Stale" } else { "Current" };
+                let resources: Vec<_> = names.map(resource).collect();
+                json!({"version": version, "resources": resources, "freshness": freshness})
+            })
+            .collect();
+        json!({"metadata": {"name": name, "creationTimestamp": null}, "versions": versions})
+    };
+    let items: Vec<_> = groups.iter().map(group).collect();
+    json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {},
+        "items": items})
+}
+
+/// As a peer's answer is read; the `ETag` is as unique as the content.
+fn read(list: &Value) -> Aggregated {
+    read_part(&list.to_string(), Part::Named)
+}
+
+fn read_part(json: &str, part: Part) -> Aggregated {
+    let Document::Aggregated(list) = serde_json::from_str(json).unwrap() else { panic!("form") };
+    let mut document = list.read(part).1;
+    document.etag = Some(pack(json).etag.to_string().into());
+    document
+}
+
+fn pack(text: &str) -> pack::Packed {
+    Packer::default().pack(&Content::Text(text.to_owned()))
+}
+
+fn text(served: &Served) -> String {
+    let text = served.content.to_string();
+    assert_eq!(text.len(), served.content.len());
+    text
+}
+
+fn built_in(group: &str, _: &str) -> bool {
+    !group.contains('.') || group.ends_with(".k8s.io")
+}
+
+fn made(peers: &[Peer]) -> Made {
+    let says: Vec<_> = peers.iter().map(Peer::says).collect();
+    make(&says, &built_in)
+}
+
+fn find<'m>(made: &'m Made, path: &str, form: DocumentForm) -> Option<&'m Served> {
+    made.documents.iter().find(|document| document.path == path && document.form == form)
+}
+
+fn aggregated(made: &Made) -> Value {
+    let found = find(made, "/apis", DocumentForm::AggregatedV2).unwrap();
+    serde_json::from_str(&text(found)).unwrap()
+}
+
+/// The merged list in the words of [`Peer::with`], without details.
+fn words(made: &Made) -> Vec<String> {
+    let list = aggregated(made);
+    let version = |version: &Value| {
+        let stale = if version["freshness"] == "Stale" { "!" } else { "" };
+        let names = version["resources"].as_array().unwrap().iter();
+        let names: Vec<_> = names
+            .map(|resource| {
+                let mut name = resource["resource"].as_str().unwrap().to_owned();
+                for sub in resource["subresources"].as_array().into_iter().flatten() {
+                    name += &format!("/{}", sub["subresource"].as_str().unwrap());
+                }
+                name
+            })
+            .collect();
+        format!("{}{stale}={}", version["version"].as_str().unwrap(), names.join("+"))
+    };
+    let groups = list["items"].as_array().unwrap().iter();
+    groups
+        .map(|group| {
+            let versions: Vec<_> =
+                group["versions"].as_array().unwrap().iter().map(version).collect();
+            format!("{} {}", group["metadata"]["name"].as_str().unwrap(), versions.join(","))
+        })
+        .collect()
+}
+
+#[test]
+fn peers_that_say_the_same_are_left_alone() {
+    let a = serving("a", "v1.36.0").with(&["apps v1=x"]).open_api(&[("api", "1")]);
+    let b = Peer { name: "b", ..a.clone() };
+    assert_eq!(made(&[a, b]), Made::default());
+    assert_eq!(made(&[]), Made::default());
+}
+
+#[test]
+fn what_any_serves_is_listed_where_those_who_have_it_list_it() {
+    let a = serving("a", "v1.35.0").with(&["apps v1=x+z", "old v1=o", "crd.example.com v1=c"]);
+    let b = serving("b", "v1.36.0").with(&["apps v1=x+y+z", "new v1=n", "crd.example.com v1=c"]);
+    let made = made(&[a, b]);
+    let expected = ["apps v1=x+y+z", "new v1=n", "old v1=o", "crd.example.com v1=c"];
+    assert_eq!(words(&made), expected);
+    let v2 = find(&made, "/apis", DocumentForm::AggregatedV2).unwrap();
+    let v2beta1 = find(&made, "/apis", DocumentForm::AggregatedV2beta1).unwrap();
+    assert_eq!(text(v2), text(v2beta1).replace("v2beta1", "v2"));
+    assert_eq!(v2.peers, [1], "of two views the newest peer's");
+    assert!(v2.has_etag && v2.peer_etag.is_some());
+    assert!(text(v2).contains("unheardOf"));
+    let paths: Vec<_> = made.documents.iter().map(|document| document.path.as_str()).collect();
+    assert_eq!(paths, ["/apis", "/apis", "/apis", "/apis/apps/v1"]);
+    assert_eq!(find(&made, "/apis", DocumentForm::Plain).unwrap().peers, [0, 1]);
+}
+
+#[test]
+fn most_peers_with_one_view_are_asked() {
+    let a = serving("a", "v1.35.0").with(&["apps v1=x"]);
+    let b = serving("b", "v1.35.0").with(&["apps v1=x"]);
+    let c = serving("c", "v1.36.0").with(&["apps v1=x+y"]);
+    let made = made(&[c, b, a]);
+    assert_eq!(find(&made, "/apis", DocumentForm::AggregatedV2).unwrap().peers, [1, 2]);
+}
+
+#[test]
+fn the_preferred_version_is_one_that_all_who_have_the_group_serve() {
+    let a = serving("a", "v1.35.0").with(&["g v1=x,v1beta1=x", "h v1=y"]);
+    let b = serving("b", "v1.36.0").with(&["g v2=x,v1=x", "h v2=y"]);
+    let c = serving("c", "v1.36.0").with(&["h v2=y"]);
+    let made = made(&[a, b, c]);
+    assert_eq!(words(&made), ["g v1=x,v2=x,v1beta1=x", "h v2=y,v1=y"]);
+    let group = &find(&made, "/apis/g", DocumentForm::Plain).unwrap();
+    let json: Value = serde_json::from_str(&text(group)).unwrap();
+    assert_eq!(json["preferredVersion"], json!({"groupVersion": "g/v1", "version": "v1"}));
+    assert_eq!(group.peers, [0, 1]);
+}
+
+#[test]
+fn details_are_the_newest_peers_and_subresources_all_peers() {
+    let a = serving("a", "v1.35.0").with(&["g v1=x/log/status:old"]);
+    let b = serving("b", "v1.36.0").with(&["g v1=x/status/resize:new"]);
+    for peers in [[a.clone(), b.clone()], [b, a]] {
+        let made = made(&peers);
+        assert_eq!(words(&made), ["g v1=x/status/resize/log"]);
+        let list = aggregated(&made);
+        assert_eq!(list["items"][0]["versions"][0]["resources"][0]["verbs"], json!(["new"]));
+    }
+}
+
+#[test]
+fn a_resource_without_verbs_has_no_say_where_another_serves_it() {
+    let a = serving("a", "v1.35.0").with(&["g v1=x:get"]);
+    let mut b = list(&["g v1=x/scale"]);
+    b["items"][0]["versions"][0]["resources"][0]["verbs"] = Value::Null;
+    let b = Peer { named: Some(Arc::new(read(&b))), ..serving("b", "v1.36.0") };
+    let made = made(&[a, b]);
+    let resource = &aggregated(&made)["items"][0]["versions"][0]["resources"][0];
+    assert_eq!(resource["verbs"], json!(["get"]));
+    assert_eq!(words(&made), ["g v1=x/scale"]);
+}
+
+#[test]
+fn of_a_peer_that_is_away_what_is_built_in_stays_and_custom_resources_go() {
+    let a = serving("a", "v1.35.0").with(&["apps v1=x"]);
+    let b =
+        serving("b", "v1.36.0").with(&["apps v1=x,v2=x", "new.k8s.io v1=n", "c.example.com v1=c"]);
+    let made = made(&[a, b.away()]);
+    assert_eq!(words(&made), ["apps v1=x,v2=x", "new.k8s.io v1=n"]);
+    assert_eq!(find(&made, "/apis", DocumentForm::AggregatedV2).unwrap().peers, [0]);
+    assert_eq!(find(&made, "/apis/apps", DocumentForm::Plain).unwrap().peers, [0]);
+    assert!(find(&made, "/apis/new.k8s.io", DocumentForm::Plain).is_none(), "nobody can be asked");
+}
+
+#[test]
+fn where_nobody_adds_anything_a_peer_that_is_away_makes_no_document() {
+    let a = serving("a", "v1.36.0").with(&["apps v1=x", "b.example.com v1=y"]);
+    let b = serving("b", "v1.35.0").with(&["apps v1=x", "c.example.com v1=c"]);
+    assert_eq!(made(&[a, b.away()]), Made::default());
+}
+
+#[test]
+fn stale_and_empty_versions_keep_what_was_known_and_are_marked() {
+    let before = read(&list(&["m v1=x+y", "n v1=z", "o v1=p"]));
+    let now = read(&list(&["m v1!=", "n v1=", "o v1=p"])).over(Some(&before));
+    assert!(now.amended);
+    let again = read(&list(&["m v1!=", "n v1=", "o v1=p"])).over(Some(&now));
+    assert_eq!(again, now);
+    let a = Peer { named: Some(Arc::new(now)), ..serving("a", "v1.36.0") };
+    let all_stale = made(std::slice::from_ref(&a));
+    assert_eq!(words(&all_stale), ["m v1!=x+y", "n v1!=z", "o v1=p"]);
+    let b = serving("b", "v1.35.0").with(&["m v1=x", "n v1=z", "o v1=p"]);
+    assert_eq!(words(&made(&[a, b])), ["m v1=x+y", "n v1=z", "o v1=p"], "current somewhere");
+}
+
+#[test]
+fn what_peers_mean_by_one_name_is_compared() {
+    let a = serving("a", "v1.35.0").with(&["g v1=x"]);
+    let mut b = list(&["g v1=x"]);
+    let resource = &mut b["items"][0]["versions"][0]["resources"][0];
+    resource["responseKind"]["kind"] = "Other".into();
+    resource["scope"] = "Cluster".into();
+    let b = Peer { named: Some(Arc::new(read(&b))), ..serving("b", "v1.36.0") };
+    let conflicts: Vec<_> = made(&[a, b]).conflicts.into_iter().collect();
+    let conflict = |field, values: [&str; 2]| Conflict {
+        resource: "g/v1/x".to_owned(),
+        field,
+        values: values.map(str::to_owned).to_vec(),
+    };
+    let expected = [conflict("kind", ["Other", "X"]), conflict("scope", ["Cluster", "Namespaced"])];
+    assert_eq!(conflicts, expected);
+}
+
+#[test]
+fn open_api_documents_come_from_the_newest_peer_that_has_them() {
+    let a = serving("a", "v1.35.0").with(&["g v1=x"]);
+    let b = serving("b", "v1.36.0").with(&["g v1=x"]);
+    let c = serving("c", "v1.36.0").with(&["g v1=x"]);
+    let old = a.open_api(&[("api", "1"), ("apis/g/v1", "old"), ("apis/only-old/v1", "2")]);
+    let new: &[_] = &[("api", "1"), ("apis/g/v1", "new")];
+    let made = made(&[old, b.open_api(new), c.open_api(new)]);
+    assert_eq!(made.open_api_v2, Some(vec![1, 2]));
+    let v3: Vec<_> = made.open_api_v3.iter().map(|(path, peers)| (&**path, &**peers)).collect();
+    assert_eq!(v3, [("apis/g/v1", &[1, 2][..]), ("apis/only-old/v1", &[0][..])]);
+    let [index] = &made.documents[..] else { panic!("{:?}", made.documents) };
+    assert_eq!((index.path.as_str(), index.has_etag), ("/openapi/v3", false));
+    assert!(text(index).contains("apis/g/v1?hash=new") && text(index).contains("only-old"));
+}
+
+#[test]
+fn two_names_for_one_group_and_unusable_ones_are_no_part_of_it() {
+    let mut list = list(&["g v1=x", "h v1=y"]);
+    list["items"][1]["metadata"]["name"] = "g".into();
+    let document = read(&list);
+    assert_eq!(document.groups.len(), 1);
+    assert!(document.amended);
+    let none = read_part(&list.to_string(), Part::Core);
+    assert!(none.groups.is_empty() && none.amended);
+}
+
+#[test]
+fn names_that_no_path_could_carry_make_no_document() {
+    let odd = |versions: &str| {
+        let mut list = list(&[&format!("g {versions}"), "h v1=y"]);
+        list["items"][0]["versions"][0]["version"] = "a/b".into();
+        Arc::new(read(&list))
+    };
+    let a = Peer { named: Some(odd("x=x,v1=x")), ..serving("a", "v1.35.0") };
+    let b = Peer { named: Some(odd("x=y,v1=z")), ..serving("b", "v1.36.0") };
+    let made = made(&[a, b]);
+    assert_eq!(words(&made), ["g v1=x+z", "h v1=y"]);
+    let paths: Vec<_> = made.documents.iter().map(|document| document.path.as_str()).collect();
+    assert_eq!(paths, ["/apis", "/apis", "/apis/g/v1"]);
+    let paths = json!({"paths": {"": {"serverRelativeURL": ""}, "/a": {"serverRelativeURL": ""}}});
+    assert_eq!(serde_json::from_value::<OpenApiIndex>(paths).unwrap(), OpenApiIndex::default());
+}
+
+#[test]
+fn more_than_any_server_has_is_refused() {
+    let versions: Vec<_> = (0..300).map(|n| json!({"version": format!("v{n}")})).collect();
+    let list = json!({"kind": "APIGroupDiscoveryList", "items": [
+        {"metadata": {"name": "g"}, "versions": versions}]});
+    let error = serde_json::from_str::<Document>(&list.to_string()).unwrap_err();
+    assert!(error.to_string().contains("more groups or versions"), "{error}");
+}
+
+#[test]
+fn the_same_content_is_the_same_pack_and_is_packed_once() {
+    use base64::Engine as _;
+    use std::io::Read as _;
+
+    let mut packer = Packer::default();
+    let content = Content::Text("{}".to_owned());
+    let first = packer.pack(&content);
+    packer.turn();
+    let second = packer.pack(&content);
+    assert!(Arc::ptr_eq(&first.gzip, &second.gzip));
+    assert_eq!(first.gzip, pack("{}").gzip);
+    assert_eq!(first.etag.len(), 128);
+    let gzip = base64::engine::general_purpose::STANDARD.decode(&*first.gzip).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&*gzip).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "{}");
+}

@@ -1,0 +1,101 @@
+//! The documents of real servers.
+
+use super::*;
+
+const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../integration/recordings");
+
+fn file(version: &str, path: &str) -> String {
+    std::fs::read_to_string(format!("{RECORDINGS}/{version}/{path}.json")).unwrap()
+}
+
+fn recorded(name: &'static str, version: &'static str) -> Peer {
+    let read = |path: &str, part| Some(Arc::new(read_part(&file(version, path), part)));
+    Peer {
+        core: read("aggregated/api", Part::Core),
+        named: read("aggregated/apis", Part::Named),
+        open_api: Some(Arc::new(
+            serde_json::from_str(&file(version, "documents/openapi/v3")).unwrap(),
+        )),
+        ..serving(name, version)
+    }
+}
+
+#[test]
+fn what_is_made_of_1_35_and_1_36_is_what_1_36_says_and_1_35_lacks() {
+    let made = made(&[recorded("a", "v1.35.4"), recorded("b", "v1.36.3")]);
+    let new: Value = serde_json::from_str(&file("v1.36.3", "aggregated/apis")).unwrap();
+    // 1.36 serves all that 1.35 does, in the same order.
+    assert_eq!(aggregated(&made), new);
+    let paths: Vec<_> = made.documents.iter().map(|d| (d.path.as_str(), &*d.peers)).collect();
+    let expected = [
+        ("/apis", &[1][..]),
+        ("/apis", &[1]),
+        ("/apis/admissionregistration.k8s.io/v1", &[0, 1]),
+        ("/openapi/v3", &[0, 1]),
+    ];
+    assert_eq!(paths, expected, "{:?}", made.conflicts);
+    assert_eq!(made.open_api_v2, Some(vec![1]));
+    assert!(made.open_api_v3.keys().any(|path| &**path == "apis/admissionregistration.k8s.io/v1"));
+    assert!(made.conflicts.is_empty());
+}
+
+/// Without what aggregated discovery does not have.
+fn without_hashes(json: &str) -> Value {
+    let mut value: Value = serde_json::from_str(json).unwrap();
+    for resource in value["resources"].as_array_mut().into_iter().flatten() {
+        resource.as_object_mut().unwrap().remove("storageVersionHash");
+    }
+    value
+}
+
+#[test]
+fn the_older_documents_made_of_the_aggregated_ones_are_the_real_ones() {
+    let version = "v1.36.3";
+    let named = read_part(&file(version, "aggregated/apis"), Part::Named);
+    let core = read_part(&file(version, "aggregated/api"), Part::Core);
+    assert_eq!(legacy::group_list(&named).unwrap(), file(version, "documents/apis"));
+    let mut compared = 0;
+    for group in named.groups.iter().chain(&core.groups) {
+        if !group.name.is_empty() {
+            let real = file(version, &format!("documents/apis/{}", group.name));
+            assert_eq!(legacy::group(group).unwrap(), real);
+        }
+        let fields = Fields::parse(&group.text).unwrap();
+        for (name, text) in fields.named("versions", "version") {
+            let path = match group.name.is_empty() {
+                true => format!("documents/api/{name}"),
+                false => format!("documents/apis/{}/{name}", group.name),
+            };
+            let made = legacy::resource_list(&group.name, &name, text).unwrap();
+            assert_eq!(without_hashes(&made), without_hashes(&file(version, &path)), "{path}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "{compared}");
+}
+
+#[test]
+fn what_is_made_of_the_older_documents_says_the_same() {
+    let version = "v1.36.3";
+    let real = read_part(&file(version, "aggregated/apis"), Part::Named);
+    let mut groups = Vec::new();
+    for group in &real.groups {
+        let versions = group.versions.iter().map(|name| {
+            let json = file(version, &format!("documents/apis/{}/{name}", group.name));
+            let listed: crate::discovery::LegacyGroupVersion = serde_json::from_str(&json).unwrap();
+            (name.clone(), listed.aggregated(&group.name, name, false))
+        });
+        groups.push((group.name.clone(), versions.collect()));
+    }
+    let made = Aggregated::of_legacy(groups);
+    for (made, real) in made.groups.iter().zip(&real.groups) {
+        let lists = |group: &Group| {
+            let fields = Fields::parse(&group.text).unwrap();
+            let list = |(name, text): (std::borrow::Cow<'_, str>, &serde_json::value::RawValue)| {
+                legacy::resource_list(&group.name, &name, text).unwrap()
+            };
+            fields.named("versions", "version").into_iter().map(list).collect::<Vec<_>>()
+        };
+        assert_eq!(lists(made), lists(real));
+    }
+}

@@ -1,0 +1,84 @@
+//! The question whether a type is served by nobody.
+
+use std::time::{Duration, Instant};
+
+use crate::companion::Companion;
+use crate::peers::{Authority, Fault, Peer};
+
+const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
+
+/// The peers are polled so seldom that only the question itself finds out.
+const SELDOM: &str = "polling: {interval: 60s}";
+
+const UNKNOWN: &str = "/v1/absence?path=%2Fapis%2Fnew%2Fv1%2Fnamespaces%2Fx%2Fthings%2Fy";
+
+fn ask(companion: &Companion, question: &str) -> u16 {
+    companion.get(question).unwrap().0
+}
+
+fn metric(companion: &Companion, name: &str) -> u64 {
+    let (_, metrics) = companion.get("/metrics").unwrap();
+    let prefix = format!("mixed_version_companion_{name} ");
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&prefix));
+    line.and_then(|count| count.parse().ok()).unwrap_or_default()
+}
+
+#[test]
+fn what_a_peer_serves_since_a_moment_ago_is_found_and_pushed_at_once() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
+    let companion = Companion::start_with(&authority, &[&a, &b], SELDOM);
+    companion.wait_until_ready();
+    let before = a.full_answers();
+    assert_eq!(ask(&companion, UNKNOWN), 204);
+    assert_eq!(a.full_answers(), before, "what is unchanged is not sent again");
+    b.change(|behaviour| behaviour.types.push("new/v1/things".to_owned()));
+    assert_eq!(ask(&companion, UNKNOWN), 409);
+    companion.wait_for_route("new/v1/things", "kube-apiserver_b");
+    assert_eq!(ask(&companion, UNKNOWN), 409, "by whoever serves it");
+    b.change(|behaviour| behaviour.types.truncate(COMMON.len()));
+    assert_eq!(ask(&companion, UNKNOWN), 204);
+    companion.wait_for_route("new/v1/things", "unknown");
+    assert_eq!(ask(&companion, "/v1/absence?path=%2Fmetrics"), 204);
+    assert_eq!(ask(&companion, "/v1/absence"), 400);
+}
+
+#[test]
+fn while_a_peer_cannot_be_asked_nothing_is_absent() {
+    for fault in [Fault::Redirect, Fault::Endless, Fault::Stalled, Fault::Truncated, Fault::Garbage]
+    {
+        let authority = Authority::new();
+        let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
+        let settings = "polling: {interval: 60s, maxResponseBytes: 65536}";
+        let companion = Companion::start_with(&authority, &[&a, &b], settings);
+        companion.wait_until_ready();
+        b.change(|behaviour| behaviour.fault = Some(fault));
+        let start = Instant::now();
+        assert_eq!(ask(&companion, UNKNOWN), 503, "{fault:?}");
+        assert!(start.elapsed() < Duration::from_secs(1), "{fault:?}: before the filter gives up");
+        assert_eq!(metric(&companion, "absence_failures_total{peer=\"b\"}"), 1, "{fault:?}");
+        assert!(companion.log().contains("cannot be asked"), "{}", companion.log());
+        let known = "/v1/absence?path=%2Fapis%2Fapps%2Fv1%2Fdeployments";
+        assert_eq!(ask(&companion, known), 409, "{fault:?}: another peer has it");
+        b.change(|behaviour| behaviour.fault = None);
+        assert_eq!(ask(&companion, UNKNOWN), 204, "{fault:?}");
+    }
+}
+
+#[test]
+fn however_many_ask_the_peers_are_asked_ten_times_a_second() {
+    let authority = Authority::new();
+    let a = Peer::start(&authority, COMMON);
+    let companion = Companion::start_with(&authority, &[&a], SELDOM);
+    companion.wait_until_ready();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| (0..4).for_each(|_| assert_eq!(ask(&companion, UNKNOWN), 204)));
+        }
+    });
+    let rounds = metric(&companion, "absence_rounds_total");
+    let most = (start.elapsed().as_millis() / 500 + 1) * 5;
+    assert!(u128::from(rounds) <= most, "{rounds} rounds, at most {most}");
+    assert_eq!(metric(&companion, "absence_questions_total{answer=\"absent\"}"), 200);
+}

@@ -1,0 +1,131 @@
+//! The merged discovery documents that the map carries.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use discovery_map::{Document, DocumentForm, MergedDocument};
+use serde_json::Value;
+
+use crate::companion::{Companion, within};
+use crate::peers::{Authority, Peer};
+
+const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
+const MORE: &[&str] = &["/v1/pods", "apps/v1/deployments", "new/v1/things"];
+
+/// The map as it travels.
+fn map(companion: &Companion) -> (usize, Document) {
+    let pointer = "/resources/0/typed_config/config/configuration/value";
+    let response = companion.published("ecds.json");
+    let text = response.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    (text.len(), serde_json::from_str(text).unwrap())
+}
+
+fn document(companion: &Companion, path: &str, form: DocumentForm) -> Option<MergedDocument> {
+    let documents = map(companion).1.documents.into_iter();
+    documents.into_iter().find(|document| document.path == path && document.form == form)
+}
+
+fn text(document: &MergedDocument) -> String {
+    let gzip = base64::engine::general_purpose::STANDARD.decode(&document.gzip).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&*gzip).read_to_string(&mut text).unwrap();
+    assert_eq!(text.len(), usize::try_from(document.size).unwrap());
+    text
+}
+
+fn groups(companion: &Companion) -> Option<Vec<String>> {
+    let document = document(companion, "/apis", DocumentForm::AggregatedV2)?;
+    let list: Value = serde_json::from_str(&text(&document)).unwrap();
+    let items = list["items"].as_array().unwrap().iter();
+    Some(items.map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect())
+}
+
+#[test]
+fn where_all_say_the_same_there_is_none_and_a_difference_makes_one_within_two_seconds() {
+    let authority = Authority::new();
+    let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.wait_until_ready();
+    assert_eq!(map(&companion).1.documents, []);
+    a.change(|behaviour| behaviour.types.push("from-a/v1/things".to_owned()));
+    b.change(|behaviour| behaviour.types.push("from-b/v1/things".to_owned()));
+    let promise = Duration::from_secs(2);
+    let all = ["apps", "from-a", "from-b"];
+    within(promise, "the union is published", || groups(&companion).is_some_and(|g| g == all));
+    let apis = document(&companion, "/apis", DocumentForm::AggregatedV2).unwrap();
+    assert!(apis.peer_etag.is_some() && apis.etag.as_ref().is_some_and(|e| e.len() == 128));
+    assert!(document(&companion, "/apis", DocumentForm::AggregatedV2beta1).is_some());
+    assert!(document(&companion, "/apis", DocumentForm::Plain).is_some());
+    assert!(document(&companion, "/api", DocumentForm::AggregatedV2).is_none());
+    // Built in, as its name says: it stays while its only server is away.
+    b.kill();
+    companion.wait_for_route("from-b/v1/things", "unavailable");
+    assert_eq!(groups(&companion).unwrap(), all);
+    b.restart();
+    companion.wait_for_route("from-b/v1/things", "kube-apiserver_b");
+    for peer in [&a, &b] {
+        peer.change(|behaviour| behaviour.types.truncate(COMMON.len()));
+    }
+    within(promise, "nothing is left", || map(&companion).1.documents.is_empty());
+}
+
+#[test]
+fn custom_resources_go_with_the_peers_that_answer() {
+    let authority = Authority::new();
+    let types = &["/v1/pods", "apps/v1/deployments", "example.com/v1/things"];
+    let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, types));
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.wait_until_ready();
+    assert_eq!(companion.route("example.com/v1/things").unwrap(), "kube-apiserver_b");
+    assert_eq!(groups(&companion).unwrap(), ["apps", "example.com"]);
+    b.kill();
+    companion.wait_for_route("example.com/v1/things", "unknown");
+    assert_eq!(map(&companion).1.documents, []);
+}
+
+#[test]
+fn a_restarted_companion_still_lists_what_a_peer_that_is_away_has_built_in() {
+    let authority = Authority::new();
+    let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+    let mut companion = Companion::start(&authority, &[&a, &b]);
+    companion.wait_until_ready();
+    assert_eq!(groups(&companion).unwrap(), ["apps", "new"]);
+    companion.kill();
+    b.kill();
+    companion.spawn();
+    companion.wait_for_route("new/v1/things", "unavailable");
+    assert_eq!(groups(&companion).unwrap(), ["apps", "new"]);
+}
+
+#[test]
+fn a_peer_of_before_aggregated_discovery_is_part_of_it() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+    b.change(|behaviour| behaviour.legacy = true);
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.wait_until_ready();
+    assert_eq!(groups(&companion).unwrap(), ["apps", "new"]);
+}
+
+#[test]
+fn a_peer_that_changes_its_mind_all_the_time_is_named_and_breaks_nothing() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
+    let companion = Companion::start_with(&authority, &[&a, &b], "polling: {interval: 100ms}");
+    companion.wait_until_ready();
+    let mut round = 0;
+    companion.eventually("it is named", || {
+        round += 1;
+        b.change(|behaviour| {
+            behaviour.types.truncate(COMMON.len());
+            behaviour.types.push(format!("round-{round}/v1/things"));
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        companion.log().contains("changes all the time")
+    });
+    let (_, metrics) = companion.get("/metrics").unwrap();
+    assert!(metrics.contains("discovery_changes_total{peer=\"b\"}"), "{metrics}");
+    a.change(|behaviour| behaviour.types.push("calm/v1/things".to_owned()));
+    companion.wait_for_route("calm/v1/things", "kube-apiserver_a");
+}

@@ -1,0 +1,102 @@
+//! The merged documents, and who answers for OpenAPI.
+
+use super::Check;
+use crate::document::{DocumentForm, MergedDocument, OpenApi};
+use crate::map::{Merged, Packed};
+
+#[cfg(test)]
+mod tests;
+
+/// A document of 10,000 custom resources has about 8 MB.
+const MAX_SIZE: u32 = 64 << 20;
+
+impl Check {
+    pub(super) fn documents(&mut self, documents: Vec<MergedDocument>) -> Box<[Merged]> {
+        let merged = documents.into_iter().enumerate();
+        let mut merged: Vec<_> =
+            merged.map(|(index, d)| (index, self.document(index, d))).collect();
+        merged.sort_by(|(_, a), (_, b)| (&a.path, a.form).cmp(&(&b.path, b.form)));
+        for pair in merged.windows(2) {
+            let [(_, first), (index, second)] = pair else { continue };
+            if (&first.path, first.form) == (&second.path, second.form) {
+                self.fault(format!("documents[{index}]"), "has path and form of an earlier one");
+            }
+        }
+        merged.into_iter().map(|(_, merged)| merged).collect()
+    }
+
+    fn document(&mut self, index: usize, document: MergedDocument) -> Merged {
+        let place = format!("documents[{index}]");
+        if !is_document(&document.path) {
+            let path = &document.path;
+            self.fault(format!("{place}.path"), format!("{path:?} is no discovery document"));
+        }
+        if document.form != DocumentForm::Plain && !matches!(&*document.path, "/api" | "/apis") {
+            self.fault(format!("{place}.form"), "only /api and /apis are aggregated");
+        }
+        self.etag(&format!("{place}.etag"), document.etag.as_deref());
+        self.set_index(format!("{place}.set"), document.set);
+        self.etag(&format!("{place}.peerEtag"), document.peer_etag.as_deref());
+        if !(1..=MAX_SIZE).contains(&document.size) {
+            self.fault(format!("{place}.size"), format!("must be from 1 to {MAX_SIZE}"));
+        }
+        if !is_base64(&document.gzip) {
+            self.fault(format!("{place}.gzip"), "must be base64, with padding, and not empty");
+        }
+        Merged {
+            path: document.path.into_boxed_str(),
+            form: document.form,
+            etag: document.etag.map(String::into_boxed_str),
+            set: document.set,
+            peer_etag: document.peer_etag.map(String::into_boxed_str),
+            packed: Packed {
+                position: index,
+                size: usize::try_from(document.size).unwrap_or(usize::MAX),
+                gzip: document.gzip,
+            },
+        }
+    }
+
+    /// An `ETag` travels as a header value between quotes.
+    fn etag(&mut self, place: &str, etag: Option<&str>) {
+        let sound = |etag: &str| {
+            !etag.is_empty() && etag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
+        };
+        if let Some(etag) = etag.filter(|etag| !sound(etag)) {
+            self.fault(place, format!("{etag:?} must be visible ASCII without quotes, not empty"));
+        }
+    }
+
+    pub(super) fn open_api(&mut self, open_api: &OpenApi) -> Box<[(Box<str>, u16)]> {
+        if let Some(set) = open_api.v2 {
+            self.set_index("openApi.v2", set);
+        }
+        for (path, &set) in &open_api.v3 {
+            let place = format!("openApi.v3[{path:?}]");
+            if path.is_empty() || path.starts_with('/') || path.ends_with('/') {
+                self.fault(&place, "must be a path below /openapi/v3/");
+            }
+            self.set_index(place, set);
+        }
+        open_api.v3.iter().map(|(path, &set)| (path.as_str().into(), set)).collect()
+    }
+}
+
+/// Whether this path is one of those whose documents can be merged.
+fn is_document(path: &str) -> bool {
+    let segments: Vec<_> = path.split('/').skip(1).collect();
+    let is_named = matches!(
+        segments.as_slice(),
+        ["api" | "apis"] | ["api", _] | ["apis", _] | ["apis", _, _] | ["openapi", "v3"]
+    );
+    path.starts_with('/') && is_named && segments.iter().all(|segment| !segment.is_empty())
+}
+
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    !digits.is_empty()
+        && text.len().is_multiple_of(4)
+        && text.len() - digits.len() <= 2
+        && digits.bytes().all(digit)
+}

@@ -1,0 +1,149 @@
+//! Merged documents: which are refused, and how they are found.
+
+use crate::{DiscoveryMap, Document, DocumentForm, MergedDocument, Route};
+
+const GOLDEN: &str = include_str!("../../../golden/map.json");
+
+fn golden() -> Document {
+    serde_json::from_str(GOLDEN).unwrap()
+}
+
+fn document(path: &str, form: DocumentForm) -> MergedDocument {
+    MergedDocument {
+        path: path.into(),
+        form,
+        etag: None,
+        set: 0,
+        peer_etag: None,
+        size: 1,
+        gzip: "H4sI".into(),
+    }
+}
+
+fn faults_of(documents: Vec<MergedDocument>) -> Vec<String> {
+    let map = DiscoveryMap::try_from(Document { documents, ..golden() });
+    map.map_or_else(|faults| faults.iter().map(ToString::to_string).collect(), |_| Vec::new())
+}
+
+#[test]
+fn the_golden_file_has_one_of_each() {
+    let mut map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
+    let subset = Route::Cluster("kube-apiserver_cp-2");
+    let apis = map.document(b"/apis", DocumentForm::AggregatedV2).unwrap();
+    assert_eq!((apis.index, apis.route, apis.peer_etag), (0, subset, Some("A74552DF")));
+    assert!(apis.etag.unwrap().starts_with("94504FDB"));
+    assert_eq!(map.document(b"/apis", DocumentForm::Plain), None);
+    assert_eq!(map.document(b"/api", DocumentForm::AggregatedV2), None);
+    assert!(!map.has_no_documents());
+
+    assert_eq!(map.open_api_v2(), Some(subset));
+    assert_eq!(map.open_api_v3(b"apis/admissionregistration.k8s.io/v1"), Some(subset));
+    assert_eq!(map.open_api_v3(b"apis/apps/v1"), None);
+    assert_eq!(map.strict_not_found().unwrap().cluster, "mixed-version-companion");
+
+    let packed = map.take_packed();
+    assert_eq!((packed.len(), packed[0].size), (1, 96));
+    assert!(map.document(b"/apis", DocumentForm::AggregatedV2).is_some());
+}
+
+#[test]
+fn documents_are_found_whatever_their_order() {
+    let paths = ["/openapi/v3", "/apis/apps/v1", "/apis", "/api/v1", "/apis/apps", "/api"];
+    let mut documents: Vec<_> =
+        paths.iter().map(|path| document(path, DocumentForm::Plain)).collect();
+    documents.push(document("/apis", DocumentForm::AggregatedV2beta1));
+    documents.push(document("/apis", DocumentForm::AggregatedV2));
+    for (size, document) in (1..).zip(&mut documents) {
+        document.size = size;
+    }
+    let wanted = documents.clone();
+    let mut map = DiscoveryMap::try_from(Document { documents, ..golden() }).unwrap();
+    let packed = map.take_packed();
+    for document in wanted {
+        let found = map.document(document.path.as_bytes(), document.form).unwrap();
+        assert_eq!(packed[found.index].size, document.size as usize, "{}", document.path);
+        assert_eq!(found.form, document.form);
+    }
+}
+
+#[test]
+fn every_fault_is_reported_with_its_place() {
+    let odd = MergedDocument {
+        path: "/version".into(),
+        form: DocumentForm::AggregatedV2,
+        etag: Some("\"A\"".into()),
+        set: 7,
+        peer_etag: Some(String::new()),
+        size: 0,
+        gzip: "H4sI=".into(),
+    };
+    assert_eq!(
+        faults_of(vec![odd]),
+        [
+            "documents[0].path: \"/version\" is no discovery document",
+            "documents[0].form: only /api and /apis are aggregated",
+            "documents[0].etag: \"\\\"A\\\"\" must be visible ASCII without quotes, not empty",
+            "documents[0].set: 7 is no serving set: there are 3",
+            "documents[0].peerEtag: \"\" must be visible ASCII without quotes, not empty",
+            "documents[0].size: must be from 1 to 67108864",
+            "documents[0].gzip: must be base64, with padding, and not empty",
+        ],
+    );
+}
+
+#[test]
+fn a_document_is_there_once_in_each_form() {
+    let plain = || document("/apis", DocumentForm::Plain);
+    assert_eq!(
+        faults_of(vec![plain(), document("/api", DocumentForm::Plain), plain()]),
+        ["documents[2]: has path and form of an earlier one"],
+    );
+    assert!(faults_of(vec![plain(), document("/apis", DocumentForm::AggregatedV2)]).is_empty());
+}
+
+#[test]
+fn only_discovery_documents_are_merged() {
+    let refused = [
+        "",
+        "/",
+        "apis",
+        "/apis/",
+        "/apis//v1",
+        "/apis/g/v1/pods",
+        "/api/v1/pods",
+        "/openapi/v2",
+        "/openapi/v3/api/v1",
+    ];
+    for path in refused {
+        assert_eq!(faults_of(vec![document(path, DocumentForm::Plain)]).len(), 1, "{path}");
+    }
+}
+
+#[test]
+fn what_is_no_base64_is_refused_before_it_is_unpacked() {
+    for gzip in ["", "=", "====", "A", "AAA", "AA=A", "A===", "AA A", "AA-_", "AAAA\n"] {
+        let mut odd = document("/apis", DocumentForm::Plain);
+        odd.gzip = gzip.into();
+        assert_eq!(faults_of(vec![odd]).len(), 1, "{gzip:?}");
+    }
+}
+
+#[test]
+fn open_api_and_the_companion_are_checked_as_well() {
+    let mut document = golden();
+    document.open_api.v2 = Some(9);
+    document.open_api.v3.insert("/api/v1".into(), 8);
+    let strict = document.strict_not_found.as_mut().unwrap();
+    (strict.cluster, strict.timeout_milliseconds) = ("two words".into(), 0);
+    let faults = DiscoveryMap::try_from(document).unwrap_err();
+    assert_eq!(
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "openApi.v2: 9 is no serving set: there are 3",
+            "openApi.v3[\"/api/v1\"]: must be a path below /openapi/v3/",
+            "openApi.v3[\"/api/v1\"]: 8 is no serving set: there are 3",
+            "strictNotFound.cluster: \"two words\" must be visible ASCII and not empty",
+            "strictNotFound.timeoutMilliseconds: must be from 1 to 60000",
+        ],
+    );
+}

@@ -1,0 +1,108 @@
+//! Maps that a test makes itself, pushed as the companion pushes its own.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use discovery_map::{Document, DocumentForm, MergedDocument};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+use crate::wait;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where the map is in what is published.
+const MAP: &str = "/resources/0/typed_config/config/configuration/value";
+
+/// Pushes maps to the Envoy of a stack whose companion was killed.
+#[derive(Debug)]
+pub struct Pusher {
+    file: PathBuf,
+    response: Value,
+    /// The map that was pushed last.
+    pub map: Document,
+}
+
+impl Pusher {
+    /// Kills the companion and goes on from its last map.
+    ///
+    /// # Errors
+    ///
+    /// When what it published cannot be read.
+    pub fn take_over(stack: &mut Stack) -> Result<Self> {
+        stack.companion.kill_9();
+        let file = stack.options().published().join("ecds.json");
+        let response: Value = serde_json::from_slice(&fs::read(&file)?)?;
+        let map = response.pointer(MAP).and_then(Value::as_str).context("no map in ecds.json")?;
+        let map = serde_json::from_str(map)?;
+        Ok(Self { file, response, map })
+    }
+
+    /// Pushes the map after this change, and waits until Envoy uses it.
+    ///
+    /// # Errors
+    ///
+    /// When Envoy does not take it.
+    pub async fn push(&mut self, stack: &Stack, change: impl FnOnce(&mut Document)) -> Result<()> {
+        change(&mut self.map);
+        self.write()?;
+        wait::until("the map to be used", DEADLINE, async || {
+            let live = stack.generation().await?;
+            ensure!(live == self.map.generation, "Envoy is at generation {live}");
+            anyhow::Ok(())
+        })
+        .await
+    }
+
+    /// Writes the map under a new generation, whatever Envoy thinks of it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write(&mut self) -> Result<()> {
+        self.map.generation += 1;
+        let map = self.response.pointer_mut(MAP).context("no map in ecds.json")?;
+        *map = json!(self.map.to_json()?);
+        let version = self.response.get_mut("version_info").context("no version")?;
+        *version = json!(self.map.generation.to_string());
+        let new = self.file.with_extension("pushed");
+        fs::write(&new, self.response.to_string())?;
+        Ok(fs::rename(new, &self.file)?)
+    }
+
+    /// The index of the set that has this cluster.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn set_of(&self, cluster: &str) -> Result<u16> {
+        let position = self.map.sets.iter().position(|set| set.cluster.as_deref() == Some(cluster));
+        Ok(u16::try_from(position.with_context(|| format!("no set has {cluster}"))?)?)
+    }
+}
+
+/// A merged document of this content; `set` is asked about it.
+///
+/// # Errors
+///
+/// When it is too large.
+pub fn merged(path: &str, form: DocumentForm, set: u16, content: &[u8]) -> Result<MergedDocument> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    Ok(MergedDocument {
+        path: path.to_owned(),
+        form,
+        etag: None,
+        set,
+        peer_etag: None,
+        size: u32::try_from(content.len())?,
+        gzip: STANDARD.encode(encoder.finish()?),
+    })
+}

@@ -1,0 +1,219 @@
+//! Which of a discovery path's documents a client gets, by its `Accept`
+//! header: negotiation just as kube-apiserver does it, oddities included.
+//!
+//! It parses the header by github.com/munnerz/goautoneg (`ParseAccept`) and
+//! walks the clauses by k8s.io/apiserver/pkg/endpoints/handlers/negotiation.
+//! `/api` and `/apis` do that twice: once for aggregated documents alone
+//! (endpoints/discovery/aggregated/wrapper.go), so that these come first
+//! wherever they stand, and then for the plain one.
+
+use discovery_map::DocumentForm;
+
+/// The documents that a path has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// The plain one in JSON, YAML and protobuf.
+    Plain,
+    /// That, and the aggregated one, of which `v2beta1` is gone from newer
+    /// servers: whether it is offered.
+    Aggregated { v2beta1: bool },
+    /// JSON, whatever is asked for.
+    JsonOnly,
+}
+
+/// The form in which a client wants JSON. `None` if it wants something else:
+/// YAML, protobuf, what one server alone offers (`profile=nopeer`), or nothing
+/// that there is.
+pub(crate) fn json_form(accept: &[u8], offer: Offer) -> Option<DocumentForm> {
+    if offer == Offer::JsonOnly || accept.is_empty() {
+        return Some(DocumentForm::Plain);
+    }
+    let clauses = clauses(accept);
+    if let Offer::Aggregated { v2beta1 } = offer {
+        let aggregated = |clause: &Clause<'_>| {
+            clause.aggregated_form().filter(|&form| form == DocumentForm::AggregatedV2 || v2beta1)
+        };
+        let found = clauses.iter().find_map(|clause| {
+            let form = aggregated(clause)?;
+            Some((clause.media_type()?, form, clause.profile))
+        });
+        if let Some((media_type, form, profile)) = found {
+            return (media_type == MediaType::Json && profile != b"nopeer").then_some(form);
+        }
+    }
+    let plain = clauses.iter().filter(|clause| !clause.converts);
+    let media_type = plain.filter_map(Clause::media_type).next();
+    (media_type == Some(MediaType::Json)).then_some(DocumentForm::Plain)
+}
+
+/// In the order in which a server prefers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MediaType {
+    Json,
+    Yaml,
+    Protobuf,
+}
+
+impl MediaType {
+    const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
+
+    fn subtype(self) -> &'static [u8] {
+        match self {
+            Self::Json => b"json",
+            Self::Yaml => b"yaml",
+            Self::Protobuf => b"vnd.kubernetes.protobuf",
+        }
+    }
+}
+
+/// One alternative of the header, with the parameters that mean something.
+#[derive(Clone, Copy, Debug)]
+struct Clause<'a> {
+    quality: f32,
+    main: &'a [u8],
+    sub: &'a [u8],
+    /// Whether any of `as`, `g` and `v` is there.
+    converts: bool,
+    kind: &'a [u8],
+    group: &'a [u8],
+    version: &'a [u8],
+    stream: &'a [u8],
+    server_version: &'a [u8],
+    profile: &'a [u8],
+}
+
+impl<'a> Clause<'a> {
+    /// `None` for what is no media type, which is skipped.
+    fn parse(text: &'a [u8]) -> Option<Self> {
+        let (media_type, mut rest) = split(trim(text), b';');
+        let (main, sub) = split(media_type, b'/');
+        let main = trim(main);
+        let sub = match sub {
+            [] if main == b"*" => b"*",
+            [] => return None,
+            // A second slash is fine only if nothing follows it.
+            sub => match split(sub, b'/') {
+                (sub, []) => trim(sub),
+                _ => return None,
+            },
+        };
+        let mut clause = Self {
+            quality: 1.0,
+            main,
+            sub,
+            converts: false,
+            kind: b"",
+            group: b"",
+            version: b"",
+            stream: b"",
+            server_version: b"",
+            profile: b"",
+        };
+        while !rest.is_empty() {
+            let parameter;
+            (parameter, rest) = split(rest, b';');
+            clause.set(parameter);
+        }
+        Some(clause)
+    }
+
+    fn set(&mut self, parameter: &'a [u8]) {
+        let (name, value) = split(parameter, b'=');
+        // Without a value, or with two, it is skipped.
+        let (raw, []) = split(value, b'=') else { return };
+        if value.is_empty() {
+            return;
+        }
+        let value = trim(raw);
+        match trim(name) {
+            b"q" => self.quality = quality(raw),
+            b"as" => (self.converts, self.kind) = (true, value),
+            b"g" => (self.converts, self.group) = (true, value),
+            b"v" => (self.converts, self.version) = (true, value),
+            b"stream" => self.stream = value,
+            b"sv" => self.server_version = value,
+            b"profile" => self.profile = value,
+            _ => {}
+        }
+    }
+
+    /// The first of the server's media types that the clause means.
+    fn media_type(&self) -> Option<MediaType> {
+        let matches = |media_type: &MediaType| {
+            let named = self.main == b"application" && self.sub == media_type.subtype();
+            let any_sub = self.main == b"application" && self.sub == b"*";
+            let streams = match self.stream {
+                b"" => true,
+                stream => stream == b"watch" && *media_type != MediaType::Yaml,
+            };
+            (named || any_sub || (self.main == b"*" && self.sub == b"*")) && streams
+        };
+        // No endpoint of discovery lets a client choose the server's version.
+        self.server_version.is_empty().then_some(())?;
+        MediaType::ALL.into_iter().find(matches)
+    }
+
+    fn aggregated_form(&self) -> Option<DocumentForm> {
+        let is_list = self.kind == b"APIGroupDiscoveryList" && self.group == b"apidiscovery.k8s.io";
+        match self.version {
+            b"v2" if is_list => Some(DocumentForm::AggregatedV2),
+            b"v2beta1" if is_list => Some(DocumentForm::AggregatedV2beta1),
+            _ => None,
+        }
+    }
+
+    /// goautoneg's order, which is none: of two clauses each may come before
+    /// the other.
+    fn goes_before(&self, other: &Self) -> bool {
+        self.quality > other.quality
+            || (self.main != b"*" && other.main == b"*")
+            || (self.sub != b"*" && other.sub == b"*")
+    }
+}
+
+/// Up to here Go sorts by insertion, so that the outcome is defined even by an
+/// order that is none.
+const SORTED_BY_INSERTION: usize = 12;
+
+/// The clauses, as the server sorts them.
+fn clauses(accept: &[u8]) -> Vec<Clause<'_>> {
+    let mut clauses: Vec<_> =
+        accept.split(|&byte| byte == b',').filter_map(Clause::parse).collect();
+    if clauses.len() > SORTED_BY_INSERTION {
+        // No client that we know sends so many.
+        clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+        return clauses;
+    }
+    for end in 1..clauses.len() {
+        for at in (1..=end).rev() {
+            let Some([before, moved]) = clauses.get_mut(at - 1..=at) else { break };
+            if !moved.goes_before(before) {
+                break;
+            }
+            std::mem::swap(before, moved);
+        }
+    }
+    clauses
+}
+
+/// As Go's `ParseFloat` with its error ignored.
+fn quality(text: &[u8]) -> f32 {
+    str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// What is before and after the first separator.
+fn split(text: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&byte| byte == separator);
+    end.and_then(|end| Some((text.get(..end)?, text.get(end + 1..)?))).unwrap_or((text, b""))
+}
+
+/// Without spaces at both ends; a tab is none.
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The answer that takes the place of a server's, as it would have made it.
+
+use std::borrow::Cow;
+
+use discovery_map::{DocumentForm, MergedEntry};
+
+use super::{Content, quoted};
+
+/// From here on kube-apiserver compresses (k8s.io/apiserver/pkg/endpoints/
+/// handlers/responsewriters, `defaultGzipThresholdBytes`).
+const GZIP_ABOVE: usize = 128 * 1024;
+
+/// What a client said of the document that it wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Its `If-None-Match`.
+    pub if_none_match: Option<Box<[u8]>>,
+    /// Whether it takes gzip.
+    pub takes_gzip: bool,
+}
+
+/// An answer of 200 or 304.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// The status code.
+    pub code: u16,
+    /// Names and values; the length of the body is not among them.
+    pub headers: Vec<(&'a [u8], Cow<'a, [u8]>)>,
+    /// The body, which HEAD does not get.
+    pub body: &'a [u8],
+}
+
+impl Client {
+    /// Reads the values of `If-None-Match` and `Accept-Encoding`, each the
+    /// first of its name, as kube-apiserver does.
+    #[must_use]
+    pub fn new(if_none_match: Option<&[u8]>, accept_encoding: &[u8]) -> Self {
+        let mut encodings = accept_encoding.split(|&byte| byte == b',');
+        Self {
+            if_none_match: if_none_match.map(Into::into),
+            // With a quality value it is not known to kube-apiserver.
+            takes_gzip: encodings.any(|encoding| encoding.trim_ascii() == b"gzip"),
+        }
+    }
+
+    /// The merged document of `path` for this client; `peer` is the headers of
+    /// the server that let it.
+    #[must_use]
+    pub fn answer<'a>(
+        &self,
+        path: &[u8],
+        entry: &MergedEntry<'a>,
+        content: &'a Content,
+        peer: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Answer<'a> {
+        let kept = peer.filter(|(name, _)| !is_about_the_document(name));
+        let mut headers: Vec<_> = kept.map(|(name, value)| (name, Cow::Borrowed(value))).collect();
+        let mut set = |name: &'static str, value: &'static str| {
+            headers.push((name.as_bytes(), Cow::Borrowed(value.as_bytes())));
+        };
+        let is_aggregated = entry.form != DocumentForm::Plain;
+        set("cache-control", if is_aggregated { "public" } else { "no-cache, private" });
+        if is_aggregated {
+            set("vary", "Accept");
+        }
+        let etag = entry.etag.map(quoted);
+        let unchanged =
+            etag.is_some() && etag.as_deref().map(str::as_bytes) == self.if_none_match.as_deref();
+        let compressed = self.takes_gzip && content.plain().len() > GZIP_ABOVE;
+        if !unchanged {
+            set("content-type", content_type(path, entry.form));
+        }
+        if !unchanged && compressed {
+            set("content-encoding", "gzip");
+            set("vary", "Accept-Encoding");
+        }
+        headers.extend(etag.map(|etag| (&b"etag"[..], Cow::Owned(etag.into_bytes()))));
+        let (code, body) = match (unchanged, compressed) {
+            (true, _) => (304, &b""[..]),
+            (false, true) => (200, content.gzip()),
+            (false, false) => (200, content.plain()),
+        };
+        Answer { code, headers, body }
+    }
+}
+
+fn content_type(path: &[u8], form: DocumentForm) -> &'static str {
+    match form {
+        // The index of OpenAPI v3 has it from Go's file server.
+        DocumentForm::Plain if path.starts_with(b"/openapi/") => "text/plain; charset=utf-8",
+        DocumentForm::Plain => "application/json",
+        DocumentForm::AggregatedV2 => {
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+        }
+        DocumentForm::AggregatedV2beta1 => {
+            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
+        }
+    }
+}
+
+/// Whether a header of the server's answer is about its own document, or its
+/// own connection. Whatever else it said, such as `Audit-Id`, stays.
+fn is_about_the_document(name: &[u8]) -> bool {
+    const DOCUMENTS_OWN: [&[u8]; 11] = [
+        b"accept-ranges",
+        b"cache-control",
+        b"connection",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"etag",
+        b"keep-alive",
+        b"last-modified",
+        b"transfer-encoding",
+        b"vary",
+    ];
+    name.starts_with(b":") || DOCUMENTS_OWN.contains(&name)
+}

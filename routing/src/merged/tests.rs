@@ -1,0 +1,266 @@
+//! Which document is asked for how, and what the client then gets.
+
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use discovery_map::{DiscoveryMap, Document, DocumentForm, MergedDocument, Packed};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::{Client, Content, Documents, Question, question};
+use crate::RequestPath;
+
+const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
+const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn packed(plain: &[u8]) -> Packed {
+    Packed { position: 3, size: plain.len(), gzip: STANDARD.encode(gzip(plain)) }
+}
+
+fn document(path: &str, form: DocumentForm, plain: &[u8]) -> MergedDocument {
+    let is_aggregated = form != DocumentForm::Plain;
+    MergedDocument {
+        path: path.into(),
+        form,
+        etag: is_aggregated.then(|| "MERGED".into()),
+        set: 1,
+        peer_etag: matches!(path, "/api" | "/apis").then(|| "PEER".into()),
+        size: u32::try_from(plain.len()).unwrap(),
+        gzip: packed(plain).gzip,
+    }
+}
+
+fn map(documents: Vec<MergedDocument>) -> DiscoveryMap {
+    let golden: Document = serde_json::from_str(GOLDEN).unwrap();
+    DiscoveryMap::try_from(Document { documents, ..golden }).unwrap()
+}
+
+fn everything() -> DiscoveryMap {
+    let plain = ["/apis", "/api/v1", "/apis/apps", "/apis/apps/v1", "/openapi/v3"];
+    let mut documents: Vec<_> =
+        plain.iter().map(|path| document(path, DocumentForm::Plain, b"{}")).collect();
+    documents.push(document("/apis", DocumentForm::AggregatedV2, b"{2}"));
+    documents.push(document("/apis", DocumentForm::AggregatedV2beta1, b"{1}"));
+    map(documents)
+}
+
+fn asked<'m>(map: &'m DiscoveryMap, path: &str, accept: &str) -> Option<Question<'m>> {
+    let path = RequestPath::new(path.as_bytes());
+    question(&path, &path.target(), accept.as_bytes(), map)
+}
+
+#[test]
+fn each_path_is_asked_about_in_the_form_that_the_client_wants() {
+    let map = everything();
+    let table = [
+        ("/apis", V2, Some(DocumentForm::AggregatedV2)),
+        ("/apis/?timeout=32s", V2, Some(DocumentForm::AggregatedV2)),
+        ("/%61pis", V2, Some(DocumentForm::AggregatedV2)),
+        ("/apis", V2BETA1, Some(DocumentForm::AggregatedV2beta1)),
+        ("/apis", "*/*", Some(DocumentForm::Plain)),
+        ("/apis", "application/yaml", None),
+        // The peers have the same one.
+        ("/api", V2, None),
+        ("/api", "", None),
+        ("/apis/batch", "", None),
+        ("/api/v1", "", Some(DocumentForm::Plain)),
+        ("/api/v1/", "application/json", Some(DocumentForm::Plain)),
+        ("/apis/apps", "application/json", Some(DocumentForm::Plain)),
+        ("/apis/apps/v1", "application/json", Some(DocumentForm::Plain)),
+        ("/apis/apps/v1", V2, None),
+        ("/apis/apps/v1", "application/vnd.kubernetes.protobuf", None),
+        ("/openapi/v3", "application/vnd.kubernetes.protobuf", Some(DocumentForm::Plain)),
+        // Not a document of discovery.
+        ("/openapi/v2", "", None),
+        ("/apis/apps/v1/deployments", "", None),
+        ("/healthz", "", None),
+        ("/api/%zz", "", None),
+    ];
+    for (path, accept, form) in table {
+        let found = asked(&map, path, accept).map(|question| question.entry.form);
+        assert_eq!(found, form, "{path} {accept}");
+    }
+}
+
+#[test]
+fn a_server_is_asked_for_what_costs_it_least() {
+    let map = everything();
+    for accept in [V2, V2BETA1, "application/json"] {
+        let question = asked(&map, "/apis", accept).unwrap();
+        assert!(question.accept.starts_with("application/json;g=apidiscovery.k8s.io;v=v2;"));
+        assert_eq!(question.if_none_match().as_deref(), Some("\"PEER\""));
+    }
+    let question = asked(&map, "/apis/apps/v1", "").unwrap();
+    assert_eq!((question.accept, question.if_none_match()), ("application/json", None));
+}
+
+#[test]
+fn a_map_without_documents_asks_nothing() {
+    assert_eq!(asked(&map(Vec::new()), "/apis", V2), None);
+}
+
+#[test]
+fn without_v2beta1_the_next_form_is_taken() {
+    let v2 = document("/apis", DocumentForm::AggregatedV2, b"{}");
+    let plain = document("/apis", DocumentForm::Plain, b"{}");
+    let map = map(vec![v2, plain]);
+    assert_eq!(asked(&map, "/apis", V2BETA1), None);
+    let both = format!("{V2BETA1},application/json");
+    assert_eq!(asked(&map, "/apis", &both).unwrap().entry.form, DocumentForm::Plain);
+}
+
+/// Status, headers as text, body.
+fn answer(
+    map: &DiscoveryMap,
+    path: &str,
+    accept: &str,
+    client: &Client,
+    content: &Content,
+) -> (u16, String, Vec<u8>) {
+    let peer = [
+        (&b":status"[..], &b"304"[..]),
+        (b"audit-id", b"1"),
+        (b"cache-control", b"public"),
+        (b"etag", b"\"PEER\""),
+        (b"vary", b"Accept"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"7"),
+        (b"x-kubernetes-pf-flowschema-uid", b"\xff"),
+    ];
+    let question = asked(map, path, accept).unwrap();
+    let answer = client.answer(path.as_bytes(), &question.entry, content, peer.into_iter());
+    let line = |(name, value): &(&[u8], std::borrow::Cow<'_, [u8]>)| {
+        format!("{}: {}\n", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
+    };
+    (answer.code, answer.headers.iter().map(line).collect(), answer.body.to_vec())
+}
+
+fn content(plain: &[u8]) -> Documents {
+    Documents::unpack(vec![packed(plain)], &Documents::default()).unwrap()
+}
+
+#[test]
+fn the_merged_document_comes_with_the_headers_that_a_server_sends() {
+    let map = everything();
+    let documents = content(b"{}");
+    let content = documents.get(0).unwrap();
+    let client = Client::new(Some(b"\"OTHER\""), b"gzip");
+    let kept = "audit-id: 1\nx-kubernetes-pf-flowschema-uid: \u{fffd}\n";
+    assert_eq!(
+        answer(&map, "/apis", V2, &client, content),
+        (
+            200,
+            format!(
+                "{kept}cache-control: public\nvary: Accept\ncontent-type: {V2}\netag: \"MERGED\"\n"
+            ),
+            b"{}".to_vec(),
+        ),
+    );
+    assert_eq!(
+        answer(&map, "/apis/apps", "", &client, content),
+        (
+            200,
+            format!("{kept}cache-control: no-cache, private\ncontent-type: application/json\n"),
+            b"{}".to_vec(),
+        ),
+    );
+    let (_, headers, _) = answer(&map, "/openapi/v3", "", &client, content);
+    assert!(headers.contains("content-type: text/plain; charset=utf-8\n"));
+    let (_, headers, _) = answer(&map, "/apis", V2BETA1, &client, content);
+    assert!(headers.contains(&format!("content-type: {V2BETA1}\n")));
+}
+
+#[test]
+fn who_has_the_merged_document_gets_no_other() {
+    let map = everything();
+    let documents = content(b"{}");
+    let content = documents.get(0).unwrap();
+    let client = Client::new(Some(b"\"MERGED\""), b"");
+    let (code, headers, body) = answer(&map, "/apis", V2, &client, content);
+    assert_eq!((code, body), (304, Vec::new()));
+    assert!(headers.contains("etag: \"MERGED\"\n") && !headers.contains("content-type"));
+
+    // The server compares the whole value; and a plain document has no ETag.
+    for other in ["MERGED", "W/\"MERGED\"", "*", "\"MERGED\", \"X\"", "\"PEER\"", ""] {
+        let client = Client::new(Some(other.as_bytes()), b"");
+        assert_eq!(answer(&map, "/apis", V2, &client, content).0, 200, "{other}");
+        assert_eq!(answer(&map, "/apis", "", &client, content).0, 200, "{other}");
+    }
+}
+
+#[test]
+fn only_what_is_large_is_compressed_and_only_for_whom_wants_it() {
+    let map = everything();
+    let (large, small) = (vec![b' '; 128 * 1024 + 1], vec![b' '; 128 * 1024]);
+    let documents =
+        Documents::unpack(vec![packed(&large), packed(&small)], &Documents::default()).unwrap();
+    for (accept_encoding, takes) in [
+        ("gzip", true),
+        ("deflate, gzip ,br", true),
+        ("", false),
+        ("gzip;q=1", false),
+        ("identity", false),
+        ("x-gzip", false),
+    ] {
+        let client = Client::new(None, accept_encoding.as_bytes());
+        let (code, headers, body) = answer(&map, "/apis", V2, &client, documents.get(0).unwrap());
+        assert_eq!(code, 200);
+        let expected = if takes { gzip(&large) } else { large.clone() };
+        assert!(body == expected, "{accept_encoding}");
+        assert_eq!(headers.contains("content-encoding: gzip\nvary: Accept-Encoding\n"), takes);
+        assert!(headers.contains("vary: Accept\n"));
+        let (_, headers, body) = answer(&map, "/apis", V2, &client, documents.get(1).unwrap());
+        assert!(body == small && !headers.contains("gzip"), "{accept_encoding}");
+    }
+}
+
+#[test]
+fn what_is_not_what_the_map_says_is_refused() {
+    let refusal = |packed| Documents::unpack(vec![packed], &Documents::default()).unwrap_err();
+    let good = packed(b"{\"a\":1}");
+    for size in [0, 6, 8, 1_000_000] {
+        let error = refusal(Packed { size, ..good.clone() });
+        assert!(error.to_string().starts_with("documents[3].gzip: does not have the"), "{error}");
+    }
+    let mut bytes = gzip(b"{\"a\":1}");
+    bytes.push(0);
+    let behind = Packed { gzip: STANDARD.encode(&bytes), ..good.clone() };
+    assert_eq!(refusal(behind).to_string(), "documents[3].gzip: has something behind its end");
+    for cut in 0..bytes.len() - 1 {
+        let cut = Packed { gzip: STANDARD.encode(&bytes[..cut]), ..good.clone() };
+        refusal(cut);
+    }
+    for (at, byte) in [(0, 0), (12, 0xff), (bytes.len() - 5, 0x55), (bytes.len() - 9, 0x55)] {
+        let mut damaged = bytes[..bytes.len() - 1].to_vec();
+        damaged[at] = byte;
+        refusal(Packed { gzip: STANDARD.encode(damaged), ..good.clone() });
+    }
+    refusal(Packed { gzip: "AA=A".into(), ..good });
+}
+
+#[test]
+fn what_did_not_change_is_not_unpacked_again() {
+    let first = Documents::unpack(vec![packed(b"a"), packed(b"b")], &Documents::default()).unwrap();
+    let second = Documents::unpack(vec![packed(b"c"), packed(b"b")], &first).unwrap();
+    assert!(std::ptr::eq(first.get(1).unwrap(), second.get(1).unwrap()));
+    assert_eq!(second.get(0).unwrap().plain(), b"c");
+    // The same bytes with another size are no more right for being known.
+    let wrong = Packed { size: 2, ..packed(b"b") };
+    assert!(Documents::unpack(vec![wrong], &first).is_err());
+    assert!(second.get(2).is_none());
+}
+
+#[test]
+fn the_golden_file_is_unpacked() {
+    let mut map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
+    let documents = Documents::unpack(map.take_packed(), &Documents::default()).unwrap();
+    assert!(documents.get(0).unwrap().plain().starts_with(b"{\"kind\":\"APIGroupDiscoveryList\""));
+}
