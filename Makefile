@@ -51,7 +51,7 @@ test: ## Unit, property and golden tests, and those with Envoy
 
 conformance: ## Tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
-	$(with) envoy func-e filter companion control-plane -- \
+	$(with) envoy func-e filter companion control-plane kubectl-1.20 clients -- \
 		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
 
 bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
@@ -73,7 +73,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter companion control-plane
+	@$(with) envoy func-e filter companion control-plane kubectl-1.20 clients
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean
