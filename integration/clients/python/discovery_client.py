@@ -31,7 +31,7 @@ def live(resource, manifest: dict) -> None:
 
 
 def use(client: dynamic.DynamicClient, manifests: list[dict]) -> dict:
-    found = [resource for resources in client.resources for resource in resources]
+    found = client.resources.search()
     used = []
     for manifest in manifests:
         resource = client.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
