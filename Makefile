@@ -51,7 +51,7 @@ test: ## Unit, property and golden tests, and those with Envoy
 
 conformance: ## Tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
-	$(with) envoy func-e filter companion control-plane -- \
+	$(with) envoy func-e filter companion control-plane kubectl-1.20 clients -- \
 		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
 
 test-slow: ## Tests that wait for a quarter of an hour
@@ -65,6 +65,7 @@ fuzz: ## Fuzz what parses a client's bytes, a minute each (needs cargo-fuzz and 
 	cd routing && cargo +nightly fuzz run path -- -max_total_time=60
 	cd routing && cargo +nightly fuzz run not_found -- -max_total_time=60
 	cd identity && cargo +nightly fuzz run subject -- -max_total_time=60
+	cd companion && cargo +nightly fuzz run documents -- -max_total_time=60
 
 lint: validate-config ## Format, clippy, configurations, dependencies
 	cargo fmt --all --check
@@ -78,7 +79,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter filter-trap companion control-plane
+	@$(with) envoy func-e filter filter-trap companion control-plane kubectl-1.20 clients
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean

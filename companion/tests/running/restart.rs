@@ -71,8 +71,12 @@ fn nothing_is_published_before_every_peer_was_asked() {
     let before = companion.map().unwrap().generation();
     companion.spawn();
     companion.wait_until_ready();
-    assert!(companion.map().unwrap().generation() > before);
-    assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b", "one time-out");
+    let map = companion.map().unwrap();
+    // A slow machine may show a later map, after the second time-out.
+    assert!(map.generation() > before);
+    if map.generation() == before + 1 {
+        assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b", "one time-out");
+    }
     companion.eventually("two time-outs are enough", || {
         companion.route("new/v1/things").as_deref() == Some("unavailable")
     });

@@ -1,0 +1,82 @@
+//! Discovery of real servers of 1.35 and 1.36 through Envoy: each of its forms
+//! is the union and the same every time, and unmodified clients (kubectl of 1.36
+//! and 1.20, client-go, the Python package `kubernetes`, kube) find and use the
+//! types that only one of the servers has.
+
+use anyhow::{Result, ensure};
+use integration::client::Http;
+use integration::control_plane::{ServerOptions, User, Version};
+use integration::manifests::{POLICIES, TRUST_BUNDLES};
+use integration::report::Entry;
+use integration::site::Site;
+use serde_json::{Value, json};
+
+#[path = "cluster_discovery/clients.rs"]
+mod clients;
+#[path = "cluster_discovery/contents.rs"]
+mod contents;
+#[path = "cluster_discovery/documents.rs"]
+mod documents;
+#[path = "cluster_discovery/kubectl.rs"]
+mod kubectl;
+#[path = "cluster_discovery/program.rs"]
+mod program;
+
+/// The older server, which has types of its own.
+const OLD: usize = 0;
+
+/// The newer server, likewise.
+const NEW: usize = 1;
+
+/// The parts run on one site, for starting one takes long; a part that fails
+/// does not hide the others.
+#[tokio::test]
+async fn everybody_discovers_and_uses_what_any_server_has() -> Result<()> {
+    let mut entry = Entry::begin("cluster_discovery");
+    let site = Site::start(servers()).await?;
+    the_servers_differ(&site).await?;
+    let mut failures = Vec::new();
+    let mut part = |name: &str, result: Result<Value>| match result {
+        Ok(figures) => entry.set(name, figures),
+        Err(error) => {
+            entry.set(name, json!({ "failed": format!("{error:#}") }));
+            failures.push(format!("{name}: {error:?}"));
+        }
+    };
+    part("documents", documents::are_the_union(&site).await);
+    part("refusals", documents::are_refused_as_by_a_server(&site).await);
+    part("kubectl", kubectl::works(&site).await);
+    for (name, client) in clients::all() {
+        part(name, clients::works(&site, client).await);
+    }
+    entry.set("landed", json!(site.landed().await?));
+    ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    entry.passed()
+}
+
+/// 1.35 with a type of its own and without a subresource, and 1.36 as it is.
+fn servers() -> Vec<ServerOptions> {
+    vec![
+        ServerOptions::new("old", Version::V1_35)
+            // The subresource cannot be turned off as 1.35 any more.
+            .argument("--emulated-version=1.34")
+            .argument("--feature-gates=InPlacePodVerticalScaling=false,ClusterTrustBundle=true")
+            .argument("--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true"),
+        ServerOptions::new("new", Version::V1_36),
+    ]
+}
+
+/// Proves that the skew is the one meant.
+async fn the_servers_differ(site: &Site) -> Result<()> {
+    for (collection, server, other) in [(POLICIES, NEW, OLD), (TRUST_BUNDLES, OLD, NEW)] {
+        ensure!(site.direct(server, Http::Two)?.get(collection).await?.status.is_success());
+        let unknown = site.direct(other, Http::Two)?.get(collection).await?;
+        ensure!(unknown.is_type_level_404(), "{collection}: {}", unknown.text());
+    }
+    Ok(())
+}
+
+/// A kubeconfig of the administrator through Envoy.
+fn kubeconfig(site: &Site) -> Result<std::path::PathBuf> {
+    site.plane.kubeconfig(&site.stack.url(), User::Admin)
+}

@@ -1,0 +1,289 @@
+//! Every discovery document in every form, asked for again and again on
+//! connections of their own.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use integration::client::{Answer, Client, Http};
+use integration::control_plane::User;
+use integration::site::Site;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::contents::named;
+use super::{NEW, OLD};
+
+/// How often each document is asked for.
+const ROUNDS: usize = 50;
+
+/// How often with the ETag that it had.
+const CONDITIONAL_ROUNDS: usize = 10;
+
+const JSON: &str = "application/json";
+const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+/// What client-go asks for since 1.30, and what it asked for before.
+const CLIENT_GO: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+    application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+const OLD_CLIENT_GO: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+const NO_PEER: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList;profile=nopeer";
+
+/// Headers that differ from answer to answer of one server as well: of one
+/// request, of one server's flow schemas, of its OpenAPI's age, and Envoy's.
+const PASSING_HEADERS: [&str; 6] = [
+    "audit-id",
+    "date",
+    "last-modified",
+    "x-envoy-upstream-service-time",
+    "x-kubernetes-pf-flowschema-uid",
+    "x-kubernetes-pf-prioritylevel-uid",
+];
+
+/// What the document is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Both servers' together.
+    Union,
+    /// That of the newer server at least.
+    Newer,
+}
+use Content::{Newer, Union};
+
+/// Every form; what is not in one of them is not asked for by any client.
+const DOCUMENTS: [(&str, &str, Content); 22] = [
+    ("/api", V2, Union),
+    ("/api", V2BETA1, Union),
+    ("/api", JSON, Union),
+    ("/apis", V2, Union),
+    ("/apis", V2BETA1, Union),
+    ("/apis", JSON, Union),
+    ("/api", CLIENT_GO, Union),
+    ("/apis", CLIENT_GO, Union),
+    ("/apis", OLD_CLIENT_GO, Union),
+    ("/api/v1", JSON, Union),
+    ("/apis/certificates.k8s.io", JSON, Union),
+    ("/apis/certificates.k8s.io/v1", JSON, Union),
+    ("/apis/certificates.k8s.io/v1beta1", JSON, Union),
+    ("/apis/admissionregistration.k8s.io", JSON, Union),
+    ("/apis/admissionregistration.k8s.io/v1", JSON, Union),
+    ("/apis/apps/v1", JSON, Union),
+    ("/openapi/v3", JSON, Union),
+    ("/openapi/v3/api/v1", JSON, Union),
+    ("/openapi/v3/apis/certificates.k8s.io/v1beta1", JSON, Union),
+    ("/openapi/v3/apis/admissionregistration.k8s.io/v1", JSON, Union),
+    ("/openapi/v3/apis/apps/v1", JSON, Union),
+    ("/openapi/v2", JSON, Newer),
+];
+
+/// All documents are what they should be. Gives what was seen of each.
+pub async fn are_the_union(site: &Site) -> Result<Value> {
+    let mut figures = Vec::new();
+    let mut failures = Vec::new();
+    let served = served(site).await?;
+    for (path, accept, content) in DOCUMENTS {
+        match document(site, path, accept, content, &served).await {
+            Ok(figure) => figures.push(figure),
+            Err(error) => failures.push(format!("{path} as {accept}: {error:#}")),
+        }
+    }
+    if let Err(error) = schemas_are_where_the_index_says(site).await {
+        failures.push(format!("addresses in the index: {error:#}"));
+    }
+    if let Err(error) = nopeer_is_one_servers(site).await {
+        failures.push(format!("nopeer: {error:#}"));
+    }
+    ensure!(failures.is_empty(), "{} documents: {}", failures.len(), failures.join("\n"));
+    Ok(json!(figures))
+}
+
+/// All that the servers serve, by their aggregated documents. An older server's
+/// own `/apis` may lack a group-version that it serves, for it lists APIServices,
+/// and a newer server that starts deletes those that it does not know.
+async fn served(site: &Site) -> Result<BTreeSet<String>> {
+    let mut served = BTreeSet::new();
+    for server in [OLD, NEW] {
+        let direct = site.direct(server, Http::Two)?;
+        for path in ["/api", "/apis"] {
+            served.extend(named(&ask(&direct, path, V2, None).await?.ok()?.json()?)?);
+        }
+    }
+    Ok(served)
+}
+
+async fn document(
+    site: &Site,
+    path: &str,
+    accept: &str,
+    content: Content,
+    served: &BTreeSet<String>,
+) -> Result<Value> {
+    let mut servers = Vec::new();
+    for server in [OLD, NEW] {
+        // Servers have no v2beta1 since 1.33; it is v2 by another name.
+        let accept = accept.split(',').next().unwrap_or(accept).replace("v2beta1", "v2");
+        servers.push(ask(&site.direct(server, Http::Two)?, path, &accept, None).await?);
+    }
+    let expected = expected(&servers, content)?;
+    let mut first: Option<Answer> = None;
+    for round in 0..ROUNDS {
+        let answer = ask(&connection(site, round)?, path, accept, None).await?.ok()?;
+        let Some(first) = &first else {
+            check(&answer, &servers, &expected)?;
+            let names = named(&answer.json()?)?;
+            let surplus = names.difference(&expected).filter(|name| !served.contains(*name));
+            let surplus: Vec<_> = surplus.collect();
+            ensure!(content == Newer || surplus.is_empty(), "no server has {surplus:?}");
+            first = Some(answer);
+            continue;
+        };
+        ensure!(answer.body == first.body, "another body in round {round}");
+        let (headers, before) = (lasting_headers(&answer), lasting_headers(first));
+        ensure!(headers == before, "other headers in round {round}: {before:?}, {headers:?}");
+    }
+    let first = first.context("no answer")?;
+    let conditional = not_modified(site, path, accept, &first).await?;
+    Ok(json!({
+        "path": path,
+        "accept": accept,
+        "requests": ROUNDS,
+        "notModified": conditional,
+        "names": named(&first.json()?)?.len(),
+        "servers": servers.iter().map(|server| server.status.as_u16()).collect::<Vec<_>>(),
+        "skewed": servers.iter().any(|server| server.body != first.body),
+    }))
+}
+
+/// What the servers that have the document name in it.
+fn expected(servers: &[Answer], content: Content) -> Result<BTreeSet<String>> {
+    let asked = if content == Newer { servers.get(NEW..) } else { Some(servers) };
+    let mut all = BTreeSet::new();
+    for answer in asked.unwrap_or_default() {
+        if answer.status != StatusCode::NOT_FOUND {
+            all.extend(named(&answer.clone().ok()?.json()?)?);
+        }
+    }
+    ensure!(!all.is_empty(), "no server has it");
+    Ok(all)
+}
+
+/// A first answer names what is expected, and looks like one of a server.
+fn check(answer: &Answer, servers: &[Answer], expected: &BTreeSet<String>) -> Result<()> {
+    let names = named(&answer.json()?)?;
+    let missing: Vec<_> = expected.difference(&names).collect();
+    ensure!(missing.is_empty(), "{} names are missing: {missing:?}", missing.len());
+    let served = servers.iter().rev().find(|server| server.status.is_success());
+    let served = served.context("no server has it")?;
+    for name in ["content-type", "cache-control", "vary"] {
+        let ours = list(answer, name).replace("v2beta1", "v2");
+        let theirs = list(served, name);
+        ensure!(ours == theirs, "{name}: a server has {theirs:?}, here is {ours:?}");
+    }
+    let (ours, theirs) = (answer.header("etag"), served.header("etag"));
+    ensure!(ours.is_some() || theirs.is_none(), "no ETag");
+    ensure!(answer.header("audit-id").is_some(), "no Audit-Id");
+    Ok(())
+}
+
+/// A header, in one field or several.
+fn list(answer: &Answer, name: &str) -> String {
+    let fields = answer.headers.get_all(name).iter().filter_map(|field| field.to_str().ok());
+    let items = fields.flat_map(|field| field.split(',')).map(str::trim);
+    items.collect::<Vec<_>>().join(", ")
+}
+
+/// With the ETag of the answer there is no body. Gives how often that was seen.
+async fn not_modified(site: &Site, path: &str, accept: &str, answer: &Answer) -> Result<usize> {
+    let Some(etag) = answer.header("etag") else { return Ok(0) };
+    for round in 0..CONDITIONAL_ROUNDS {
+        let again = ask(&connection(site, round)?, path, accept, Some(etag)).await?;
+        ensure!(again.status == StatusCode::NOT_MODIFIED, "{} in round {round}", again.status);
+        ensure!(again.body.is_empty(), "a 304 with a body");
+        ensure!(again.header("etag") == Some(etag), "another ETag: {:?}", again.header("etag"));
+    }
+    let other = ask(&connection(site, 0)?, path, accept, Some("\"ABC\"")).await?;
+    ensure!(other.status == StatusCode::OK && other.body == answer.body, "{}", other.status);
+    Ok(CONDITIONAL_ROUNDS)
+}
+
+/// The index's addresses lead to documents at once, which may be cached for
+/// good, as kubectl does.
+async fn schemas_are_where_the_index_says(site: &Site) -> Result<()> {
+    let index = ask(&site.client(Http::Two)?, "/openapi/v3", JSON, None).await?.json()?;
+    let paths = index.get("paths").and_then(Value::as_object).context("no paths")?;
+    for (name, entry) in paths {
+        let url = entry.get("serverRelativeURL").and_then(Value::as_str);
+        let url = url.with_context(|| format!("{name} has no address"))?;
+        for round in 0..4 {
+            let answer = ask(&connection(site, round)?, url, JSON, None).await?;
+            ensure!(answer.status == StatusCode::OK, "{url}: {}", answer.status);
+            let control = answer.header("cache-control").unwrap_or_default().to_owned();
+            ensure!(control.contains("immutable"), "{url}: cache-control {control:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Who asks for one server's own view gets it.
+async fn nopeer_is_one_servers(site: &Site) -> Result<()> {
+    for path in ["/api", "/apis"] {
+        let mut bodies = Vec::new();
+        for server in [OLD, NEW] {
+            bodies.push(ask(&site.direct(server, Http::Two)?, path, NO_PEER, None).await?.body);
+        }
+        for round in 0..CONDITIONAL_ROUNDS {
+            let answer = ask(&connection(site, round)?, path, NO_PEER, None).await?.ok()?;
+            ensure!(bodies.contains(&answer.body), "{path} is of neither server");
+        }
+    }
+    Ok(())
+}
+
+/// Who may not read a server's own document gets its refusal.
+pub async fn are_refused_as_by_a_server(site: &Site) -> Result<Value> {
+    let url = site.stack.url();
+    let mut refused = 0;
+    for (path, accept, _) in DOCUMENTS {
+        let mut statuses = Vec::new();
+        for server in [OLD, NEW] {
+            let url = site.plane.server(server)?.url();
+            let direct = site.plane.client(&url, User::Anonymous, Http::One)?;
+            statuses.push(ask(&direct, path, accept, None).await?.status);
+        }
+        for _ in 0..4 {
+            let client = site.plane.client(&url, User::Anonymous, Http::One)?;
+            let answer = ask(&client, path, accept, None).await?;
+            ensure!(statuses.contains(&answer.status), "{path}: {} {statuses:?}", answer.status);
+            ensure!(!answer.status.is_success(), "{path}: anonymous may read it");
+            refused += 1;
+        }
+    }
+    Ok(json!({ "requests": refused }))
+}
+
+/// A client with a connection of its own; of both kinds in turn.
+fn connection(site: &Site, round: usize) -> Result<Client> {
+    site.client(if round.is_multiple_of(2) { Http::Two } else { Http::One })
+}
+
+async fn ask(client: &Client, path: &str, accept: &str, etag: Option<&str>) -> Result<Answer> {
+    let mut request = client.request(Method::GET, path).header("accept", accept);
+    if let Some(etag) = etag {
+        request = request.header("if-none-match", etag);
+    }
+    client.send(request).await
+}
+
+/// The headers that are the same in every answer. HTTP/1.1 and HTTP/2 frame
+/// bodies differently.
+fn lasting_headers(answer: &Answer) -> BTreeSet<(String, String)> {
+    let framing = ["content-length", "transfer-encoding"];
+    let headers = answer.headers.iter().map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    headers
+        .filter(|(name, _)| !PASSING_HEADERS.contains(&name.as_str()))
+        .filter(|(name, _)| !framing.contains(&name.as_str()))
+        .collect()
+}
