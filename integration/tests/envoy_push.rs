@@ -210,7 +210,15 @@ async fn a_map_that_the_filter_refuses_is_refused_by_envoy_as_well() -> Result<(
     let client = fleet.client(&stack.url(), Http::Two)?;
     let file = stack.options().published().join("ecds.json");
     let good = fs::read_to_string(&file)?;
-    let generation = stack.generation().await?;
+    let version = serde_json::from_str::<serde_json::Value>(&good)?;
+    let version = version.get("version_info").and_then(|version| version.as_str());
+    let generation: u64 = version.unwrap_or_default().parse()?;
+    wait::until("Envoy to have the last map", Duration::from_secs(10), async || {
+        let live = stack.generation().await?;
+        ensure!(live == generation, "it has {live}, not {generation}");
+        anyhow::Ok(())
+    })
+    .await?;
     replace(&file, good.replace("\\\"schemaVersion\\\":1", "\\\"schemaVersion\\\":99").as_bytes())?;
     wait::until("Envoy to refuse the map", Duration::from_secs(10), async || {
         let rejected = stack.envoy.stat(&format!("{ECDS}.config_fail")).await?.unwrap_or_default()
