@@ -19,6 +19,8 @@ mod contents;
 mod documents;
 #[path = "cluster_discovery/kubectl.rs"]
 mod kubectl;
+#[path = "cluster_discovery/native.rs"]
+mod native;
 #[path = "cluster_discovery/program.rs"]
 mod program;
 
@@ -51,6 +53,20 @@ async fn everybody_discovers_and_uses_what_any_server_has() -> Result<()> {
     }
     entry.set("landed", json!(site.landed().await?));
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    entry.passed()
+}
+
+#[tokio::test]
+async fn it_is_what_kubernetes_own_merge_gives() -> Result<()> {
+    let mut entry = Entry::begin("cluster_discovery_native");
+    let (native, ours) = native::both_merges().await?;
+    entry.set("groups", contents::array(&native, "items").len());
+    // Their orders differ; else what came through Envoy is a server's own merge.
+    ensure!(native != ours, "this is not ours");
+    let differences = native::differences(&native, &ours)?;
+    entry.set("differences", differences.len());
+    ensure!(differences.is_empty(), "{}", differences.join("\n"));
+    ensure!(native::alike(&native) == native::alike(&ours), "the documents' metadata differs");
     entry.passed()
 }
 

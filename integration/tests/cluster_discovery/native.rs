@@ -1,0 +1,144 @@
+//! Ours beside Kubernetes' own merge: two servers of 1.36 with native mixed
+//! version proxying, of which each has something of its own.
+//!
+//! What may differ, and is made alike before the comparison, is order only:
+//!
+//! - of versions of which no server has both: natively by name (`v1beta1`,
+//!   `v1beta2`), in ours as Kubernetes orders versions (`v1beta2`, `v1beta1`); the
+//!   first one, which clients prefer, has to be the same;
+//! - of verbs and subresources: natively by name in each resource that the
+//!   servers have differently, in ours as a server has them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use integration::client::Http;
+use integration::control_plane::{ControlPlane, ServerOptions, User, Version};
+use integration::site::{peers, stack_options};
+use integration::stack::Stack;
+use integration::wait;
+use serde_json::{Value, json};
+
+/// The native merge knows its peers by leases, which are renewed every 10 s.
+const NATIVE_DEADLINE: Duration = Duration::from_secs(180);
+
+const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// What each of the servers has, and the other does not.
+const SKEW: [(&str, &str); 2] = [
+    ("a", "--runtime-config=resource.k8s.io/v1beta1=true"),
+    ("b", "--runtime-config=resource.k8s.io/v1beta2=true,autoscaling/v1=false"),
+];
+
+/// Aggregated `/apis` of both merges, in this order: native, ours.
+pub async fn both_merges() -> Result<(Value, Value)> {
+    // The first server is there for the certificates, of which the others'
+    // arguments name some.
+    let mut plane = ControlPlane::start(&[Version::V1_36]).await?;
+    plane.server_mut(0)?.stop().await?;
+    for (name, skew) in SKEW {
+        let options = native(&plane, name)?.argument(skew);
+        plane.add(options)?;
+    }
+    for server in 1..=SKEW.len() {
+        plane.server_mut(server)?.wait_ready().await?;
+    }
+    let native = merged_natively(&plane).await?;
+    let mut options = stack_options(&plane, "stack")?;
+    options.peers = peers(&plane).split_off(1);
+    let stack = Stack::start(options).await?;
+    stack.wait_for_map("a complete map", |map| map.is_complete()).await?;
+    let ours = apis(&plane, &stack.url()).await?;
+    Ok((native, ours))
+}
+
+/// A server that merges by itself.
+fn native(plane: &ControlPlane, name: &str) -> Result<ServerOptions> {
+    let ca = plane.pki().ca_file().display().to_string();
+    let client = plane.pki().client(&format!("{name}-proxy"), "front-proxy-client", &[])?;
+    Ok(ServerOptions::new(name, Version::V1_36)
+        .argument("--feature-gates=UnknownVersionInteroperabilityProxy=true")
+        .argument("--advertise-address=127.0.0.1")
+        .argument(format!("--peer-ca-file={ca}"))
+        .argument(format!("--proxy-client-cert-file={}", client.certificate.display()))
+        .argument(format!("--proxy-client-key-file={}", client.key.display()))
+        .argument(format!("--requestheader-client-ca-file={ca}"))
+        .argument("--requestheader-allowed-names=front-proxy-client")
+        .argument("--requestheader-username-headers=X-Remote-User")
+        .argument("--requestheader-group-headers=X-Remote-Group")
+        .argument("--requestheader-extra-headers-prefix=X-Remote-Extra-"))
+}
+
+/// Waits until both servers have the same, and what both have.
+async fn merged_natively(plane: &ControlPlane) -> Result<Value> {
+    wait::until("the native merge of both servers", NATIVE_DEADLINE, async || {
+        let a = apis(plane, &plane.server(1)?.url()).await?;
+        let b = apis(plane, &plane.server(2)?.url()).await?;
+        let text = a.to_string();
+        for own in ["\"v1beta1\"", "\"v1beta2\""] {
+            ensure!(text.contains(&format!("\"version\":{own}")), "no {own}");
+        }
+        ensure!(alike(&a) == alike(&b), "the servers differ");
+        Ok(a)
+    })
+    .await
+}
+
+async fn apis(plane: &ControlPlane, url: &str) -> Result<Value> {
+    let client = plane.client(url, User::Admin, Http::Two)?;
+    let request = client.request(reqwest::Method::GET, "/apis").header("accept", V2);
+    client.send(request).await?.ok()?.json()
+}
+
+/// The document with what may differ made alike.
+pub fn alike(document: &Value) -> Value {
+    let mut document = document.clone();
+    sort(&mut document);
+    document
+}
+
+fn sort(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(sort),
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                sort(field);
+                if matches!(name.as_str(), "verbs" | "subresources" | "versions") {
+                    field.as_array_mut().into_iter().for_each(|i| i.sort_by_key(Value::to_string));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What of two documents is not equal, in a few words for each group.
+pub fn differences(native: &Value, ours: &Value) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    if preferred(native) != preferred(ours) {
+        found.push(format!("preferred: {:?}, ours {:?}", preferred(native), preferred(ours)));
+    }
+    let (native, ours) = (alike(native), alike(ours));
+    let names = |document: &Value| -> Vec<Value> {
+        let groups = super::contents::array(document, "items").iter();
+        groups.filter_map(|group| group.pointer("/metadata/name").cloned()).collect()
+    };
+    if names(&native) != names(&ours) {
+        found.push(format!("groups: {:?}, ours {:?}", names(&native), names(&ours)));
+    }
+    for group in super::contents::array(&native, "items") {
+        let name = group.pointer("/metadata/name").context("a group without a name")?;
+        let mut others = super::contents::array(&ours, "items").iter();
+        let other = others.find(|other| other.pointer("/metadata/name") == Some(name));
+        if other != Some(group) {
+            found.push(format!("{name}: {group}, ours {}", json!(other)));
+        }
+    }
+    Ok(found)
+}
+
+/// The preferred version of each group.
+fn preferred(document: &Value) -> Vec<Option<&Value>> {
+    let groups = super::contents::array(document, "items").iter();
+    groups.map(|group| group.pointer("/versions/0/version")).collect()
+}
