@@ -54,9 +54,9 @@ conformance: ## Tests on real control planes; writes target/conformance/report.j
 	$(with) envoy func-e filter companion control-plane kubectl-1.20 clients -- \
 		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
 
-test-slow: ## Tests that wait for a quarter of an hour
+test-slow: ## Tests that wait for a quarter of an hour, or do more than CI's
 	$(with) envoy func-e filter companion control-plane -- \
-		cargo test -p integration --features slow --test 'slow_*'
+		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types
 
 bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
 	$(with) envoy func-e filter companion -- cargo run --quiet -p integration --bin bench

@@ -1,0 +1,202 @@
+//! A type is never denied that some server serves already: custom resources
+//! are defined one after the other through Envoy, and each is listed, created
+//! and read at once by many clients, while its definition spreads from server
+//! to server.
+//!
+//! When a server begins to serve a type is seen by asking it straight, again
+//! and again: its first success is the proof. A type-level 404 to a request
+//! that began after the first such proof is wrong. (Before it, no server is
+//! known to serve the type, though the definition exists.)
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use integration::client::{Client, Http};
+use integration::control_plane::{ServerOptions, Version};
+use integration::manifests::{DEFINITIONS, custom_object, definition};
+use integration::report::Entry;
+use integration::site::Site;
+use tokio::task::JoinSet;
+
+/// Each takes some seconds, for clients wait when they are told to.
+const TYPES: usize = if cfg!(feature = "slow") { 100 } else { 15 };
+const CLIENTS: usize = 20;
+const GROUP: &str = "new.example";
+
+/// How long one type may take to be used by every client.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Between two questions to a server, or after a 404.
+const PAUSE: Duration = Duration::from_millis(5);
+
+#[tokio::test]
+async fn a_type_that_some_server_serves_is_never_denied() -> Result<()> {
+    let mut entry = Entry::begin("cluster_new_types");
+    let servers = [("a", Version::V1_35), ("b", Version::V1_36), ("c", Version::V1_36)];
+    let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
+    let site = Site::start(servers.to_vec()).await?;
+    let admin = site.client(Http::Two)?;
+    let clients = (0..CLIENTS).map(|number| match number % 2 {
+        0 => site.client(Http::Two),
+        _ => site.client(Http::One),
+    });
+    let clients: Vec<_> = clients.collect::<Result<_>>()?;
+    let direct = (0..3).map(|server| site.direct(server, Http::Two)).collect::<Result<Vec<_>>>()?;
+
+    let mut all = Seen::default();
+    for number in 0..TYPES {
+        let plural = format!("things{number}");
+        let seen = define_and_use(&admin, &clients, &direct, &plural)
+            .await
+            .with_context(|| plural.clone())?;
+        all.add(&seen);
+    }
+    entry.set("types", TYPES);
+    entry.set("clients", CLIENTS);
+    entry.set("requests", all.requests);
+    entry.set("deniedBeforeServed", all.denied_before);
+    entry.set("deniedWhileServed", all.denied_while_served.len());
+    entry.set("unavailable", all.unavailable);
+    entry.set_ms("longestDeniedAfterServedMs", all.longest());
+    ensure!(
+        all.denied_while_served.is_empty(),
+        "{} of {} requests were denied a type that was served, up to {:?} after",
+        all.denied_while_served.len(),
+        all.requests,
+        all.longest(),
+    );
+    entry.passed()
+}
+
+/// What clients saw of types.
+#[derive(Debug, Default)]
+struct Seen {
+    requests: usize,
+    denied_before: usize,
+    /// How long the type had been served when each began.
+    denied_while_served: Vec<Duration>,
+    /// 503 with a time to try again.
+    unavailable: usize,
+}
+
+impl Seen {
+    fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.denied_before += other.denied_before;
+        self.denied_while_served.extend(&other.denied_while_served);
+        self.unavailable += other.unavailable;
+    }
+
+    fn longest(&self) -> Duration {
+        self.denied_while_served.iter().copied().max().unwrap_or_default()
+    }
+}
+
+/// The moment of the first proof.
+#[derive(Debug, Clone, Default)]
+struct Served(Arc<Mutex<Option<Instant>>>);
+
+impl Served {
+    fn proved(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+    }
+
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn define_and_use(
+    admin: &Client,
+    clients: &[Client],
+    direct: &[Client],
+    plural: &str,
+) -> Result<Seen> {
+    let collection = format!("/apis/{GROUP}/v1/namespaces/default/{plural}");
+    let served = Served::default();
+    let mut probes = JoinSet::new();
+    for client in direct {
+        probes.spawn(prove(client.clone(), collection.clone(), served.clone()));
+    }
+    admin.post(DEFINITIONS, &definition(plural, GROUP)).await?.ok()?;
+    let mut users = JoinSet::new();
+    for (number, client) in clients.iter().enumerate() {
+        let user = User {
+            client: client.clone(),
+            served: served.clone(),
+            collection: collection.clone(),
+            object: custom_object(plural, GROUP, &format!("of-{number}")),
+            path: format!("{collection}/of-{number}"),
+            seen: Seen::default(),
+        };
+        users.spawn(user.run());
+    }
+    let mut seen = Seen::default();
+    let everyone = async {
+        while let Some(user) = users.join_next().await {
+            seen.add(&user??);
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(DEADLINE, everyone).await.context("not usable in time")??;
+    Ok(seen)
+}
+
+/// Asks one server until it serves the collection.
+async fn prove(client: Client, collection: String, served: Served) {
+    loop {
+        if client.get(&collection).await.is_ok_and(|answer| answer.status.is_success()) {
+            served.proved();
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// One client at work.
+struct User {
+    client: Client,
+    served: Served,
+    collection: String,
+    object: serde_json::Value,
+    path: String,
+    seen: Seen,
+}
+
+impl User {
+    async fn run(mut self) -> Result<Seen> {
+        let (collection, path) = (self.collection.clone(), self.path.clone());
+        self.until_ok(&collection, false).await?;
+        self.until_ok(&collection, true).await?;
+        self.until_ok(&path, false).await?;
+        Ok(self.seen)
+    }
+
+    /// Repeats what is denied, and what is unavailable when it says.
+    async fn until_ok(&mut self, path: &str, create: bool) -> Result<()> {
+        loop {
+            let began = Instant::now();
+            let answer = match create {
+                true => self.client.post(path, &self.object).await?,
+                false => self.client.get(path).await?,
+            };
+            self.seen.requests += 1;
+            if answer.is_type_level_404() {
+                // What was proved meanwhile counts from its proof.
+                match self.served.since().filter(|since| *since < began) {
+                    Some(since) => self.seen.denied_while_served.push(began - since),
+                    None => self.seen.denied_before += 1,
+                }
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            let Some(seconds) = answer.header("retry-after") else {
+                answer.ok()?;
+                return Ok(());
+            };
+            self.seen.unavailable += 1;
+            tokio::time::sleep(Duration::from_secs(seconds.parse()?)).await;
+        }
+    }
+}
