@@ -20,7 +20,7 @@ use integration::site::Site;
 use tokio::task::JoinSet;
 
 /// Each takes some seconds, for clients wait when they are told to.
-const TYPES: usize = if cfg!(feature = "slow") { 100 } else { 15 };
+const TYPES: usize = if cfg!(feature = "slow") { 100 } else { 8 };
 const CLIENTS: usize = 20;
 const GROUP: &str = "new.example";
 
