@@ -33,6 +33,7 @@ pub mod http1;
 pub mod kubeconfig;
 pub mod load;
 pub mod manifests;
+pub mod measure;
 pub mod pki;
 pub mod ports;
 pub mod process;

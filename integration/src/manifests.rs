@@ -20,6 +20,9 @@ pub const PODS: &str = "/api/v1/namespaces/default/pods";
 /// Cluster trust bundles: only a server on which they are turned on.
 pub const TRUST_BUNDLES: &str = "/apis/certificates.k8s.io/v1beta1/clustertrustbundles";
 
+/// Namespaces.
+pub const NAMESPACES: &str = "/api/v1/namespaces";
+
 /// CustomResourceDefinitions.
 pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -65,6 +68,38 @@ pub fn config_map(name: &str) -> Value {
         "metadata": { "name": name },
         "data": { "key": "value" },
     })
+}
+
+/// A Job; without controllers it stays what it is.
+pub fn job(name: &str) -> Value {
+    json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": { "name": name },
+        "spec": { "template": { "spec": {
+            "restartPolicy": "Never",
+            "containers": [{ "name": "main", "image": "none.example/none" }],
+        } } },
+    })
+}
+
+/// A HorizontalPodAutoscaler of something that does not exist.
+pub fn autoscaler(name: &str) -> Value {
+    json!({
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": { "name": name },
+        "spec": {
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "none" },
+            "minReplicas": 1,
+            "maxReplicas": 2,
+        },
+    })
+}
+
+/// A Namespace.
+pub fn namespace(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } })
 }
 
 /// A Deployment; without controllers it stays what it is.

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use super::Version;
 use crate::http1::RawClient;
@@ -53,6 +56,29 @@ impl Etcd {
         &mut self.process
     }
 
+    /// All keys of what API servers have stored, such as
+    /// `/registry/configmaps/default/name`, by etcd's JSON gateway.
+    ///
+    /// # Errors
+    ///
+    /// When etcd does not answer, or what it answers is no list of keys.
+    pub async fn keys(&self) -> Result<Vec<String>> {
+        // The range of all that begins with the first: `0` follows on `/`.
+        let range = json!({
+            "key": STANDARD.encode("/registry/"),
+            "range_end": STANDARD.encode("/registry0"),
+            "keys_only": true,
+        });
+        let client = RawClient::plain(self.port);
+        let json = [("content-type", &b"application/json"[..])];
+        let body = serde_json::to_vec(&range)?;
+        let answer = client.request("POST", "/v3/kv/range", &json, &body).await?;
+        ensure!(answer.status == 200, "/v3/kv/range is {}", answer.status);
+        let found: Value = serde_json::from_slice(&answer.body)?;
+        let entries = found.get("kvs").and_then(Value::as_array).context("no kvs")?;
+        entries.iter().map(key).collect()
+    }
+
     async fn wait_healthy(&mut self) -> Result<()> {
         let client = RawClient::plain(self.port);
         self.process
@@ -63,4 +89,9 @@ impl Etcd {
             })
             .await
     }
+}
+
+fn key(entry: &Value) -> Result<String> {
+    let key = entry.get("key").and_then(Value::as_str).context("an entry without a key")?;
+    Ok(String::from_utf8(STANDARD.decode(key)?)?)
 }

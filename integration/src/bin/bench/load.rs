@@ -1,17 +1,17 @@
 //! The load, the upstream, and what is measured of an Envoy meanwhile.
 
 use std::convert::Infallible;
-use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use integration::measure::cpu_time;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::bootstrap::Case;
@@ -60,13 +60,13 @@ pub async fn run(port: u16, pid: u32, case: Case, requests: usize) -> Result<Sam
     // A request with a body costs several times as much.
     let requests = if case == Case::Body { requests / 4 } else { requests };
     let each = requests / CONNECTIONS;
-    let before = cpu_nanoseconds(pid)?;
+    let before = cpu_time(pid)?;
     let connections = (0..CONNECTIONS).map(|_| tokio::spawn(connection(port, case, each)));
     let mut latencies = Vec::with_capacity(requests);
     for connection in connections.collect::<Vec<_>>() {
         latencies.extend(connection.await??);
     }
-    let used = cpu_nanoseconds(pid)?.saturating_sub(before);
+    let used = cpu_time(pid)?.saturating_sub(before);
     latencies.sort_unstable();
     let percentile = |part: usize| {
         let index = (latencies.len() * part / 100).min(latencies.len().saturating_sub(1));
@@ -74,7 +74,7 @@ pub async fn run(port: u16, pid: u32, case: Case, requests: usize) -> Result<Sam
     };
     ensure!(!latencies.is_empty(), "no request");
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let cpu = used as f64 / 1e3 / latencies.len() as f64;
+    let cpu = used.as_secs_f64() * 1e6 / latencies.len() as f64;
     Ok(Sample { cpu, p50: percentile(50), p99: percentile(99) })
 }
 
@@ -104,15 +104,4 @@ async fn connection(port: u16, case: Case, requests: usize) -> Result<Vec<Durati
         latencies.push(begun.elapsed());
     }
     Ok(latencies)
-}
-
-/// The time that all threads of a process have run.
-fn cpu_nanoseconds(pid: u32) -> Result<u64> {
-    let mut sum = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
-        let ran = schedstat.split_whitespace().next().context("an empty schedstat")?;
-        sum += ran.parse::<u64>()?;
-    }
-    Ok(sum)
 }

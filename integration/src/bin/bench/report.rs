@@ -1,5 +1,6 @@
 //! From samples to figures.
 
+use integration::measure::median;
 use serde_json::{Map, Value, json};
 
 use super::bootstrap::{Case, SIZES, Variant};
@@ -74,7 +75,7 @@ fn growth_percent(samples: &[Measured], case: Case) -> f64 {
     let [small, large] = SIZES;
     let cpu = |size| series(samples, case, Variant::Filter, size, |s| s.cpu);
     let ratios = cpu(large).into_iter().zip(cpu(small)).map(|(large, small)| large / small);
-    (median(ratios.collect()) - 1.0) * 100.0
+    (median(ratios) - 1.0) * 100.0
 }
 
 fn differences(
@@ -99,11 +100,6 @@ fn series(
 ) -> Vec<f64> {
     let wanted = samples.iter().filter(|(c, v, s, _)| (*c, *v, *s) == (case, variant, size));
     wanted.map(|(_, _, _, sample)| field(sample)).collect()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The median and the interval in which the true one is with 95% confidence,

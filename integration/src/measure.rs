@@ -1,0 +1,56 @@
+//! What benchmarks and tests of a cost measure by.
+//!
+//! Absolute times depend on the machine and on what else it does. So what is
+//! compared is measured in turns, in one run, and judged by medians.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// The time that all threads of a process have run, as the kernel counts it.
+/// Threads that have ended count no more, so take it of processes whose
+/// threads last.
+///
+/// # Errors
+///
+/// When the process has ended, or the kernel keeps no count (`schedstat`).
+pub fn cpu_time(pid: u32) -> Result<Duration> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+        let ran = schedstat.split_whitespace().next().context("an empty schedstat")?;
+        sum += ran.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(sum))
+}
+
+/// The value in the middle; none is not a number.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The median in milliseconds.
+pub fn median_ms(times: &[Duration]) -> f64 {
+    median(times.iter().map(|time| time.as_secs_f64() * 1e3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_value_in_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert!(median([]).is_nan());
+        let times = [1, 900, 2].map(Duration::from_millis);
+        assert_eq!(median_ms(&times), 2.0);
+    }
+
+    #[test]
+    fn a_process_that_runs_has_used_time() {
+        assert!(cpu_time(std::process::id()).unwrap() > Duration::ZERO);
+    }
+}
