@@ -20,7 +20,7 @@ PEERS ?= recorded
 
 # Tests and the demo share one build of the dependencies with the companion;
 # what ships is built by `make companion`.
-demo test conformance test-slow: export COMPANION_PROFILE := dev
+demo test conformance: export COMPANION_PROFILE := dev
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ conformance: ## Tests on real control planes; writes target/conformance/report.j
 	$(with) envoy func-e filter companion control-plane kubectl-1.20 clients -- \
 		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
 
-test-slow: ## Tests that wait for a quarter of an hour, or do more than CI's
+test-slow: ## Tests that wait long, measure costs, or do more than CI's
 	$(with) envoy func-e filter companion control-plane -- \
 		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types
 

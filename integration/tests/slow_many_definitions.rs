@@ -1,0 +1,253 @@
+//! Merged discovery of a control plane with 3,000 custom resource definitions:
+//! it is no slower through Envoy than from an API server itself, and what is
+//! defined meanwhile is in it within two seconds. To define them all takes
+//! minutes.
+//!
+//! Requests go in turns to each server and to Envoy, each over an HTTP/2
+//! connection of its own.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use futures_util::future::try_join_all;
+use integration::client::{Answer, Client, Http};
+use integration::control_plane::{ServerOptions, Version};
+use integration::manifests::{DEFINITIONS, definition};
+use integration::measure::median_ms;
+use integration::report::Entry;
+use integration::site::Site;
+use integration::wait;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const DEFINITIONS_COUNT: usize = 3_000;
+const GROUPS: usize = 300;
+
+/// So many are defined at once.
+const AT_ONCE: usize = 8;
+
+const ROUNDS: usize = 101;
+
+/// How many definitions are followed into discovery.
+const FOLLOWED: usize = 5;
+
+/// What the product promises.
+const PROMISE: Duration = Duration::from_secs(2);
+
+/// By how much a conditional request through Envoy may be slower.
+const CONDITIONAL_MS: f64 = 0.5;
+
+/// For the servers to know all definitions.
+const DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+#[tokio::test]
+async fn merged_discovery_of_three_thousand_definitions_costs_no_more_than_a_servers_own()
+-> Result<()> {
+    let mut entry = Entry::begin("slow_many_definitions");
+    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
+    let site = Site::start(servers.into()).await?;
+    let sources = Sources {
+        old: site.direct(0, Http::Two)?,
+        new: site.direct(1, Http::Two)?,
+        envoy: site.client(Http::Two)?,
+    };
+    define_all(&sources.new).await?;
+    let last = plural(DEFINITIONS_COUNT - 1);
+    sources.all_list(&last).await?;
+
+    let whole = sources.compare(&mut entry, "identity", None).await?;
+    let compressed = sources.compare(&mut entry, "gzip", Some("gzip")).await?;
+    let conditional = sources.compare_conditional(&mut entry).await?;
+    let followed = follow(&sources).await?;
+    entry.set_ms("inMergedAfterFirstServerMs", followed);
+    entry.set("mapBytes", serde_json::to_vec(&site.stack.map().await?)?.len());
+
+    for (times, what) in [(whole, "identity"), (compressed, "gzip")] {
+        ensure!(times.envoy <= times.server(), "{what}: {times:?}");
+    }
+    ensure!(conditional.envoy <= conditional.server() + CONDITIONAL_MS, "304: {conditional:?}");
+    ensure!(followed <= PROMISE, "{followed:?}");
+    entry.passed()
+}
+
+fn group(number: usize) -> String {
+    format!("group{}.many.example", number % GROUPS)
+}
+
+fn plural(number: usize) -> String {
+    format!("many{number}things")
+}
+
+async fn define_all(admin: &Client) -> Result<()> {
+    let workers = (0..AT_ONCE).map(async |worker| {
+        for number in (worker..DEFINITIONS_COUNT).step_by(AT_ONCE) {
+            define(admin, number).await?;
+        }
+        anyhow::Ok(())
+    });
+    try_join_all(workers).await?;
+    Ok(())
+}
+
+/// The server is busy with what was defined before, and may say so.
+async fn define(admin: &Client, number: usize) -> Result<()> {
+    let definition = definition(&plural(number), &group(number));
+    wait::until("a definition", DEADLINE, async || {
+        let answer = admin.post(DEFINITIONS, &definition).await?;
+        // It may have been made before the time for its answer was up.
+        ensure!(answer.status.is_success() || answer.status == 409, "{}", answer.text());
+        anyhow::Ok(())
+    })
+    .await
+}
+
+/// Who is asked for `/apis`.
+struct Sources {
+    old: Client,
+    new: Client,
+    envoy: Client,
+}
+
+/// Medians, in milliseconds.
+#[derive(Debug)]
+struct Times {
+    old: f64,
+    new: f64,
+    envoy: f64,
+}
+
+impl Times {
+    /// What a client waits for a server itself, whichever of them it meets.
+    fn server(&self) -> f64 {
+        self.old.min(self.new)
+    }
+
+    fn json(&self) -> Value {
+        let rounded = |ms: f64| (ms * 1e3).round() / 1e3;
+        json!({
+            "oldServerMs": rounded(self.old),
+            "newServerMs": rounded(self.new),
+            "envoyMs": rounded(self.envoy),
+        })
+    }
+}
+
+impl Sources {
+    /// Waits until everybody lists a resource.
+    async fn all_list(&self, plural: &str) -> Result<()> {
+        for client in [&self.old, &self.new, &self.envoy] {
+            wait::until("a definition in /apis", DEADLINE, async || {
+                let answer = apis(client, &[]).await?.ok()?;
+                ensure!(lists(&answer, plural), "{} bytes without it", answer.body.len());
+                anyhow::Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// The whole document.
+    async fn compare(
+        &self,
+        entry: &mut Entry,
+        name: &str,
+        encoding: Option<&str>,
+    ) -> Result<Times> {
+        let headers: Vec<_> = encoding.map(|e| ("accept-encoding", e)).into_iter().collect();
+        let times = in_turns(
+            async || timed(&self.old, &headers, 200).await,
+            async || timed(&self.new, &headers, 200).await,
+            async || timed(&self.envoy, &headers, 200).await,
+        )
+        .await?;
+        entry.set(name, times.json());
+        Ok(times)
+    }
+
+    /// The question whether it is still the same.
+    async fn compare_conditional(&self, entry: &mut Entry) -> Result<Times> {
+        let (old, new) = (etag(&self.old).await?, etag(&self.new).await?);
+        let envoy = etag(&self.envoy).await?;
+        ensure!(envoy != old && envoy != new, "this is not a merged document");
+        let times = in_turns(
+            async || timed(&self.old, &[("if-none-match", &old)], 304).await,
+            async || timed(&self.new, &[("if-none-match", &new)], 304).await,
+            async || timed(&self.envoy, &[("if-none-match", &envoy)], 304).await,
+        )
+        .await?;
+        entry.set("conditional", times.json());
+        Ok(times)
+    }
+}
+
+async fn in_turns(
+    old: impl AsyncFn() -> Result<Duration>,
+    new: impl AsyncFn() -> Result<Duration>,
+    envoy: impl AsyncFn() -> Result<Duration>,
+) -> Result<Times> {
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    let [olds, news, envoys] = &mut times;
+    for _ in 0..ROUNDS {
+        olds.push(old().await?);
+        envoys.push(envoy().await?);
+        news.push(new().await?);
+    }
+    Ok(Times { old: median_ms(olds), new: median_ms(news), envoy: median_ms(envoys) })
+}
+
+async fn timed(client: &Client, headers: &[(&str, &str)], status: u16) -> Result<Duration> {
+    let begun = Instant::now();
+    let answer = apis(client, headers).await?;
+    let took = begun.elapsed();
+    ensure!(answer.status == status, "{}", answer.status);
+    Ok(took)
+}
+
+async fn apis(client: &Client, headers: &[(&str, &str)]) -> Result<Answer> {
+    let mut request = client.request(Method::GET, "/apis").header("accept", V2);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    client.send(request).await
+}
+
+async fn etag(client: &Client) -> Result<String> {
+    let answer = apis(client, &[]).await?;
+    Ok(answer.header("etag").context("no ETag")?.to_owned())
+}
+
+fn lists(answer: &Answer, plural: &str) -> bool {
+    answer.text().contains(&format!("\"{plural}\""))
+}
+
+/// Defines more, and waits for each to be listed: the longest time from when
+/// the first server listed it to when the merged document did.
+async fn follow(sources: &Sources) -> Result<Duration> {
+    let mut longest = Duration::ZERO;
+    for number in DEFINITIONS_COUNT..DEFINITIONS_COUNT + FOLLOWED {
+        let plural = plural(number);
+        define(&sources.envoy, number).await?;
+        let (old, new, envoy) = tokio::try_join!(
+            listed(&sources.old, &plural),
+            listed(&sources.new, &plural),
+            listed(&sources.envoy, &plural),
+        )?;
+        longest = longest.max(envoy.saturating_duration_since(old.min(new)));
+    }
+    Ok(longest)
+}
+
+/// When a source first listed the resource: when the question began that was
+/// answered so.
+async fn listed(client: &Client, plural: &str) -> Result<Instant> {
+    wait::until("a definition in /apis", DEADLINE, async || {
+        let begun = Instant::now();
+        let answer = apis(client, &[]).await?.ok()?;
+        ensure!(lists(&answer, plural), "not listed");
+        anyhow::Ok(begun)
+    })
+    .await
+}
