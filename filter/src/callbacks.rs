@@ -27,8 +27,8 @@ extern "C" fn filter_on_request_headers(context: u32, _headers: usize, _end: u32
 
 /// `proxy_on_request_trailers`; few requests have any.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_request_trailers(_context: u32, _trailers: usize) -> Action {
-    stream::on_request_trailers()
+extern "C" fn filter_on_request_trailers(_context: u32, trailers: usize) -> Action {
+    stream::on_request_trailers(trailers)
 }
 
 /// `proxy_on_response_headers`.

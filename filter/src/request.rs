@@ -42,8 +42,10 @@ pub(crate) enum Client {
 }
 
 impl<'h> Request<'h> {
-    /// Reads all headers in one pass.
-    pub(crate) fn read(headers: &'h Headers, names: &'h Identity) -> Self {
+    /// Reads all headers in one pass. Every request has a method and a path:
+    /// without them the host handed nothing over, and what the client claims
+    /// is not known.
+    pub(crate) fn read(headers: &'h Headers, names: &'h Identity) -> Option<Self> {
         let mut request = Self {
             headers,
             names,
@@ -74,7 +76,7 @@ impl<'h> Request<'h> {
         }
         request.accept = accept.unwrap_or_default();
         request.encoding = Encoding::from_accept(request.accept);
-        request
+        (!request.method.is_empty() && !request.path.is_empty()).then_some(request)
     }
 
     /// Whether it can be answered by a document.
@@ -150,11 +152,13 @@ impl<'h> Request<'h> {
     }
 }
 
-/// Removes from a request's trailers what is not a client's to send.
-pub(crate) fn clean_trailers(names: &Identity) {
+/// Removes from a request's trailers, of which there are so many, what is not a
+/// client's to send: whether none of that is left.
+pub(crate) fn clean_trailers(count: usize, names: &Identity) -> bool {
     let trailers = Map::RequestTrailers.get();
-    let kept: Vec<_> = trailers.iter().filter(|(name, _)| !is_claim(name, names)).collect();
-    if kept.len() < trailers.iter().count() {
-        Map::RequestTrailers.replace(&kept);
+    if trailers.iter().count() != count {
+        return false;
     }
+    let kept: Vec<_> = trailers.iter().filter(|(name, _)| !is_claim(name, names)).collect();
+    kept.len() == count || Map::RequestTrailers.replace(&kept)
 }

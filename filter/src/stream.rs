@@ -19,7 +19,10 @@ use crate::watched::{Held, NotFound, Wanted, Watch};
 pub(crate) fn on_request_headers(context: u32) -> Action {
     let headers = Map::RequestHeaders.get();
     plugin::with_map(|map| match map {
-        Some(map) => follow(context, &Request::read(&headers, map.identity()), map),
+        Some(map) => match Request::read(&headers, map.identity()) {
+            Some(request) => follow(context, &request, map),
+            None => refuse(Refusal::NoPeer, Encoding::Json),
+        },
         // Envoy configures before it lets a request in.
         None => refuse(Refusal::NoMap, Encoding::Json),
     })
@@ -102,13 +105,15 @@ fn refuse(refusal: Refusal<'_>, encoding: Encoding) -> Action {
 }
 
 /// Trailers are headers that come late.
-pub(crate) fn on_request_trailers() -> Action {
-    plugin::with_map(|map| {
-        if let Some(map) = map {
-            request::clean_trailers(map.identity());
-        }
+pub(crate) fn on_request_trailers(count: usize) -> Action {
+    let clean = plugin::with_map(|map| {
+        map.is_some_and(|map| request::clean_trailers(count, map.identity()))
     });
-    Action::Continue
+    match clean {
+        true => Action::Continue,
+        // The server does not get the end of the request.
+        false => refuse(Refusal::NoPeer, Encoding::Json),
+    }
 }
 
 /// Holds a 404 back that could be wrong, and puts a merged document in place of
