@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,8 +39,8 @@ pub struct FileError {
 pub struct Certificates {
     der: Vec<CertificateDer<'static>>,
     pem: Arc<str>,
-    /// The end of the first one's validity, in seconds since 1970.
-    expiry: i64,
+    /// When each is valid, in seconds since 1970.
+    validity: Vec<RangeInclusive<i64>>,
 }
 
 /// A private key. Not shown by anything.
@@ -65,7 +66,7 @@ impl Certificates {
         let error = |problem: String| FileError { file: file.to_owned(), problem };
         let der: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&content).collect();
         let der = der.map_err(|problem| error(format!("is no PEM: {problem}")))?;
-        let mut expiry = None;
+        let mut validity = Vec::new();
         for (position, certificate) in der.iter().enumerate() {
             let (rest, parsed) = X509Certificate::from_der(certificate).map_err(|problem| {
                 error(format!("has a certificate (number {}): {problem}", position + 1))
@@ -73,11 +74,14 @@ impl Certificates {
             if !rest.is_empty() {
                 return Err(error(format!("has a certificate (number {}) and more", position + 1)));
             }
-            expiry = expiry.or(Some(parsed.validity().not_after.timestamp()));
+            let valid = parsed.validity();
+            validity.push(valid.not_before.timestamp()..=valid.not_after.timestamp());
         }
-        let expiry = expiry.ok_or_else(|| error("has no certificate (PEM)".to_owned()))?;
+        if der.is_empty() {
+            return Err(error("has no certificate (PEM)".to_owned()));
+        }
         let pem = der.iter().map(|certificate| encode("CERTIFICATE", certificate)).collect();
-        Ok(Self { der, pem: Arc::<str>::from(String::from_iter::<Vec<_>>(pem)), expiry })
+        Ok(Self { der, pem: Arc::<str>::from(String::from_iter::<Vec<_>>(pem)), validity })
     }
 
     /// The certificates and nothing else (PEM).
@@ -89,7 +93,19 @@ impl Certificates {
     /// The end of the first one's validity, in seconds since 1970.
     #[must_use]
     pub fn expiry(&self) -> i64 {
-        self.expiry
+        self.validity.first().map_or(i64::MIN, |validity| *validity.end())
+    }
+
+    /// Refuses authorities, read from `file`, of which none is valid at this
+    /// time (seconds since 1970).
+    ///
+    /// # Errors
+    /// It is so.
+    pub fn check_authorities(&self, file: &Path, now: i64) -> Result<(), FileError> {
+        match self.validity.iter().any(|validity| validity.contains(&now)) {
+            true => Ok(()),
+            false => Err(untimely(file, "has no certificate that is valid now")),
+        }
     }
 
     /// Whether one of these, as an authority, signed one of `others`, whatever
@@ -178,6 +194,38 @@ impl KeyPair {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Refuses a pair, read from these files, of which the certificate is not
+    /// valid at this time (seconds since 1970).
+    ///
+    /// # Errors
+    /// It is so.
+    pub fn check_time(&self, files: &KeyPairFiles, now: i64) -> Result<(), FileError> {
+        let error = |problem| Err(untimely(&files.certificate_file, problem));
+        match self.certificates.validity.first() {
+            Some(validity) if now < *validity.start() => {
+                error("has a certificate that is not valid yet")
+            }
+            Some(validity) if now > *validity.end() => error("has a certificate that has expired"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn untimely(file: &Path, problem: &str) -> FileError {
+    FileError { file: file.to_owned(), problem: problem.to_owned() }
+}
+
+impl AsRef<Certificates> for Certificates {
+    fn as_ref(&self) -> &Certificates {
+        self
+    }
+}
+
+impl AsRef<Certificates> for KeyPair {
+    fn as_ref(&self) -> &Certificates {
+        &self.certificates
     }
 }
 

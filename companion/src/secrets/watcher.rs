@@ -2,14 +2,15 @@
 //! reason that `reload.rs` gives.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
 use super::{Secrets, Settings};
 use crate::certificates::{Certificates, FileError, KeyPair, check_front_proxy};
-use crate::config::Config;
+use crate::config::{Config, KeyPairFiles};
 use crate::metrics::{Metrics, SecretLabel};
 
 const CHECK: Duration = Duration::from_secs(1);
@@ -21,6 +22,8 @@ pub struct Watcher {
     metrics: Metrics,
     /// What is wrong at present; said once.
     problems: HashMap<SecretLabel, FileError>,
+    /// What was new in the last look, and is not taken yet.
+    news: HashMap<SecretLabel, Certificates>,
 }
 
 impl Watcher {
@@ -31,7 +34,7 @@ impl Watcher {
         settings: watch::Sender<Arc<Settings>>,
         metrics: Metrics,
     ) -> Self {
-        Self { configs, settings, metrics, problems: HashMap::new() }
+        Self { configs, settings, metrics, problems: HashMap::new(), news: HashMap::new() }
     }
 
     /// Goes on until no configuration can come any more, or nobody listens.
@@ -57,9 +60,10 @@ impl Watcher {
         use SecretLabel::{ClientCa, FrontProxy, Listener, PeerCa};
         let listener = config.listener_tls.as_ref();
         let client_ca = listener.and_then(|listener| listener.client_ca_file.as_ref());
-        let client_ca = client_ca.map(|file| Certificates::read(file));
-        let listener = listener.map(|listener| KeyPair::read(&listener.pair));
-        let front_proxy = config.front_proxy.as_ref().map(KeyPair::read);
+        let client_ca = client_ca.map(|file| authorities(file, last.client_ca.as_ref()));
+        let listener = listener.map(|listener| pair(&listener.pair, last.listener.as_ref()));
+        let front_proxy = config.front_proxy.as_ref();
+        let front_proxy = front_proxy.map(|files| pair(files, last.front_proxy.as_ref()));
         // Whichever of the two is the new one: neither is taken.
         let clash = match (&client_ca, &front_proxy, &config.front_proxy) {
             (Some(Ok(clients)), Some(Ok(pair)), Some(files)) => {
@@ -71,7 +75,7 @@ impl Watcher {
             Some(error) => (Some(Err(error.clone())), Some(Err(error))),
             None => (client_ca, front_proxy),
         };
-        let peer_ca = Some(Certificates::read(&config.peer_tls.ca_file));
+        let peer_ca = Some(authorities(&config.peer_tls.ca_file, Some(&last.peer_ca)));
         Secrets {
             listener: self.good(Listener, listener, last.listener.as_ref()),
             client_ca: self.good(ClientCa, client_ca, last.client_ca.as_ref()),
@@ -84,36 +88,51 @@ impl Watcher {
 
     /// What was read, if it can be used; else what was there. Nothing if
     /// nothing is configured.
-    fn good<T: Clone + PartialEq + std::fmt::Debug>(
+    fn good<T>(
         &mut self,
         label: SecretLabel,
         read: Option<Result<T, FileError>>,
         last: Option<&T>,
-    ) -> Option<T> {
-        match read {
-            Some(Err(error)) => {
-                self.metrics.secret_error(label);
-                if self.problems.get(&label) != Some(&error) {
-                    tracing::error!(
-                        secret = label.as_str(),
-                        %error,
-                        "cannot be used: the last good one stays"
-                    );
-                    self.problems.insert(label, error);
-                }
-                last.cloned()
-            }
-            Some(Ok(next)) => {
-                let mended = self.problems.remove(&label).is_some();
-                if mended || last != Some(&next) {
-                    tracing::info!(secret = label.as_str(), content = ?next, "read");
-                }
-                Some(next)
-            }
+    ) -> Option<T>
+    where
+        T: Clone + PartialEq + std::fmt::Debug + AsRef<Certificates>,
+    {
+        let next = match read {
             None => {
                 self.problems.remove(&label);
-                None
+                self.news.remove(&label);
+                return None;
             }
+            Some(Err(error)) => {
+                self.say(label, error);
+                self.news.remove(&label);
+                return last.cloned();
+            }
+            Some(Ok(next)) => next,
+        };
+        let mended = self.problems.remove(&label).is_some();
+        let is_new = last != Some(&next);
+        if is_new && last.is_some() && !self.is_settled(label, next.as_ref()) {
+            return last.cloned();
+        }
+        if mended || is_new {
+            tracing::info!(secret = label.as_str(), content = ?next, "read");
+        }
+        self.news.remove(&label);
+        Some(next)
+    }
+
+    /// Whether the last look has seen the same. A file that is being written
+    /// can look whole when it is not: a bundle without its last authority.
+    fn is_settled(&mut self, label: SecretLabel, next: &Certificates) -> bool {
+        self.news.insert(label, next.clone()).as_ref() == Some(next)
+    }
+
+    fn say(&mut self, label: SecretLabel, error: FileError) {
+        self.metrics.secret_error(label);
+        if self.problems.get(&label) != Some(&error) {
+            tracing::error!(secret = label.as_str(), %error, "cannot be used: the last good one stays");
+            self.problems.insert(label, error);
         }
     }
 
@@ -127,6 +146,31 @@ impl Watcher {
             self.metrics.certificate_expiry(label, expiry);
         }
     }
+}
+
+/// What takes the place of another pair must be valid. The one that is in use
+/// may expire: there is no better one.
+fn pair(files: &KeyPairFiles, last: Option<&KeyPair>) -> Result<KeyPair, FileError> {
+    let pair = KeyPair::read(files)?;
+    if last.is_some_and(|last| *last != pair) {
+        pair.check_time(files, now())?;
+    }
+    Ok(pair)
+}
+
+/// The same for authorities, of which one must be valid: bundles keep old ones.
+fn authorities(file: &Path, last: Option<&Certificates>) -> Result<Certificates, FileError> {
+    let certificates = Certificates::read(file)?;
+    if last.is_some_and(|last| *last != certificates) {
+        certificates.check_authorities(file, now())?;
+    }
+    Ok(certificates)
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -171,6 +215,12 @@ mod tests {
             self.watcher.look(&self.config, last)
         }
 
+        /// Looks twice, which is what it takes for something new.
+        fn settle(&mut self, last: &Secrets) -> Secrets {
+            let once = self.look(last);
+            self.look(&once)
+        }
+
         fn errors(&self, label: &str) -> u64 {
             let text = self.watcher.metrics.encode().unwrap();
             let name =
@@ -181,8 +231,15 @@ mod tests {
     }
 
     fn pair() -> (String, String) {
+        pair_of((2000, 4000))
+    }
+
+    /// Valid from the begin of the one year to that of the other.
+    fn pair_of((from, until): (i32, i32)) -> (String, String) {
         let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
         (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
     }
 
@@ -197,7 +254,7 @@ mod tests {
         assert_eq!((world.errors("listener"), world.errors("front_proxy")), (2, 2));
         assert_eq!((world.errors("client_ca"), world.errors("peer_ca")), (0, 0));
         world.write("key", &key);
-        let next = world.look(&first);
+        let next = world.settle(&first);
         assert!(!next.same_upstream(&first));
         assert_ne!(next.listener, first.listener);
         assert_eq!(world.errors("listener"), 2);
@@ -215,9 +272,66 @@ mod tests {
         assert_eq!((world.errors("client_ca"), world.errors("peer_ca")), (2, 2));
         let (ca, _) = pair();
         world.write("ca", &ca);
-        let next = world.look(&first);
+        let next = world.settle(&first);
         assert_ne!(next.peer_ca, first.peer_ca);
         assert_eq!(next.client_ca.as_ref(), Some(&next.peer_ca));
+    }
+
+    #[test]
+    fn half_of_a_bundle_is_not_taken_for_the_whole() {
+        let mut world = World::new();
+        let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
+        let (one, other) = (pair().0, pair().0);
+        world.write("ca", &one);
+        assert_eq!(world.look(&first), first);
+        world.write("ca", &[one, other].concat());
+        assert_eq!(world.look(&first), first);
+        let next = world.look(&first);
+        assert_eq!(
+            next.peer_ca.pem(),
+            fs::read_to_string(world.directory.path().join("ca")).unwrap()
+        );
+        // What was seen once, long ago, is as new as anything.
+        world.write("ca", first.peer_ca.pem());
+        assert_eq!(world.look(&next), next);
+        world.write("ca", next.peer_ca.pem());
+        assert_eq!(world.look(&next), next);
+        world.write("ca", first.peer_ca.pem());
+        assert_eq!(world.look(&next), next);
+        assert_eq!(world.look(&next).peer_ca, first.peer_ca);
+    }
+
+    #[test]
+    fn what_is_not_valid_now_takes_nothings_place() {
+        let mut world = World::new();
+        let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
+        for (period, problem) in [((2000, 2001), "has expired"), ((3000, 4000), "is not valid yet")]
+        {
+            let (crt, key) = pair_of(period);
+            for (name, content) in [("crt", &crt), ("key", &key), ("ca", &crt)] {
+                world.write(name, content);
+            }
+            assert_eq!(world.settle(&first), first);
+            let found = world.watcher.problems.get(&SecretLabel::Listener).unwrap();
+            assert!(found.to_string().ends_with(problem), "{found}");
+        }
+        assert_eq!((world.errors("front_proxy"), world.errors("client_ca")), (4, 4));
+        // A bundle may keep what has expired.
+        let (old, new) = (pair_of((2000, 2001)).0, pair().0);
+        world.write("ca", &[old, new].concat());
+        assert_ne!(world.settle(&first).peer_ca, first.peer_ca);
+    }
+
+    #[test]
+    fn what_expires_in_use_stays_without_an_error() {
+        let mut world = World::new();
+        let (crt, key) = pair_of((2000, 2001));
+        for (name, content) in [("crt", &crt), ("key", &key), ("ca", &crt)] {
+            world.write(name, content);
+        }
+        let expired = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
+        assert_eq!(world.look(&expired), expired);
+        assert_eq!((world.errors("listener"), world.errors("peer_ca")), (0, 0));
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn killed_at_any_point_of_a_rotation_it_leaves_every_secret_that_a_cluster_names
         issue(&companion, &authority, "front-proxy");
         // Each round a little later: before, in and after the push.
         let until =
-            Instant::now() + Duration::from_millis(if round < 5 { 20 } else { 230 } * round);
+            Instant::now() + Duration::from_millis(if round < 5 { 20 } else { 330 } * round);
         companion.eventually("some time passed", || Instant::now() >= until);
         companion.kill();
         presented(&companion);
