@@ -48,15 +48,19 @@ impl SecretFiles {
     }
 
     /// Writes what the listener names. When no certificates are to be accepted
-    /// any more, that is said: an Envoy keeps what it was told last.
+    /// any more, that is said: an Envoy keeps what it was told last. So it does
+    /// with a listener's certificate that is configured no more: it must have
+    /// one.
     pub(super) fn write_listener(
         &self,
         secrets: &Secrets,
         written: &mut Written,
     ) -> Result<(), PublishError> {
-        let Some(pair) = &secrets.listener else { return Ok(()) };
         let client_ca = secrets.client_ca.as_ref().map(|certificates| certificates.pem());
-        self.write(xds::CLIENT_CA, &xds::authorities(xds::CLIENT_CA, client_ca), written)?;
+        if secrets.listener.is_some() || self.path(xds::CLIENT_CA).exists() {
+            self.write(xds::CLIENT_CA, &xds::authorities(xds::CLIENT_CA, client_ca), written)?;
+        }
+        let Some(pair) = &secrets.listener else { return Ok(()) };
         let secret = xds::key_pair(xds::LISTENER, pair.certificates().pem(), pair.key());
         self.write(xds::LISTENER, &secret, written)
     }

@@ -186,6 +186,26 @@ fn the_listeners_secrets_wait_for_no_snapshot_and_change_in_place() {
 }
 
 #[test]
+fn without_a_listener_nobody_is_believed_any_more() {
+    let mut world = World::with_identity();
+    world.start().write_listener().unwrap();
+    let listener = world.json("sds/listener.json");
+    let mut config = (*world.without_front_proxy().config).clone();
+    config.listener_tls = None;
+    world.config = Arc::new(config);
+    // Whether this run published the authority or the one before.
+    let mut publisher = world.start();
+    publisher.write_listener().unwrap();
+    let ca = world.json("sds/client-ca.json");
+    assert_eq!(ca["resources"][0]["validation_context"], serde_json::json!({}));
+    assert_eq!(world.json("sds/listener.json"), listener, "an Envoy does not start without one");
+    fs::remove_file(world.path("sds/client-ca.json")).unwrap();
+    publisher.damaged();
+    publisher.write_listener().unwrap();
+    assert!(!world.path("sds/client-ca.json").exists(), "there was never one to be believed");
+}
+
+#[test]
 fn a_map_speaks_of_a_front_proxy_only_if_there_is_a_certificate() {
     let world = World::with_identity();
     let mut publisher = world.start();
