@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use header::{HeaderName, HeaderPrefix, RequestHeaders};
+pub use header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
 pub use reader::{Fault, Faults};
 pub use strict::{OnNoAnswer, StrictNotFound};
 pub use value::{ClusterPrefix, InvalidValue, PeerName, ServerName};

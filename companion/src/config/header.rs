@@ -22,6 +22,17 @@ pub struct RequestHeaders {
     pub extra_header_prefixes: Vec<HeaderPrefix>,
 }
 
+/// What a header tells of a client, for those that have a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Its name.
+    User,
+    /// One of its groups.
+    Group,
+    /// Its identifier.
+    Uid,
+}
+
 /// The name of a header that only a front proxy sends, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -79,18 +90,38 @@ impl Default for RequestHeaders {
 
 impl RequestHeaders {
     /// These first, for the first is the one that is sent; then what only
-    /// `others` has.
+    /// `others` has. A name that has another role here keeps it.
     #[must_use]
     pub fn and(&self, others: &Self) -> Self {
+        let taken = |name: &HeaderName| self.roles().any(|(_, names)| names.contains(name));
+        let and = |mine: &[HeaderName], others: &[HeaderName]| {
+            let free: Vec<_> = others.iter().filter(|name| !taken(name)).cloned().collect();
+            union(mine, &free)
+        };
         Self {
-            username_headers: union(&self.username_headers, &others.username_headers),
-            group_headers: union(&self.group_headers, &others.group_headers),
-            uid_headers: union(&self.uid_headers, &others.uid_headers),
+            username_headers: and(&self.username_headers, &others.username_headers),
+            group_headers: and(&self.group_headers, &others.group_headers),
+            uid_headers: and(&self.uid_headers, &others.uid_headers),
             extra_header_prefixes: union(
                 &self.extra_header_prefixes,
                 &others.extra_header_prefixes,
             ),
         }
+    }
+
+    /// The names that another role has before this one: a server would take a
+    /// user called `system:masters` for a member of that group.
+    pub fn ambiguous(&self) -> impl Iterator<Item = (Role, &HeaderName)> {
+        self.roles().flat_map(move |(role, names)| {
+            let before = self.roles().take_while(move |(other, _)| *other != role);
+            let before: Vec<_> = before.flat_map(|(_, names)| names).collect();
+            names.iter().filter(move |name| before.contains(name)).map(move |name| (role, name))
+        })
+    }
+
+    fn roles(&self) -> impl Iterator<Item = (Role, &[HeaderName])> {
+        let names = [&self.username_headers, &self.group_headers, &self.uid_headers];
+        [Role::User, Role::Group, Role::Uid].into_iter().zip(names.map(Vec::as_slice))
     }
 }
 
@@ -225,6 +256,31 @@ mod tests {
         for prefix in ["a", "auth", "impersonate-", "Impersonate-Extra-", "x-stream", "x_mixed-"] {
             assert!(prefix.parse::<HeaderPrefix>().is_err(), "{prefix}");
         }
+    }
+
+    fn headers(user: &str, group: &str, uid: &[&str]) -> RequestHeaders {
+        RequestHeaders {
+            username_headers: vec![user.parse().unwrap()],
+            group_headers: vec![group.parse().unwrap()],
+            uid_headers: uid.iter().map(|name| name.parse().unwrap()).collect(),
+            extra_header_prefixes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_name_in_two_roles_is_ambiguous() {
+        let ambiguous = |headers: RequestHeaders| -> Vec<_> {
+            headers.ambiguous().map(|(role, name)| (role, name.to_string())).collect()
+        };
+        assert_eq!(ambiguous(RequestHeaders::default()), []);
+        assert_eq!(ambiguous(headers("u", "U", &[])), [(Role::Group, "u".to_owned())]);
+        assert_eq!(ambiguous(headers("u", "g", &["i", "g"])), [(Role::Uid, "g".to_owned())]);
+    }
+
+    #[test]
+    fn a_name_keeps_the_role_that_it_has_first() {
+        let both = headers("u", "g", &[]).and(&headers("g", "u", &["u", "i"]));
+        assert_eq!(both, headers("u", "g", &["i"]));
     }
 
     #[test]

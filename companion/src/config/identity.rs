@@ -3,7 +3,7 @@
 
 use super::build::absolute;
 use super::reader::{FaultLog, Section, parsed};
-use super::{HeaderName, HeaderPrefix, KeyPairFiles, ListenerTls, RequestHeaders};
+use super::{HeaderName, HeaderPrefix, KeyPairFiles, ListenerTls, RequestHeaders, Role};
 
 /// More than any server has; a bound for what is done for each request.
 const MAX_NAMES: usize = 16;
@@ -62,11 +62,22 @@ pub(super) fn request_headers(mut section: Section<'_>, log: &FaultLog) -> Optio
             log.add(section.place(field), problem);
         }
     }
+    let headers = (|| {
+        Some(RequestHeaders {
+            username_headers: username_headers?,
+            group_headers: group_headers?,
+            uid_headers: uid_headers?,
+            extra_header_prefixes: prefixes?,
+        })
+    })();
+    for (role, name) in headers.iter().flat_map(RequestHeaders::ambiguous) {
+        let field = match role {
+            Role::User => "usernameHeaders",
+            Role::Group => "groupHeaders",
+            Role::Uid => "uidHeaders",
+        };
+        log.add(section.place(field), format!("has {name}, which another list has too"));
+    }
     section.finish(&["usernameHeaders", "groupHeaders", "uidHeaders", "extraHeaderPrefixes"]);
-    Some(RequestHeaders {
-        username_headers: username_headers?,
-        group_headers: group_headers?,
-        uid_headers: uid_headers?,
-        extra_header_prefixes: prefixes?,
-    })
+    headers
 }

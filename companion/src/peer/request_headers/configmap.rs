@@ -7,10 +7,14 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::config::RequestHeaders;
+use crate::config::{RequestHeaders, Role};
 
 /// As many as the configuration may have; the map can carry both.
 const MAX_NAMES: usize = 16;
+
+const USER: &str = "requestheader-username-headers";
+const GROUP: &str = "requestheader-group-headers";
+const UID: &str = "requestheader-uid-headers";
 
 /// Why the names in it are not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,13 +34,23 @@ pub(super) struct ConfigMap {
 impl ConfigMap {
     /// All lists, or none.
     pub(super) fn request_headers(&self) -> Result<RequestHeaders, Unusable> {
-        Ok(RequestHeaders {
-            username_headers: self.list("requestheader-username-headers", 1)?,
-            group_headers: self.list("requestheader-group-headers", 1)?,
+        let headers = RequestHeaders {
+            username_headers: self.list(USER, 1)?,
+            group_headers: self.list(GROUP, 1)?,
             // Not there before 1.32, and when it is empty.
-            uid_headers: self.list("requestheader-uid-headers", 0)?,
+            uid_headers: self.list(UID, 0)?,
             extra_header_prefixes: self.list("requestheader-extra-headers-prefix", 0)?,
-        })
+        };
+        if let Some((role, name)) = headers.ambiguous().next() {
+            let key = match role {
+                Role::User => USER,
+                Role::Group => GROUP,
+                Role::Uid => UID,
+            };
+            let problem = format!("has {name}, which another list has too");
+            return Err(Unusable { key, problem });
+        }
+        Ok(headers)
     }
 
     fn list<T>(&self, key: &'static str, least: usize) -> Result<Vec<T>, Unusable>
@@ -103,6 +117,8 @@ mod tests {
             ("requestheader-group-headers", ""),
             ("requestheader-group-headers", r#"["x", 7]"#),
             ("requestheader-uid-headers", r#"["a b"]"#),
+            ("requestheader-group-headers", r#"["g", "U"]"#),
+            ("requestheader-uid-headers", r#"["g"]"#),
             ("requestheader-extra-headers-prefix", r#"["x", "auth"]"#),
             ("requestheader-extra-headers-prefix", r#"{"#),
         ] {
