@@ -135,6 +135,9 @@ fn protocol_options() -> Value {
             "http2_protocol_options": {
                 // A peer that vanished without a word is found out by this.
                 "connection_keepalive": { "interval": "15s", "timeout": "5s" },
+                // What Envoy takes in of an answer before the client does: by
+                // default 16 MiB, which many slow clients of large lists fill.
+                "initial_stream_window_size": 1 << 20,
             },
         },
     })

@@ -4,11 +4,16 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use futures_util::{StreamExt, stream};
 use integration::client::Http;
 use integration::control_plane::Version;
 use integration::fleet::Fleet;
 use integration::manifests::CONFIG_MAPS;
+use integration::raw::{Answer, Raw, Request};
+use integration::recorder::{ANSWER, Recorder, RecorderOptions};
+use integration::stack::Stack;
 use integration::wait;
+use reqwest::{Body, Method};
 use serde_json::{Value, json};
 
 /// A list of this many objects of this size is much larger than all buffers on
@@ -17,7 +22,16 @@ const OBJECTS: usize = 400;
 const OBJECT_BYTES: usize = 256 * 1024;
 const LIST_BYTES: u64 = (OBJECTS * OBJECT_BYTES) as u64;
 
+/// The body of a request that is as large, in pieces.
+const PIECES: usize = 1600;
+const PIECE_BYTES: usize = 64 * 1024;
+const BODY_BYTES: u64 = (PIECES * PIECE_BYTES) as u64;
+
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What Envoy reads of the servers, and of its clients.
+const FROM_SERVERS: &str = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
+const FROM_CLIENTS: &str = "http.kubernetes.downstream_cx_rx_bytes_total";
 
 #[tokio::test]
 async fn a_large_list_is_not_buffered() -> Result<()> {
@@ -35,7 +49,7 @@ async fn a_large_list_is_not_buffered() -> Result<()> {
         let before = memory(&stack).await?;
         let mut response = client.stream(CONFIG_MAPS).await?.error_for_status()?;
         // Nobody reads: what is read of the server piles up where it is buffered.
-        settled(&stack).await?;
+        settled(&stack, FROM_SERVERS).await?;
         let piled = memory(&stack).await?.saturating_sub(before);
         ensure!(piled < LIST_BYTES / 4, "{http:?}: {piled} bytes of {LIST_BYTES} in Envoy");
         let mut read = 0;
@@ -51,23 +65,74 @@ fn port(fleet: &Fleet) -> Result<u16> {
     Ok(fleet.peers.first().context("no peer")?.port())
 }
 
-/// The bytes that Envoy has allocated.
-async fn memory(stack: &integration::stack::Stack) -> Result<u64> {
-    stack.envoy.stat("server.memory_allocated").await?.context("no such statistic")
+#[tokio::test]
+async fn a_large_body_is_not_buffered() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let recorder = Recorder::start(RecorderOptions {
+        identity: fleet.pki().server("recorder")?,
+        poll_token: "companion".to_owned(),
+        polls: fleet.client(&format!("https://127.0.0.1:{}", port(&fleet)?), Http::One)?,
+    })
+    .await?;
+    let mut options = fleet.stack_options()?;
+    options.peers = vec![("cp-1".to_owned(), ([127, 0, 0, 1], recorder.port()).into())];
+    options.token = "companion".to_owned();
+    let stack = Stack::start(options).await?;
+    stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+    for http in [Http::One, Http::Two] {
+        recorder.read_on(false);
+        let before = memory(&stack).await?;
+        let client = fleet.client(&stack.url(), http)?;
+        let request = client
+            .request(Method::POST, CONFIG_MAPS)
+            .timeout(2 * DEADLINE)
+            .header(ANSWER, "late")
+            .header("content-length", BODY_BYTES)
+            .body(large_body());
+        let sending = tokio::spawn(async move { client.send(request).await });
+        let begun = async || recorder.records().len() == 1 + usize::from(http == Http::Two);
+        wait::until_true("the request at the server", DEADLINE, begun).await?;
+        // The server reads nothing: what the client sends piles up where it is buffered.
+        settled(&stack, FROM_CLIENTS).await?;
+        let piled = memory(&stack).await?.saturating_sub(before);
+        ensure!(piled < BODY_BYTES / 4, "{http:?}: {piled} bytes of {BODY_BYTES} in Envoy");
+        ensure!(!sending.is_finished(), "{http:?}: the client is not held back");
+        recorder.read_on(true);
+        let answer = sending.await??.ok()?;
+        ensure!(answer.text() == BODY_BYTES.to_string(), "{http:?}: {} arrived", answer.text());
+    }
+    Ok(())
 }
 
-/// Until nothing more comes from the server.
-async fn settled(stack: &integration::stack::Stack) -> Result<()> {
-    const RECEIVED: &str = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
-    wait::until("the server's answer to stop", DEADLINE, async || {
-        let before = stack.envoy.stat(RECEIVED).await?.unwrap_or_default();
+fn large_body() -> Body {
+    let piece = |_| Ok::<_, std::convert::Infallible>(vec![b'x'; PIECE_BYTES]);
+    Body::wrap_stream(stream::iter(0..PIECES).map(piece))
+}
+
+/// The bytes that Envoy has allocated at this moment; the statistic of that is
+/// some seconds old.
+async fn memory(stack: &Stack) -> Result<u64> {
+    let memory: Value = serde_json::from_str(&stack.envoy.admin("/memory").await?)?;
+    let allocated = memory.get("allocated").and_then(Value::as_str).context("no such figure")?;
+    let allocated = allocated.parse()?;
+    ensure!(allocated > 0, "this Envoy does not count what it allocates");
+    Ok(allocated)
+}
+
+/// Until Envoy reads nothing more.
+async fn settled(stack: &Stack, received: &str) -> Result<()> {
+    wait::until("all to be read", DEADLINE, async || {
+        let before = stack.envoy.stat(received).await?.unwrap_or_default();
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let after = stack.envoy.stat(RECEIVED).await?.unwrap_or_default();
+        let after = stack.envoy.stat(received).await?.unwrap_or_default();
         ensure!(before == after, "{} bytes came", after - before);
         Ok(())
     })
     .await
 }
+
+/// What somebody who wants to run a command asks for.
+const EXEC: &str = "/api/v1/namespaces/n/pods/p/exec";
 
 #[tokio::test]
 async fn an_upgrade_that_cannot_pass_is_a_bad_request_with_the_reason() -> Result<()> {
@@ -75,9 +140,7 @@ async fn an_upgrade_that_cannot_pass_is_a_bad_request_with_the_reason() -> Resul
     let stack = fleet.stack().await?;
     let raw = fleet.raw_client(stack.port())?;
     let upgrade = |kind: &str| {
-        format!(
-            "GET /api/v1/namespaces/n/pods/p/exec HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: {kind}\r\n\r\n"
-        )
+        format!("GET {EXEC} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: {kind}\r\n\r\n")
     };
     let connect = "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n".to_owned();
     for request in [upgrade("mqtt"), upgrade("tls/1.2"), connect] {
@@ -86,10 +149,52 @@ async fn an_upgrade_that_cannot_pass_is_a_bad_request_with_the_reason() -> Resul
         ensure!(answer.starts_with("HTTP/1.1 400 "), "{request}{answer}");
         ensure!(answer.contains("content-type: application/json\r\n"), "{request}{answer}");
         let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
-        let status: Value = serde_json::from_str(body)?;
-        let field = |name: &str| status.get(name).and_then(Value::as_str).unwrap_or_default();
-        ensure!(field("kind") == "Status" && field("reason") == "BadRequest", "{status}");
-        ensure!(field("message").contains("SPDY/3.1"), "{status}");
+        ensure_it_says_what_passes(body.as_bytes())?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn connect_over_http2_is_a_bad_request_with_the_reason() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let stack = fleet.stack().await?;
+    let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;
+    let connect = [(":method", "CONNECT"), (":authority", "h:443")];
+    let headers = connect.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let mut connection = raw.two().await?;
+    let id = connection.send(&Request { headers, ..Request::default() }).await?;
+    let answer = connection.answer(id, DEADLINE).await;
+    ensure!(answer == Answer::Status(400), "{answer:?}");
+    ensure_it_says_what_passes(&connection.data(id, DEADLINE).await.context("no body")?)
+}
+
+/// Envoy does not say that it takes them (RFC 8441, section 3), so a client that
+/// sends one breaks the protocol.
+#[tokio::test]
+async fn a_web_socket_over_http2_is_not_taken() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let stack = fleet.stack().await?;
+    let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;
+    let extended_connect = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":path", EXEC),
+        (":authority", "h"),
+        ("sec-websocket-version", "13"),
+    ];
+    let headers = extended_connect.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let mut connection = raw.two().await?;
+    let id = connection.send(&Request { headers, ..Request::default() }).await?;
+    let answer = connection.answer(id, DEADLINE).await;
+    ensure!(matches!(answer, Answer::Closed | Answer::Reset(_)), "{answer:?}");
+    Ok(())
+}
+
+fn ensure_it_says_what_passes(body: &[u8]) -> Result<()> {
+    let status: Value = serde_json::from_slice(body)?;
+    let field = |name: &str| status.get(name).and_then(Value::as_str).unwrap_or_default();
+    ensure!(field("kind") == "Status" && field("reason") == "BadRequest", "{status}");
+    ensure!(field("message").contains("SPDY/3.1"), "{status}");
     Ok(())
 }
