@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -64,6 +65,7 @@ pub struct Recorder {
 struct Shared {
     poll_token: String,
     polls: Client,
+    reads_on: watch::Sender<bool>,
     book: Mutex<Book>,
 }
 
@@ -99,7 +101,8 @@ impl Recorder {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let RecorderOptions { poll_token, polls, .. } = options;
-        let shared = Arc::new(Shared { poll_token, polls, book: Mutex::default() });
+        let (reads_on, book) = (watch::channel(false).0, Mutex::default());
+        let shared = Arc::new(Shared { poll_token, polls, reads_on, book });
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
         Ok(Self { port, shared, accepting: accepting.abort_handle() })
@@ -118,6 +121,11 @@ impl Recorder {
     /// The records that `wanted` is true of.
     pub fn records_of(&self, wanted: impl Fn(&Record) -> bool) -> Vec<Record> {
         self.shared.book(|book| book.records.iter().filter(|&of| wanted(of)).cloned().collect())
+    }
+
+    /// Whether the bodies of `late` answers are read.
+    pub fn read_on(&self, reads: bool) {
+        self.shared.reads_on.send_replace(reads);
     }
 
     /// Whether this connection is open still.
@@ -167,6 +175,12 @@ impl Connection {
     /// Adds what comes after a request's headers.
     fn add(&self, index: usize, add: impl FnOnce(&mut Record)) {
         self.shared.book(|book| book.records.get_mut(index).map(add));
+    }
+
+    /// Waits until late bodies are read.
+    async fn reads_on(&self) -> Result<()> {
+        self.shared.reads_on.subscribe().wait_for(|&reads| reads).await?;
+        Ok(())
     }
 
     fn is_poll(&self, record: &Record) -> bool {

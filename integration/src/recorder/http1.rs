@@ -42,7 +42,10 @@ pub(super) async fn serve(
         if answer == b"101" {
             return wire.tunnel(&connection, index).await;
         }
-        if chunked {
+        if answer == b"late" {
+            connection.reads_on().await?;
+            wire.skip(length).await?;
+        } else if chunked {
             wire.chunks(&connection, index).await?;
         } else {
             let body = wire.take(length).await?;
@@ -52,10 +55,10 @@ pub(super) async fn serve(
         if answer == b"stream" {
             return wire.endless().await;
         }
-        if answer == b"slow" {
-            wire.refuse_slowly().await?;
-        } else {
-            wire.reply(&reply(&answer)).await?;
+        match answer.as_slice() {
+            b"slow" => wire.refuse_slowly().await?,
+            b"late" => wire.reply(&counted(length)).await?,
+            _ => wire.reply(&reply(&answer)).await?,
         }
         if close {
             return Ok(wire.stream.shutdown().await?);
@@ -68,6 +71,11 @@ pub(super) async fn serve(
 pub(super) fn reply(answer: &[u8]) -> Reply {
     let status = std::str::from_utf8(answer).ok().and_then(|answer| answer.parse().ok());
     Reply { status: status.unwrap_or(200), ..Reply::default() }
+}
+
+/// The answer to a body of this length that was not kept.
+pub(super) fn counted(length: usize) -> Reply {
+    Reply { status: 200, body: length.to_string().into_bytes(), ..Reply::default() }
 }
 
 fn parse(head: &[u8]) -> Result<Record> {
@@ -135,6 +143,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
         }
         Ok(self.ahead.drain(..length).collect())
+    }
+
+    /// Reads so many bytes, and keeps none.
+    async fn skip(&mut self, mut length: usize) -> Result<()> {
+        loop {
+            let read = length.min(self.ahead.len());
+            self.ahead.drain(..read);
+            length -= read;
+            if length == 0 {
+                return Ok(());
+            }
+            if !self.more().await? {
+                bail!("a body was cut short");
+            }
+        }
     }
 
     async fn line(&mut self) -> Result<Vec<u8>> {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use super::http1::{TICK, reply};
+use super::http1::{TICK, counted, reply};
 use super::polls::{self, Reply};
 use super::{ANSWER, Connection, Protocol, Record};
 use crate::frames::{self, ACK, Block, Blocks, END_STREAM, Field, Frame, MAX_PAYLOAD, kind};
@@ -65,6 +65,8 @@ struct Session {
 /// A request: written down, or the companion's, which is not.
 enum Open {
     Recorded(usize, Vec<u8>),
+    /// The count of the body that is not kept.
+    Late(usize, usize),
     Poll(Box<Record>),
 }
 
@@ -82,13 +84,21 @@ impl Session {
             kind::WINDOW_UPDATE => self.output.windows.grow(frame.stream, frame.increment()?),
             kind::HEADERS | kind::CONTINUATION => {
                 if let Some(block) = self.blocks.take(frame)? {
+                    let stream = block.stream;
                     self.on_block(block);
+                    if let Some(Open::Late(..)) = self.streams.get(&stream) {
+                        self.connection.reads_on().await?;
+                    }
                 }
             }
             kind::DATA => {
-                if let Some(Open::Recorded(index, _)) = self.streams.get(&frame.stream) {
-                    let data = frame.data()?;
-                    self.connection.add(*index, |record| record.body.extend_from_slice(data));
+                let data = frame.data()?;
+                match self.streams.get_mut(&frame.stream) {
+                    Some(Open::Recorded(index, _)) => {
+                        self.connection.add(*index, |record| record.body.extend_from_slice(data))
+                    }
+                    Some(Open::Late(_, count)) => *count += data.len(),
+                    Some(Open::Poll(_)) | None => {}
                 }
                 if frame.has(END_STREAM) {
                     self.end(frame.stream);
@@ -115,7 +125,11 @@ impl Session {
                 Open::Poll(Box::new(request))
             } else {
                 let answer = request.value(ANSWER).map(<[u8]>::to_vec).unwrap_or_default();
-                Open::Recorded(self.connection.record(request), answer)
+                let index = self.connection.record(request);
+                match answer.as_slice() {
+                    b"late" => Open::Late(index, 0),
+                    _ => Open::Recorded(index, answer),
+                }
             };
             self.streams.insert(stream, open);
         }
@@ -134,6 +148,12 @@ impl Session {
                     if let Ok(reply) = polls::answer(&connection, &request).await {
                         output.reply(stream, &reply).await.ok();
                     }
+                });
+            }
+            Some(Open::Late(index, count)) => {
+                connection.add(index, |record| record.complete = true);
+                self.answers.spawn(async move {
+                    output.reply(stream, &counted(count)).await.ok();
                 });
             }
             Some(Open::Recorded(index, answer)) => {

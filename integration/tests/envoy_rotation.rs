@@ -1,0 +1,248 @@
+//! How long connections outlive what they were made with: those to the servers
+//! the front proxy's certificate, those of clients the authority that verified
+//! them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use integration::client::{Client, ClientOptions, Http};
+use integration::control_plane::Version;
+use integration::envoy::Envoy;
+use integration::fleet::Fleet;
+use integration::pki::{Identity, Pki};
+use integration::raw::{Answer, One, Raw, Request, Two};
+use integration::recorder::{ANSWER, Record, Recorder, RecorderOptions};
+use integration::stack::Stack;
+use integration::wait;
+use reqwest::{Method, Response};
+
+const POLL_TOKEN: &str = "companion-token";
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the shipped configuration says, and these tests do not wait for.
+const DURATION: &str = "max_connection_duration: 300s";
+const SHORT_DURATION: &str = "max_connection_duration: 2s";
+const IDLE: &str = "idle_timeout: 120s";
+const SHORT_IDLE: &str = "idle_timeout: 10s";
+
+/// Between the two GOAWAYs of HTTP/2 (Envoy's `drain_timeout`), in which a
+/// client that minds neither still gets answers.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A recording peer behind Envoy as shipped, with certificates that can be
+/// replaced.
+struct Site {
+    stack: Stack,
+    recorder: Recorder,
+    fleet: Fleet,
+    clients: Pki,
+    client_ca_file: PathBuf,
+    front_proxies: Pki,
+}
+
+impl Site {
+    async fn start() -> Result<Self> {
+        let fleet = Fleet::start(&[Version::V1_36]).await?;
+        let peer = fleet.peers.first().context("no peer")?;
+        let recorder = Recorder::start(RecorderOptions {
+            identity: fleet.pki().server("recorder")?,
+            poll_token: POLL_TOKEN.to_owned(),
+            polls: fleet.client(&peer.url(), Http::One)?,
+        })
+        .await?;
+        let pki = |name: &str| Pki::create_as(fleet.folder().join(name), name);
+        let (clients, front_proxies) = (pki("clients")?, pki("front-proxies")?);
+        let client_ca_file = fleet.folder().join("client-ca.crt");
+        fs::copy(clients.ca_file(), &client_ca_file)?;
+        let mut options = fleet.stack_options()?;
+        options.peers = vec![("cp-1".to_owned(), ([127, 0, 0, 1], recorder.port()).into())];
+        options.token = POLL_TOKEN.to_owned();
+        options.client_ca_file.clone_from(&client_ca_file);
+        options.front_proxy = Some(renewed(&front_proxies)?);
+        let stack = Stack::start(options).await?;
+        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        Ok(Self { stack, recorder, fleet, clients, client_ca_file, front_proxies })
+    }
+
+    /// With times that a test can wait for.
+    async fn start_with_short_times() -> Result<Self> {
+        let mut site = Self::start().await?;
+        let options = site.stack.envoy.options().clone();
+        let options = options.replacing(DURATION, SHORT_DURATION)?.replacing(IDLE, SHORT_IDLE)?;
+        site.stack.envoy.stop().await?;
+        site.stack.envoy = Envoy::start(options).await?;
+        Ok(site)
+    }
+
+    fn client(&self, http: Http) -> Result<Client> {
+        Client::new(&ClientOptions {
+            url: self.stack.url(),
+            ca_pem: self.fleet.pki().ca_pem(),
+            token: None,
+            identity: Some(self.identity()?),
+            http,
+        })
+    }
+
+    fn raw(&self) -> Result<Raw> {
+        Raw::new(self.stack.port(), &self.fleet.pki().ca_pem(), Some(&self.identity()?))
+    }
+
+    fn identity(&self) -> Result<Identity> {
+        self.clients.client("client", "jane", &["dev"])
+    }
+
+    /// The only request for this path, as it arrived.
+    fn arrived(&self, path: &str) -> Result<Record> {
+        let mut records = self.recorder.records_of(|record| record.path == path.as_bytes());
+        ensure!(records.len() == 1, "{} requests for {path} arrived", records.len());
+        records.pop().context("none arrived")
+    }
+
+    /// A body without an end, and the request for it as it arrived.
+    async fn stream(&self, client: &Client, path: &str) -> Result<(Response, Record)> {
+        let request = client.request(Method::GET, path).header(ANSWER, "stream");
+        let response = request.timeout(4 * DEADLINE).send().await?.error_for_status()?;
+        Ok((response, self.arrived(path)?))
+    }
+
+    /// Takes the authority of the clients away, and waits until that is so.
+    async fn replace_client_authority(&self) -> Result<()> {
+        let next = Pki::create_as(self.fleet.folder().join("next-clients"), "next-clients")?;
+        fs::copy(next.ca_file(), &self.client_ca_file)?;
+        wait::until("the old authority to be refused", DEADLINE, async || {
+            match self.client(Http::Two)?.get("/api/v1/pods?refused").await {
+                Err(_) => Ok(()),
+                Ok(answer) => bail!("answered {}", answer.status),
+            }
+        })
+        .await
+    }
+}
+
+/// Another certificate in the same files.
+fn renewed(front_proxies: &Pki) -> Result<Identity> {
+    front_proxies.client("front-proxy-client", "front-proxy-client", &[])
+}
+
+#[tokio::test]
+async fn connections_to_servers_end_with_the_certificate_that_they_were_made_with() -> Result<()> {
+    let site = Site::start().await?;
+    // The connections to the servers are of the protocol of the clients'.
+    for (idle, streaming) in [(Http::One, Http::Two), (Http::Two, Http::One)] {
+        let path = |what: &str| format!("/api/v1/pods?{what}-{idle:?}");
+        let (idle, streaming) = (site.client(idle)?, site.client(streaming)?);
+        idle.get(&path("idle")).await?.ok()?;
+        let quiet = site.arrived(&path("idle"))?;
+        let (mut stream, busy) = site.stream(&streaming, &path("stream")).await?;
+        ensure!(quiet.certificate.is_some() && quiet.certificate == busy.certificate);
+        ensure!(quiet.connection != busy.connection, "they share a connection");
+
+        renewed(&site.front_proxies)?;
+        let mut number = 0;
+        wait::until("the new certificate", DEADLINE, async || {
+            number += 1;
+            let path = path(&format!("new-{number}"));
+            streaming.get(&path).await?.ok()?;
+            ensure!(site.arrived(&path)?.certificate != busy.certificate, "it is the old one");
+            Ok(())
+        })
+        .await?;
+        let ended = |record: &Record| !site.recorder.is_open(record.connection);
+        wait::until_true("the idle connection to end", DEADLINE, async || ended(&quiet)).await?;
+        for _ in 0..3 {
+            stream.chunk().await?.context("the stream has ended")?;
+        }
+        ensure!(!ended(&busy), "the stream's connection has ended");
+        drop(stream);
+        wait::until_true("the stream's to end with it", DEADLINE, async || ended(&busy)).await?;
+    }
+    Ok(())
+}
+
+/// Sends a request; whether it was answered as if nothing were.
+async fn works_over_one(connection: &mut One, method: &str, path: &str, count: usize) -> bool {
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").into_bytes();
+    connection.send(&request).await.is_ok()
+        && connection.statuses(count, DEADLINE).await.len() == count
+}
+
+fn fields(path: &str, answer: &str) -> Request {
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":path", path),
+        (":authority", "h"),
+        (ANSWER, answer),
+    ];
+    let headers = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
+    Request { headers, ..Request::default() }
+}
+
+/// A client that minds no GOAWAY.
+async fn works_over_two(connection: &mut Two, path: &str) -> bool {
+    let Ok(stream) = connection.send(&fields(path, "200")).await else { return false };
+    // Nothing comes on a stream that Envoy does not take any more.
+    connection.answer(stream, Duration::from_secs(1)).await == Answer::Status(200)
+}
+
+#[tokio::test]
+async fn after_its_time_no_request_is_taken_of_a_client_whose_authority_is_gone() -> Result<()> {
+    let site = Site::start_with_short_times().await?;
+    let mut two = site.raw()?.two().await?;
+    let mut streaming = site.raw()?.two().await?;
+    let stream = streaming.send(&fields("/api/v1/pods?stream", "stream")).await?;
+    ensure!(streaming.answer(stream, DEADLINE).await == Answer::Status(200), "no stream");
+    let mut one = site.raw()?.one().await?;
+    ensure!(works_over_two(&mut two, "/api/v1/pods?two").await, "HTTP/2");
+    ensure!(works_over_one(&mut one, "GET", "/api/v1/pods?one", 1).await, "HTTP/1.1");
+    site.replace_client_authority().await?;
+
+    // Two seconds, the time between the GOAWAYs, and some for a loaded machine.
+    let bound = DRAIN + Duration::from_secs(8);
+    let mut number = 1;
+    wait::until("the connection of HTTP/1.1 to end", bound, async || {
+        number += 1;
+        let taken = works_over_one(&mut one, "GET", "/api/v1/pods?one", number).await;
+        ensure!(!taken || one.ended(), "request {number} was answered");
+        Ok(())
+    })
+    .await?;
+    wait::until("HTTP/2 to take no request", bound, async || {
+        ensure!(!works_over_two(&mut two, "/api/v1/pods?two").await, "a request was answered");
+        Ok(())
+    })
+    .await?;
+    ensure!(!works_over_two(&mut two, "/api/v1/pods?late").await, "a late request was answered");
+    ensure!(!works_over_two(&mut streaming, "/api/v1/pods?late").await, "beside a stream as well");
+    let late = site.recorder.records_of(|record| record.path.ends_with(b"?late"));
+    ensure!(late.is_empty(), "it arrived: {late:?}");
+    // What runs goes on, whoever's it is.
+    streaming.data(stream, DEADLINE).await.context("the stream has ended")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_http1_is_not_closed_as_a_request_is_sent() -> Result<()> {
+    let site = Site::start_with_short_times().await?;
+    let mut one = site.raw()?.one().await?;
+    let mut unused = site.raw()?.one().await?;
+    ensure!(works_over_one(&mut unused, "GET", "/api/v1/pods?unused", 1).await, "no answer");
+    ensure!(works_over_one(&mut one, "GET", "/api/v1/pods?first", 1).await, "no answer");
+    // It would be closed after its time and that of a drain.
+    one.statuses(2, Duration::from_secs(2) + DRAIN + Duration::from_secs(1)).await;
+    ensure!(!one.ended(), "it is closed without a word");
+    ensure!(works_over_one(&mut one, "POST", "/api/v1/pods?last", 2).await, "the POST is lost");
+    let received = String::from_utf8_lossy(one.received()).to_lowercase();
+    ensure!(received.matches("connection: close\r\n").count() == 1, "{received}");
+    one.statuses(3, DEADLINE).await;
+    ensure!(one.ended(), "it is not closed with the answer");
+    // What is not used again does not wait for ever.
+    unused.statuses(2, DEADLINE).await;
+    ensure!(unused.ended(), "it is not closed");
+    Ok(())
+}
