@@ -2,14 +2,15 @@
 //! a journal of all that they saw.
 //!
 //! ```text
-//!   Load::objects ─┐
-//!   Load::watcher ─┼─▶ Journal ──▶ the test judges, while it goes on or after
-//!   Load::probe ───┘
+//!   Load::objects ───┐
+//!   Load::watcher ───┤
+//!   Load::probe ─────┼─▶ Journal ──▶ the test judges, while it goes on or after
+//!   Load::newcomers ─┘
 //! ```
 //!
 //! Objects and watchers are clients with ordinary retries (see [`Retrying`]),
-//! so what the journal holds of them is what a controller would have seen. A
-//! probe retries nothing, so that every single answer is in the journal.
+//! so what the journal holds of them is what a controller would have seen.
+//! Probes and newcomers retry nothing, so that every single answer is in it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ use reqwest::Method;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::client::{Answer, Client};
+use crate::client::{Answer, Client, ClientOptions};
 use crate::wait;
 
 mod retrying;
@@ -118,6 +119,7 @@ struct Pages {
     operations: Vec<Operation>,
     created: BTreeSet<String>,
     watched: BTreeSet<String>,
+    watches_ended: usize,
 }
 
 impl Journal {
@@ -152,6 +154,12 @@ impl Journal {
         pages.created.difference(&pages.watched).cloned().collect()
     }
 
+    /// How many watches ended that nobody had ended: informers begin them again
+    /// and say nothing.
+    pub fn watches_ended(&self) -> usize {
+        self.pages().watches_ended
+    }
+
     pub(crate) fn note(&self, operation: Operation) {
         self.pages().operations.push(operation);
     }
@@ -162,6 +170,10 @@ impl Journal {
 
     fn note_watched(&self, name: &str) {
         self.pages().watched.insert(name.to_owned());
+    }
+
+    fn note_watch_ended(&self) {
+        self.pages().watches_ended += 1;
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -224,6 +236,24 @@ impl Load {
     pub fn probe(&mut self, client: Client, label: &'static str, path: &str, pace: Duration) {
         let worker = worker(&self.journal, &self.workers, client, pace);
         self.workers.tasks.spawn(workers::probe(worker, label, path.to_owned()));
+    }
+
+    /// Clients that send this GET, each on a connection of its own, and go; one
+    /// each `pace`.
+    ///
+    /// # Errors
+    ///
+    /// When no such client can be made.
+    pub fn newcomers(
+        &mut self,
+        options: ClientOptions,
+        label: &'static str,
+        path: &str,
+        pace: Duration,
+    ) -> Result<()> {
+        let worker = worker(&self.journal, &self.workers, Client::new(&options)?, pace);
+        self.workers.tasks.spawn(workers::newcomers(worker, options, label, path.to_owned()));
+        Ok(())
     }
 
     /// Lets every client finish what it has begun, and the watchers see it.

@@ -2,14 +2,14 @@
 //! connections are not the test's own: it closes them, and lets the next ones
 //! go elsewhere, as a load balancer in front of API servers does.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// A relay on 127.0.0.1; dropping it closes everything.
+/// A relay, on 127.0.0.1 unless told otherwise; dropping it closes everything.
 #[derive(Debug)]
 pub struct Relay {
     port: u16,
@@ -31,7 +31,16 @@ impl Relay {
     ///
     /// When no port is free.
     pub async fn start(target: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), target).await
+    }
+
+    /// Starts a relay to `target` on this address.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not this machine's, or no port is free.
+    pub async fn start_at(address: IpAddr, target: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind((address, 0)).await?;
         let port = listener.local_addr()?.port();
         let connections = JoinSet::new();
         let state = Arc::new(Mutex::new(State { target, connections, accepted: 0 }));
@@ -39,17 +48,25 @@ impl Relay {
         Ok(Self { port, state, accepting })
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Where TLS clients reach the target.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
+    /// New connections go to `target`; those that there are stay.
+    pub fn turn_to(&self, target: SocketAddr) {
+        with(&self.state, |state| state.target = target);
+    }
+
     /// Closes all connections; new ones go to `target`.
     pub fn move_to(&self, target: SocketAddr) {
-        with(&self.state, |state| {
-            state.target = target;
-            state.connections.abort_all();
-        });
+        self.turn_to(target);
+        self.cut();
     }
 
     /// Closes all connections.
@@ -128,5 +145,13 @@ mod tests {
         let mut second = TcpStream::connect(("127.0.0.1", relay.port)).await.unwrap();
         second.read_exact(&mut word).await.unwrap();
         assert_eq!((&word, relay.accepted()), (b"two", 2));
+
+        relay.turn_to(saying(b"six").await);
+        let mut third = TcpStream::connect(("127.0.0.1", relay.port)).await.unwrap();
+        third.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"six");
+        let quiet =
+            tokio::time::timeout(std::time::Duration::from_millis(50), second.read(&mut word));
+        assert!(quiet.await.is_err(), "the second has ended");
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{End, Journal, Operation, Retrying};
-use crate::client::{Answer, Client};
+use crate::client::{Answer, Client, ClientOptions};
 use crate::manifests::{CONFIG_MAPS, config_map};
 
 /// A client at work.
@@ -57,6 +58,12 @@ impl Worker {
         self.journal.note(operation);
         answer
     }
+
+    /// Notes a GET that was sent once.
+    fn note_one(&self, label: &'static str, path: &str, started: Instant, end: End) {
+        let (method, path, ended) = (Method::GET, path.to_owned(), Instant::now());
+        self.journal.note(Operation { label, method, path, started, ended, attempts: 1, end });
+    }
 }
 
 /// The life of one ConfigMap after the other. When one step failed the object
@@ -85,19 +92,32 @@ async fn life(worker: &mut Worker, name: &str) -> Option<()> {
 pub(super) async fn probe(mut worker: Worker, label: &'static str, path: String) {
     while worker.goes_on().await {
         let started = Instant::now();
-        let end = match worker.client.get(&path).await {
-            Ok(answer) => End::of(&answer),
+        let end = end_of(worker.client.get(&path).await);
+        worker.note_one(label, &path, started, end);
+    }
+}
+
+/// The same by a new client, and so on a new connection, each time.
+pub(super) async fn newcomers(
+    mut worker: Worker,
+    options: ClientOptions,
+    label: &'static str,
+    path: String,
+) {
+    while worker.goes_on().await {
+        let started = Instant::now();
+        let end = match Client::new(&options) {
+            Ok(client) => end_of(client.get(&path).await),
             Err(error) => End::Broken(format!("{error:?}")),
         };
-        worker.journal.note(Operation {
-            label,
-            method: Method::GET,
-            path: path.clone(),
-            started,
-            ended: Instant::now(),
-            attempts: 1,
-            end,
-        });
+        worker.note_one(label, &path, started, end);
+    }
+}
+
+fn end_of(answer: Result<Answer>) -> End {
+    match answer {
+        Ok(answer) => End::of(&answer),
+        Err(error) => End::Broken(format!("{error:?}")),
     }
 }
 
@@ -138,8 +158,7 @@ async fn watched(worker: &mut Worker, mut version: String) -> Option<String> {
     };
     let repeats = matches!(end, End::Answered { status: 429 | 500..=599, retry_after: true, .. });
     let label = if repeats { "watch-refused" } else { "watch" };
-    let (method, ended) = (Method::GET, Instant::now());
-    worker.journal.note(Operation { label, method, path, started, ended, attempts: 1, end });
+    worker.note_one(label, &path, started, end);
     let Some(mut response) = response else { return repeats.then_some(version) };
     let mut rest = Vec::new();
     loop {
@@ -148,14 +167,21 @@ async fn watched(worker: &mut Worker, mut version: String) -> Option<String> {
             _ = worker.stop.changed() => return Some(version),
         };
         // However it ended: the next one begins where this one got to.
-        let Ok(Some(chunk)) = chunk else { return Some(version) };
+        let Ok(Some(chunk)) = chunk else {
+            worker.journal.note_watch_ended();
+            return Some(version);
+        };
         rest.extend_from_slice(&chunk);
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
             let event: Value = serde_json::from_slice(&line).unwrap_or_default();
-            // An ERROR event, such as that the version is too old.
-            let object = event.get("object")?;
-            version = text(object, "/metadata/resourceVersion")?;
+            let object = event.get("object").unwrap_or(&Value::Null);
+            let Some(next) = text(object, "/metadata/resourceVersion") else {
+                // An ERROR event, such as that the version is too old.
+                worker.journal.note_watch_ended();
+                return None;
+            };
+            version = next;
             note_name(worker, object);
         }
     }

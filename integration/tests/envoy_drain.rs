@@ -1,0 +1,184 @@
+//! A host of `envoy-config/load-balancer` leaves service under load, and no
+//! request fails: not while its health check fails and nobody has noticed, not
+//! while clients are asked to go, and not when Envoy is ended.
+//!
+//! ```text
+//!   clients ──▶ relay ──(until it notices)──▶ host 1: Envoy, companion ──▶ peers
+//!                 └─────────(from then on)──▶ host 2: Envoy, companion ──▶  (the same)
+//! ```
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use integration::artefacts::integration_folder;
+use integration::client::{Client, ClientOptions, Http};
+use integration::companion::{Companion, CompanionOptions};
+use integration::control_plane::Version;
+use integration::envoy::{Envoy, EnvoyOptions};
+use integration::fleet::{Fleet, TOKEN};
+use integration::http1::RawClient;
+use integration::load::{Journal, Load};
+use integration::manifests::CONFIG_MAPS;
+use integration::pki::Pki;
+use integration::ports;
+use integration::process::{Process, Program};
+use integration::relay::Relay;
+use integration::wait;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const PACE: Duration = Duration::from_millis(30);
+
+/// A handshake costs more than a request.
+const PACE_OF_NEWCOMERS: Duration = Duration::from_millis(100);
+
+/// So many operations of the load are enough to say that it works.
+const SOME: usize = 100;
+
+fn shipped(file: &str) -> PathBuf {
+    integration_folder().join("../envoy-config/load-balancer").join(file)
+}
+
+/// A load balancer host.
+struct Host {
+    _companion: Companion,
+    envoy: Envoy,
+    health: RawClient,
+    port: u16,
+}
+
+impl Host {
+    async fn start(fleet: &Fleet, name: &str) -> Result<Self> {
+        let mut options = fleet.stack_options()?;
+        options.folder = fleet.folder().join(name);
+        options.server = fleet.pki().server(name)?;
+        let front_proxies = Pki::create(options.folder.join("front-proxy"))?;
+        options.front_proxy = Some(front_proxies.client("client", "front-proxy-client", &[])?);
+        let port = ports::free_port()?;
+        let mut companion = Companion::start(CompanionOptions {
+            config: options.companion_config(port)?,
+            port,
+            folder: options.folder.join("companion"),
+        })
+        .await?;
+        companion.wait_ready().await?;
+
+        let published = options.published();
+        let published = published.to_str().context("the folder is not UTF-8")?;
+        let envoy = EnvoyOptions::from_file(&shipped("envoy.yaml"), options.folder.join("envoy"))?
+            // Not every machine that runs tests has IPv6.
+            .replacing("address: \"::\", ipv4_compat: true", "address: 127.0.0.1")?
+            .replacing("port_value: 6443", "port_value: 0")?
+            .replacing("port_value: 9901", "port_value: 0")?
+            .replacing("port_value: 9903", "port_value: 0")?
+            .replacing("/var/lib/mixed-version-proxy/envoy", published)?
+            .argument("--drain-time-s")
+            .argument("2")
+            .argument("--drain-strategy")
+            .argument("gradual");
+        let envoy = Envoy::start(envoy).await?;
+        let health = RawClient::plain(envoy.listener_port("health").await?);
+        let port = envoy.listener_port("kubernetes").await?;
+        Ok(Self { _companion: companion, envoy, health, port })
+    }
+
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// What the load balancer in front sees; none when nothing listens.
+    async fn health(&self) -> Option<u16> {
+        self.health.request("GET", "/healthz", &[], &[]).await.ok().map(|answer| answer.status)
+    }
+
+    /// The script that the unit runs before Envoy is ended.
+    fn drain(&self, fleet: &Fleet) -> Result<Process> {
+        Program::new("drain", shipped("drain"), fleet.folder().join("drain.log"))
+            .env("ADMIN", format!("http://127.0.0.1:{}", self.envoy.admin_port()))
+            .env("NOTICE_SECONDS", "2")
+            .env("DRAIN_SECONDS", "3")
+            .env("LINGER_SECONDS", "1")
+            .spawn()
+    }
+}
+
+/// Clients of every kind, with connections that they keep and with new ones.
+fn load(fleet: &Fleet, url: &str) -> Result<Load> {
+    let by_token = |http| ClientOptions {
+        url: url.to_owned(),
+        ca_pem: fleet.pki().ca_pem(),
+        token: Some(TOKEN.to_owned()),
+        identity: None,
+        http,
+    };
+    let identity = fleet.pki().client("jane", "jane", &["dev"])?;
+    let by_certificate =
+        |http| ClientOptions { token: None, identity: Some(identity.clone()), ..by_token(http) };
+    let mut load = Load::default();
+    load.objects(Client::new(&by_token(Http::One))?, "token-h1", PACE);
+    load.objects(Client::new(&by_token(Http::Two))?, "token-h2", PACE);
+    load.objects(Client::new(&by_certificate(Http::One))?, "certificate-h1", PACE);
+    load.objects(Client::new(&by_certificate(Http::Two))?, "certificate-h2", PACE);
+    load.watcher(Client::new(&by_token(Http::Two))?);
+    load.watcher(Client::new(&by_certificate(Http::Two))?);
+    load.newcomers(by_token(Http::Two), "newcomers", CONFIG_MAPS, PACE_OF_NEWCOMERS)?;
+    load.newcomers(by_certificate(Http::One), "newcomers", CONFIG_MAPS, PACE_OF_NEWCOMERS)?;
+    Ok(load)
+}
+
+async fn works(journal: &Journal) -> Result<()> {
+    let before = journal.count(|_| true);
+    let goes_on = async || journal.count(|_| true) >= before + SOME;
+    wait::until_true("the load to go on", DEADLINE, goes_on).await
+}
+
+#[tokio::test]
+async fn a_host_leaves_service_under_load_and_no_request_fails() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let (leaving, staying) =
+        (Host::start(&fleet, "leaving").await?, Host::start(&fleet, "staying").await?);
+    assert_eq!(leaving.health().await, Some(200));
+    assert_eq!(leaving.health.request("GET", "/", &[], &[]).await?.status, 404);
+    let relay = Relay::start(leaving.address()).await?;
+    let load = load(&fleet, &relay.url())?;
+    works(load.journal()).await?;
+
+    let mut drain = leaving.drain(&fleet)?;
+    wait::until("the health check to fail", DEADLINE, async || {
+        let health = leaving.health().await;
+        ensure!(health == Some(503), "it says {health:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    // The one in front has not noticed yet.
+    let newcomers = load.journal().count(|operation| operation.label == "newcomers");
+    wait::until_true("newcomers", DEADLINE, async || {
+        load.journal().count(|operation| operation.label == "newcomers") > newcomers + 2
+    })
+    .await?;
+    relay.turn_to(staying.address());
+
+    wait::until("the script to end", DEADLINE, async || {
+        let status = drain.exited()?.context("it runs")?;
+        ensure!(status.success(), "{}", drain.tail());
+        anyhow::Ok(())
+    })
+    .await?;
+    assert_eq!(leaving.health().await, None, "nothing listens");
+    // What had begun goes on until Envoy is ended.
+    assert_eq!(load.journal().watches_ended(), 0);
+    let Host { envoy, _companion, .. } = leaving;
+    envoy.stop().await?;
+    works(load.journal()).await?;
+
+    let journal = load.finish().await?;
+    let failed = journal.operations(|operation| !operation.is_ok());
+    assert!(failed.is_empty(), "{} failed: {failed:#?}", failed.len());
+    let repeated = journal.operations(|operation| operation.attempts > 1);
+    assert!(repeated.is_empty(), "{} were repeated: {repeated:#?}", repeated.len());
+    assert_eq!(journal.watches_ended(), 2);
+    assert_eq!(journal.unseen(), [""; 0]);
+    Ok(())
+}
