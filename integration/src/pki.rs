@@ -2,12 +2,13 @@
 //! the key pair that signs service-account tokens, all as PEM files in one
 //! folder, because the programs under test read files.
 //!
-//! A client certificate can have any subject and validity:
+//! A client certificate can have any subject, validity and purpose:
 //!
 //! ```text
 //!   Pki ── client_with ──▶ ClientCertificate ── subject ──▶ Subject = [RDN, RDN, …]
 //!                                             │                 RDN = [Attribute, …]
-//!                                             └ validity           (type, encoding, bytes)
+//!                                             ├ validity           (type, encoding, bytes)
+//!                                             └ purposes
 //! ```
 
 use std::fs;
@@ -29,7 +30,7 @@ mod subject;
 mod tests;
 
 use certificate::Signer;
-pub use certificate::{ClientCertificate, Validity};
+pub use certificate::{ClientCertificate, Purpose, Validity};
 pub use subject::{Attribute, StringType, Subject, oid};
 
 /// The name of an authority that was given no other.
@@ -146,7 +147,17 @@ impl Pki {
     ///
     /// When a file cannot be written.
     pub fn server(&self, file: &str) -> Result<Identity> {
-        let mut params = CertificateParams::new(SERVER_NAMES.map(str::to_owned))?;
+        self.server_at(file, &[])
+    }
+
+    /// The same, good for these names and addresses as well.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn server_at(&self, file: &str, more: &[String]) -> Result<Identity> {
+        let names = SERVER_NAMES.map(str::to_owned);
+        let mut params = CertificateParams::new([&names[..], more].concat())?;
         params.distinguished_name = name(file);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(file, params)

@@ -1,4 +1,4 @@
-//! Client certificates of any subject and validity.
+//! Client certificates of any subject, validity and purpose.
 //!
 //! rcgen keeps one value of each attribute type and checks what it is given,
 //! so these certificates are written by hand; rcgen's keys sign them.
@@ -18,7 +18,6 @@ const SIGNATURE: &[u64] = &[1, 2, 840, 10045, 4, 3, 2];
 const KEY_USAGE: &[u64] = &[2, 5, 29, 15];
 const AUTHORITY_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 35];
 const EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
-const CLIENT_AUTH: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 2];
 
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -30,12 +29,35 @@ pub struct ClientCertificate {
     pub subject: Subject,
     /// When the certificate is valid.
     pub validity: Validity,
+    /// What it is for. Without any it does not say, which stands for everything.
+    pub purposes: Vec<Purpose>,
 }
 
 impl ClientCertificate {
-    /// A certificate that is valid now.
+    /// A certificate that is valid now, for clients.
     pub fn new(subject: Subject) -> Self {
-        Self { subject, validity: Validity::default() }
+        Self { subject, validity: Validity::default(), purposes: vec![Purpose::Client] }
+    }
+}
+
+/// An extended key usage (RFC 5280, 4.2.1.12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be a client.
+    Client,
+    /// To be a server.
+    Server,
+    /// Every one.
+    Any,
+}
+
+impl Purpose {
+    fn object_identifier(self) -> Vec<u8> {
+        der::object_identifier(match self {
+            Self::Client => &[1, 3, 6, 1, 5, 5, 7, 3, 2],
+            Self::Server => &[1, 3, 6, 1, 5, 5, 7, 3, 1],
+            Self::Any => &[2, 5, 29, 37, 0],
+        })
     }
 }
 
@@ -106,23 +128,26 @@ impl<K: SigningKey> Signer<'_, K> {
             certificate.validity.der(),
             certificate.subject.der(),
             public_key,
-            der::value(tag::EXPLICIT_3, &self.extensions()),
+            der::value(tag::EXPLICIT_3, &self.extensions(&certificate.purposes)),
         ]);
         let signature = der::bit_string(&self.key.sign(&to_sign)?);
         Ok(der::sequence(&[to_sign, algorithm, signature]))
     }
 
-    fn extensions(&self) -> Vec<u8> {
+    fn extensions(&self, purposes: &[Purpose]) -> Vec<u8> {
         // The first bit of the key usage is digitalSignature.
         let key_usage = der::value(tag::BIT_STRING, &[7, 0x80]);
-        let extended = der::sequence(&[der::object_identifier(CLIENT_AUTH)]);
         // Two authorities of one name, as after a rotation, are told apart by it.
         let authority = der::sequence(&[der::value(tag::CONTEXT_0, &self.key_identifier)]);
-        der::sequence(&[
+        let mut extensions = vec![
             extension(KEY_USAGE, true, &key_usage),
-            extension(EXTENDED_KEY_USAGE, false, &extended),
             extension(AUTHORITY_KEY_IDENTIFIER, false, &authority),
-        ])
+        ];
+        let purposes: Vec<_> = purposes.iter().map(|purpose| purpose.object_identifier()).collect();
+        if !purposes.is_empty() {
+            extensions.push(extension(EXTENDED_KEY_USAGE, false, &der::sequence(&purposes)));
+        }
+        der::sequence(&extensions)
     }
 }
 

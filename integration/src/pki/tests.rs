@@ -63,6 +63,12 @@ fn what_must_be_refused_is_refused() {
     verify(&pki, &signed(with(Validity::future()))).unwrap_err();
     verify(&pki, &pki.self_signed_client("user", &valid).unwrap()).unwrap_err();
     verify(&pki, &other.client_with("user", &valid).unwrap()).unwrap_err();
+
+    let with =
+        |purposes: &[Purpose]| ClientCertificate { purposes: purposes.into(), ..valid.clone() };
+    verify(&pki, &signed(with(&[]))).unwrap();
+    verify(&pki, &signed(with(&[Purpose::Server, Purpose::Client]))).unwrap();
+    verify(&pki, &signed(with(&[Purpose::Server]))).unwrap_err();
 }
 
 /// Beyond the time that UTCTime can tell.

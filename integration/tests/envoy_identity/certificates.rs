@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use integration::pki::{
-    Attribute, ClientCertificate, Identity, Pki, StringType, Subject, Validity, oid,
+    Attribute, ClientCertificate, Identity, Pki, Purpose, StringType, Subject, Validity, oid,
 };
 
 /// What is to become of a client with a certificate.
@@ -45,7 +45,25 @@ pub fn all(pki: &Pki, other: &Pki) -> Result<Vec<(&'static str, Identity, Expect
     // The peers' authority, by its name, but not by its key.
     let twin = Pki::create(pki.folder().join("twin"))?;
     all.push(("of an authority of the same name", twin.client_with("twin", &admin)?, NoConnection));
+    // As kubelets have them for their own port, of the users' authority.
+    let node = ClientCertificate::new(Subject::user("system:node:n", &["system:nodes"]));
+    for (at, (name, purposes, expected)) in purposes().into_iter().enumerate() {
+        let certificate = ClientCertificate { purposes, ..node.clone() };
+        all.push((name, pki.client_with(&format!("purposes-{at}"), &certificate)?, expected));
+    }
     Ok(all)
+}
+
+fn purposes() -> Vec<(&'static str, Vec<Purpose>, Expected)> {
+    let node = User("system:node:n", &["system:nodes"]);
+    vec![
+        ("for servers only", vec![Purpose::Server], NoConnection),
+        ("for servers and clients", vec![Purpose::Server, Purpose::Client], node),
+        ("for nothing that it says", vec![], node),
+        // Go, and so kube-apiserver, takes it; BoringSSL does not.
+        ("for every purpose", vec![Purpose::Any], NoConnection),
+        ("for servers and every purpose", vec![Purpose::Server, Purpose::Any], NoConnection),
+    ]
 }
 
 fn subjects() -> Vec<(&'static str, Subject, Expected)> {

@@ -1,8 +1,9 @@
 //! All hostile requests: every claim in every form, each with its number, who
-//! sends it, and the paths that may arrive of it.
+//! sends it, and what may become of it.
 
 use integration::raw::Request;
 
+use super::targets::{Becomes, TARGETS};
 use super::{http1, http2};
 
 /// Headers by which a client could say who it is or where it comes from, and
@@ -60,8 +61,30 @@ pub struct Case {
     pub who: Who,
     /// What is sent.
     pub sent: Sent,
+    /// What may become of it.
+    pub fate: Fate,
+}
+
+/// What may become of a request.
+#[derive(Debug, Clone)]
+pub enum Fate {
+    /// It arrives at one of these paths, or is refused.
+    May(Vec<Vec<u8>>),
+    /// It arrives at this path.
+    Must(Vec<u8>),
+    /// It is refused.
+    Never,
+}
+
+impl Case {
     /// The paths of the requests that may arrive of it.
-    pub paths: Vec<Vec<u8>>,
+    pub fn paths(&self) -> &[Vec<u8>] {
+        match &self.fate {
+            Fate::May(paths) => paths,
+            Fate::Must(path) => std::slice::from_ref(path),
+            Fate::Never => &[],
+        }
+    }
 }
 
 /// What is sent on one connection.
@@ -91,9 +114,9 @@ pub fn all() -> Vec<Case> {
             builder.one(&name, who, at, &[bytes], http1::SMUGGLED, 2);
         }
     }
-    for ((sent, arrives), at) in http1::TARGETS.iter().zip(0..) {
+    for (target, at) in TARGETS.iter().zip(0..) {
         for who in whos(at, false) {
-            builder.target(sent, arrives, who);
+            builder.target(target, who);
         }
     }
     builder.cases
@@ -146,16 +169,16 @@ impl Builder {
         }
     }
 
-    fn target(&mut self, sent: &[u8], arrives: &[u8], who: Who) {
+    fn target(&mut self, (sent, one, two): &(&[u8], Becomes, Becomes), who: Who) {
         let name = format!("target {}", sent.escape_ascii());
-        let arrives = if arrives.is_empty() { sent } else { arrives };
         for method in ["GET", "OPTIONS"] {
             let line = [method.as_bytes(), b" ", sent, b" HTTP/1.1\r\nHost: h\r\n"].concat();
+            let name = format!("{method}, {name}");
             self.one(&name, who, 0, &[&line, b"{c}Connection: close\r\n\r\n"], &[], 1);
-            self.last_arrives_at(arrives);
+            self.last_becomes(*one, sent);
         }
         self.two(&name, who, 0, &[], None);
-        self.last_arrives_at(sent);
+        self.last_becomes(*two, sent);
         if let Some(Case { sent: Sent::Two(request), .. }) = self.cases.last_mut() {
             for (name, value) in &mut request.headers {
                 if name == b":path" {
@@ -165,9 +188,13 @@ impl Builder {
         }
     }
 
-    fn last_arrives_at(&mut self, path: &[u8]) {
+    fn last_becomes(&mut self, becomes: Becomes, sent: &[u8]) {
         if let Some(case) = self.cases.last_mut() {
-            case.paths = vec![path.to_vec()];
+            case.fate = match becomes {
+                Becomes::AsSent => Fate::Must(sent.to_vec()),
+                Becomes::At(path) => Fate::Must(path.to_vec()),
+                Becomes::Refused => Fate::Never,
+            };
         }
     }
 
@@ -198,7 +225,8 @@ impl Builder {
         if smuggles {
             paths.push(b"/api/v1/namespaces/kube-system/secrets".to_vec());
         }
-        self.cases.push(Case { name: format!("HTTP/1.1, {who:?}, {name}"), who, sent, paths });
+        let (name, fate) = (format!("HTTP/1.1, {who:?}, {name}"), Fate::May(paths));
+        self.cases.push(Case { name, who, sent, fate });
     }
 
     fn two(
@@ -232,8 +260,8 @@ impl Builder {
         headers.extend(fields.iter().cloned());
         let body = trailers.is_some().then(|| b"body".to_vec());
         let sent = Sent::Two(Request { headers, body, trailers });
-        let paths = vec![path.to_vec()];
-        self.cases.push(Case { name: format!("HTTP/2, {who:?}, {name}"), who, sent, paths });
+        let fate = Fate::May(vec![path.to_vec()]);
+        self.cases.push(Case { name: format!("HTTP/2, {who:?}, {name}"), who, sent, fate });
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use integration::recorder::Record;
 
-use super::corpus::{Case, Sent, Who};
+use super::corpus::{Case, Fate, Sent, Who};
 use super::judge::{self, Expected};
 use super::run::Outcome;
 
-/// Everything that went wrong: what arrived and should not have, or not so, and
-/// requests that were neither refused nor arrived.
+/// Everything that went wrong: what arrived and should not have, or not so,
+/// what should have arrived, and requests that were neither refused nor arrived.
 pub fn faults(
     cases: &[Case],
     outcomes: &[Outcome],
@@ -21,11 +21,12 @@ pub fn faults(
         let arrived = records.get(&Some(number)).map(Vec::as_slice).unwrap_or_default();
         let Some(expected) = expected.get(&case.who) else { continue };
         for record in arrived {
-            for fault in judge::faults(record, expected, &case.paths) {
+            for fault in judge::faults(record, expected, case.paths()) {
                 faults.push(format!("{}: {fault} arrived", case.name));
             }
         }
-        if arrived.is_empty() && !is_refusal(case, outcome) {
+        let must = matches!(case.fate, Fate::Must(_));
+        if arrived.is_empty() && (must || !is_refusal(case, outcome)) {
             faults.push(format!("{}: nothing arrived, but {outcome:?}", case.name));
         }
     }
