@@ -1,17 +1,31 @@
 //! Who the API server believes the client is: the same through Envoy as
 //! directly, for client certificates of every kind of subject, for service
-//! account tokens, for an impersonating administrator, and for nobody.
+//! account tokens, for an impersonating administrator, for a certificate and a
+//! token together, and for nobody. Every server is asked both ways.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::{Client, Http};
-use integration::control_plane::{Kubectl, ServerOptions, User, Version};
-use integration::pki::{Attribute, ClientCertificate, Subject, oid};
+use integration::client::{Client, ClientOptions, Http};
+use integration::control_plane::{ServerOptions, User, Version};
+use integration::pki::{ClientCertificate, Identity, Subject};
 use integration::report::Entry;
 use integration::site::Site;
+use integration::wait;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+#[path = "cluster_identity/asking.rs"]
+mod asking;
+#[path = "cluster_identity/subjects.rs"]
+mod subjects;
+
+use asking::{AS_THEY_ARE, FRONT_PROXY, review, same_everywhere, whoami};
+
 const KUBECTL: Version = Version::V1_36;
+
+/// Until the servers' authorizers have seen a new binding.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn everybody_is_who_they_are_directly() -> Result<()> {
@@ -20,75 +34,39 @@ async fn everybody_is_who_they_are_directly() -> Result<()> {
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.into()).await?;
 
-    let mut compared = 0;
-    for (file, subject) in subjects() {
-        let certificate = ClientCertificate::new(subject);
-        let identity = site.plane.pki().client_with(file, &certificate)?;
-        let pair =
-            Pair::new(&site, |url| site.plane.certificate_kubectl(KUBECTL, url, file, &identity))?;
-        let user = pair.user(&[]).await.with_context(|| file.to_owned())?;
-        let digest = identity.certificate_sha256()?;
-        ensure!(user.to_string().contains(&digest), "{file}: no credential id: {user}");
-        compared += 1;
-    }
-    let admin = Pair::new(&site, |url| site.plane.kubectl(KUBECTL, url, User::KubernetesAdmin))?;
-    for arguments in IMPERSONATIONS {
-        admin.user(arguments).await.with_context(|| arguments.join(" "))?;
-        compared += 1;
-    }
-    let nobody = Pair::new(&site, |url| site.plane.kubectl(KUBECTL, url, User::Anonymous))?;
-    let token = format!("--token={}", service_account_token(&site).await?);
-    let account = nobody.user(&[&token]).await?;
-    ensure!(account.to_string().contains("system:serviceaccount:default:visitor"), "{account}");
-    let denial = nobody_is_nobody(&site).await?;
-    ensure!(denial.contains("system:anonymous"), "{denial}");
+    let mut compared = certificates(&site).await?;
+    compared += impersonations(&site).await?;
+    compared += service_account(&site).await?;
+    compared += certificates_with_tokens(&site).await?;
+    compared += nobody(&site).await?;
     let denial = nobody_impersonates(&site).await?;
     ensure!(denial.contains("cannot impersonate"), "{denial}");
-    compared += 3;
+    compared += 1;
 
     entry.set("identitiesCompared", compared);
     entry.set("different", 0);
     entry.passed()
 }
 
-/// Subjects as client certificates have them, and as they could have them.
-fn subjects() -> Vec<(&'static str, Subject)> {
-    let named = |name: &str| Subject::empty().with(Attribute::common_name(name));
-    vec![
-        ("plain", Subject::user("jane", &[])),
-        ("groups", Subject::user("jane", &["dev", "ops", "team-7", "auditors"])),
-        ("node", Subject::user("system:node:worker-1", &["system:nodes"])),
-        ("commas", Subject::user("Doe, Jane", &["a,b", "c, d,"])),
-        ("plus-signs", Subject::user("jane+test", &["c++", "+"])),
-        ("quotes", Subject::user("jane \"JD\" doe", &["the \"A\" team", "'b'", "back\\slash"])),
-        ("escapes", Subject::user("#jane;<x>=y", &["#1", "a=b", ";", "<", "\\,"])),
-        ("non-ascii", Subject::user("José Ünï", &["développeurs", "開発者", "🚀"])),
-        ("long", Subject::user(&"n".repeat(200), &[&"g".repeat(200)])),
-        ("inner-blanks", Subject::user("jane  q  doe", &["a  b"])),
-        ("two-names", named("first").with(Attribute::common_name("second"))),
-        (
-            "multi-valued",
-            Subject::empty()
-                .with_multi_valued(vec![
-                    Attribute::organization("b"),
-                    Attribute::common_name("jane"),
-                    Attribute::organization("a"),
-                ])
-                .with(Attribute::organization("c")),
-        ),
-        (
-            "other-attributes",
-            named("jane")
-                .with(Attribute::new(&[2, 5, 4, 6], "DE"))
-                .with(Attribute::new(oid::ORGANIZATIONAL_UNIT, "unit"))
-                .with(Attribute::new(&[1, 2, 3, 4, 5], "CN=admin,O=system:masters")),
-        ),
-        ("claims-in-a-value", Subject::user("x,O=system:masters", &["a+CN=admin"])),
-        (
-            "user-id",
-            Subject::user("jane", &["dev"]).with(Attribute::new(oid::KUBERNETES_UID, "4711")),
-        ),
-    ]
+async fn certificates(site: &Site) -> Result<usize> {
+    let mut certificates: Vec<_> = subjects::all()
+        .into_iter()
+        .map(|(file, subject)| (file, ClientCertificate::new(subject)))
+        .collect();
+    let certificate = ClientCertificate::new(Subject::user("jane", &["dev"]));
+    let without = ClientCertificate { purposes: Vec::new(), ..certificate };
+    certificates.push(("without-a-purpose", without));
+    for (file, certificate) in &certificates {
+        let identity = site.plane.pki().client_with(file, certificate)?;
+        let ask = async |url: &str| {
+            let kubectl = site.plane.certificate_kubectl(KUBECTL, url, file, &identity)?;
+            whoami(&kubectl, &[]).await
+        };
+        let user = same_everywhere(site, FRONT_PROXY, ask).await.with_context(|| *file)?;
+        let digest = identity.certificate_sha256()?;
+        ensure!(user.to_string().contains(&digest), "{file}: no credential id: {user}");
+    }
+    Ok(certificates.len())
 }
 
 const IMPERSONATIONS: [&[&str]; 3] = [
@@ -97,59 +75,126 @@ const IMPERSONATIONS: [&[&str]; 3] = [
     &["--as=system:serviceaccount:default:visitor"],
 ];
 
-/// The same kubectl, straight to a server and through Envoy.
-struct Pair {
-    direct: Kubectl,
-    through: Kubectl,
-}
+/// Also what kubectl has no flags for: extra of several values, and of names
+/// with underscores, which some proxies drop, and with what is escaped.
+const IMPERSONATION_HEADERS: [(&str, &str); 8] = [
+    ("Impersonate-User", "jane"),
+    ("Impersonate-Group", "dev"),
+    ("Impersonate-Group", "team a, night shift"),
+    ("Impersonate-Uid", "4711"),
+    ("Impersonate-Extra-Scopes", "view"),
+    ("Impersonate-Extra-Scopes", "edit"),
+    ("Impersonate-Extra-Cost_Center", "12_a"),
+    ("Impersonate-Extra-Example.com%2FTeam", "a"),
+];
 
-impl Pair {
-    fn new(site: &Site, kubectl: impl Fn(&str) -> Result<Kubectl>) -> Result<Self> {
-        let direct = kubectl(&site.plane.server(1)?.url())?;
-        Ok(Self { direct, through: kubectl(&site.stack.url())? })
+async fn impersonations(site: &Site) -> Result<usize> {
+    for arguments in IMPERSONATIONS {
+        let ask = async |url: &str| {
+            whoami(&site.plane.kubectl(KUBECTL, url, User::KubernetesAdmin)?, arguments).await
+        };
+        let user = same_everywhere(site, FRONT_PROXY, ask).await;
+        user.with_context(|| arguments.join(" "))?;
     }
-
-    /// `status.userInfo`, which must be the same by both ways, and by Envoy
-    /// again and again, for it goes to other servers.
-    async fn user(&self, arguments: &[&str]) -> Result<Value> {
-        let direct = whoami(&self.direct, arguments).await?;
-        for _ in 0..2 {
-            let through = whoami(&self.through, arguments).await?;
-            ensure!(direct == through, "directly\n{direct:#}\nthrough Envoy\n{through:#}");
+    let wanted = json!({
+        "username": "jane",
+        "uid": "4711",
+        "groups": ["dev", "team a, night shift", "system:authenticated"],
+        "extra": { "scopes": ["view", "edit"], "cost_center": ["12_a"], "example.com/team": ["a"] },
+    });
+    let administrators = [(User::KubernetesAdmin, FRONT_PROXY), (User::Admin, AS_THEY_ARE)];
+    for (administrator, cluster) in administrators {
+        for http in [Http::One, Http::Two] {
+            let ask = async |url: &str| {
+                let client = site.plane.client(url, administrator, http)?;
+                review(&client, &IMPERSONATION_HEADERS).await
+            };
+            let user = same_everywhere(site, cluster, ask).await;
+            let user = user.with_context(|| format!("{administrator:?}, {http:?}"))?;
+            ensure!(user == wanted, "{administrator:?}, {http:?}: {user:#}");
         }
-        Ok(direct)
     }
+    Ok(IMPERSONATIONS.len() + 2 * administrators.len())
 }
 
-/// The denial of a review by a client that presents nothing. (kubectl asks for
-/// a name where it has no credentials.)
-async fn nobody_is_nobody(site: &Site) -> Result<String> {
-    let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
-    denial(site, User::Anonymous, |client| {
-        let request =
-            client.request(Method::POST, "/apis/authentication.k8s.io/v1/selfsubjectreviews");
-        request.header("content-type", "application/json").body(review.to_string())
+async fn service_account(site: &Site) -> Result<usize> {
+    let token = service_account_token(site).await?;
+    let argument = format!("--token={token}");
+    let ask = async |url: &str| {
+        whoami(&site.plane.kubectl(KUBECTL, url, User::Anonymous)?, &[&argument]).await
+    };
+    let user = same_everywhere(site, AS_THEY_ARE, ask).await?;
+    ensure!(user.to_string().contains("system:serviceaccount:default:visitor"), "{user}");
+    Ok(1)
+}
+
+/// The certificate decides, whatever the token is.
+async fn certificates_with_tokens(site: &Site) -> Result<usize> {
+    let identity = site.plane.identity(User::PlainCertificate).context("no certificate")?;
+    let tokens = [User::Admin.token().context("no token")?, "of nobody"];
+    for token in tokens {
+        for http in [Http::One, Http::Two] {
+            let ask =
+                async |url: &str| review(&both(site, url, &identity, token, http)?, &[]).await;
+            let user = same_everywhere(site, FRONT_PROXY, ask).await;
+            let user = user.with_context(|| format!("the token {token:?}, {http:?}"))?;
+            let name = user.get("username").and_then(Value::as_str);
+            ensure!(name == Some(User::PlainCertificate.name()), "the token {token:?}: {user:#}");
+        }
+    }
+    Ok(2 * tokens.len())
+}
+
+fn both(site: &Site, url: &str, identity: &Identity, token: &str, http: Http) -> Result<Client> {
+    Client::new(&ClientOptions {
+        url: url.to_owned(),
+        ca_pem: site.plane.pki().ca_pem(),
+        token: Some(token.to_owned()),
+        identity: Some(identity.clone()),
+        http,
     })
-    .await
+}
+
+/// A client that presents nothing. It may not ask who it is, unless somebody
+/// allows it. (kubectl asks for a name where it has no credentials.)
+async fn nobody(site: &Site) -> Result<usize> {
+    let ask =
+        async |url: &str| review(&site.plane.client(url, User::Anonymous, Http::Two)?, &[]).await;
+    let denied = ask(&site.stack.url()).await;
+    ensure!(denied.is_err_and(|denial| denial.to_string().contains("system:anonymous")));
+
+    let admin = site.client(Http::Two)?;
+    let binding = json!({
+        "metadata": { "name": "everybody-may-ask" },
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "system:basic-user",
+        },
+        "subjects": [{
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "Group",
+            "name": "system:unauthenticated",
+        }],
+    });
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    admin.post(bindings, &binding).await?.ok()?;
+    for server in site.plane.servers() {
+        let what = format!("{} to allow it", server.name());
+        wait::until(&what, DEADLINE, async || ask(&server.url()).await).await?;
+    }
+    let user = same_everywhere(site, AS_THEY_ARE, ask).await?;
+    let wanted = json!({ "username": "system:anonymous", "groups": ["system:unauthenticated"] });
+    ensure!(user == wanted, "{user:#}");
+    Ok(1)
 }
 
 /// The denial to impersonate: that takes a right, whoever carries the request.
 async fn nobody_impersonates(site: &Site) -> Result<String> {
-    denial(site, User::PlainCertificate, |client| {
-        client.request(Method::GET, "/api/v1/namespaces").header("impersonate-user", "admin")
-    })
-    .await
-}
-
-/// The body of a 403 through Envoy, which must be that of one of the servers.
-async fn denial(
-    site: &Site,
-    user: User,
-    request: impl Fn(&Client) -> reqwest::RequestBuilder,
-) -> Result<String> {
     let denied = async |url: String| {
-        let client = site.plane.client(&url, user, Http::Two)?;
-        let answer = client.send(request(&client)).await?;
+        let client = site.plane.client(&url, User::PlainCertificate, Http::Two)?;
+        let request = client.request(Method::GET, "/api/v1/namespaces");
+        let answer = client.send(request.header("impersonate-user", "admin")).await?;
         ensure!(answer.status == 403, "{}: {}", answer.status, answer.text());
         anyhow::Ok(answer.text())
     };
@@ -160,12 +205,6 @@ async fn denial(
     let through = denied(site.stack.url()).await?;
     ensure!(direct.contains(&through), "{through}, but directly {direct:#?}");
     Ok(through)
-}
-
-async fn whoami(kubectl: &Kubectl, arguments: &[&str]) -> Result<Value> {
-    let arguments = [&["auth", "whoami", "-o", "json"], arguments].concat();
-    let review = kubectl.run(&arguments).await?.json()?;
-    review.pointer("/status/userInfo").cloned().context("no userInfo")
 }
 
 async fn service_account_token(site: &Site) -> Result<String> {
