@@ -1,5 +1,6 @@
-//! All certificates are renewed, one kind after the other, while clients work:
-//! no request fails, and an authority that was removed is refused.
+//! All certificates are renewed, one kind after the other, while clients work
+//! and others come: no request fails, none is sent twice, no watch ends, and an
+//! authority that was removed is refused, of clients and of servers.
 //!
 //! ```text
 //!   clients ──(1) listener──▶ Envoy ──(3) front proxy, its CA──▶ kube-apiserver × 2
@@ -15,10 +16,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use integration::client::{Client, ClientOptions, Http};
-use integration::control_plane::{ControlPlane, ServerOptions, User, Version};
-use integration::load::Load;
+use integration::control_plane::{ApiServer, ControlPlane, ServerOptions, User, Version};
+use integration::load::{Journal, Load, Operation};
 use integration::manifests::{CONFIG_MAPS, POLICIES};
 use integration::pki::{Identity, Pki};
 use integration::report::Entry;
@@ -27,6 +28,11 @@ use integration::stack::Stack;
 use integration::{tls, wait};
 
 const PACE: Duration = Duration::from_millis(30);
+
+const NEWCOMERS: &str = "newcomers";
+
+/// A handshake costs more than a request.
+const PACE_OF_NEWCOMERS: Duration = Duration::from_millis(100);
 
 /// How long the load goes on before and after each change.
 const QUIET: Duration = Duration::from_secs(2);
@@ -61,24 +67,41 @@ async fn no_request_fails_while_all_certificates_are_renewed() -> Result<()> {
 
     site.renew_front_proxy(&new_admin).await?;
     works().await;
-    site.renew_servers().await?;
+    let avoided = site.renew_servers().await?;
     works().await;
     let after = new.finish().await?;
 
-    let (mut operations, mut failed, mut repeated) = (0, Vec::new(), 0);
-    for journal in [before, after] {
-        operations += journal.count(|_| true);
-        repeated += journal.count(|operation| operation.attempts > 1);
-        failed.extend(journal.operations(|operation| !operation.is_ok()));
-        ensure!(journal.unseen().is_empty(), "not seen by a watcher: {:?}", journal.unseen());
-    }
-    entry.set("operations", operations);
-    entry.set("failed", failed.len());
-    entry.set("repeatedByTheClient", repeated);
     entry.set_ms("removedAuthorityRefusedAfter", refused);
-    ensure!(failed.is_empty(), "{} of {operations} failed: {failed:#?}", failed.len());
+    entry.set_ms("removedAuthorityOfServersRefusedAfter", avoided);
+    judge(&mut entry, &[before, after])?;
     ensure!(refused <= REFUSED_WITHIN, "refused only after {refused:?}");
+    ensure!(avoided <= REFUSED_WITHIN, "a server was avoided only after {avoided:?}");
     entry.passed()
+}
+
+fn judge(entry: &mut Entry, journals: &[Journal]) -> Result<()> {
+    let all = |wanted: fn(&Operation) -> bool| -> Vec<Operation> {
+        journals.iter().flat_map(|journal| journal.operations(wanted)).collect()
+    };
+    let operations = all(|_| true).len();
+    let newcomers = all(|operation| operation.label == NEWCOMERS).len();
+    let failed = all(|operation| !operation.is_ok());
+    // By the client: what Envoy repeats at another server, nobody sees.
+    let repeated = all(|operation| operation.attempts > 1);
+    let watches_ended: usize = journals.iter().map(Journal::watches_ended).sum();
+    entry.set("operations", operations);
+    entry.set("operationsOnConnectionsOfTheirOwn", newcomers);
+    entry.set("failed", failed.len());
+    entry.set("repeatedByTheClient", repeated.len());
+    entry.set("watchesEnded", watches_ended);
+    ensure!(failed.is_empty(), "{} of {operations} failed: {failed:#?}", failed.len());
+    ensure!(repeated.is_empty(), "{} of {operations} were repeated: {repeated:#?}", repeated.len());
+    ensure!(watches_ended == 0, "{watches_ended} watches ended");
+    ensure!(newcomers > 0, "there was no newcomer");
+    for unseen in journals.iter().map(Journal::unseen) {
+        ensure!(unseen.is_empty(), "not seen by a watcher: {unseen:?}");
+    }
+    Ok(())
 }
 
 async fn works() {
@@ -155,33 +178,39 @@ impl Rotating {
     }
 
     fn client_over(&self, clients: &Pki, http: Http) -> Result<Client> {
-        let admin = User::KubernetesAdmin;
-        Client::new(&ClientOptions {
-            url: self.stack.url(),
-            ca_pem: self.listeners.ca_pem(),
-            token: None,
-            identity: Some(clients.client("admin", admin.name(), admin.groups())?),
-            http,
-        })
+        Client::new(&ClientOptions { http, ..self.by_certificate(clients, "admin")? })
     }
 
-    fn token_client(&self) -> Result<Client> {
-        Client::new(&ClientOptions {
-            url: self.stack.url(),
-            ca_pem: self.listeners.ca_pem(),
-            token: User::Admin.token().map(str::to_owned),
-            ..ClientOptions::default()
-        })
+    /// An administrator with a new certificate of this authority, in these
+    /// files.
+    fn by_certificate(&self, clients: &Pki, file: &str) -> Result<ClientOptions> {
+        let admin = User::KubernetesAdmin;
+        let identity = Some(clients.client(file, admin.name(), admin.groups())?);
+        Ok(ClientOptions { identity, ..self.anybody() })
+    }
+
+    fn by_token(&self) -> ClientOptions {
+        ClientOptions { token: User::Admin.token().map(str::to_owned), ..self.anybody() }
+    }
+
+    fn anybody(&self) -> ClientOptions {
+        let (url, ca_pem) = (self.stack.url(), self.listeners.ca_pem());
+        ClientOptions { url, ca_pem, ..ClientOptions::default() }
     }
 
     fn load(&self, clients: &Pki) -> Result<Load> {
         let mut load = Load::default();
         load.objects(self.client(clients)?, "certificate-h2", PACE);
         load.objects(self.client_over(clients, Http::One)?, "certificate-h1", PACE);
-        load.objects(self.token_client()?, "token", PACE);
+        load.objects(Client::new(&self.by_token())?, "token", PACE);
         load.watcher(self.client(clients)?);
-        load.watcher(self.token_client()?);
+        load.watcher(Client::new(&self.by_token())?);
         load.probe(self.client(clients)?, "skewed", POLICIES, PACE);
+        // They read their certificate each time: it is in files of its own.
+        let certificate = self.by_certificate(clients, "newcomer")?;
+        for newcomer in [certificate, self.by_token()] {
+            load.newcomers(newcomer, NEWCOMERS, CONFIG_MAPS, PACE_OF_NEWCOMERS)?;
+        }
         Ok(load)
     }
 
@@ -246,26 +275,77 @@ impl Rotating {
         Ok(())
     }
 
-    async fn renew_servers(&self) -> Result<()> {
+    /// Renews one server's certificate, takes the old authority out, and then
+    /// renews the other's: the time until that one, which still shows the old
+    /// certificate, got no request any more.
+    async fn renew_servers(&self) -> Result<Duration> {
         overwrite_with_both(&self.peer_ca_file, self.plane.pki(), &self.new_peers)?;
         works().await;
-        for server in self.plane.servers() {
-            let renewed = self.new_peers.server(server.name())?;
-            overwrite(&self.plane.pki().identity(server.name()), &renewed).await?;
-            let what = format!("{} to show its new certificate", server.name());
-            wait::until(&what, TAKEN_UP, async || {
-                let client = Client::new(&ClientOptions {
-                    url: server.url(),
-                    ca_pem: self.new_peers.ca_pem(),
-                    token: User::Admin.token().map(str::to_owned),
-                    ..ClientOptions::default()
-                })?;
-                client.get("/readyz").await?.ok()
-            })
-            .await?;
-        }
+        // Only the second one serves what the load's probe asks for.
+        let [stale, renewed] = self.plane.servers() else { bail!("there are two servers") };
+        self.renew_server(renewed).await?;
+        self.until_it_is_asked(stale).await?;
         fs::copy(self.new_peers.ca_file(), &self.peer_ca_file)?;
-        Ok(())
+        let avoided = self.last_request(stale).await?;
+        self.renew_server(stale).await?;
+        self.until_it_is_asked(stale).await?;
+        Ok(avoided)
+    }
+
+    async fn renew_server(&self, server: &ApiServer) -> Result<()> {
+        let renewed = self.new_peers.server(server.name())?;
+        overwrite(&self.plane.pki().identity(server.name()), &renewed).await?;
+        let what = format!("{} to show its new certificate", server.name());
+        wait::until(&what, TAKEN_UP, async || {
+            let shown = tls::presented(server.port(), &self.new_peers.ca_pem()).await?;
+            ensure!(shown == renewed.certificate()?, "it shows another one");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn until_it_is_asked(&self, server: &ApiServer) -> Result<()> {
+        let before = self.requests(server).await?;
+        wait::until(&format!("requests at {}", server.name()), TAKEN_UP, async || {
+            // The companion's own look at a ConfigMap is not meant.
+            let more = self.requests(server).await? - before;
+            ensure!(more >= 10, "there are {more}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// When a server got its last request, as seen over twice the time in which
+    /// there has to be one no more.
+    async fn last_request(&self, server: &ApiServer) -> Result<Duration> {
+        let (from, mut last) = (Instant::now(), Duration::ZERO);
+        let mut seen = self.requests(server).await?;
+        let mut looks = tokio::time::interval(PACE_OF_NEWCOMERS);
+        while from.elapsed() < 2 * REFUSED_WITHIN {
+            looks.tick().await;
+            let now = self.requests(server).await?;
+            if now > seen {
+                (seen, last) = (now, from.elapsed());
+            }
+        }
+        Ok(last)
+    }
+
+    /// How many requests of the load a server has answered, by its own count:
+    /// all but watches, which go on where they are.
+    async fn requests(&self, server: &ApiServer) -> Result<u64> {
+        // Straight, and whichever certificate it shows.
+        let ca_pem = [self.plane.pki().ca_pem(), self.new_peers.ca_pem()].concat();
+        let straight = ClientOptions { url: server.url(), ca_pem, ..self.by_token() };
+        let metrics = Client::new(&straight)?.get("/metrics").await?.ok()?.text();
+        let counts = metrics.lines().filter(|line| {
+            line.starts_with("apiserver_request_total{")
+                && line.contains("resource=\"configmaps\"")
+                && !line.contains("verb=\"WATCH\"")
+        });
+        counts
+            .map(|line| anyhow::Ok(line.rsplit(' ').next().context("no count")?.parse::<u64>()?))
+            .sum()
     }
 }
 
