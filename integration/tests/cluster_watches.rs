@@ -33,6 +33,12 @@ async fn anonymous_requests_end_no_watch_of_a_certificate_client() -> Result<()>
     let site = Site::start(servers).await?;
     let url = site.stack.url();
 
+    for server in site.plane.servers() {
+        let admin = site.plane.client(&server.url(), User::Admin, Http::Two)?;
+        let metrics = admin.get("/metrics").await?.ok()?.text();
+        ensure!(metrics.lines().any(says_that_the_gate_is_on), "{}: {metrics}", server.name());
+    }
+
     let mut watches = JoinSet::new();
     for _ in 0..WATCHES {
         let client = site.plane.client(&url, User::KubernetesAdmin, Http::Two)?;
@@ -42,7 +48,11 @@ async fn anonymous_requests_end_no_watch_of_a_certificate_client() -> Result<()>
             .error_for_status()?;
         watches.spawn(until_named(response, "the-last"));
     }
-    let before = site.stack.envoy.stat(CLOSED).await?.unwrap_or_default();
+    let carried = site.landed().await?.remove(TWIN).unwrap_or_default();
+    let carrying = carried.values().filter(|&&watches| watches > 0).count();
+    ensure!(carrying == site.plane.servers().len(), "not all servers carry watches: {carried:?}");
+
+    let [before, before_of_twin] = closed_by_servers(&site).await?;
     let anonymous = site.plane.client(&url, User::Anonymous, Http::Two)?;
     let mut second = tokio::time::interval(Duration::from_secs(1));
     for _ in 0..ANONYMOUS_REQUESTS {
@@ -55,8 +65,10 @@ async fn anonymous_requests_end_no_watch_of_a_certificate_client() -> Result<()>
         }
     }
     // The servers did close connections: those of clients without a certificate.
-    let closed = site.stack.envoy.stat(CLOSED).await?.unwrap_or_default() - before;
-    ensure!(closed > 0, "no connection was closed: the gate is off");
+    let [after, after_of_twin] = closed_by_servers(&site).await?;
+    let (closed, closed_of_twin) = (after - before, after_of_twin - before_of_twin);
+    ensure!(closed > 0, "no connection was closed, though the gate is on");
+    ensure!(closed_of_twin == 0, "{closed_of_twin} connections with certificate clients were");
 
     site.client(Http::Two)?.post(CONFIG_MAPS, &config_map("the-last")).await?.ok()?;
     let all = async {
@@ -73,12 +85,29 @@ async fn anonymous_requests_end_no_watch_of_a_certificate_client() -> Result<()>
     entry.set("watches", WATCHES);
     entry.set("anonymousRequests", ANONYMOUS_REQUESTS);
     entry.set("connectionsClosedByServers", closed);
+    entry.set("connectionsWithCertificateClientsClosedByServers", closed_of_twin);
     entry.set("brokenWatches", 0);
     entry.passed()
 }
 
-/// Connections of the default cluster, not its twin's, that a server closed.
-const CLOSED: &str = "cluster.kube-apiserver.upstream_cx_close_notify";
+/// The default cluster, and its twin for clients with a certificate.
+const CLUSTER: &str = "kube-apiserver";
+const TWIN: &str = "kube-apiserver__front-proxy";
+
+/// How many connections of the cluster, and of its twin, a server said to close.
+async fn closed_by_servers(site: &Site) -> Result<[u64; 2]> {
+    let closed = async |cluster| {
+        let stat = format!("cluster.{cluster}.upstream_cx_close_notify");
+        anyhow::Ok(site.stack.envoy.stat(&stat).await?.context(stat)?)
+    };
+    Ok([closed(CLUSTER).await?, closed(TWIN).await?])
+}
+
+/// The line of a server's metrics that the READMEs tell to look for.
+fn says_that_the_gate_is_on(line: &str) -> bool {
+    line.starts_with("kubernetes_feature_enabled{name=\"UnauthenticatedHTTP2DOSMitigation\"")
+        && line.ends_with(" 1")
+}
 
 /// Reads a watch up to the event of the object of this name; that it ends
 /// before is an error.
