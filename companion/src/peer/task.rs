@@ -36,6 +36,8 @@ struct Session {
     validators: Validators,
     open_api: OpenApiTurns,
     judge: Judge,
+    /// Whether its version is still to be read: it did not say when asked.
+    version_due: bool,
     /// The kind of the last conclusive observation, to see a change.
     last: Option<PollOutcome>,
 }
@@ -113,19 +115,19 @@ impl Task {
                 return Observation::Inconclusive { reason: error.to_string() };
             }
         }
-        let Session { client: Some((_, client)), validators, open_api, judge, last } = session
-        else {
+        let Session { client: Some((_, client)), judge, last, .. } = session else {
             return Observation::Inconclusive { reason: "no client".to_owned() };
         };
-        if let Err(error) = readiness(client).await {
+        let client = client.clone();
+        if let Err(error) = readiness(&client).await {
             return judge.failed(&error);
         }
         judge.answered();
         let first = *last != Some(PollOutcome::Serving);
-        match read_all(client, validators, open_api, first).await {
+        match session.read_all(&client, first).await {
             Ok(observation) => observation,
             // It went away after it said that it is ready.
-            Err(error) => judge.failed(&error),
+            Err(error) => session.judge.failed(&error),
         }
     }
 
@@ -144,6 +146,46 @@ impl Task {
 }
 
 impl Session {
+    /// Reads what changed. A part that cannot be read is reported as such; only
+    /// a connection that broke, and cannot be made again, is an error.
+    async fn read_all(&mut self, client: &Client, first: bool) -> Result<Observation, FetchError> {
+        let mut readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
+        let mut news = first;
+        for (part, reading) in &mut readings {
+            *reading = match client.discovery(*part, &mut self.validators).await {
+                Ok(reading) => reading,
+                Err(error) => {
+                    if matches!(error, FetchError::Transport(_)) {
+                        readiness(client).await?;
+                    }
+                    Reading::Failed(error.to_string())
+                }
+            };
+            news |= matches!(reading, Reading::Listed(..));
+        }
+        // A new version mostly comes with new types, always with a new start.
+        self.version_due |= news;
+        let version = if self.version_due { client.version().await.ok() } else { None };
+        self.version_due &= version.is_none();
+        let open_api = self.read_open_api(client, news).await;
+        Ok(Observation::Serving { readings, version, open_api })
+    }
+
+    async fn read_open_api(&mut self, client: &Client, news: bool) -> Option<Box<OpenApiIndex>> {
+        if !self.open_api.is_due(news) {
+            return None;
+        }
+        let read = client.open_api().await;
+        self.open_api.asked(read.as_ref().ok().map(OpenApiIndex::size));
+        match read {
+            Ok(index) => Some(Box::new(index)),
+            Err(error) => {
+                tracing::debug!(%error, "index of OpenAPI v3 not read");
+                None
+            }
+        }
+    }
+
     /// Whether others may have seen a change as well.
     fn changed(&mut self, observation: &Observation, outcome: PollOutcome) -> bool {
         if outcome == PollOutcome::Inconclusive {
@@ -168,42 +210,6 @@ async fn readiness(client: &Client) -> Result<(), FetchError> {
         Err(FetchError::Transport(_)) => client.readiness().await,
         other => other,
     }
-}
-
-/// Reads what changed. A part that cannot be read is reported as such; only a
-/// connection that broke, and cannot be made again, is an error.
-async fn read_all(
-    client: &Client,
-    validators: &mut Validators,
-    turns: &mut OpenApiTurns,
-    first: bool,
-) -> Result<Observation, FetchError> {
-    let mut readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
-    let mut news = first;
-    for (part, reading) in &mut readings {
-        *reading = match client.discovery(*part, validators).await {
-            Ok(reading) => reading,
-            Err(error) => {
-                if matches!(error, FetchError::Transport(_)) {
-                    readiness(client).await?;
-                }
-                Reading::Failed(error.to_string())
-            }
-        };
-        news |= matches!(reading, Reading::Listed(..));
-    }
-    // A new version mostly comes with new types, always with a new start.
-    let version = if news { client.version().await.ok() } else { None };
-    let mut open_api = None;
-    if turns.is_due(news) {
-        let read = client.open_api().await;
-        turns.asked(read.as_ref().ok().map(OpenApiIndex::size));
-        match read {
-            Ok(index) => open_api = Some(Box::new(index)),
-            Err(error) => tracing::debug!(%error, "index of OpenAPI v3 not read"),
-        }
-    }
-    Ok(Observation::Serving { readings, version, open_api })
 }
 
 /// In which rounds the index of OpenAPI v3 is read. It has no `ETag`, so each
