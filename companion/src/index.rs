@@ -34,7 +34,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use discovery_map::{Document, PeerState};
 use serde::{Deserialize, Serialize};
@@ -210,7 +210,7 @@ impl Index {
                 // Not found: a last word from a peer that is configured no more.
                 let found = self.peers.iter().position(|peer| peer.is_configured_as(reported));
                 if let Some(position) = found {
-                    changed |= self.observe(position, report.observation);
+                    changed |= self.observe(position, report.asked, report.observation);
                 }
             }
         }
@@ -254,10 +254,10 @@ impl Index {
         changed
     }
 
-    fn observe(&mut self, position: usize, observation: Observation) -> bool {
+    fn observe(&mut self, position: usize, asked: Instant, observation: Observation) -> bool {
         let (before, rest) = self.peers.split_at_mut(position);
         let Some((peer, after)) = rest.split_first_mut() else { return false };
-        let changed = peer.observe(observation, self.now);
+        let changed = peer.observe(asked, observation, self.now);
         if changed {
             for other in before.iter().chain(after.iter()) {
                 peer.share_with(other);

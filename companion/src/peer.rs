@@ -23,6 +23,7 @@ mod task;
 mod watchers;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Peer;
 use crate::discovery::{Listing, Part};
@@ -40,6 +41,9 @@ pub use watchers::Watchers;
 pub struct Report {
     /// The peer, with the address that was asked.
     pub peer: Peer,
+    /// When the round began. Rounds of the prober overlap with those of the
+    /// peer's task, so reports can arrive in another order.
+    pub asked: Instant,
     /// What was found.
     pub observation: Observation,
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use discovery_map::PeerState;
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub(super) struct Tracked {
     /// peer is away and was not read since.
     pub remembered: DocumentMemory,
     pub version: Option<Arc<str>>,
+    /// When the rounds began that read `/api` and `/apis`.
+    read_at: [Option<Instant>; 2],
     /// How long it has been out of rotation.
     pub absent: Duration,
     /// Whether any round at it ended.
@@ -98,6 +100,7 @@ impl Tracked {
             open_api: None,
             remembered: DocumentMemory::default(),
             version: None,
+            read_at: [None; 2],
             absent: Duration::ZERO,
             asked: false,
             last_error: None,
@@ -164,7 +167,12 @@ impl Tracked {
     }
 
     /// Takes the end of a round in; whether anything that counts is different.
-    pub(super) fn observe(&mut self, observation: Observation, now: Duration) -> bool {
+    pub(super) fn observe(
+        &mut self,
+        began: Instant,
+        observation: Observation,
+        now: Duration,
+    ) -> bool {
         let asked = self.asked;
         let mut changed = !asked;
         self.asked = true;
@@ -175,7 +183,7 @@ impl Tracked {
                 self.absent = Duration::ZERO;
                 changed |= self.enter(PeerState::Serving, None);
                 for (part, reading) in readings {
-                    changed |= self.read(part, reading, now);
+                    changed |= self.read(part, began, reading, now);
                 }
                 if version.is_some() && version != self.version {
                     self.version = version;
@@ -192,7 +200,7 @@ impl Tracked {
                 // A peer that is out of rotation meanwhile may list a part only.
                 if self.state == PeerState::Serving {
                     for (part, reading) in readings {
-                        changed |= self.read(part, reading, now);
+                        changed |= self.read(part, began, reading, now);
                     }
                 }
                 self.asked = asked;
@@ -209,9 +217,10 @@ impl Tracked {
         changed
     }
 
-    fn read(&mut self, part: Part, reading: Reading, now: Duration) -> bool {
+    fn read(&mut self, part: Part, began: Instant, reading: Reading, now: Duration) -> bool {
         match reading {
             Reading::Unchanged => false,
+            Reading::Listed(..) if self.has_been_read_since(part, began) => false,
             Reading::Listed(listing, document) => {
                 // No server serves nothing: see `Known::update`.
                 let empty = listing.0.is_empty();
@@ -234,6 +243,21 @@ impl Tracked {
                 false
             }
         }
+    }
+
+    /// Whether a round that began later has read this half already. If not, this
+    /// one has.
+    fn has_been_read_since(&mut self, part: Part, began: Instant) -> bool {
+        let [core, named] = &mut self.read_at;
+        let read_at = match part {
+            Part::Core => core,
+            Part::Named => named,
+        };
+        let later = read_at.is_some_and(|read_at| read_at > began);
+        if !later {
+            *read_at = Some(began);
+        }
+        later
     }
 
     fn count_change(&mut self, now: Duration) {

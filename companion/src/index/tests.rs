@@ -48,7 +48,11 @@ impl World {
     }
 
     fn report(&mut self, name: &str, observation: Observation) -> bool {
-        let report = Report { peer: self.peer(name), observation };
+        self.report_of(Instant::now(), name, observation)
+    }
+
+    fn report_of(&mut self, asked: Instant, name: &str, observation: Observation) -> bool {
+        let report = Report { peer: self.peer(name), asked, observation };
         self.index.apply(Event::Reported(report), self.now)
     }
 
@@ -142,6 +146,17 @@ fn listing(types: &[&str], cluster_scoped: bool) -> Listing {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn what_was_asked_earlier_undoes_nothing() {
+    let mut world = World::new(&["a"]);
+    let early = Instant::now();
+    world.serves("a", &["g/v1/old", "g/v1/new"]);
+    let readings =
+        [(Part::Core, Reading::Unchanged), (Part::Named, listed(listing(&["g/v1/old"], false)))];
+    assert!(!world.report_of(early, "a", Observation::Discovered { readings }));
+    assert_eq!(world.route("g/v1/new"), "all");
+}
 
 #[test]
 fn what_every_peer_serves_goes_to_the_default_cluster() {

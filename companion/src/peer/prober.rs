@@ -172,6 +172,7 @@ async fn ask(
     reports: &mpsc::Sender<Report>,
 ) -> Result<Known, String> {
     let View { peer, mut known, etags, .. } = view;
+    let asked = Instant::now().into_std();
     let mut readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
     let mut news = false;
     for (part, reading) in readings.iter_mut().filter(|(part, _)| parts.contains(part)) {
@@ -186,7 +187,7 @@ async fn ask(
     if news {
         let observation = Observation::Discovered { readings };
         // The index is gone only when the companion ends.
-        let _ = reports.send(Report { peer, observation }).await;
+        let _ = reports.send(Report { peer, asked, observation }).await;
     }
     Ok(known)
 }

@@ -55,7 +55,7 @@ impl Task {
             let changed = session.changed(&observation, outcome);
             self.count(&observation, session.validators.any());
             let delay = self.delay(outcome);
-            let report = Report { peer: self.peer.clone(), observation };
+            let report = Report { peer: self.peer.clone(), asked: started.into_std(), observation };
             if self.reports.send(report).await.is_err() {
                 return;
             }
