@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::build::duration;
 use super::reader::{FaultLog, Section};
 
+/// With less a question that has to wait for its turn (`peer::prober`) would go
+/// unanswered, and many questions at once would leave everybody unprotected.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How the filter asks whether a type is really served by nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StrictNotFound {
@@ -58,7 +62,7 @@ pub(super) fn strict_not_found(
         log.add(place, format!("must not end in {:?}", discovery_map::FRONT_PROXY_SUFFIX));
     }
     let timeout = section.or_default("timeout", Duration::from_secs(1), |text| {
-        duration(text, Duration::from_millis(100), Duration::from_secs(10))
+        duration(text, MIN_TIMEOUT, Duration::from_secs(10))
     });
     let on_no_answer = section.or_default("onNoAnswer", OnNoAnswer::Original, |text| match text {
         "original" => Ok(OnNoAnswer::Original),

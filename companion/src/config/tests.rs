@@ -41,13 +41,13 @@ fn a_short_configuration_has_all_defaults() {
 fn strict_not_found_can_be_set_and_switched_off() {
     let with = |section: &str| Config::from_yaml(&format!("{SOUND}strictNotFound: {section}\n"));
     assert_eq!(with("{enabled: false}").unwrap().strict_not_found, None);
-    let set = with("{enabled: true, cluster: c, timeout: 250ms, onNoAnswer: unavailable}");
+    let set = with("{enabled: true, cluster: c, timeout: 2500ms, onNoAnswer: unavailable}");
     let set = set.unwrap().strict_not_found.unwrap();
     assert_eq!((&*set.cluster, set.on_no_answer), ("c", OnNoAnswer::Unavailable));
-    assert_eq!(set.in_the_map().timeout_milliseconds, 250);
+    assert_eq!(set.in_the_map().timeout_milliseconds, 2500);
     assert!(!set.in_the_map().passes_unanswered);
     let faults = faults(&format!(
-        "{SOUND}strictNotFound: {{enabled: 1, cluster: x__front-proxy, timeout: 1h, onNoAnswer: maybe, more: 1}}\n"
+        "{SOUND}strictNotFound: {{enabled: 1, cluster: x__front-proxy, timeout: 999ms, onNoAnswer: maybe, more: 1}}\n"
     ));
     let places: Vec<_> = faults.iter().map(|fault| fault.split(':').next().unwrap()).collect();
     let expected = ["enabled", "cluster", "timeout", "onNoAnswer", "more"];
