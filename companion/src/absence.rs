@@ -10,6 +10,7 @@
 //! the map does not know it either. What a peer said before the question does
 //! not count: the type may be there since.
 
+use discovery_map::Scope;
 use percent_encoding::percent_decode;
 use routing::{RequestPath, Target};
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +24,8 @@ pub struct Wanted {
     version: Option<Box<str>>,
     /// `pods`, `pods/status`.
     resource: Option<Box<str>>,
+    /// In which scope, if the path tells.
+    scope: Option<Scope>,
 }
 
 /// What is known after every peer was asked.
@@ -82,7 +85,8 @@ impl Wanted {
         // A name that is not UTF-8 is in no discovery document.
         let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Box::from);
         let path = RequestPath::new(path);
-        let (group, version, resource) = match path.target() {
+        let target = path.target();
+        let (group, version, resource) = match target {
             Target::NotAnApi | Target::Discovery | Target::OpenApiV2 => return None,
             Target::OpenApiV3 { group_version, .. } => {
                 let (group, version) = group_version?;
@@ -103,7 +107,11 @@ impl Wanted {
             Some(version) => Some(text(version)?),
             None => None,
         };
-        Some(Self { group: text(group)?, version, resource })
+        let scope = match target {
+            Target::Resource(target) => target.scope(),
+            _ => None,
+        };
+        Some(Self { group: text(group)?, version, resource, scope })
     }
 
     /// The half of discovery that would have it.
@@ -115,7 +123,8 @@ impl Wanted {
     /// Whether it is there.
     #[must_use]
     pub fn is_in(&self, known: &Known) -> bool {
-        known.has(&self.group, self.version.as_deref(), self.resource.as_deref())
+        let (version, resource) = (self.version.as_deref(), self.resource.as_deref());
+        known.has(&self.group, version, resource, self.scope)
     }
 }
 
@@ -151,6 +160,8 @@ mod tests {
             ("/apis/a.example.com/v1/namespaces/n/things/x/status", Some(true)),
             ("/apis/a.example.com/v1/namespaces/n/things/x/scale", Some(false)),
             ("/apis/a.example.com/v1/thing%73", Some(true)),
+            // A path of a cluster-scoped resource.
+            ("/apis/a.example.com/v1/things/x", Some(false)),
             ("/openapi/v3/apis/a.example.com/v1", Some(true)),
             ("/apis/b.example.com/v1/things", Some(false)),
             ("/api/v1/things", Some(false)),

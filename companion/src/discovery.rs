@@ -11,6 +11,7 @@ mod parse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use discovery_map::Scope;
 use serde::{Deserialize, Serialize};
 
 pub use origin::{Origins, OriginsList};
@@ -105,9 +106,15 @@ impl Known {
     }
 
     /// Whether a group is there; with `version` that, with `resource` (`pods`,
-    /// `pods/status`) that.
+    /// `pods/status`) that, in `scope` if one is given.
     #[must_use]
-    pub fn has(&self, group: &str, version: Option<&str>, resource: Option<&str>) -> bool {
+    pub fn has(
+        &self,
+        group: &str,
+        version: Option<&str>,
+        resource: Option<&str>,
+        scope: Option<Scope>,
+    ) -> bool {
         let half = if group.is_empty() { &self.core } else { &self.named };
         let Some(versions) = half.as_ref().and_then(|groups| groups.0.get(group)) else {
             return false;
@@ -116,7 +123,8 @@ impl Known {
         let Some(types) = versions.get(version) else { return false };
         resource.is_none_or(|name| {
             let has = |names: &[Box<str>]| names.binary_search_by(|n| (**n).cmp(name)).is_ok();
-            has(&types.namespaced) || has(&types.cluster_scoped)
+            (scope != Some(Scope::Cluster) && has(&types.namespaced))
+                || (scope != Some(Scope::Namespaced) && has(&types.cluster_scoped))
         })
     }
 

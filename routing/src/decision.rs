@@ -106,8 +106,14 @@ pub fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision<'m> {
             Decision::document(map.group_version(group, version), map)
         }
         Target::Resource(t) => match map.resource(t.group, t.version, t.resource, t.subresource) {
-            Some(found) if t.may_be_absent_where_served(found.scope) => Decision {
+            Some(found) if t.is_for_another() => Decision {
                 on_not_found: OnTypeLevelNotFound::Truth,
+                ..Decision::known(found.route)
+            },
+            // The type of this path is not known: that of the same name has
+            // another scope, and may have had this one a moment ago.
+            Some(found) if t.scope().is_some_and(|scope| scope != found.scope) => Decision {
+                on_not_found: Decision::unknown(map).on_not_found,
                 ..Decision::known(found.route)
             },
             Some(found) => Decision::known(found.route),

@@ -148,17 +148,22 @@ pub(crate) fn without_slashes(path: &[u8]) -> Option<&[u8]> {
 }
 
 impl ResourceTarget<'_> {
-    /// Whether a type-level 404 is right for this path even from a server that
-    /// serves the type, or is not the server's own.
-    pub(crate) fn may_be_absent_where_served(&self, scope: Scope) -> bool {
-        // What is behind `proxy` (a node, pod or service) speaks for itself.
-        // Below another subresource only an aggregated server has anything.
-        let beyond = self.subresource == Some(b"proxy") || self.has_tail;
-        let wrong_scope = match scope {
-            Scope::Namespaced => self.is_named && !self.in_namespace,
-            Scope::Cluster => self.in_namespace,
-        };
-        beyond || wrong_scope
+    /// Whether a 404 for this path is not the server's own: what is behind
+    /// `proxy` (a node, pod or service) speaks for itself, and below another
+    /// subresource only an aggregated server has anything.
+    pub(crate) fn is_for_another(&self) -> bool {
+        self.subresource == Some(b"proxy") || self.has_tail
+    }
+
+    /// The scope that a resource must have for a server to know this path; none
+    /// if either will do, as a list of all objects is asked for alike.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        match (self.in_namespace, self.is_named) {
+            (true, _) => Some(Scope::Namespaced),
+            (false, true) => Some(Scope::Cluster),
+            (false, false) => None,
+        }
     }
 }
 

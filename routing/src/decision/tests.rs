@@ -116,6 +116,18 @@ fn a_404_that_no_server_can_help_passes_even_for_a_known_type() {
 }
 
 #[test]
+fn a_type_of_another_scope_is_asked_about_as_an_unknown_one() {
+    let ask = OnTypeLevelNotFound::AskFirst;
+    let strict: Document = serde_json::from_str(GOLDEN).unwrap();
+    let strict = DiscoveryMap::try_from(strict).unwrap();
+    for (map, on_not_found) in [(&strict, ask), (&map(true), TRUTH), (&map(false), UNCERTAIN)] {
+        check(map, "/api/v1/pods/p", DEFAULT, on_not_found, Reason::Common);
+        check(map, "/api/v1/namespaces/n/nodes", DEFAULT, on_not_found, Reason::Common);
+        check(map, "/api/v1/pods", DEFAULT, UNCERTAIN, Reason::Common);
+    }
+}
+
+#[test]
 fn what_is_behind_a_proxy_speaks_for_itself() {
     let mut document: Document = serde_json::from_str(GOLDEN).unwrap();
     let core = document.groups.get_mut("").unwrap().0.get_mut("v1").unwrap();
