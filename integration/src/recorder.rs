@@ -37,7 +37,8 @@ mod record;
 pub use record::{Protocol, Record};
 
 /// The header by which a request prescribes its answer: a status (101 goes on
-/// as a tunnel that swallows all), `stream` for a body that goes on until the
+/// as a tunnel that swallows all), `echo` for a tunnel of the protocol asked for
+/// that gives all back, `stream` for a body that goes on until the
 /// client leaves, or `slow` for a 403 that takes its time before its headers and
 /// before the end of its body (HTTP/1.1 only). Without it the answer is 200.
 pub const ANSWER: &str = "x-recorder-answer";

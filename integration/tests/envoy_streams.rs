@@ -65,13 +65,12 @@ fn port(fleet: &Fleet) -> Result<u16> {
     Ok(fleet.peers.first().context("no peer")?.port())
 }
 
-#[tokio::test]
-async fn a_large_body_is_not_buffered() -> Result<()> {
-    let fleet = Fleet::start(&[Version::V1_36]).await?;
+/// A recording peer, and all that is in front of it.
+async fn recorded(fleet: &Fleet) -> Result<(Recorder, Stack)> {
     let recorder = Recorder::start(RecorderOptions {
         identity: fleet.pki().server("recorder")?,
         poll_token: "companion".to_owned(),
-        polls: fleet.client(&format!("https://127.0.0.1:{}", port(&fleet)?), Http::One)?,
+        polls: fleet.client(&format!("https://127.0.0.1:{}", port(fleet)?), Http::One)?,
     })
     .await?;
     let mut options = fleet.stack_options()?;
@@ -79,6 +78,13 @@ async fn a_large_body_is_not_buffered() -> Result<()> {
     options.token = "companion".to_owned();
     let stack = Stack::start(options).await?;
     stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+    Ok((recorder, stack))
+}
+
+#[tokio::test]
+async fn a_large_body_is_not_buffered() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let (recorder, stack) = recorded(&fleet).await?;
     for http in [Http::One, Http::Two] {
         recorder.read_on(false);
         let before = memory(&stack).await?;
@@ -129,6 +135,46 @@ async fn settled(stack: &Stack, received: &str) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Through the `proxy` of a node, a pod and a service, to which kube-apiserver
+/// passes an upgrade on as it came. (A real one proxies to no loopback address,
+/// so that its part cannot be seen here.)
+const PROXIED: [&str; 3] = [
+    "/api/v1/nodes/n/proxy/exec/default/p/main",
+    "/api/v1/namespaces/n/pods/p/proxy/ws",
+    "/api/v1/namespaces/n/services/https:s:443/proxy/ws?x=1",
+];
+
+#[tokio::test]
+async fn an_upgrade_through_a_proxy_carries_bytes_both_ways() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let (_recorder, stack) = recorded(&fleet).await?;
+    let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;
+    for (path, protocol) in
+        PROXIED.iter().flat_map(|path| [(path, "websocket"), (path, "SPDY/3.1")])
+    {
+        let mut connection = raw.one().await?;
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: h\r\n{ANSWER}: echo\r\n\
+             Connection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        );
+        connection.send(head.as_bytes()).await?;
+        let statuses = connection.statuses(1, DEADLINE).await;
+        ensure!(statuses == [101], "{protocol} {path}: {statuses:?}");
+        for text in ["there and back", "and once more"] {
+            connection.send(text.as_bytes()).await?;
+            wait::until(text, DEADLINE, async || {
+                // No further answer comes: only bytes.
+                connection.statuses(2, Duration::from_millis(20)).await;
+                let received = String::from_utf8_lossy(connection.received()).into_owned();
+                ensure!(received.ends_with(text), "{protocol} {path}: {received}");
+                Ok(())
+            })
+            .await?;
+        }
+    }
+    Ok(())
 }
 
 /// What somebody who wants to run a command asks for.

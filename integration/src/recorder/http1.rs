@@ -38,7 +38,11 @@ pub(super) async fn serve(
         let answer = request.value(ANSWER).map(<[u8]>::to_vec).unwrap_or_default();
         let chunked = request.lists("transfer-encoding", "chunked");
         let length = length(&request)?;
+        let upgrade = request.value("upgrade").map(<[u8]>::to_vec);
         let index = connection.record(request);
+        if let (b"echo", Some(protocol)) = (answer.as_slice(), upgrade) {
+            return wire.echo(&protocol).await;
+        }
         if answer == b"101" {
             return wire.tunnel(&connection, index).await;
         }
@@ -208,6 +212,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             connection.add(index, |record| record.body.extend(bytes));
             if !self.more().await? {
                 connection.add(index, |record| record.complete = true);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers 101 to this protocol, and gives back what comes until the end.
+    async fn echo(&mut self, protocol: &[u8]) -> Result<()> {
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ";
+        self.stream.write_all(&[answer, protocol, b"\r\n\r\n"].concat()).await?;
+        loop {
+            let bytes = std::mem::take(&mut self.ahead);
+            self.stream.write_all(&bytes).await?;
+            self.stream.flush().await?;
+            if !self.more().await? {
                 return Ok(());
             }
         }
