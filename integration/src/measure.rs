@@ -3,10 +3,11 @@
 //! Absolute times depend on the machine and on what else it does. So what is
 //! compared is measured in turns, in one run, and judged by medians.
 
-use std::fs;
 use std::time::Duration;
+use std::{fs, io};
 
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 
 /// The time that all threads of a process have run, as the kernel counts it.
 /// Threads that have ended count no more, so take it of processes whose
@@ -18,11 +19,20 @@ use anyhow::{Context, Result};
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+        let schedstat = match fs::read_to_string(task?.path().join("schedstat")) {
+            Ok(schedstat) => schedstat,
+            Err(error) if has_ended(&error) => continue,
+            Err(error) => return Err(error.into()),
+        };
         let ran = schedstat.split_whitespace().next().context("an empty schedstat")?;
         sum += ran.parse::<u64>()?;
     }
     Ok(Duration::from_nanos(sum))
+}
+
+/// Whether a thread was there a moment ago only.
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
 }
 
 /// The value in the middle; none is not a number.
