@@ -1,28 +1,17 @@
 //! The companion under test, in a directory of its own.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use discovery_map::{DiscoveryMap, Route};
 
 use crate::peers::{Authority, Peer};
-
-/// Tests that promise seconds do not run beside the one that needs the whole
-/// machine.
-static MACHINE: RwLock<()> = RwLock::new(());
-
-/// Held for as long as the companion is there.
-enum Share {
-    Some { _guard: RwLockReadGuard<'static, ()> },
-    All { _guard: RwLockWriteGuard<'static, ()> },
-}
 
 pub struct Companion {
     pub directory: tempfile::TempDir,
@@ -30,7 +19,6 @@ pub struct Companion {
     peers: Vec<(String, SocketAddr)>,
     settings: String,
     child: Option<Child>,
-    _machine: Share,
 }
 
 impl Companion {
@@ -46,27 +34,8 @@ impl Companion {
         companion
     }
 
-    /// Started when no other is there.
-    pub fn start_alone(authority: &Authority, peers: &[&Peer], settings: &str) -> Self {
-        let guard = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
-        let mut companion =
-            Self::prepare_with(authority, peers, settings, Share::All { _guard: guard });
-        companion.spawn();
-        companion
-    }
-
     /// Everything but started.
     pub fn prepare(authority: &Authority, peers: &[&Peer], settings: &str) -> Self {
-        let guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
-        Self::prepare_with(authority, peers, settings, Share::Some { _guard: guard })
-    }
-
-    fn prepare_with(
-        authority: &Authority,
-        peers: &[&Peer],
-        settings: &str,
-        machine: Share,
-    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("ca.pem"), &authority.pem).unwrap();
         fs::write(directory.path().join("token"), "secret\n").unwrap();
@@ -80,7 +49,6 @@ impl Companion {
             peers: names.zip(addresses).collect(),
             settings: settings.to_owned(),
             child: None,
-            _machine: machine,
         };
         companion.write_config(|config| config);
         companion
@@ -203,13 +171,17 @@ impl Companion {
     /// Waits for at most two seconds, which is what is promised.
     pub fn wait_for_route(&self, name: &str, expected: &str) {
         let promise = Duration::from_secs(2);
-        let what = format!("{name} goes to {expected}\n{}", self.log());
-        within(promise, &what, || self.route(name).as_deref() == Some(expected));
+        let what = self.told(format!("{name} goes to {expected}"));
+        within(promise, what, || self.route(name).as_deref() == Some(expected));
     }
 
     pub fn eventually(&self, what: &str, condition: impl FnMut() -> bool) {
-        let what = format!("{what}\n{}", self.log());
-        within(Duration::from_secs(15), &what, condition);
+        within(Duration::from_secs(15), self.told(what.to_owned()), condition);
+    }
+
+    /// What is waited for, with the log as it is when that is said.
+    fn told(&self, what: String) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "{what}\n{}", self.log()))
     }
 }
 
@@ -223,7 +195,7 @@ impl Drop for Companion {
 }
 
 /// Waits for a condition.
-pub fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+pub fn within(limit: Duration, what: impl fmt::Display, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < limit, "not within {limit:?}: {what}");

@@ -19,8 +19,6 @@ mod faults;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
-mod memory;
-#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod restart;

@@ -1,10 +1,21 @@
-//! The memory that is promised.
+//! The memory that is promised. In a binary of its own, which Cargo runs alone:
+//! a debug build is busy with documents of megabytes for a minute, and the tests
+//! of `running` hold the companion to seconds.
 
 use std::fs;
 use std::time::Duration;
 
-use crate::companion::{Companion, within};
-use crate::peers::{Authority, Peer};
+#[cfg(test)]
+#[path = "running/companion.rs"]
+#[expect(dead_code, reason = "most of it is for the tests of `running`")]
+mod companion;
+#[cfg(test)]
+#[path = "running/peers.rs"]
+#[expect(dead_code, reason = "most of it is for the tests of `running`")]
+mod peers;
+
+use companion::{Companion, within};
+use peers::{Authority, Peer};
 
 const LIMIT_KB: u64 = 64 * 1024;
 
@@ -21,7 +32,7 @@ fn five_peers_with_three_thousand_crds_each_stay_within_64_megabytes() {
     types.push("/v1/pods");
     let peers: Vec<_> = (0..5).map(|_| Peer::start(&authority, &types)).collect();
     let settings = "polling: {timeout: 10s}";
-    let companion = Companion::start_alone(&authority, &peers.iter().collect::<Vec<_>>(), settings);
+    let companion = Companion::start_with(&authority, &peers.iter().collect::<Vec<_>>(), settings);
     within(Duration::from_secs(60), "the companion is ready", || companion.map().is_some());
     // Every change is another document of megabytes, another map, another state.
     for round in 0..3 {
