@@ -28,7 +28,9 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const UNKNOWN: &str = "/apis/nosuch.io/v1/foos";
 
 /// All kinds of paths and forms whose 404 is type-level.
-const UNKNOWN_PATHS: [&str; 6] = [
+const UNKNOWN_PATHS: [&str; 7] = [
+    // Pods are known, but not in that scope.
+    "/api/v1/pods/p",
     UNKNOWN,
     "/apis/nosuch.io",
     "/apis/apps/v9",
@@ -298,7 +300,8 @@ async fn nothing_else_is_asked_about() -> Result<()> {
     let object = "/api/v1/namespaces/default/configmaps/absent";
     assert_eq!(client.get(object).await?.json()?["details"]["name"], "absent");
     assert_eq!(client.get("/nosuch").await?.status, StatusCode::NOT_FOUND);
-    assert_eq!(client.get("/api/v1/pods/p").await?.status, StatusCode::NOT_FOUND);
+    let beyond = "/api/v1/namespaces/default/pods/p/log/beyond";
+    assert_eq!(client.get(beyond).await?.status, StatusCode::NOT_FOUND);
     client.get("/api/v1/nodes").await?.ok()?;
 
     // Who may not ask has been told so, and is told no more.
