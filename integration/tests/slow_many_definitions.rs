@@ -34,7 +34,9 @@ const FOLLOWED: usize = 5;
 /// What the product promises.
 const PROMISE: Duration = Duration::from_secs(2);
 
-/// By how much a conditional request through Envoy may be slower.
+/// By how much a conditional request may be slower than straight to a server,
+/// beside what Envoy costs for any request: with a test client in a debug build
+/// that alone is 0.9 ms.
 const CONDITIONAL_MS: f64 = 0.5;
 
 /// For the servers to know all definitions.
@@ -60,6 +62,7 @@ async fn merged_discovery_of_three_thousand_definitions_costs_no_more_than_a_ser
 
     let whole = sources.compare(&mut entry, "identity", None).await?;
     let compressed = sources.compare(&mut entry, "gzip", Some("gzip")).await?;
+    let hop = sources.compare_hop(&mut entry).await?;
     let conditional = sources.compare_conditional(&mut entry).await?;
     let followed = follow(&sources).await?;
     entry.set_ms("inMergedAfterFirstServerMs", followed);
@@ -68,7 +71,8 @@ async fn merged_discovery_of_three_thousand_definitions_costs_no_more_than_a_ser
     for (times, what) in [(whole, "identity"), (compressed, "gzip")] {
         ensure!(times.envoy <= times.server(), "{what}: {times:?}");
     }
-    ensure!(conditional.envoy <= conditional.server() + CONDITIONAL_MS, "304: {conditional:?}");
+    let more = conditional.above_server() - hop.above_server();
+    ensure!(more <= CONDITIONAL_MS, "304: {conditional:?}, any request: {hop:?}");
     ensure!(followed <= PROMISE, "{followed:?}");
     entry.passed()
 }
@@ -125,6 +129,10 @@ impl Times {
         self.old.min(self.new)
     }
 
+    fn above_server(&self) -> f64 {
+        self.envoy - self.server()
+    }
+
     fn json(&self) -> Value {
         let rounded = |ms: f64| (ms * 1e3).round() / 1e3;
         json!({
@@ -164,6 +172,23 @@ impl Sources {
         )
         .await?;
         entry.set(name, times.json());
+        Ok(times)
+    }
+
+    /// What Envoy costs for a request that has nothing to do with discovery.
+    async fn compare_hop(&self, entry: &mut Entry) -> Result<Times> {
+        let version = async |client: &Client| {
+            let begun = Instant::now();
+            client.get("/version").await?.ok()?;
+            Ok(begun.elapsed())
+        };
+        let times = in_turns(
+            async || version(&self.old).await,
+            async || version(&self.new).await,
+            async || version(&self.envoy).await,
+        )
+        .await?;
+        entry.set("version", times.json());
         Ok(times)
     }
 
