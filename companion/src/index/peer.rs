@@ -220,8 +220,12 @@ impl Tracked {
     fn read(&mut self, part: Part, began: Instant, reading: Reading, now: Duration) -> bool {
         match reading {
             Reading::Unchanged => false,
-            Reading::Listed(..) if self.has_been_read_since(part, began) => false,
             Reading::Listed(listing, document) => {
+                let read_at = self.read_at(part);
+                if read_at.is_some_and(|read_at| read_at > began) {
+                    return false;
+                }
+                *read_at = Some(began);
                 // No server serves nothing: see `Known::update`.
                 let empty = listing.0.is_empty();
                 let types_changed = self.known.update(part, listing);
@@ -245,19 +249,13 @@ impl Tracked {
         }
     }
 
-    /// Whether a round that began later has read this half already. If not, this
-    /// one has.
-    fn has_been_read_since(&mut self, part: Part, began: Instant) -> bool {
+    /// When the round began that read this half last.
+    fn read_at(&mut self, part: Part) -> &mut Option<Instant> {
         let [core, named] = &mut self.read_at;
-        let read_at = match part {
+        match part {
             Part::Core => core,
             Part::Named => named,
-        };
-        let later = read_at.is_some_and(|read_at| read_at > began);
-        if !later {
-            *read_at = Some(began);
         }
-        later
     }
 
     fn count_change(&mut self, now: Duration) {
