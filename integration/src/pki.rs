@@ -147,17 +147,7 @@ impl Pki {
     ///
     /// When a file cannot be written.
     pub fn server(&self, file: &str) -> Result<Identity> {
-        self.server_at(file, &[])
-    }
-
-    /// The same, good for these names and addresses as well.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written.
-    pub fn server_at(&self, file: &str, more: &[String]) -> Result<Identity> {
-        let names = SERVER_NAMES.map(str::to_owned);
-        let mut params = CertificateParams::new([&names[..], more].concat())?;
+        let mut params = CertificateParams::new(SERVER_NAMES.map(str::to_owned))?;
         params.distinguished_name = name(file);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(file, params)

@@ -2,14 +2,14 @@
 //! connections are not the test's own: it closes them, and lets the next ones
 //! go elsewhere, as a load balancer in front of API servers does.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// A relay, on 127.0.0.1 unless told otherwise; dropping it closes everything.
+/// A relay on 127.0.0.1; dropping it closes everything.
 #[derive(Debug)]
 pub struct Relay {
     port: u16,
@@ -31,26 +31,12 @@ impl Relay {
     ///
     /// When no port is free.
     pub async fn start(target: SocketAddr) -> Result<Self> {
-        Self::start_at(Ipv4Addr::LOCALHOST.into(), target).await
-    }
-
-    /// Starts a relay to `target` on this address.
-    ///
-    /// # Errors
-    ///
-    /// When the address is not this machine's, or no port is free.
-    pub async fn start_at(address: IpAddr, target: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind((address, 0)).await?;
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let connections = JoinSet::new();
         let state = Arc::new(Mutex::new(State { target, connections, accepted: 0 }));
         let accepting = tokio::spawn(accept(listener, Arc::clone(&state))).abort_handle();
         Ok(Self { port, state, accepting })
-    }
-
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// Where TLS clients reach the target.
