@@ -11,12 +11,17 @@ use crate::client::{Client, ClientOptions, Http};
 use crate::control_plane::Version;
 use crate::http1::RawClient;
 use crate::pki::Pki;
+use crate::recorder::{Recorder, RecorderOptions};
 use crate::recording::Recording;
 use crate::replay::{ReplayOptions, ReplayPeer, Store};
 use crate::stack::{Stack, StackOptions};
 
 /// Any token will do: a replaying peer authenticates nobody.
 pub const TOKEN: &str = "client-token";
+
+/// The companion's token at recording peers. No client has it: its requests are
+/// not written down.
+const POLL_TOKEN: &str = "companion-token";
 
 /// Replaying peers called `cp-1`, `cp-2`, …; dropping it ends them.
 #[derive(Debug)]
@@ -88,6 +93,48 @@ impl Fleet {
         let server = self.pki.server("envoy")?;
         let folder = self.folder.path().join("stack");
         Ok(StackOptions::new(self.addresses(), self.pki.ca_file(), server, folder))
+    }
+
+    /// A recording peer in front of the peer at `index`.
+    ///
+    /// # Errors
+    ///
+    /// When there are not so many, or it cannot be started.
+    pub async fn recorder(&self, index: usize) -> Result<Recorder> {
+        let peer = self.peers.get(index).context("no such peer")?;
+        Recorder::start(RecorderOptions {
+            identity: self.pki.server(&format!("recorder-{index}"))?,
+            poll_token: POLL_TOKEN.to_owned(),
+            polls: self.client(&peer.url(), Http::One)?,
+        })
+        .await
+    }
+
+    /// A recording peer in front of each peer.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be started.
+    pub async fn recorders(&self) -> Result<Vec<Recorder>> {
+        let mut recorders = Vec::new();
+        for index in 0..self.peers.len() {
+            recorders.push(self.recorder(index).await?);
+        }
+        Ok(recorders)
+    }
+
+    /// What to start in front of these recording peers, one for each peer.
+    ///
+    /// # Errors
+    ///
+    /// When Envoy's certificate cannot be written.
+    pub fn recorded_stack_options(&self, recorders: &[Recorder]) -> Result<StackOptions> {
+        let mut options = self.stack_options()?;
+        for ((_, address), recorder) in options.peers.iter_mut().zip(recorders) {
+            address.set_port(recorder.port());
+        }
+        options.token = POLL_TOKEN.to_owned();
+        Ok(options)
     }
 
     /// The companion and Envoy in front of all peers, once the map is complete.

@@ -38,9 +38,11 @@ pub use record::{Protocol, Record};
 
 /// The header by which a request prescribes its answer: a status (101 goes on
 /// as a tunnel that swallows all), `echo` for a tunnel of the protocol asked for
-/// that gives all back, `stream` for a body that goes on until the
-/// client leaves, or `slow` for a 403 that takes its time before its headers and
-/// before the end of its body (HTTP/1.1 only). Without it the answer is 200.
+/// that gives all back (HTTP/1.1 only), `stream` for a body that goes on until
+/// the client leaves, `late` for a 200 with the length of a body that is read
+/// once [`Recorder::read_on`] says so, or `slow` for a 403 that takes its time
+/// before its headers and before the end of its body (HTTP/1.1 only). Without it
+/// the answer is 200.
 pub const ANSWER: &str = "x-recorder-answer";
 
 /// What the recorder needs.

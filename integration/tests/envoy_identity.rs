@@ -40,7 +40,7 @@ mod verdict;
 
 use corpus::{CASE, Sent, Who};
 use run::Outcome;
-use site::{Site, recorder};
+use site::Site;
 
 /// That no request has ended the filter's VM, and none made it panic.
 async fn assert_the_vm_is_well(stack: &mut Stack) -> Result<()> {
@@ -221,7 +221,7 @@ fn missing<'f>(gained: &[String], forms: &[&'f str]) -> Vec<&'f str> {
 #[tokio::test]
 async fn without_envoy_the_same_requests_do_gain_identities() -> Result<()> {
     let site = Site::start().await?;
-    let recorder = recorder(&site.fleet, 0).await?;
+    let recorder = site.fleet.recorder(0).await?;
     let gained = gained(&site, &recorder, recorder.port()).await?;
     println!("{} requests brought a claim through", gained.len());
     assert!(gained.len() >= 150, "{}", gained.len());
@@ -233,7 +233,7 @@ async fn without_envoy_the_same_requests_do_gain_identities() -> Result<()> {
 #[tokio::test]
 async fn behind_a_plain_envoy_the_same_requests_do_gain_identities() -> Result<()> {
     let site = Site::start().await?;
-    let recorder = recorder(&site.fleet, 0).await?;
+    let recorder = site.fleet.recorder(0).await?;
     let bootstrap = plain(&site, recorder.port())?;
     let envoy =
         Envoy::start(EnvoyOptions::new(bootstrap, site.fleet.folder().join("plain"))).await?;

@@ -13,12 +13,10 @@ use integration::envoy::Envoy;
 use integration::fleet::Fleet;
 use integration::pki::{Identity, Pki};
 use integration::raw::{Answer, One, Raw, Request, Two};
-use integration::recorder::{ANSWER, Record, Recorder, RecorderOptions};
+use integration::recorder::{ANSWER, Record, Recorder};
 use integration::stack::Stack;
 use integration::wait;
 use reqwest::{Method, Response};
-
-const POLL_TOKEN: &str = "companion-token";
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -46,20 +44,13 @@ struct Site {
 impl Site {
     async fn start() -> Result<Self> {
         let fleet = Fleet::start(&[Version::V1_36]).await?;
-        let peer = fleet.peers.first().context("no peer")?;
-        let recorder = Recorder::start(RecorderOptions {
-            identity: fleet.pki().server("recorder")?,
-            poll_token: POLL_TOKEN.to_owned(),
-            polls: fleet.client(&peer.url(), Http::One)?,
-        })
-        .await?;
+        let recorders = fleet.recorders().await?;
+        let mut options = fleet.recorded_stack_options(&recorders)?;
+        let recorder = recorders.into_iter().next().context("no peer")?;
         let pki = |name: &str| Pki::create_as(fleet.folder().join(name), name);
         let (clients, front_proxies) = (pki("clients")?, pki("front-proxies")?);
         let client_ca_file = fleet.folder().join("client-ca.crt");
         fs::copy(clients.ca_file(), &client_ca_file)?;
-        let mut options = fleet.stack_options()?;
-        options.peers = vec![("cp-1".to_owned(), ([127, 0, 0, 1], recorder.port()).into())];
-        options.token = POLL_TOKEN.to_owned();
         options.client_ca_file.clone_from(&client_ca_file);
         options.front_proxy = Some(renewed(&front_proxies)?);
         let stack = Stack::start(options).await?;

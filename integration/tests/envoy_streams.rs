@@ -10,7 +10,7 @@ use integration::control_plane::Version;
 use integration::fleet::Fleet;
 use integration::manifests::CONFIG_MAPS;
 use integration::raw::{Answer, Raw, Request};
-use integration::recorder::{ANSWER, Recorder, RecorderOptions};
+use integration::recorder::{ANSWER, Recorder};
 use integration::stack::Stack;
 use integration::wait;
 use reqwest::{Body, Method};
@@ -67,15 +67,9 @@ fn port(fleet: &Fleet) -> Result<u16> {
 
 /// A recording peer, and all that is in front of it.
 async fn recorded(fleet: &Fleet) -> Result<(Recorder, Stack)> {
-    let recorder = Recorder::start(RecorderOptions {
-        identity: fleet.pki().server("recorder")?,
-        poll_token: "companion".to_owned(),
-        polls: fleet.client(&format!("https://127.0.0.1:{}", port(fleet)?), Http::One)?,
-    })
-    .await?;
-    let mut options = fleet.stack_options()?;
-    options.peers = vec![("cp-1".to_owned(), ([127, 0, 0, 1], recorder.port()).into())];
-    options.token = "companion".to_owned();
+    let recorders = fleet.recorders().await?;
+    let options = fleet.recorded_stack_options(&recorders)?;
+    let recorder = recorders.into_iter().next().context("no peer")?;
     let stack = Stack::start(options).await?;
     stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
     Ok((recorder, stack))

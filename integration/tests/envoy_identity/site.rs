@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use integration::client::Http;
+use anyhow::Result;
 use integration::control_plane::Version;
 use integration::fleet::Fleet;
 use integration::pki::{Identity, Pki};
 use integration::raw::Raw;
-use integration::recorder::{Record, Recorder, RecorderOptions};
+use integration::recorder::{Record, Recorder};
 use integration::stack::{Stack, StackOptions};
 use integration::wait;
 use rustls::pki_types::CertificateDer;
@@ -19,9 +18,6 @@ use serde_json::json;
 use super::corpus::{self, Who};
 use super::judge::Expected;
 use super::run::Clients;
-
-/// No client has the companion's token: its requests are not written down.
-const POLL_TOKEN: &str = "companion-token";
 
 const CREDENTIAL_ID: &str = "x-remote-extra-authentication.kubernetes.io%2fcredential-id";
 
@@ -38,10 +34,7 @@ pub struct Site {
 impl Site {
     pub async fn start() -> Result<Self> {
         let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
-        let mut recorders = Vec::new();
-        for index in 0..fleet.peers.len() {
-            recorders.push(recorder(&fleet, index).await?);
-        }
+        let recorders = fleet.recorders().await?;
         let front_proxy = Pki::create_as(fleet.folder().join("front-proxy"), "front-proxy-ca")?
             .client("front-proxy-client", "front-proxy-client", &[])?;
         let low = fleet.pki().client("low", "low", &["dev", "qa"])?;
@@ -51,14 +44,7 @@ impl Site {
     /// Everything as shipped in front of the recording peers, in a cluster that
     /// knows more identity headers than usual.
     pub fn stack_options(&self) -> Result<StackOptions> {
-        let peers = self.fleet.peers.iter().zip(&self.recorders).map(|(peer, recorder)| {
-            (peer.name().to_owned(), ([127, 0, 0, 1], recorder.port()).into())
-        });
-        let pki = self.fleet.pki();
-        let folder = self.fleet.folder().join("stack");
-        let mut options =
-            StackOptions::new(peers.collect(), pki.ca_file(), pki.server("envoy")?, folder);
-        options.token = POLL_TOKEN.to_owned();
+        let mut options = self.fleet.recorded_stack_options(&self.recorders)?;
         options.front_proxy = Some(self.front_proxy.clone());
         options.companion = json!({ "requestHeaders": {
             "usernameHeaders": ["X-Remote-User", "X-Sso-User"],
@@ -111,17 +97,6 @@ impl Site {
         settled(&self.recorders).await?;
         Ok(self.recorders.iter().flat_map(Recorder::records).collect())
     }
-}
-
-/// A recording peer in front of a replaying one.
-pub async fn recorder(fleet: &Fleet, index: usize) -> Result<Recorder> {
-    let peer = fleet.peers.get(index).context("no such peer")?;
-    let options = RecorderOptions {
-        identity: fleet.pki().server(&format!("recorder-{index}"))?,
-        poll_token: POLL_TOKEN.to_owned(),
-        polls: fleet.client(&peer.url(), Http::One)?,
-    };
-    Recorder::start(options).await
 }
 
 /// Waits until all connections on which something arrived are closed: then
