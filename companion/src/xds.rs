@@ -10,6 +10,7 @@ mod tls;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use routing::watch;
 use serde_json::{Value, json};
 
 pub use tls::{
@@ -143,29 +144,81 @@ fn protocol_options() -> Value {
     })
 }
 
-/// The filter with its discovery map. Apart from the map every byte is the
-/// same in each push: then Envoy goes on using the same VM.
+/// The filter with its discovery map, entered again only for responses that
+/// matter. Apart from the map every byte is the same in each push: then Envoy
+/// goes on using the same VM.
 #[must_use]
 pub fn filter(map: &str, module: &Path) -> Value {
     json!({
         "@type": format!("{TYPES}/envoy.config.core.v3.TypedExtensionConfig"),
         "name": FILTER_NAME,
         "typed_config": {
-            "@type": format!("{TYPES}/envoy.extensions.filters.http.wasm.v3.Wasm"),
-            "config": {
-                "name": FILTER_NAME,
-                "root_id": FILTER_NAME,
-                "failure_policy": "FAIL_RELOAD",
-                "allow_on_headers_stop_iteration": true,
-                "vm_config": {
-                    "vm_id": FILTER_NAME,
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": module } },
-                },
-                "configuration": {
-                    "@type": format!("{TYPES}/google.protobuf.StringValue"),
-                    "value": map,
-                },
+            "@type": format!("{TYPES}/envoy.extensions.common.matching.v3.ExtensionWithMatcher"),
+            "xds_matcher": skip_responses_that_do_not_matter(),
+            "extension_config": { "name": FILTER_NAME, "typed_config": wasm(map, module) },
+        },
+    })
+}
+
+/// A response matters if it is a 404, unless the filter said that it does not,
+/// and if the filter said that a document is to be sent. Before there is a
+/// response nothing is decided, so every request enters the filter.
+fn skip_responses_that_do_not_matter() -> Value {
+    let status = json!({
+        "name": "status",
+        "typed_config": {
+            "@type": format!("{TYPES}/envoy.type.matcher.v3.HttpResponseHeaderMatchInput"),
+            "header_name": ":status",
+        },
+    });
+    let watch = json!({
+        "name": "watch",
+        "typed_config": {
+            "@type": format!(
+                "{TYPES}/envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
+            ),
+            // Envoy's prefix for what a module leaves with a stream.
+            "key": format!("wasm.{}", watch::STATE),
+        },
+    });
+    let matches = |input: &Value, how: &str, value: &str| json!({ "single_predicate": { "input": input, "value_match": { how: value } } });
+    let not = |predicate: Value| json!({ "not_matcher": predicate });
+    let any = |predicates: [Value; 2]| json!({ "or_matcher": { "predicate": predicates } });
+    let all = |predicates: [Value; 2]| json!({ "and_matcher": { "predicate": predicates } });
+    let matters = any([
+        // The status first: while there is none, nothing else is looked at.
+        all([matches(&status, "exact", "404"), not(matches(&watch, "prefix", watch::NOTHING))]),
+        matches(&watch, "prefix", watch::DOCUMENT),
+    ]);
+    let skip = json!({
+        "name": "skip",
+        "typed_config": {
+            "@type": format!("{TYPES}/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
+        },
+    });
+    json!({
+        "matcher_list": {
+            "matchers": [{ "predicate": not(matters), "on_match": { "action": skip } }],
+        },
+    })
+}
+
+fn wasm(map: &str, module: &Path) -> Value {
+    json!({
+        "@type": format!("{TYPES}/envoy.extensions.filters.http.wasm.v3.Wasm"),
+        "config": {
+            "name": FILTER_NAME,
+            "root_id": FILTER_NAME,
+            "failure_policy": "FAIL_RELOAD",
+            "allow_on_headers_stop_iteration": true,
+            "vm_config": {
+                "vm_id": FILTER_NAME,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": { "local": { "filename": module } },
+            },
+            "configuration": {
+                "@type": format!("{TYPES}/google.protobuf.StringValue"),
+                "value": map,
             },
         },
     })

@@ -3,7 +3,7 @@
 //! Each entry into the module costs more than what the filter does there. The
 //! SDK keeps an object for each stream, and so must be entered when a stream
 //! begins and when it ends. This filter keeps something only of the streams
-//! whose response it watches, so those two entries are saved: the ABI leaves
+//! whose response it holds back, so those two entries are saved: the ABI leaves
 //! it to a module without `proxy_on_context_create` to keep its own state.
 //!
 //! `ship` exports these functions by the ABI's names (0.2.1) and drops the
@@ -21,8 +21,8 @@ extern "C" fn filter_on_configure(_root_context: u32, _size: usize) -> bool {
 
 /// `proxy_on_request_headers`.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_request_headers(context: u32, _headers: usize, _end: u32) -> Action {
-    stream::on_request_headers(context)
+extern "C" fn filter_on_request_headers(_context: u32, _headers: usize, _end: u32) -> Action {
+    stream::on_request_headers()
 }
 
 /// `proxy_on_request_trailers`; few requests have any.

@@ -9,10 +9,10 @@ use proxy_wasm::types::Action;
 use routing::absence::{self, Verdict};
 use routing::status::Encoding;
 
+use crate::held::Held;
 use crate::host;
 use crate::plugin;
 use crate::stream::replace_not_found;
-use crate::watched::{Asked, Watch};
 
 /// Asks about the path of a request, of which the 404 is held back.
 pub(crate) fn ask(context: u32, path: &[u8], encoding: Encoding) -> Action {
@@ -27,7 +27,7 @@ pub(crate) fn ask(context: u32, path: &[u8], encoding: Encoding) -> Action {
     match token {
         Some(token) => {
             plugin::asks(token, context);
-            plugin::watch(context, Watch::Asked(Asked { encoding, passes_unanswered }));
+            plugin::hold(context, Held::ForTheCompanion { encoding, passes_unanswered });
             Action::Pause
         }
         None if follow(Verdict::NoAnswer, passes_unanswered) => Action::Continue,
@@ -44,17 +44,19 @@ pub(crate) fn on_answer(token: u32, has_headers: bool) {
         Verdict::NoAnswer
     };
     let Some(context) = plugin::asked_by(token) else { return };
-    let watch = plugin::unwatch(context);
+    let held = plugin::release(context);
     // The client may have left meanwhile; then the stream is not there.
     if !host::speak_for(context) {
         return;
     }
     // A stream that was forgotten for its age gets its 404.
-    let Some(Watch::Asked(asked)) = watch else { return host::resume_response() };
-    if follow(verdict, asked.passes_unanswered) {
+    let Some(Held::ForTheCompanion { encoding, passes_unanswered }) = held else {
+        return host::resume_response();
+    };
+    if follow(verdict, passes_unanswered) {
         host::resume_response();
     } else {
-        replace_not_found(asked.encoding);
+        replace_not_found(encoding);
     }
 }
 

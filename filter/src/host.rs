@@ -11,6 +11,7 @@ use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 use crate::headers::{self, Headers};
 
 use routing::status::{Encoding, Refusal};
+use routing::watch;
 
 /// The header by which the filter names the cluster. Envoy strips a client's
 /// own: it is one of `internal_only_headers`.
@@ -24,13 +25,14 @@ unsafe extern "C" {
     // See `headers` for why these are not called through the SDK.
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_set_header_map_pairs(map: u32, data: *const u8, size: usize) -> u32;
-    // The SDK panics on a status that it does not expect.
+    // The SDK panics on a status of these two that it does not expect.
     fn proxy_get_property(
         path: *const u8,
         path_size: usize,
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_set_property(path: *const u8, path_size: usize, data: *const u8, size: usize) -> u32;
     // The SDK takes headers as text only, and keeps each callout in memory
     // until its own dispatcher, which this module does not have, is told.
     fn proxy_send_local_response(
@@ -55,7 +57,7 @@ unsafe extern "C" {
         timeout_milliseconds: u32,
         token: *mut u32,
     ) -> u32;
-    // These two for the same reason as `proxy_get_property`.
+    // These for the same reason as `proxy_get_property`.
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
 }
@@ -154,6 +156,22 @@ fn property(path: &[u8]) -> Option<Vec<u8>> {
         // SAFETY: the path outlives the call; the pointers are to locals of `received`.
         unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }
     })
+}
+
+/// Leaves this with the stream, in the request phase, for the response phase
+/// and for the matcher that Envoy asks whether to enter the filter then:
+/// whether the host did.
+pub(crate) fn leave(value: &[u8]) -> bool {
+    let name = watch::STATE.as_bytes();
+    // SAFETY: the bytes outlive the call, and the host only reads them.
+    let status =
+        unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    status == STATUS_OK
+}
+
+/// What the request phase left with the stream.
+pub(crate) fn left() -> Option<Vec<u8>> {
+    property(watch::STATE.as_bytes())
 }
 
 /// Bytes that a host call hands over; none if it does not say that all is well.

@@ -21,12 +21,12 @@
 mod callbacks;
 mod companion;
 mod headers;
+mod held;
 mod host;
 mod metrics;
 mod plugin;
 mod request;
 mod stream;
-mod watched;
 
 /// What Envoy calls first.
 mod entry {

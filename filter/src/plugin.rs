@@ -1,4 +1,5 @@
-//! What outlives a request: the current map, the metrics, the watched streams.
+//! What outlives a request: the current map, the metrics, the responses
+//! that are held back.
 //!
 //! All belong to the VM and not to a context. Streams keep the root context
 //! they began with, and watches last for hours; with one map a VM a push
@@ -9,15 +10,15 @@ use std::cell::{OnceCell, RefCell};
 use discovery_map::DiscoveryMap;
 use routing::merged::Documents;
 
+use crate::held::{Aged, Held};
 use crate::host;
 use crate::metrics::Metrics;
-use crate::watched::{Aged, Watch};
 
 thread_local! {
     // A VM has one thread.
     static MAP: RefCell<Option<Current>> = const { RefCell::new(None) };
     static METRICS: OnceCell<Metrics> = const { OnceCell::new() };
-    static WATCHED: RefCell<Aged<Watch>> = const { RefCell::new(Aged::new()) };
+    static HELD: RefCell<Aged<Held>> = const { RefCell::new(Aged::new()) };
     // The stream that asked, by the question's token.
     static ASKING: RefCell<Aged<u32>> = const { RefCell::new(Aged::new()) };
 }
@@ -44,14 +45,14 @@ pub(crate) fn with_metrics<T>(f: impl FnOnce(&Metrics) -> T) -> T {
     METRICS.with(|metrics| f(metrics.get_or_init(Metrics::define)))
 }
 
-/// Watches the response of a stream.
-pub(crate) fn watch(context: u32, watch: Watch) {
-    WATCHED.with_borrow_mut(|watched| watched.insert(context, watch));
+/// Remembers that the response of a stream is held back.
+pub(crate) fn hold(context: u32, held: Held) {
+    HELD.with_borrow_mut(|all| all.insert(context, held));
 }
 
-/// Stops watching; what the stream was watched for, if it was.
-pub(crate) fn unwatch(context: u32) -> Option<Watch> {
-    WATCHED.with_borrow_mut(|watched| watched.take(context))
+/// Why the response of a stream is held back, if it is; once.
+pub(crate) fn release(context: u32) -> Option<Held> {
+    HELD.with_borrow_mut(|all| all.take(context))
 }
 
 /// Remembers which stream asked a question.

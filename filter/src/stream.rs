@@ -5,22 +5,23 @@ use proxy_wasm::types::Action;
 use routing::merged::{self, Question};
 use routing::not_found::{self, Body, MAX_BODY_BYTES};
 use routing::status::{Encoding, Refusal};
+use routing::watch::{NotFound, Wanted, Watch};
 use routing::{Destination, OnTypeLevelNotFound, RequestPath, decide};
 
 use discovery_map::{DiscoveryMap, Route};
 
 use crate::companion;
+use crate::held::Held;
 use crate::host::{self, Map};
 use crate::plugin;
 use crate::request::{self, Request};
-use crate::watched::{Held, NotFound, Wanted, Watch};
 
 /// Decides where the request goes, and whether its response is watched.
-pub(crate) fn on_request_headers(context: u32) -> Action {
+pub(crate) fn on_request_headers() -> Action {
     let headers = Map::RequestHeaders.get();
     plugin::with_map(|map| match map {
         Some(map) => match Request::read(&headers, map.identity()) {
-            Some(request) => follow(context, &request, map),
+            Some(request) => follow(&request, map),
             None => refuse(Refusal::NoPeer, Encoding::Json),
         },
         // Envoy configures before it lets a request in.
@@ -28,7 +29,7 @@ pub(crate) fn on_request_headers(context: u32) -> Action {
     })
 }
 
-fn follow(context: u32, request: &Request<'_>, map: &DiscoveryMap) -> Action {
+fn follow(request: &Request<'_>, map: &DiscoveryMap) -> Action {
     if cfg!(feature = "trap") && request.path == b"/trap" {
         std::process::abort();
     }
@@ -55,13 +56,12 @@ fn follow(context: u32, request: &Request<'_>, map: &DiscoveryMap) -> Action {
         Destination::Cluster(cluster) => Some(cluster),
         Destination::Unavailable => return refuse(Refusal::NoPeer, request.encoding),
     };
-    if !request.forward(&client, cluster, map.default_cluster(), question.as_ref()) {
+    let watch = watch(request, &path, question.as_ref(), decision.on_not_found);
+    if watch.to_bytes().is_some_and(|watch| !host::leave(&watch))
+        || !request.forward(&client, cluster, map.default_cluster(), question.as_ref())
+    {
         // Nothing goes on that is not what it should be.
         return refuse(Refusal::NoPeer, request.encoding);
-    }
-    match watch(request, &path, question.as_ref(), decision.on_not_found) {
-        Some(watch) => plugin::watch(context, watch),
-        None => drop(plugin::unwatch(context)),
     }
     Action::Continue
 }
@@ -80,23 +80,21 @@ fn watch(
     path: &RequestPath<'_>,
     question: Option<&Question<'_>>,
     on_not_found: OnTypeLevelNotFound,
-) -> Option<Watch> {
-    let encoding = request.encoding;
-    if let Some(question) = question {
-        return Some(Watch::Document(Wanted {
+) -> Watch {
+    match question {
+        Some(question) => Watch::Document(Wanted {
             path: merged::document_path(path).into(),
             form: question.entry.form,
-            reader: request.reader(),
-            encoding,
-        }));
+            client: request.reader(),
+            encoding: request.encoding,
+        }),
+        None => Watch::for_not_found(on_not_found, request.encoding, request.path),
     }
-    match on_not_found {
-        OnTypeLevelNotFound::Truth => None,
-        OnTypeLevelNotFound::Uncertain => Some(Watch::NotFound(NotFound { encoding, ask: None })),
-        OnTypeLevelNotFound::AskFirst => {
-            Some(Watch::NotFound(NotFound { encoding, ask: Some(request.path.into()) }))
-        }
-    }
+}
+
+/// What the request phase left.
+fn watched() -> Watch {
+    Watch::from_bytes(host::left().as_deref())
 }
 
 fn refuse(refusal: Refusal<'_>, encoding: Encoding) -> Action {
@@ -119,13 +117,10 @@ pub(crate) fn on_request_trailers(count: usize) -> Action {
 /// Holds a 404 back that could be wrong, and puts a merged document in place of
 /// a server's own; everything else passes.
 pub(crate) fn on_response_headers(context: u32, end_of_stream: bool) -> Action {
-    let Some(watch) = plugin::unwatch(context) else { return Action::Continue };
     let status = host::response_header(":status").unwrap_or_default();
-    match (watch, status.as_slice()) {
-        (Watch::NotFound(not_found), b"404") => hold(context, not_found, end_of_stream),
-        (Watch::Document(wanted), b"404") => {
-            hold(context, NotFound { encoding: wanted.encoding, ask: None }, end_of_stream)
-        }
+    match (watched(), status.as_slice()) {
+        (Watch::Nothing, _) => Action::Continue,
+        (watch, b"404") => hold(context, watch, end_of_stream),
         (Watch::Document(wanted), b"200" | b"304") => substitute(&wanted),
         _ => Action::Continue,
     }
@@ -145,7 +140,7 @@ fn substitute(wanted: &Wanted) -> Action {
             return refuse(Refusal::Unproved, wanted.encoding);
         };
         plugin::with_metrics(|metrics| metrics.merged(wanted.form));
-        let answer = wanted.reader.answer(&wanted.path, &entry, content, peer.iter());
+        let answer = wanted.client.answer(&wanted.path, &entry, content, peer.iter());
         let headers: Vec<_> =
             answer.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
         host::answer(answer.code, &headers, answer.body);
@@ -154,53 +149,53 @@ fn substitute(wanted: &Wanted) -> Action {
 }
 
 /// Holds a 404 back until it is known what it is.
-fn hold(context: u32, not_found: NotFound, end_of_stream: bool) -> Action {
+fn hold(context: u32, watch: Watch, end_of_stream: bool) -> Action {
     let content_type = host::response_header("content-type").unwrap_or_default();
     let content_length = host::response_header("content-length").and_then(parse_length);
-    let held = Held { not_found, content_type, content_length };
     if end_of_stream {
         let body = match content_length {
             Some(length) if length > 0 => Body::Withheld(length),
             _ => Body::Whole(b""),
         };
-        return judge(context, &held, body);
+        return judge(context, watch, &content_type, body);
     }
     if content_length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Action::Continue;
     }
-    plugin::watch(context, Watch::Body(held));
+    plugin::hold(context, Held::ForItsBody { content_type, content_length });
     Action::Pause
 }
 
 /// Judges a 404 that was held back, once there is enough of its body.
 pub(crate) fn on_response_body(context: u32, end_of_stream: bool) -> Action {
-    let held = match plugin::unwatch(context) {
-        Some(Watch::Body(held)) => held,
+    let (content_type, content_length) = match plugin::release(context) {
+        Some(Held::ForItsBody { content_type, content_length }) => (content_type, content_length),
         // The rest of a 404 that was judged already.
-        Some(asked @ Watch::Asked(_)) => {
-            plugin::watch(context, asked);
+        Some(asked @ Held::ForTheCompanion { .. }) => {
+            plugin::hold(context, asked);
             return Action::Pause;
         }
-        _ => return Action::Continue,
+        None => return Action::Continue,
     };
     let body = host::response_body(MAX_BODY_BYTES.saturating_add(1));
-    let whole = end_of_stream || held.content_length.is_some_and(|length| body.len() >= length);
+    let whole = end_of_stream || content_length.is_some_and(|length| body.len() >= length);
     if !whole && body.len() <= MAX_BODY_BYTES {
-        plugin::watch(context, Watch::Body(held));
+        plugin::hold(context, Held::ForItsBody { content_type, content_length });
         return Action::Pause;
     }
-    judge(context, &held, Body::Whole(&body))
+    judge(context, watched(), &content_type, Body::Whole(&body))
 }
 
 /// Replaces a type-level 404, or asks about it; everything else goes on as it
 /// came.
-fn judge(context: u32, held: &Held, body: Body<'_>) -> Action {
-    if !not_found::is_type_level(&held.content_type, body) {
+fn judge(context: u32, watch: Watch, content_type: &[u8], body: Body<'_>) -> Action {
+    if !not_found::is_type_level(content_type, body) {
         return Action::Continue;
     }
-    match &held.not_found.ask {
-        None => replace_not_found(held.not_found.encoding),
-        Some(path) => companion::ask(context, path, held.not_found.encoding),
+    match watch.not_found() {
+        None => Action::Continue,
+        Some(NotFound { encoding, ask: None }) => replace_not_found(encoding),
+        Some(NotFound { encoding, ask: Some(path) }) => companion::ask(context, &path, encoding),
     }
 }
 

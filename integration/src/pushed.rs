@@ -19,7 +19,8 @@ use crate::wait;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where the map is in what is published.
-const MAP: &str = "/resources/0/typed_config/config/configuration/value";
+const MAP: &str =
+    "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
 
 /// Pushes maps to the Envoy of a stack whose companion was killed.
 #[derive(Debug)]

@@ -25,6 +25,9 @@ const REQUEST: [Field; 4] = [
     ("x-kept", "yes"),
 ];
 
+/// A 404 for it would not be believed.
+const UNKNOWN: [Field; 2] = [(":method", "GET"), (":path", "/apis/nosuch.io/v1/foos")];
+
 const TRAILERS: [Field; 2] = [("x-remote-group", "system:masters"), ("x-kept", "yes")];
 
 /// What the host does, and what it was asked to do.
@@ -35,6 +38,7 @@ struct Host {
     fields: Vec<Field>,
     cannot_read: bool,
     cannot_replace: bool,
+    cannot_leave: bool,
     replaced: Option<Vec<u8>>,
     answered: Option<u32>,
 }
@@ -81,6 +85,10 @@ impl Filter {
         self.enter("proxy_on_request_headers", &REQUEST, &[0])
     }
 
+    fn unknown(&mut self) -> Result<u32> {
+        self.enter("proxy_on_request_headers", &UNKNOWN, &[1])
+    }
+
     fn trailers(&mut self) -> Result<u32> {
         self.enter("proxy_on_request_trailers", &TRAILERS, &[])
     }
@@ -103,22 +111,24 @@ impl Filter {
 }
 
 /// The host's functions that count here.
-const COUNTED: [&str; 4] = [
+const COUNTED: [&str; 5] = [
     "proxy_get_buffer_bytes",
     "proxy_get_header_map_pairs",
     "proxy_set_header_map_pairs",
     "proxy_send_local_response",
+    "proxy_set_property",
 ];
 
 /// The host's functions: those that count here, and all others as ones that
 /// succeed and do nothing.
 fn linker(engine: &Engine, module: &Module, store: &mut Store<Host>) -> Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
-    let [get_buffer, get_map, set_map, send] = COUNTED;
+    let [get_buffer, get_map, set_map, send, set_property] = COUNTED;
     linker.func_wrap("env", get_buffer, configuration)?;
     linker.func_wrap("env", get_map, read)?;
     linker.func_wrap("env", set_map, replace)?;
     linker.func_wrap("env", send, answer)?;
+    linker.func_wrap("env", set_property, leave)?;
     for import in module.imports().filter(|import| !COUNTED.contains(&import.name())) {
         let wanted = import.ty().func().context("the module imports something else")?;
         let nothing = Func::new(&mut *store, wanted.clone(), |_, _, results| {
@@ -164,6 +174,10 @@ fn replace(mut host: Called<'_>, _map: u32, data: u32, size: u32) -> u32 {
     });
     host.data_mut().replaced = bytes;
     OK
+}
+
+fn leave(host: Called<'_>, _path: u32, _path_size: u32, _data: u32, _size: u32) -> u32 {
+    if host.data().cannot_leave { INTERNAL_FAILURE } else { OK }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the ABI's")]
@@ -237,6 +251,15 @@ fn a_request_of_which_the_headers_cannot_be_replaced_is_refused() -> Result<()> 
     let mut filter = Filter::start()?;
     filter.host().cannot_replace = true;
     assert_eq!((filter.request()?, filter.host().answered), (PAUSE, Some(503)));
+    Ok(())
+}
+
+#[test]
+fn a_request_of_which_the_response_cannot_be_watched_is_refused() -> Result<()> {
+    let mut filter = Filter::start()?;
+    assert_eq!((filter.unknown()?, filter.host().answered), (CONTINUE, None));
+    filter.host().cannot_leave = true;
+    assert_eq!((filter.unknown()?, filter.host().answered), (PAUSE, Some(503)));
     Ok(())
 }
 

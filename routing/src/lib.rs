@@ -5,7 +5,7 @@
 //!  :path ── RequestPath ── target ─┐
 //!                                  ├── decide ── Decision ── forward to / answer 503
 //!           discovery-map ─────────┘                │
-//!                                                   └─ watch for a 404?
+//!                                                   └─ Watch: what of the response matters
 //!  404 response ── not_found::is_type_level ─┬─ status::Refusal (503 + Retry-After)
 //!                                            └─ absence::question ── Verdict
 //!  discovery ── merged::question ── 200 │ 304 ── the merged document
@@ -24,6 +24,7 @@ pub mod not_found;
 mod path;
 pub mod status;
 mod target;
+pub mod watch;
 
 pub use decision::{Decision, Destination, OnTypeLevelNotFound, Reason, decide};
 pub use path::RequestPath;

@@ -150,7 +150,8 @@ impl Companion {
     pub fn map(&self) -> Option<DiscoveryMap> {
         let response = fs::read(self.path("envoy/ecds.json")).ok()?;
         let response: serde_json::Value = serde_json::from_slice(&response).ok()?;
-        let pointer = "/resources/0/typed_config/config/configuration/value";
+        let pointer =
+            "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
         let map = response.pointer(pointer)?.as_str()?;
         Some(DiscoveryMap::from_json(map.as_bytes()).unwrap())
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use discovery_map::{
     BySet, Document, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
 };
@@ -75,7 +75,7 @@ pub fn bootstrap(variant: Variant, resources: usize, upstream: SocketAddr) -> Re
     match variant {
         Variant::Plain => {}
         Variant::Lua => filters.push(lua(&document)?),
-        Variant::Filter => filters.push(wasm(&document)?),
+        Variant::Filter => filters.push(filter(&document)?),
     }
     let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
     filters.push(json!({
@@ -173,28 +173,25 @@ fn document(resources: usize) -> Document {
     }
 }
 
-fn wasm(document: &Document) -> Result<Value> {
-    Ok(json!({
-        "name": "mixed-version-proxy",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-            "config": {
-                "name": "mixed-version-proxy",
-                "root_id": "mixed-version-proxy",
-                "failure_policy": "FAIL_RELOAD",
-                "allow_on_headers_stop_iteration": true,
-                "vm_config": {
-                    "vm_id": "mixed-version-proxy",
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": Artefact::Filter.path()? } },
-                },
-                "configuration": {
-                    "@type": "type.googleapis.com/google.protobuf.StringValue",
-                    "value": document.to_json()?,
-                },
-            },
-        },
-    }))
+/// The filter as the companion publishes it, with this map.
+fn filter(document: &Document) -> Result<Value> {
+    const WASM: &str = "/typed_config/extension_config/typed_config/config";
+    let golden = integration_folder().join("../companion/golden/resources.json");
+    let published: Value = serde_json::from_slice(&fs::read(golden)?)?;
+    let resources = published.get("resources").and_then(Value::as_array).context("no resources")?;
+    let mut filter = resources.last().context("no filter")?.clone();
+    if let Some(resource) = filter.as_object_mut() {
+        // It stands in the listener's chain here, and not by itself.
+        resource.remove("@type");
+    }
+    let wasm = filter.pointer_mut(WASM).context("the last resource is not the filter")?;
+    for (place, value) in [
+        ("/configuration/value", json!(document.to_json()?)),
+        ("/vm_config/code/local/filename", json!(Artefact::Filter.path()?)),
+    ] {
+        *wasm.pointer_mut(place).with_context(|| format!("no {place}"))? = value;
+    }
+    Ok(filter)
 }
 
 fn lua(document: &Document) -> Result<Value> {
