@@ -57,8 +57,9 @@ pub enum Observation {
         readings: [(Part, Reading); 2],
         /// The version, when it was read in this round.
         version: Option<Arc<str>>,
-        /// The index of OpenAPI v3, when it was read in this round and differs.
-        open_api: Option<Box<OpenApiIndex>>,
+        /// The index of OpenAPI v3, or why it could not be read, when the peer
+        /// was asked for it in this round and has one.
+        open_api: Option<Result<Box<OpenApiIndex>, String>>,
     },
     /// Asked for its types alone, it told them: whether it is ready was not
     /// asked.

@@ -37,6 +37,8 @@ pub(super) struct Tracked {
     last_error: Option<String>,
     /// The one of the round before.
     error_before: Option<String>,
+    /// Why its index of OpenAPI v3 could not be read the last time.
+    open_api_error: Option<String>,
     last_answer: Option<Duration>,
     /// Since when, and how often, its types have changed within `RESTLESS`.
     changes: (Duration, u32),
@@ -105,6 +107,7 @@ impl Tracked {
             asked: false,
             last_error: None,
             error_before: None,
+            open_api_error: None,
             last_answer: None,
             changes: (Duration::ZERO, 0),
         }
@@ -189,11 +192,10 @@ impl Tracked {
                     self.version = version;
                     changed = true;
                 }
-                if let Some(index) = open_api
-                    && self.open_api.as_deref() != Some(&*index)
-                {
-                    self.open_api = Some(Arc::from(index));
-                    changed = true;
+                match open_api {
+                    Some(Ok(index)) => changed |= self.read_open_api(*index),
+                    Some(Err(reason)) => self.open_api_failed(reason),
+                    None => {}
                 }
             }
             Observation::Discovered { readings } => {
@@ -247,6 +249,23 @@ impl Tracked {
                 false
             }
         }
+    }
+
+    fn read_open_api(&mut self, index: OpenApiIndex) -> bool {
+        self.open_api_error = None;
+        let changed = self.open_api.as_deref() != Some(&index);
+        if changed {
+            self.open_api = Some(Arc::new(index));
+        }
+        changed
+    }
+
+    /// Said once, as long as it stays the same; what was read before stays.
+    fn open_api_failed(&mut self, reason: String) {
+        if self.open_api_error.as_ref() != Some(&reason) {
+            tracing::warn!(peer = %self.name, reason, "index of OpenAPI v3 not read");
+        }
+        self.open_api_error = Some(reason);
     }
 
     /// When the round began that read this half last.

@@ -75,11 +75,13 @@ impl Client {
         }
     }
 
-    /// The index of the peer's OpenAPI v3 documents.
-    pub(super) async fn open_api(&self) -> Result<OpenApiIndex, FetchError> {
+    /// The index of the peer's OpenAPI v3 documents; none at servers before
+    /// 1.23.
+    pub(super) async fn open_api(&self) -> Result<Option<OpenApiIndex>, FetchError> {
         let (status, answer) = self.get("/openapi/v3", JSON, None).await?;
         match status {
-            StatusCode::OK => answer.json().await,
+            StatusCode::OK => answer.json().await.map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
             _ => Err(answer.unexpected()),
         }
     }

@@ -69,7 +69,10 @@ impl Task {
 
     /// `etags`: whether what is listed is news.
     fn count(&self, observation: &Observation, etags: bool) {
-        let Observation::Serving { readings, .. } = observation else { return };
+        let Observation::Serving { readings, open_api, .. } = observation else { return };
+        if let Some(Err(_)) = open_api {
+            self.metrics.discovery_failed(&self.peer.name);
+        }
         for (_, reading) in readings {
             match reading {
                 Reading::Failed(_) => self.metrics.discovery_failed(&self.peer.name),
@@ -171,19 +174,19 @@ impl Session {
         Ok(Observation::Serving { readings, version, open_api })
     }
 
-    async fn read_open_api(&mut self, client: &Client, news: bool) -> Option<Box<OpenApiIndex>> {
+    async fn read_open_api(
+        &mut self,
+        client: &Client,
+        news: bool,
+    ) -> Option<Result<Box<OpenApiIndex>, String>> {
         if !self.open_api.is_due(news) {
             return None;
         }
         let read = client.open_api().await;
-        self.open_api.asked(read.as_ref().ok().map(OpenApiIndex::size));
-        match read {
-            Ok(index) => Some(Box::new(index)),
-            Err(error) => {
-                tracing::debug!(%error, "index of OpenAPI v3 not read");
-                None
-            }
-        }
+        let size = read.as_ref().ok().and_then(|index| index.as_ref().map(OpenApiIndex::size));
+        self.open_api.asked(size);
+        let read = read.transpose()?;
+        Some(read.map(Box::new).map_err(|error| error.to_string()))
     }
 
     /// Whether others may have seen a change as well.

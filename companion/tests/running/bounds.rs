@@ -12,15 +12,33 @@ pub fn last_error(companion: &Companion, peer: usize) -> String {
     peers[peer]["lastError"].as_str().unwrap_or_default().to_owned()
 }
 
+/// Each way to go wrong, and what is said of it.
+const FAULTS: [(Fault, &str); 5] = [
+    (Fault::Redirect, "302"),
+    (Fault::Endless, "more than"),
+    (Fault::Stalled, "no answer within"),
+    (Fault::Truncated, "unreadable"),
+    (Fault::Garbage, "unreadable"),
+];
+
+/// How often a peer's discovery could not be read.
+fn failures(companion: &Companion, peer: &str) -> u64 {
+    let (_, metrics) = companion.get("/metrics").unwrap_or_default();
+    let name = format!("mixed_version_companion_discovery_failures_total{{peer=\"{peer}\"}} ");
+    let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+/// How often the log says this of a peer with this reason.
+fn said(companion: &Companion, what: &str, peer: &str, reason: &str) -> usize {
+    let log = companion.log();
+    let is_about = |line: &&str| line.contains(&format!("peer={peer} "));
+    log.lines().filter(is_about).filter(|l| l.contains(what) && l.contains(reason)).count()
+}
+
 #[test]
 fn wrong_answers_keep_what_was_known_and_hold_up_nobody() {
-    for (fault, error) in [
-        (Fault::Redirect, "302"),
-        (Fault::Endless, "more than"),
-        (Fault::Stalled, "no answer within"),
-        (Fault::Truncated, "unreadable"),
-        (Fault::Garbage, "unreadable"),
-    ] {
+    for (fault, error) in FAULTS {
         let authority = Authority::new();
         let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
         let settings = "polling: {timeout: 2s, maxResponseBytes: 65536}";
@@ -31,6 +49,26 @@ fn wrong_answers_keep_what_was_known_and_hold_up_nobody() {
         assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
         a.change(|behaviour| behaviour.types.push("other/v1/things".to_owned()));
         companion.wait_for_route("other/v1/things", "kube-apiserver_a");
+        companion.eventually("several failures", || failures(&companion, "b") > 2);
+        assert_eq!(failures(&companion, "a"), 0);
+        assert_eq!(said(&companion, "discovery not read", "b", error), 1, "{}", companion.log());
+    }
+}
+
+#[test]
+fn a_wrong_index_of_open_api_is_named_and_breaks_nothing() {
+    for (fault, error) in FAULTS {
+        let authority = Authority::new();
+        let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+        b.change(|behaviour| behaviour.open_api_fault = Some(fault));
+        let settings = "polling: {timeout: 2s, maxResponseBytes: 65536}";
+        let companion = Companion::start_with(&authority, &[&a, &b], settings);
+        companion.wait_until_ready();
+        let what = "index of OpenAPI v3 not read";
+        companion.eventually(what, || said(&companion, what, "b", error) == 1);
+        companion.eventually("a failure", || failures(&companion, "b") > 0);
+        assert_eq!(failures(&companion, "a"), 0);
+        assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
     }
 }
 

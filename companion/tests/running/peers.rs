@@ -39,12 +39,15 @@ pub struct Behaviour {
     pub types: Vec<String>,
     /// Answers with the older lists, without `ETag`.
     pub legacy: bool,
+    /// How `/apis` goes wrong.
     pub fault: Option<Fault>,
+    /// How `/openapi/v3` goes wrong, which there is not otherwise.
+    pub open_api_fault: Option<Fault>,
     /// The `data` of the `ConfigMap` with the names of the identity headers.
     pub config_map: Result<serde_json::Value, StatusCode>,
 }
 
-/// A way in which `/apis` goes wrong.
+/// A way in which an answer goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// Sends the client elsewhere, where everything would be well.
@@ -137,6 +140,7 @@ impl Peer {
             types: types.iter().map(|&name| name.to_owned()).collect(),
             legacy: false,
             fault: None,
+            open_api_fault: None,
             config_map: Err(StatusCode::NOT_FOUND),
         };
         let shared = Shared { behaviour: Mutex::new(behaviour), full_answers: AtomicUsize::new(0) };
@@ -219,6 +223,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/version", get(|| async { axum::Json(json!({"gitVersion": "v1.2.3"})) }))
         .route("/api", get(|state, headers| discovery(state, headers, true)))
         .route("/apis", get(|state, headers| discovery(state, headers, false)))
+        .route("/openapi/v3", get(open_api))
         .route("/api/{version}", get(core_version))
         .route(
             "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication",
@@ -270,6 +275,14 @@ async fn discovery(State(shared): State<Arc<Shared>>, headers: HeaderMap, core: 
     }
     shared.full_answers.fetch_add(1, Ordering::SeqCst);
     ([(header::ETAG, etag)], axum::Json(body)).into_response()
+}
+
+async fn open_api(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    match shared.authorized(&headers).map(|behaviour| behaviour.open_api_fault) {
+        Ok(Some(fault)) => wrong(fault),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(status) => status.into_response(),
+    }
 }
 
 fn wrong(fault: Fault) -> Response {

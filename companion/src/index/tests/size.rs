@@ -87,7 +87,7 @@ fn with_three_thousand_custom_resources_and_five_peers_the_map_has_at_most_600_k
             (Part::Core, listed(listing_of_core())),
             (Part::Named, Reading::Listed(listing, Box::new(document))),
         ];
-        let open_api = Some(Box::new(open_api));
+        let open_api = Some(Ok(Box::new(open_api)));
         world.report(name, Observation::Serving { readings, version: None, open_api });
     }
     let document = world.index.snapshot().document;
