@@ -48,6 +48,11 @@ pub(super) struct Tracked {
 /// control plane does so for long, but a broken aggregated API may.
 const RESTLESS: (Duration, u32) = (Duration::from_secs(60), 20);
 
+/// Within this time a peer has seen all that another had when it left. Caches
+/// of custom resource definitions follow by fractions of a second; this is for
+/// those of servers that are overloaded by the other's clients.
+const JUST: Duration = Duration::from_secs(5);
+
 /// A peer as the endpoint shows it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -84,6 +89,9 @@ pub struct View {
     pub peer: Peer,
     /// Whether it serves.
     pub serving: bool,
+    /// Whether it did until a moment ago: what it has seen of the store that
+    /// all share, others may not have seen yet.
+    pub just_left: bool,
     /// Its types.
     pub known: Known,
     /// The `ETag`s of the documents that say so.
@@ -160,6 +168,7 @@ impl Tracked {
         View {
             peer: Peer { name: self.name.clone(), address: self.address },
             serving: self.state == PeerState::Serving,
+            just_left: self.state != PeerState::Serving && self.absent < JUST,
             known: self.known.clone(),
             etags: [(Part::Core, etag(&self.core)), (Part::Named, etag(&self.named))],
         }

@@ -116,15 +116,16 @@ impl Prober {
     async fn round(&mut self, parts: &[Part]) -> Vec<Said> {
         self.metrics.absence_round();
         let config = self.configs.borrow().clone();
-        let views: Vec<_> =
-            self.views.borrow().iter().filter(|view| view.serving).cloned().collect();
+        let views = self.views.borrow().clone();
         if let Err(error) = self.clients.refresh(&config) {
             tracing::warn!(%error, "identity cannot be used");
         }
         let mut round = JoinSet::new();
         let limit = self.clients.limit(&config);
-        let mut said = Vec::with_capacity(views.len());
-        for view in views {
+        // Who has just left says nothing, and might have said yes.
+        let mut said: Vec<_> =
+            views.iter().filter(|view| view.just_left).map(|_| Said::Nothing).collect();
+        for view in views.into_iter().filter(|view| view.serving) {
             let Some(client) = self.clients.of(&view.peer, &config) else {
                 said.push(Said::Nothing);
                 continue;

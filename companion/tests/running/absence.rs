@@ -66,6 +66,25 @@ fn while_a_peer_cannot_be_asked_nothing_is_absent() {
 }
 
 #[test]
+fn what_only_a_peer_knew_that_has_just_left_is_not_absent() {
+    let authority = Authority::new();
+    let a = Peer::start(&authority, COMMON);
+    let mut b = Peer::start(&authority, &["/v1/pods", "apps/v1/deployments", "x.io/v1/things"]);
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.wait_until_ready();
+    let custom = "/v1/absence?path=%2Fapis%2Fx.io%2Fv1%2Fthings";
+    assert_eq!(ask(&companion, custom), 409);
+    b.kill();
+    // Custom resources go with the peers that answer.
+    companion.wait_for_route("x.io/v1/things", "unknown");
+    assert_eq!(ask(&companion, custom), 503);
+    a.change(|behaviour| behaviour.types.push("x.io/v1/things".to_owned()));
+    assert_eq!(ask(&companion, custom), 409, "the other has seen it as well");
+    a.change(|behaviour| behaviour.types.truncate(COMMON.len()));
+    companion.eventually("it is absent", || ask(&companion, custom) == 204);
+}
+
+#[test]
 fn however_many_ask_the_peers_are_asked_ten_times_a_second() {
     let authority = Authority::new();
     let a = Peer::start(&authority, COMMON);
