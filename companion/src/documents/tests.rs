@@ -1,6 +1,8 @@
 //! The rules of the merge, each as a sentence; the recorded documents of real
 //! servers; and what must hold of any documents at all.
 
+use std::collections::BTreeMap;
+
 use discovery_map::DocumentForm;
 use proptest::prelude::*;
 use serde_json::{Value, json};

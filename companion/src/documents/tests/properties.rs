@@ -2,16 +2,24 @@
 
 use super::*;
 
-fn documents() -> impl Strategy<Value = Value> {
+/// The versions, as every peer orders them.
+const ORDER: [&str; 3] = ["v2", "v1", "v1beta1"];
+
+/// Lists of named groups: of any order and freshness, or in one order and all
+/// current.
+fn documents(any: bool) -> BoxedStrategy<Value> {
     let resources = proptest::sample::subsequence(vec!["a", "b/s", "c/s/t", "d"], 0..=4);
-    let version = |name: &'static str| (Just(name), resources.clone(), any::<bool>());
-    let versions = (version("v1"), version("v2"), version("v1beta1"))
+    let version = |name: &'static str| {
+        (Just(name), resources.clone(), proptest::bool::weighted(if any { 0.5 } else { 0.0 }))
+    };
+    let [a, b, c] = ORDER;
+    let versions = (version(a), version(b), version(c))
         .prop_flat_map(|(a, b, c)| proptest::sample::subsequence(vec![a, b, c], 1..=3));
     let group = |name: &'static str| (Just(name), versions.clone());
     let groups = (group("apps"), group("x.k8s.io"), group("c.example.com"), group("batch"))
-        .prop_flat_map(|(a, b, c, d)| proptest::sample::subsequence(vec![a, b, c, d], 1..=4))
-        .prop_shuffle();
-    groups.prop_map(|groups| {
+        .prop_flat_map(|(a, b, c, d)| proptest::sample::subsequence(vec![a, b, c, d], 1..=4));
+    let groups = if any { groups.prop_shuffle().boxed() } else { groups.boxed() };
+    let lists = groups.prop_map(|groups| {
         let groups: Vec<_> = groups
             .into_iter()
             .map(|(name, versions)| {
@@ -26,22 +34,36 @@ fn documents() -> impl Strategy<Value = Value> {
             })
             .collect();
         list(&groups.iter().map(String::as_str).collect::<Vec<_>>())
-    })
+    });
+    lists.boxed()
+}
+
+/// What `/api` lists.
+fn core() -> impl Strategy<Value = Value> {
+    let resources = proptest::sample::subsequence(vec!["a", "b/s", "c/s/t", "d"], 1..=4);
+    resources.prop_map(|resources| list(&[&format!(" v1={}", resources.join("+"))]))
 }
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const VERSIONS: [&str; 3] = ["v1.34.1", "v1.35.4", "v1.36.3"];
 
 fn peers() -> impl Strategy<Value = Vec<Peer>> {
-    let peer = (documents(), 0..VERSIONS.len(), proptest::bool::weighted(0.8));
+    peers_of(documents(true), 0.8)
+}
+
+fn peers_of(
+    documents: BoxedStrategy<Value>,
+    serving: f64,
+) -> impl Strategy<Value = Vec<Peer>> + use<> {
+    let peer = (core(), documents, 0..VERSIONS.len(), proptest::bool::weighted(serving));
     proptest::collection::vec(peer, 1..=NAMES.len()).prop_map(|peers| {
         let peers = peers.into_iter().zip(NAMES);
         peers
-            .map(|((list, version, serving), name)| Peer {
+            .map(|((core, list, version, serving), name)| Peer {
                 name,
                 version: VERSIONS[version],
                 serving,
-                core: None,
+                core: Some(Arc::new(read_part(&core.to_string(), Part::Core))),
                 named: Some(Arc::new(read(&list))),
                 open_api: None,
             })
@@ -67,6 +89,46 @@ fn content(made: &Made) -> Option<String> {
     find(made, "/apis", DocumentForm::AggregatedV2).map(text)
 }
 
+/// Every document, by its path and form.
+fn contents(made: &Made) -> BTreeMap<(String, DocumentForm), String> {
+    let documents = made.documents.iter();
+    documents.map(|served| ((served.path.clone(), served.form), text(served))).collect()
+}
+
+/// What every peer lists together: as it is merged or, where there is no need,
+/// as one of them says it.
+fn union(peers: &[Peer], path: &str) -> Value {
+    let merged = made(peers);
+    match find(&merged, path, DocumentForm::AggregatedV2) {
+        Some(served) => serde_json::from_str(&text(served)).unwrap(),
+        None if path == "/api" => whole(peers[0].core.as_ref().unwrap()),
+        None => named_list(&peers[0]),
+    }
+}
+
+/// A part of a list: of the groups, of their resources and of the
+/// subresources, those that `keeps` says, which is asked again and again.
+/// Versions stay, for which one is preferred depends on who has them.
+fn part_of(list: &Value, mut keeps: impl FnMut() -> bool) -> Value {
+    let mut part = list.clone();
+    let items = part["items"].as_array_mut().unwrap();
+    items.retain(|_| keeps());
+    for group in items.iter_mut() {
+        // One that all serve was put first; a peer lists them in their order.
+        let place = |version: &Value| ORDER.iter().position(|name| version["version"] == **name);
+        group["versions"].as_array_mut().unwrap().sort_by_key(place);
+    }
+    for version in items.iter_mut().flat_map(|group| group["versions"].as_array_mut().unwrap()) {
+        let resources = version["resources"].as_array_mut().unwrap();
+        resources.retain(|_| keeps());
+        for resource in resources {
+            let subresources = resource.get_mut("subresources").and_then(Value::as_array_mut);
+            subresources.into_iter().for_each(|names| names.retain(|_| keeps()));
+        }
+    }
+    part
+}
+
 /// Every `group/version/resource/subresource` of a list.
 fn types(list: &Value) -> HashSet<String> {
     let mut types = HashSet::new();
@@ -86,11 +148,15 @@ fn types(list: &Value) -> HashSet<String> {
     types
 }
 
-fn whole(peer: &Peer) -> Value {
-    let groups = &peer.named.as_ref().unwrap().groups;
+/// What `/apis` of a peer lists.
+fn named_list(peer: &Peer) -> Value {
+    whole(peer.named.as_ref().unwrap())
+}
+
+fn whole(part: &Aggregated) -> Value {
     let items: Vec<Value> =
-        groups.iter().map(|group| serde_json::from_str(&group.text).unwrap()).collect();
-    json!({ "items": items })
+        part.groups.iter().map(|group| serde_json::from_str(&group.text).unwrap()).collect();
+    json!({"kind": "APIGroupDiscoveryList", "items": items})
 }
 
 proptest! {
@@ -116,7 +182,7 @@ proptest! {
             peer.name = name;
         }
         let renamed = made(&peers);
-        prop_assert_eq!(content(&merged), content(&renamed));
+        prop_assert_eq!(contents(&merged), contents(&renamed));
     }
 
     #[test]
@@ -125,7 +191,32 @@ proptest! {
         // One that votes twice may change what a contradiction comes to.
         twice.extend(peers.iter().map(|peer| Peer { name: "z", ..peer.clone() }));
         let (once, twice) = (made(&peers), made(&twice));
-        prop_assert_eq!(content(&once), content(&twice));
+        prop_assert_eq!(contents(&once), contents(&twice));
+    }
+
+    /// Who knows nothing that the others do not say changes no document, and so
+    /// no `ETag`; where there was none, it is what they all said.
+    #[test]
+    fn a_peer_that_adds_nothing_changes_nothing(
+        mut peers in peers_of(documents(false), 1.0),
+        keeps in proptest::collection::vec(any::<bool>(), 1..64),
+    ) {
+        let before = contents(&made(&peers));
+        let mut keeps = keeps.into_iter().cycle();
+        let [core, named] = ["/api", "/apis"].map(|path| union(&peers, path));
+        let mut part = |list: &Value| part_of(list, || keeps.next().unwrap());
+        let (core_part, named_part) = (part(&core), part(&named));
+        peers.push(Peer {
+            core: Some(Arc::new(read_part(&core_part.to_string(), Part::Core))),
+            named: Some(Arc::new(read(&named_part))),
+            ..serving("z", "v1.33.0")
+        });
+        let after = contents(&made(&peers));
+        for (place, text) in &before {
+            prop_assert_eq!(after.get(place), Some(text), "{:?}", place);
+        }
+        prop_assert_eq!(&union(&peers, "/apis")["items"], &named["items"]);
+        prop_assert_eq!(&union(&peers, "/api")["items"], &core["items"]);
     }
 
     #[test]
@@ -147,8 +238,8 @@ proptest! {
     fn nothing_that_a_serving_peer_offers_is_lost_and_nothing_is_invented(peers in peers()) {
         let merged = made(&peers);
         let serving: HashSet<_> =
-            peers.iter().filter(|peer| peer.serving).flat_map(|peer| types(&whole(peer))).collect();
-        let all: HashSet<_> = peers.iter().flat_map(|peer| types(&whole(peer))).collect();
+            peers.iter().filter(|peer| peer.serving).flat_map(|peer| types(&named_list(peer))).collect();
+        let all: HashSet<_> = peers.iter().flat_map(|peer| types(&named_list(peer))).collect();
         match content(&merged) {
             Some(text) => {
                 let listed = types(&serde_json::from_str(&text).unwrap());
@@ -156,11 +247,11 @@ proptest! {
                 prop_assert!(listed.is_subset(&all), "{text}");
                 let items = &serde_json::from_str::<Value>(&text).unwrap()["items"];
                 let mut serving = peers.iter().filter(|peer| peer.serving);
-                let needed = serving.any(|peer| whole(peer)["items"] != *items);
+                let needed = serving.any(|peer| named_list(peer)["items"] != *items);
                 prop_assert!(needed, "a document that every peer has");
             }
             None => for peer in peers.iter().filter(|peer| peer.serving) {
-                prop_assert_eq!(&types(&whole(peer)), &serving);
+                prop_assert_eq!(&types(&named_list(peer)), &serving);
             },
         }
         for document in &merged.documents {
