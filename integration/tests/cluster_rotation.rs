@@ -12,6 +12,7 @@
 //! Files are overwritten in place, the certificate some time before its key, as
 //! renewal tools do that know nothing of Envoy.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use integration::report::Entry;
 use integration::site::stack_options;
 use integration::stack::Stack;
 use integration::{tls, wait};
+use serde_json::Value;
 
 const PACE: Duration = Duration::from_millis(30);
 
@@ -247,12 +249,36 @@ impl Rotating {
         let new = self.new_front_proxies.client("renewed", "front-proxy-client", &[])?;
         overwrite_with_both(&ca_file, old.pki(), &self.new_front_proxies)?;
         self.until_servers_say(&new, 200).await?;
+        let before = self.presented_to_servers().await?;
         overwrite(&self.front_proxy, &new).await?;
+        wait::until("Envoy to present the new certificate", TAKEN_UP, async || {
+            let now = self.presented_to_servers().await?;
+            ensure!(now.is_disjoint(&before), "it presents {now:?}");
+            Ok(())
+        })
+        .await?;
         works().await;
         admin.get(CONFIG_MAPS).await?.ok()?;
         // From here on a connection made with the old certificate would get 401.
         fs::copy(self.new_front_proxies.ca_file(), &ca_file)?;
         self.until_servers_say(old.identity(), 401).await
+    }
+
+    /// The names of the certificates that Envoy's clusters present, by its own
+    /// account; each has one of its own.
+    async fn presented_to_servers(&self) -> Result<BTreeSet<String>> {
+        const CERTIFICATES: &str = "/cluster/transport_socket/typed_config/common_tls_context\
+            /tls_certificate_sds_secret_configs/0/name";
+        let mut names = BTreeSet::new();
+        for resource in ["dynamic_active_clusters", "dynamic_warming_clusters"] {
+            let dump = self.stack.envoy.admin(&format!("/config_dump?resource={resource}")).await?;
+            let dump: Value = serde_json::from_str(&dump)?;
+            let clusters = dump.get("configs").and_then(Value::as_array);
+            let certificates = clusters.into_iter().flatten().map(|one| one.pointer(CERTIFICATES));
+            names.extend(certificates.flatten().filter_map(Value::as_str).map(str::to_owned));
+        }
+        ensure!(!names.is_empty(), "no cluster presents a certificate");
+        Ok(names)
     }
 
     /// Asks each server straight, as a front proxy with this certificate.
