@@ -46,6 +46,7 @@ async fn everybody_discovers_and_uses_what_any_server_has() -> Result<()> {
         }
     };
     part("documents", documents::are_the_union(&site).await);
+    part("forms", documents::have_all_forms(&site).await);
     part("refusals", documents::are_refused_as_by_a_server(&site).await);
     part("kubectl", kubectl::works(&site).await);
     for (name, client) in clients::all() {

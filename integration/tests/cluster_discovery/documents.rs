@@ -2,6 +2,7 @@
 //! connections of their own.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 
 use anyhow::{Context, Result, ensure};
 use integration::client::{Answer, Client, Http};
@@ -126,6 +127,7 @@ async fn document(
         servers.push(ask(&site.direct(server, Http::Two)?, path, &accept, None).await?);
     }
     let expected = expected(&servers, content)?;
+    let before = by_server(site).await?;
     let mut first: Option<Answer> = None;
     for round in 0..ROUNDS {
         let answer = ask(&connection(site, round)?, path, accept, None).await?.ok()?;
@@ -143,6 +145,11 @@ async fn document(
         ensure!(headers == before, "other headers in round {round}: {before:?}, {headers:?}");
     }
     let first = first.context("no answer")?;
+    let landed = by_server(site).await?;
+    let landed: Vec<_> = landed.iter().zip(&before).map(|(now, before)| now - before).collect();
+    let skewed = servers.iter().any(|server| server.body != first.body);
+    // Where they differ one server is asked whether the client may read it.
+    ensure!(skewed || !landed.contains(&0), "they landed on one server: {landed:?}");
     let conditional = not_modified(site, path, accept, &first).await?;
     Ok(json!({
         "path": path,
@@ -151,8 +158,82 @@ async fn document(
         "notModified": conditional,
         "names": named(&first.json()?)?.len(),
         "servers": servers.iter().map(|server| server.status.as_u16()).collect::<Vec<_>>(),
-        "skewed": servers.iter().any(|server| server.body != first.body),
+        "skewed": skewed,
+        "landed": landed,
     }))
+}
+
+/// How many requests Envoy has sent to each server.
+async fn by_server(site: &Site) -> Result<[u64; 2]> {
+    let landed = site.landed().await?;
+    Ok([OLD, NEW].map(|server| {
+        let name = site.plane.servers().get(server).map(|server| server.name().to_owned());
+        let counts = landed.values().filter_map(|counts| counts.get(name.as_deref()?));
+        counts.sum()
+    }))
+}
+
+/// HEAD, gzip and the encodings that are not merged, of what is merged.
+pub async fn have_all_forms(site: &Site) -> Result<Value> {
+    let mut forms = 0;
+    for (path, accept) in [
+        ("/api", V2),
+        ("/apis", V2),
+        ("/apis", JSON),
+        ("/api/v1", JSON),
+        ("/apis/certificates.k8s.io/v1beta1", JSON),
+        ("/openapi/v3", JSON),
+    ] {
+        for round in 0..2 {
+            let client = connection(site, round)?;
+            let plain = ask(&client, path, accept, None).await?.ok()?;
+            let head = client.request(Method::HEAD, path).header("accept", accept);
+            let head = client.send(head).await?.ok()?;
+            ensure!(head.body.is_empty(), "HEAD {path} has a body");
+            let (headers, expected) = (lasting_headers(&head), lasting_headers(&plain));
+            ensure!(headers == expected, "HEAD {path}: {headers:?}, GET: {expected:?}");
+            compressed(&client, path, accept, &plain).await.with_context(|| path.to_owned())?;
+            forms += 2;
+        }
+    }
+    for (path, accept) in [
+        ("/apis", "application/yaml"),
+        ("/apis", "application/vnd.kubernetes.protobuf"),
+        ("/api/v1", "application/yaml"),
+        ("/apis/certificates.k8s.io/v1", "application/vnd.kubernetes.protobuf"),
+    ] {
+        let mut servers = Vec::new();
+        for server in [OLD, NEW] {
+            servers.push(ask(&site.direct(server, Http::Two)?, path, accept, None).await?.ok()?);
+        }
+        for round in 0..CONDITIONAL_ROUNDS {
+            let answer = ask(&connection(site, round)?, path, accept, None).await?.ok()?;
+            let of_a_server = servers.iter().any(|server| {
+                server.body == answer.body
+                    && server.header("content-type") == answer.header("content-type")
+            });
+            ensure!(of_a_server, "{path} as {accept} is of neither server");
+        }
+        forms += 1;
+    }
+    Ok(json!({ "forms": forms }))
+}
+
+/// Who takes gzip gets it where kube-apiserver compresses: above 128 KiB.
+async fn compressed(client: &Client, path: &str, accept: &str, plain: &Answer) -> Result<()> {
+    ensure!(plain.header("content-encoding").is_none(), "compressed without being asked");
+    let request = client.request(Method::GET, path).header("accept", accept);
+    let answer = client.send(request.header("accept-encoding", "gzip")).await?.ok()?;
+    let expected = (plain.body.len() > 128 * 1024).then_some("gzip");
+    ensure!(answer.header("content-encoding") == expected, "{:?}", answer.headers);
+    ensure!(answer.header("etag") == plain.header("etag"), "another ETag");
+    let mut body = Vec::new();
+    match expected {
+        Some(_) => flate2::read::GzDecoder::new(&*answer.body).read_to_end(&mut body)?,
+        None => (&*answer.body).read_to_end(&mut body)?,
+    };
+    ensure!(body == plain.body, "the content differs");
+    Ok(())
 }
 
 /// What the servers that have the document name in it.
@@ -244,7 +325,9 @@ async fn nopeer_is_one_servers(site: &Site) -> Result<()> {
 pub async fn are_refused_as_by_a_server(site: &Site) -> Result<Value> {
     let url = site.stack.url();
     let mut refused = 0;
-    for (path, accept, _) in DOCUMENTS {
+    // Nor does anybody learn so what there is.
+    let unknown = ("/apis/nosuch.io/v1/foos", JSON, Union);
+    for (path, accept, _) in DOCUMENTS.into_iter().chain([unknown]) {
         let mut statuses = Vec::new();
         for server in [OLD, NEW] {
             let url = site.plane.server(server)?.url();
