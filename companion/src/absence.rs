@@ -35,7 +35,7 @@ pub enum Answer {
     Absent,
     /// Somebody does.
     Served,
-    /// A peer could not be asked, and no other serves it.
+    /// A peer could not be asked, or has just left, and no other serves it.
     Unclear,
 }
 

@@ -86,7 +86,7 @@ async fn absence(State(views): State<Views>, RawQuery(query): RawQuery) -> Respo
         None => (StatusCode::BAD_REQUEST, "the query must be path=<path>\n").into_response(),
         Some(Answer::Absent) => StatusCode::NO_CONTENT.into_response(),
         Some(Answer::Served) => (StatusCode::CONFLICT, "a peer serves it\n").into_response(),
-        Some(Answer::Unclear) => unavailable("a peer could not be asked\n"),
+        Some(Answer::Unclear) => unavailable("a peer could not be asked, or has just left\n"),
     }
 }
 

@@ -161,8 +161,12 @@ pub fn filter(map: &str, module: &Path) -> Value {
 }
 
 /// A response matters if it is a 404, unless the filter said that it does not,
-/// and if the filter said that a document is to be sent. Before there is a
-/// response nothing is decided, so every request enters the filter.
+/// and if the filter said that a document is to be sent.
+///
+/// Envoy asks with the request's headers, with its trailers and with the
+/// response's headers, until the answer is certain. It must not be "skip" before
+/// there is a response, for then trailers would not enter the filter: so where
+/// nothing of a response matters, that is looked at only once there is a status.
 fn skip_responses_that_do_not_matter() -> Value {
     let status = json!({
         "name": "status",
@@ -186,7 +190,7 @@ fn skip_responses_that_do_not_matter() -> Value {
     let any = |predicates: [Value; 2]| json!({ "or_matcher": { "predicate": predicates } });
     let all = |predicates: [Value; 2]| json!({ "and_matcher": { "predicate": predicates } });
     let matters = any([
-        // The status first: while there is none, nothing else is looked at.
+        // In this order; see above.
         all([matches(&status, "exact", "404"), not(matches(&watch, "prefix", watch::NOTHING))]),
         matches(&watch, "prefix", watch::DOCUMENT),
     ]);

@@ -11,12 +11,18 @@
 
 use proxy_wasm::types::Action;
 
-use crate::{companion, plugin, stream};
+use crate::{companion, metrics, plugin, stream};
 
 /// `proxy_on_configure`: whether the configuration is accepted.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_configure(_root_context: u32, _size: usize) -> bool {
     plugin::configure()
+}
+
+/// `proxy_on_tick`, by each configuration that is in use.
+#[unsafe(no_mangle)]
+extern "C" fn filter_on_tick(_root_context: u32) {
+    plugin::with_metrics(metrics::Metrics::publish);
 }
 
 /// `proxy_on_request_headers`.

@@ -5,6 +5,8 @@
 //! each function here names the one phase in which it may be called, and
 //! values are bytes.
 
+use std::time::Duration;
+
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
@@ -58,6 +60,7 @@ unsafe extern "C" {
         token: *mut u32,
     ) -> u32;
     // These for the same reason as `proxy_get_property`.
+    fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
 }
@@ -75,13 +78,21 @@ impl Metric {
         hostcalls::define_metric(MetricType::Gauge, name).ok().map(Self)
     }
 
-    pub(crate) fn increment(self) {
-        ignore(hostcalls::increment_metric(self.0, 1));
+    pub(crate) fn add(self, count: u64) {
+        ignore(hostcalls::increment_metric(self.0, i64::try_from(count).unwrap_or(i64::MAX)));
     }
 
     pub(crate) fn record(self, value: u64) {
         ignore(hostcalls::record_metric(self.0, value));
     }
+}
+
+/// Has `filter_on_tick` called each time that this has passed, as long as the
+/// configuration at hand is in use; in `on_configure`.
+pub(crate) fn tick_every(period: Duration) {
+    let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+    // SAFETY: only numbers are exchanged.
+    ignore(unsafe { proxy_set_tick_period_milliseconds(milliseconds) });
 }
 
 /// The plugin's configuration; in `on_configure`.
@@ -158,10 +169,16 @@ fn property(path: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Leaves this with the stream, in the request phase, for the response phase
-/// and for the matcher that Envoy asks whether to enter the filter then:
-/// whether the host did.
-pub(crate) fn leave(value: &[u8]) -> bool {
+/// Whether the response is a server's, and not Envoy's own; in the response
+/// phase.
+pub(crate) fn is_of_a_server() -> bool {
+    property(b"response\0code_details").as_deref() == Some(b"via_upstream")
+}
+
+/// Keeps this with the stream, in the request phase, for the response phase and
+/// for the matcher that Envoy asks whether to enter the filter then: whether the
+/// host did.
+pub(crate) fn set_filter_state(value: &[u8]) -> bool {
     let name = watch::STATE.as_bytes();
     // SAFETY: the bytes outlive the call, and the host only reads them.
     let status =
@@ -169,8 +186,8 @@ pub(crate) fn leave(value: &[u8]) -> bool {
     status == STATUS_OK
 }
 
-/// What the request phase left with the stream.
-pub(crate) fn left() -> Option<Vec<u8>> {
+/// What the request phase kept with the stream.
+pub(crate) fn filter_state() -> Option<Vec<u8>> {
     property(watch::STATE.as_bytes())
 }
 

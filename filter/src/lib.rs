@@ -14,9 +14,11 @@
 //!  on_http_call_response ─ its verdict ─────────────────────────► 503 │ as it came
 //! ```
 //!
+//! Envoy skips `on_response_headers` for responses that do not matter.
+//!
 //! Only `host` talks to the host, and only there is code unsafe. A trap here
-//! would end every stream of the worker, so nothing may panic, whatever bytes
-//! a client or a peer sends.
+//! would refuse requests of the worker until the VM is loaded again, so nothing
+//! may panic, whatever bytes a client or a peer sends.
 
 mod callbacks;
 mod companion;

@@ -3,16 +3,25 @@
 //! `.form.<form>` and `.verdict.<verdict>` become Prometheus labels by the
 //! `stats_tags` of the Envoy configuration.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use discovery_map::{DiscoveryMap, DocumentForm};
 use routing::Reason;
 use routing::absence::Verdict;
 
 use crate::host::Metric;
 
+/// How often the host is told of what was counted.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
 /// The metrics of one VM; the host adds those of all workers up.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     decisions: [Option<Metric>; Reason::ALL.len()],
+    /// What the host does not know yet. Each request is counted here: to tell
+    /// the host costs more than to decide.
+    decided: [Cell<u64>; Reason::ALL.len()],
     replaced: Option<Metric>,
     merged: [Option<Metric>; DocumentForm::ALL.len()],
     verdicts: [Option<Metric>; Verdict::ALL.len()],
@@ -30,6 +39,7 @@ impl Metrics {
                 let label = reason.as_str();
                 Metric::counter(&format!("mixed_version_proxy_requests_total.decision.{label}"))
             }),
+            decided: Default::default(),
             replaced: Metric::counter("mixed_version_proxy_not_found_replaced_total"),
             merged: DocumentForm::ALL.map(|form| {
                 let label = form_label(form);
@@ -56,9 +66,21 @@ impl Metrics {
     /// A request was decided; whether headers had to be removed that would
     /// have claimed an identity.
     pub(crate) fn decided(&self, reason: Reason, claims_removed: bool) {
-        count(self.decisions.get(reason as usize).copied().flatten());
+        if let Some(decided) = self.decided.get(reason as usize) {
+            decided.set(decided.get().saturating_add(1));
+        }
         if claims_removed {
             count(self.claims_removed);
+        }
+    }
+
+    /// Tells the host what was decided since the last time.
+    pub(crate) fn publish(&self) {
+        for (counter, decided) in self.decisions.iter().zip(&self.decided) {
+            match (counter, decided.take()) {
+                (Some(counter), requests) if requests > 0 => counter.add(requests),
+                _ => {}
+            }
         }
     }
 
@@ -108,6 +130,6 @@ fn form_label(form: DocumentForm) -> &'static str {
 
 fn count(counter: Option<Metric>) {
     if let Some(counter) = counter {
-        counter.increment();
+        counter.add(1);
     }
 }

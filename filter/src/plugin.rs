@@ -12,7 +12,7 @@ use routing::merged::Documents;
 
 use crate::held::{Aged, Held};
 use crate::host;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 
 thread_local! {
     // A VM has one thread.
@@ -73,6 +73,7 @@ pub(crate) fn configure() -> bool {
         Ok(current) => {
             with_metrics(|metrics| metrics.configured(&current.map));
             MAP.set(Some(current));
+            host::tick_every(metrics::INTERVAL);
             true
         }
         Err(faults) => {

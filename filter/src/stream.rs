@@ -57,7 +57,7 @@ fn follow(request: &Request<'_>, map: &DiscoveryMap) -> Action {
         Destination::Unavailable => return refuse(Refusal::NoPeer, request.encoding),
     };
     let watch = watch(request, &path, question.as_ref(), decision.on_not_found);
-    if watch.to_bytes().is_some_and(|watch| !host::leave(&watch))
+    if watch.to_bytes().is_some_and(|watch| !host::set_filter_state(&watch))
         || !request.forward(&client, cluster, map.default_cluster(), question.as_ref())
     {
         // Nothing goes on that is not what it should be.
@@ -92,9 +92,9 @@ fn watch(
     }
 }
 
-/// What the request phase left.
+/// What the request phase said of it.
 fn watched() -> Watch {
-    Watch::from_bytes(host::left().as_deref())
+    Watch::from_bytes(host::filter_state().as_deref())
 }
 
 fn refuse(refusal: Refusal<'_>, encoding: Encoding) -> Action {
@@ -118,11 +118,24 @@ pub(crate) fn on_request_trailers(count: usize) -> Action {
 /// a server's own; everything else passes.
 pub(crate) fn on_response_headers(context: u32, end_of_stream: bool) -> Action {
     let status = host::response_header(":status").unwrap_or_default();
+    if cfg!(feature = "trap") {
+        must_matter(&status);
+    }
     match (watched(), status.as_slice()) {
         (Watch::Nothing, _) => Action::Continue,
         (watch, b"404") => hold(context, watch, end_of_stream),
-        (Watch::Document(wanted), b"200" | b"304") => substitute(&wanted),
+        // Envoy gives its own errors the status 200 where a client speaks gRPC.
+        (Watch::Document(wanted), b"200" | b"304") if host::is_of_a_server() => substitute(&wanted),
         _ => Action::Continue,
+    }
+}
+
+/// For tests: Envoy's matcher keeps all others out.
+fn must_matter(status: &[u8]) {
+    match watched() {
+        Watch::Document(_) => {}
+        Watch::NotFound(_) if status == b"404" => {}
+        _ => std::process::abort(),
     }
 }
 

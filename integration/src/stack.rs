@@ -251,14 +251,20 @@ impl Stack {
         Ok(self.envoy.stat(name).await?.unwrap_or_default())
     }
 
-    /// How many requests the filter decided for this reason.
+    /// How many requests the filter decided for this reason, once these are so
+    /// many: it says so once a second.
     ///
     /// # Errors
     ///
-    /// When Envoy's admin does not answer.
-    pub async fn decisions(&self, reason: &str) -> Result<f64> {
+    /// When they do not become so many.
+    pub async fn decisions(&self, reason: &str, at_least: f64) -> Result<f64> {
         let label = format!("decision=\"{reason}\"");
-        self.envoy.metric("mixed_version_proxy_requests_total", &[&label]).await
+        wait::until(&format!("requests that are {reason}"), MAP_DEADLINE, async || {
+            let count = self.envoy.metric("mixed_version_proxy_requests_total", &[&label]).await?;
+            ensure!(count >= at_least, "{count} of {at_least}");
+            Ok(count)
+        })
+        .await
     }
 }
 

@@ -202,7 +202,7 @@ async fn every_form_is_the_merged_one() -> Result<()> {
     assert_eq!(scene.sent("plain").await?, 6.0 * times);
     // The roots cost the peer no body, whatever form the client gets.
     assert_eq!(scene.said("", 304).await?, 5 * 2 * ROUNDS as u64);
-    assert_eq!(scene.stack.decisions("discovery").await?, 9.0 * times);
+    assert_eq!(scene.stack.decisions("discovery", 9.0 * times).await?, 9.0 * times);
     scene.is_sound().await
 }
 
@@ -342,6 +342,27 @@ async fn who_may_not_read_gets_what_the_server_says() -> Result<()> {
     scene.all_answer_with("/apis/apps/v1", &denial);
     let answer = scene.client(Http::Two)?.get("/apis/apps/v1").await?;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("1")));
+    assert_eq!(scene.sent_in_all().await?, 0.0);
+    scene.is_sound().await
+}
+
+/// To a client that speaks gRPC Envoy says its errors with the status 200.
+#[tokio::test]
+async fn an_error_of_envoys_own_lets_nobody_read() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    scene.fleet.peer(1)?.stop().await;
+    for http in [Http::One, Http::Two] {
+        let client = scene.client(http)?;
+        for (path, form, accept) in DOCUMENTS {
+            let headers = [("accept", accept), ("content-type", "application/grpc")];
+            let answer = get(&client, path, &headers).await?;
+            assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+            assert!(answer.header("grpc-status").is_some_and(|status| status != "0"), "{answer:?}");
+            let document = String::from_utf8(content(path, form))?;
+            assert!(!format!("{answer:?}").contains(document.trim_end()), "{path}: {answer:?}");
+            assert!(answer.body.is_empty(), "{path}: {answer:?}");
+        }
+    }
     assert_eq!(scene.sent_in_all().await?, 0.0);
     scene.is_sound().await
 }

@@ -244,7 +244,8 @@ async fn what_no_answer_means_is_as_configured() -> Result<()> {
         let begun = Instant::now();
         assert_eq!(client.get(UNKNOWN).await?.status, status);
         let took = begun.elapsed();
-        ensure!(took >= Duration::from_millis(300) && took < Duration::from_secs(10), "{took:?}");
+        // Envoy counts from when it last looked at the clock.
+        ensure!(took >= Duration::from_millis(250) && took < Duration::from_secs(10), "{took:?}");
     }
     assert_eq!(scene.verdicts("no_answer").await?, 14.0);
     scene.is_sound().await

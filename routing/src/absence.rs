@@ -11,7 +11,7 @@ pub enum Verdict {
     Absent,
     /// A server has it since a moment ago.
     Served,
-    /// A server could not be asked.
+    /// A server could not be asked, or has just left.
     Unclear,
     /// The companion did not answer, or not in time.
     NoAnswer,

@@ -1,10 +1,11 @@
 //! What of a response matters.
 //!
 //! The response phase cannot read the request, so the request phase says what
-//! will be needed, and the host keeps it with the stream: when the stream ends,
-//! however it does, it is gone. Most requests need not say anything. Envoy reads
-//! the beginning of it as well, to enter the filter again only for responses
-//! that matter (see the companion's `xds`).
+//! will be needed, and the host keeps it with the stream (Envoy's filter state):
+//! when the stream ends, however it does, it is gone. Most requests of clients
+//! that read JSON need not say anything. Envoy reads the beginning of it as well,
+//! to enter the filter again only for responses that matter (see the companion's
+//! `xds`).
 
 use discovery_map::DocumentForm;
 
@@ -12,7 +13,7 @@ use crate::OnTypeLevelNotFound;
 use crate::merged::Client;
 use crate::status::Encoding;
 
-/// The name under which the host keeps it.
+/// The name of the property under which the host keeps it.
 pub const STATE: &str = "mixed-version-proxy";
 
 /// What it begins with where no response matters.
@@ -61,8 +62,8 @@ pub struct Wanted {
     pub encoding: Encoding,
 }
 
-/// Where nothing was said: a 404 that is not believed, by a client that reads
-/// JSON. Of most requests that is what matters, and it errs on the safe side.
+/// Where nothing was said: a 404 is not believed, and the client reads JSON.
+/// That errs on the safe side.
 impl Default for Watch {
     fn default() -> Self {
         Self::NotFound(NotFound { encoding: Encoding::Json, ask: None })
@@ -85,10 +86,12 @@ impl Watch {
     /// As the host keeps it; `None` if it need not be said.
     #[must_use]
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        if *self == Self::default() {
+            return None;
+        }
         let mut fields: Vec<&[u8]> = Vec::with_capacity(6);
         match self {
             Self::Nothing => fields.push(NOTHING.as_bytes()),
-            Self::NotFound(NotFound { encoding: Encoding::Json, ask: None }) => return None,
             Self::NotFound(NotFound { encoding, ask }) => {
                 fields.extend([NOT_FOUND.as_bytes(), encoding_name(*encoding)]);
                 fields.extend(ask.as_deref());

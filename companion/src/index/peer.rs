@@ -37,6 +37,8 @@ pub(super) struct Tracked {
     last_error: Option<String>,
     /// The one of the round before.
     error_before: Option<String>,
+    /// Whether it has ever served.
+    has_served: bool,
     /// Why its index of OpenAPI v3 could not be read the last time.
     open_api_error: Option<String>,
     last_answer: Option<Duration>,
@@ -115,6 +117,7 @@ impl Tracked {
             asked: false,
             last_error: None,
             error_before: None,
+            has_served: false,
             open_api_error: None,
             last_answer: None,
             changes: (Duration::ZERO, 0),
@@ -132,6 +135,7 @@ impl Tracked {
 
     pub(super) fn restore(&mut self, remembered: PeerMemory) {
         self.state = remembered.state;
+        self.has_served = remembered.state == PeerState::Serving;
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version;
         self.known = remembered.known;
@@ -168,7 +172,7 @@ impl Tracked {
         View {
             peer: Peer { name: self.name.clone(), address: self.address },
             serving: self.state == PeerState::Serving,
-            just_left: self.state != PeerState::Serving && self.absent < JUST,
+            just_left: self.has_served && self.state != PeerState::Serving && self.absent < JUST,
             known: self.known.clone(),
             etags: [(Part::Core, etag(&self.core)), (Part::Named, etag(&self.named))],
         }
@@ -193,6 +197,7 @@ impl Tracked {
                 self.last_answer = Some(now);
                 self.error_before = self.last_error.take();
                 self.absent = Duration::ZERO;
+                self.has_served = true;
                 changed |= self.enter(PeerState::Serving, None);
                 for (part, reading) in readings {
                     changed |= self.read(part, began, reading, now);

@@ -74,6 +74,12 @@ impl World {
         self.report(name, Observation::Serving { readings, version: None, open_api: None })
     }
 
+    /// Who counts as having served until a moment ago.
+    fn just_left(&self) -> Vec<String> {
+        let views = self.index.views().into_iter().filter(|view| view.just_left);
+        views.map(|view| view.peer.name.to_string()).collect()
+    }
+
     fn not_ready(&mut self, name: &str) -> bool {
         self.report(name, Observation::NotReady { reason: "500".to_owned() })
     }
@@ -246,6 +252,26 @@ fn a_dead_peer_is_forgotten_after_the_configured_time_and_known_again_when_it_is
     assert!(world.index.statuses()[1].forgotten);
     assert!(world.ready_unchanged("b"));
     assert_eq!(world.route("new/v1/y"), "all_b");
+}
+
+#[test]
+fn a_peer_has_just_left_for_some_seconds_if_it_ever_served() {
+    let mut world = World::new(&["a", "b", "c"]);
+    world.serves("a", &["apps/v1/deployments"]);
+    world.serves("b", &["apps/v1/deployments"]);
+    world.gone("c");
+    assert!(world.just_left().is_empty(), "none has left");
+    world.not_ready("b");
+    assert_eq!(world.just_left(), ["b"]);
+    world.gone("b");
+    world.passes(Duration::from_secs(4));
+    assert_eq!(world.just_left(), ["b"]);
+    world.passes(Duration::from_secs(1));
+    assert!(world.just_left().is_empty(), "all have seen what it had seen");
+    world.serves("b", &["apps/v1/deployments"]);
+    assert!(world.just_left().is_empty(), "it is back");
+    world.gone("b");
+    assert_eq!(world.just_left(), ["b"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn failures(companion: &Companion, peer: &str) -> u64 {
 /// How often the log says this of a peer with this reason.
 fn said(companion: &Companion, what: &str, peer: &str, reason: &str) -> usize {
     let log = companion.log();
-    let is_about = |line: &&str| line.contains(&format!("peer={peer} "));
+    let is_about = |line: &&str| line.contains(&format!("\"peer\":\"{peer}\""));
     log.lines().filter(is_about).filter(|l| l.contains(what) && l.contains(reason)).count()
 }
 

@@ -15,12 +15,13 @@ use anyhow::{Context, Result, bail, ensure};
 use walrus::Module;
 
 /// What the host needs of the module: the name in the build, and the ABI's.
-const EXPORTS: [(&str, &str); 10] = [
+const EXPORTS: [(&str, &str); 11] = [
     ("memory", "memory"),
     ("malloc", "malloc"),
     ("_initialize", "_initialize"),
     ("proxy_abi_version_0_2_1", "proxy_abi_version_0_2_1"),
     ("filter_on_configure", "proxy_on_configure"),
+    ("filter_on_tick", "proxy_on_tick"),
     ("filter_on_request_headers", "proxy_on_request_headers"),
     ("filter_on_request_trailers", "proxy_on_request_trailers"),
     ("filter_on_response_headers", "proxy_on_response_headers"),

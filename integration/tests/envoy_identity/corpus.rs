@@ -25,10 +25,12 @@ const CLAIMS: [(&str, &str); 13] = [
     ("X-Mixed-Version-Proxy-Cluster", "kube-apiserver__front-proxy"),
 ];
 
-/// A path that every peer serves, and one that some do.
-const PATHS: [&str; 2] = [
+/// A path that every peer serves, one that some do, and one of which no answer
+/// matters to the filter.
+const PATHS: [&str; 3] = [
     "/api/v1/namespaces/n/configmaps/c",
     "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/x",
+    "/api/v1/namespaces/n/services/s/proxy/x",
 ];
 
 /// The header by which what arrives is told to be of a case.
@@ -270,8 +272,12 @@ fn title((header, _): &(&str, &str), form: &str) -> String {
 }
 
 fn path(form: usize) -> &'static [u8] {
-    let [everyone, some] = PATHS;
-    if form.is_multiple_of(3) { some.as_bytes() } else { everyone.as_bytes() }
+    let [everyone, some, proxied] = PATHS;
+    match form % 3 {
+        0 => some.as_bytes(),
+        1 => everyone.as_bytes(),
+        _ => proxied.as_bytes(),
+    }
 }
 
 /// Puts a claim into a form.

@@ -31,10 +31,11 @@ use load::Sample;
 #[command(about = "Envoy's CPU and latency per request: plain, Lua, this filter")]
 struct Arguments {
     /// How many rounds; figures are medians over them.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 120)]
     rounds: usize,
-    /// Requests of each measurement.
-    #[arg(long, default_value_t = 1_000)]
+    /// Requests of each measurement. Few: what disturbs the machine for longer
+    /// than a round disturbs all that is compared.
+    #[arg(long, default_value_t = 400)]
     requests: usize,
     /// Where the report goes.
     #[arg(long, default_value = "target/bench/report.json")]
