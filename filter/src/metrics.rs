@@ -77,9 +77,9 @@ impl Metrics {
     /// Tells the host what was decided since the last time.
     pub(crate) fn publish(&self) {
         for (counter, decided) in self.decisions.iter().zip(&self.decided) {
-            match (counter, decided.take()) {
-                (Some(counter), requests) if requests > 0 => counter.add(requests),
-                _ => {}
+            let requests = decided.take();
+            if requests > 0 {
+                add(*counter, requests);
             }
         }
     }
@@ -129,7 +129,11 @@ fn form_label(form: DocumentForm) -> &'static str {
 }
 
 fn count(counter: Option<Metric>) {
+    add(counter, 1);
+}
+
+fn add(counter: Option<Metric>, count: u64) {
     if let Some(counter) = counter {
-        counter.add(1);
+        counter.add(count);
     }
 }

@@ -118,12 +118,15 @@ pub(crate) fn on_request_trailers(count: usize) -> Action {
 /// a server's own; everything else passes.
 pub(crate) fn on_response_headers(context: u32, end_of_stream: bool) -> Action {
     let status = host::response_header(":status").unwrap_or_default();
+    let watch = watched();
     if cfg!(feature = "trap") {
-        must_matter(&status);
+        must_matter(&watch, &status);
     }
-    match (watched(), status.as_slice()) {
-        (Watch::Nothing, _) => Action::Continue,
-        (watch, b"404") => hold(context, watch, end_of_stream),
+    match (watch, status.as_slice()) {
+        (watch, b"404") => match watch.not_found() {
+            Some(not_found) => hold(context, not_found, end_of_stream),
+            None => Action::Continue,
+        },
         // Envoy gives its own errors the status 200 where a client speaks gRPC.
         (Watch::Document(wanted), b"200" | b"304") if host::is_of_a_server() => substitute(&wanted),
         _ => Action::Continue,
@@ -131,8 +134,8 @@ pub(crate) fn on_response_headers(context: u32, end_of_stream: bool) -> Action {
 }
 
 /// For tests: Envoy's matcher keeps all others out.
-fn must_matter(status: &[u8]) {
-    match watched() {
+fn must_matter(watch: &Watch, status: &[u8]) {
+    match watch {
         Watch::Document(_) => {}
         Watch::NotFound(_) if status == b"404" => {}
         _ => std::process::abort(),
@@ -162,7 +165,7 @@ fn substitute(wanted: &Wanted) -> Action {
 }
 
 /// Holds a 404 back until it is known what it is.
-fn hold(context: u32, watch: Watch, end_of_stream: bool) -> Action {
+fn hold(context: u32, not_found: NotFound, end_of_stream: bool) -> Action {
     let content_type = host::response_header("content-type").unwrap_or_default();
     let content_length = host::response_header("content-length").and_then(parse_length);
     if end_of_stream {
@@ -170,7 +173,7 @@ fn hold(context: u32, watch: Watch, end_of_stream: bool) -> Action {
             Some(length) if length > 0 => Body::Withheld(length),
             _ => Body::Whole(b""),
         };
-        return judge(context, watch, &content_type, body);
+        return judge(context, not_found, &content_type, body);
     }
     if content_length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Action::Continue;
@@ -196,19 +199,22 @@ pub(crate) fn on_response_body(context: u32, end_of_stream: bool) -> Action {
         plugin::hold(context, Held::ForItsBody { content_type, content_length });
         return Action::Pause;
     }
-    judge(context, watched(), &content_type, Body::Whole(&body))
+    match watched().not_found() {
+        Some(not_found) => judge(context, not_found, &content_type, Body::Whole(&body)),
+        None => Action::Continue,
+    }
 }
 
 /// Replaces a type-level 404, or asks about it; everything else goes on as it
 /// came.
-fn judge(context: u32, watch: Watch, content_type: &[u8], body: Body<'_>) -> Action {
+fn judge(context: u32, not_found: NotFound, content_type: &[u8], body: Body<'_>) -> Action {
     if !not_found::is_type_level(content_type, body) {
         return Action::Continue;
     }
-    match watch.not_found() {
-        None => Action::Continue,
-        Some(NotFound { encoding, ask: None }) => replace_not_found(encoding),
-        Some(NotFound { encoding, ask: Some(path) }) => companion::ask(context, &path, encoding),
+    let NotFound { encoding, ask } = not_found;
+    match ask {
+        None => replace_not_found(encoding),
+        Some(path) => companion::ask(context, &path, encoding),
     }
 }
 
