@@ -24,6 +24,11 @@ pub const FILTER_NAME: &str = "mixed-version-proxy";
 
 const TYPES: &str = "type.googleapis.com";
 
+/// Where the map is in a response that has nothing but the [`filter`], as a JSON
+/// pointer.
+pub const MAP: &str =
+    "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
+
 /// A discovery response: what a file holds, and a stream would carry.
 #[must_use]
 pub fn response(version: u64, resources: &[Value]) -> Value {
@@ -185,7 +190,6 @@ fn skip_responses_that_do_not_matter() -> Value {
             "key": format!("wasm.{}", watch::STATE),
         },
     });
-    let matches = |input: &Value, how: &str, value: &str| json!({ "single_predicate": { "input": input, "value_match": { how: value } } });
     let not = |predicate: Value| json!({ "not_matcher": predicate });
     let any = |predicates: [Value; 2]| json!({ "or_matcher": { "predicate": predicates } });
     let all = |predicates: [Value; 2]| json!({ "and_matcher": { "predicate": predicates } });
@@ -197,7 +201,9 @@ fn skip_responses_that_do_not_matter() -> Value {
     let skip = json!({
         "name": "skip",
         "typed_config": {
-            "@type": format!("{TYPES}/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
+            "@type": format!(
+                "{TYPES}/envoy.extensions.filters.common.matcher.action.v3.SkipFilter"
+            ),
         },
     });
     json!({
@@ -205,6 +211,11 @@ fn skip_responses_that_do_not_matter() -> Value {
             "matchers": [{ "predicate": not(matters), "on_match": { "action": skip } }],
         },
     })
+}
+
+/// Whether an input is this: `how` is `exact` or `prefix`.
+fn matches(input: &Value, how: &str, value: &str) -> Value {
+    json!({ "single_predicate": { "input": input, "value_match": { how: value } } })
 }
 
 fn wasm(map: &str, module: &Path) -> Value {

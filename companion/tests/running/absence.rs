@@ -16,13 +16,6 @@ fn ask(companion: &Companion, question: &str) -> u16 {
     companion.get(question).unwrap().0
 }
 
-fn metric(companion: &Companion, name: &str) -> u64 {
-    let (_, metrics) = companion.get("/metrics").unwrap();
-    let prefix = format!("mixed_version_companion_{name} ");
-    let line = metrics.lines().find_map(|line| line.strip_prefix(&prefix));
-    line.and_then(|count| count.parse().ok()).unwrap_or_default()
-}
-
 #[test]
 fn what_a_peer_serves_since_a_moment_ago_is_found_and_pushed_at_once() {
     let authority = Authority::new();
@@ -56,7 +49,7 @@ fn while_a_peer_cannot_be_asked_nothing_is_absent() {
         let start = Instant::now();
         assert_eq!(ask(&companion, UNKNOWN), 503, "{fault:?}");
         assert!(start.elapsed() < Duration::from_secs(1), "{fault:?}: before the filter gives up");
-        assert_eq!(metric(&companion, "absence_failures_total{peer=\"b\"}"), 1, "{fault:?}");
+        assert_eq!(companion.metric("absence_failures_total{peer=\"b\"}"), 1, "{fault:?}");
         assert!(companion.log().contains("cannot be asked"), "{}", companion.log());
         let known = "/v1/absence?path=%2Fapis%2Fapps%2Fv1%2Fdeployments";
         assert_eq!(ask(&companion, known), 409, "{fault:?}: another peer has it");
@@ -96,8 +89,8 @@ fn however_many_ask_the_peers_are_asked_ten_times_a_second() {
             scope.spawn(|| (0..4).for_each(|_| assert_eq!(ask(&companion, UNKNOWN), 204)));
         }
     });
-    let rounds = metric(&companion, "absence_rounds_total");
+    let rounds = companion.metric("absence_rounds_total");
     let most = (start.elapsed().as_millis() / 500 + 1) * 5;
     assert!(u128::from(rounds) <= most, "{rounds} rounds, at most {most}");
-    assert_eq!(metric(&companion, "absence_questions_total{answer=\"absent\"}"), 200);
+    assert_eq!(companion.metric("absence_questions_total{answer=\"absent\"}"), 200);
 }

@@ -23,10 +23,7 @@ const FAULTS: [(Fault, &str); 5] = [
 
 /// How often a peer's discovery could not be read.
 fn failures(companion: &Companion, peer: &str) -> u64 {
-    let (_, metrics) = companion.get("/metrics").unwrap_or_default();
-    let name = format!("mixed_version_companion_discovery_failures_total{{peer=\"{peer}\"}} ");
-    let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
-    count.map_or(0, |count| count.parse().unwrap())
+    companion.metric(&format!("discovery_failures_total{{peer=\"{peer}\"}}"))
 }
 
 /// How often the log says this of a peer with this reason.
@@ -107,13 +104,8 @@ fn unchanged_discovery_is_sent_once_and_pushed_once() {
     let companion = Companion::start_with(&authority, &[&a], "polling: {interval: 100ms}");
     companion.wait_until_ready();
     let generation = companion.map().unwrap().generation();
-    let polls = |metrics: &str| {
-        let prefix = "mixed_version_companion_polls_total{peer=\"a\",outcome=\"serving\"} ";
-        let line = metrics.lines().find_map(|line| line.strip_prefix(prefix));
-        line.and_then(|count| count.parse::<u64>().ok()).unwrap_or_default()
-    };
     companion.eventually("many rounds", || {
-        companion.get("/metrics").is_some_and(|(_, metrics)| polls(&metrics) >= 10)
+        companion.metric("polls_total{peer=\"a\",outcome=\"serving\"}") >= 10
     });
     assert_eq!(a.full_answers(), 2, "one for /api, one for /apis");
     assert_eq!(companion.map().unwrap().generation(), generation);

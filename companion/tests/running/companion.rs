@@ -140,6 +140,15 @@ impl Companion {
         Some((status, body.to_owned()))
     }
 
+    /// A metric by its name and labels, without what all names begin with; 0
+    /// while there is none.
+    pub fn metric(&self, name: &str) -> u64 {
+        let (_, metrics) = self.get("/metrics").unwrap_or_default();
+        let prefix = format!("mixed_version_companion_{name} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&prefix));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
     pub fn wait_until_ready(&self) {
         self.eventually("the companion is ready", || {
             self.get("/readyz").is_some_and(|(status, _)| status == 200)
@@ -148,12 +157,13 @@ impl Companion {
 
     /// The map as Envoy would get it; none while there is none.
     pub fn map(&self) -> Option<DiscoveryMap> {
-        let response = fs::read(self.path("envoy/ecds.json")).ok()?;
-        let response: serde_json::Value = serde_json::from_slice(&response).ok()?;
-        let pointer =
-            "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
-        let map = response.pointer(pointer)?.as_str()?;
-        Some(DiscoveryMap::from_json(map.as_bytes()).unwrap())
+        Some(DiscoveryMap::from_json(self.map_text()?.as_bytes()).unwrap())
+    }
+
+    /// The same as it travels.
+    pub fn map_text(&self) -> Option<String> {
+        let response = self.published("ecds.json");
+        Some(response.pointer(companion::xds::MAP)?.as_str()?.to_owned())
     }
 
     /// Where the map sends a type: a cluster, `unavailable` or `unknown`.

@@ -15,11 +15,8 @@ const MORE: &[&str] = &["/v1/pods", "apps/v1/deployments", "new/v1/things"];
 
 /// The map as it travels.
 fn map(companion: &Companion) -> (usize, Document) {
-    let pointer =
-        "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
-    let response = companion.published("ecds.json");
-    let text = response.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    (text.len(), serde_json::from_str(text).unwrap())
+    let text = companion.map_text().unwrap_or_default();
+    (text.len(), serde_json::from_str(&text).unwrap())
 }
 
 fn document(companion: &Companion, path: &str, form: DocumentForm) -> Option<MergedDocument> {

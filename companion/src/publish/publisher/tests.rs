@@ -66,9 +66,7 @@ impl World {
 
     fn map(&self) -> DiscoveryMap {
         let response = self.json("ecds.json");
-        let pointer =
-            "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
-        let map = response.pointer(pointer).unwrap().as_str().unwrap();
+        let map = response.pointer(xds::MAP).unwrap().as_str().unwrap();
         DiscoveryMap::from_json(map.as_bytes()).unwrap()
     }
 }
@@ -254,9 +252,7 @@ fn all_but_the_map_is_the_same_bytes_in_every_push() {
         publisher.push(&snapshot(None, complete)).unwrap();
         let mut response = world.json("ecds.json");
         response["version_info"] = Value::Null;
-        let pointer =
-            "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
-        *response.pointer_mut(pointer).unwrap() = Value::Null;
+        *response.pointer_mut(xds::MAP).unwrap() = Value::Null;
         without_map.insert(response.to_string());
     }
     assert_eq!(without_map.len(), 1);
