@@ -169,11 +169,11 @@ async fn document(
 /// How many requests Envoy has sent to each server.
 async fn by_server(site: &Site) -> Result<[u64; 2]> {
     let landed = site.landed().await?;
-    Ok([OLD, NEW].map(|server| {
-        let name = site.plane.servers().get(server).map(|server| server.name().to_owned());
-        let counts = landed.values().filter_map(|counts| counts.get(name.as_deref()?));
-        counts.sum()
-    }))
+    let of = |server: usize| {
+        let name = site.plane.server(server)?.name();
+        anyhow::Ok(landed.values().filter_map(|counts| counts.get(name)).sum())
+    };
+    Ok([of(OLD)?, of(NEW)?])
 }
 
 /// HEAD, gzip and the encodings that are not merged, of what is merged.

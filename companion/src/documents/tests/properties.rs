@@ -237,9 +237,10 @@ proptest! {
     #[test]
     fn nothing_that_a_serving_peer_offers_is_lost_and_nothing_is_invented(peers in peers()) {
         let merged = made(&peers);
+        let listed_by = |peer: &Peer| types(&named_list(peer));
         let serving: HashSet<_> =
-            peers.iter().filter(|peer| peer.serving).flat_map(|peer| types(&named_list(peer))).collect();
-        let all: HashSet<_> = peers.iter().flat_map(|peer| types(&named_list(peer))).collect();
+            peers.iter().filter(|peer| peer.serving).flat_map(listed_by).collect();
+        let all: HashSet<_> = peers.iter().flat_map(listed_by).collect();
         match content(&merged) {
             Some(text) => {
                 let listed = types(&serde_json::from_str(&text).unwrap());
