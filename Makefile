@@ -1,7 +1,7 @@
 # All that a developer or CI calls. `make` alone lists it.
 #
 # What is fetched or built from others' sources is kept in
-# ~/.cache/mixed-version-proxy (see integration/tools/lib.sh).
+# ~/.cache/mixed-version-proxy (see tools/lib.sh).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .PHONY: help tools filter companion control-plane recordings demo test conformance test-slow bench fuzz \
 	lint validate-config fmt env clean
 
-tools := integration/tools
+tools := tools
 with := $(tools)/with
 
 # Errors of tests say what went wrong; fifty frames of the executor do not.

@@ -12,7 +12,7 @@ set -euo pipefail
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/mixed-version-proxy"
 tool="$(basename "$0")"
 # shellcheck disable=SC2034 # for those that source this
-checkout="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+checkout="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 say() { echo "$tool: $*" >&2; }
 
