@@ -15,7 +15,7 @@ use percent_encoding::percent_decode;
 use routing::{RequestPath, Target};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::discovery::{Known, Part};
+use api_discovery::{Known, Part};
 
 /// What is asked for, if it can be a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discovery::{ListedVersion, Listing};
+    use api_discovery::{ListedVersion, Listing};
 
     fn known(types: &[&str]) -> Known {
         let mut listing = Listing::default();

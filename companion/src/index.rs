@@ -40,9 +40,9 @@ use discovery_map::{Document, PeerState};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, PeerName, RequestHeaders};
-use crate::discovery::{Known, Origins};
-use crate::documents::{Aggregated, Conflict, Packer};
 use crate::peer::{Observation, Report};
+use api_discovery::{Aggregated, Conflict, Packer};
+use api_discovery::{Known, Origins};
 use peer::Tracked;
 
 pub use names::cluster_name;

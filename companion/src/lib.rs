@@ -16,8 +16,6 @@ pub mod app;
 pub mod certificates;
 pub mod cli;
 pub mod config;
-pub mod discovery;
-pub mod documents;
 pub mod index;
 pub mod metrics;
 pub mod peer;

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::Peer;
-use crate::discovery::{Listing, Part};
-use crate::documents::{Aggregated, OpenApiIndex};
+use api_discovery::{Aggregated, OpenApiIndex};
+use api_discovery::{Listing, Part};
 
 pub use client::FetchError;
 pub use identity::IdentityError;

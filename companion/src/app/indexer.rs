@@ -8,11 +8,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{Config, RequestHeaders};
-use crate::discovery::Origins;
-use crate::documents::Conflict;
 use crate::index::{Event, Index, PeerStatus, Snapshot, View};
 use crate::metrics::Metrics;
 use crate::peer::Report;
+use api_discovery::Conflict;
+use api_discovery::Origins;
 
 /// How often time passes for the index.
 const TICK: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use discovery_map::{MergedDocument, OpenApi};
 
 use super::Index;
 use super::merge::{PeerSet, Sets};
-use crate::documents::{Conflict, Release, Says, Served, make};
+use api_discovery::{Conflict, Release, Says, Served, make};
 
 /// What the map says of documents.
 pub(super) struct Documents {

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::{DocumentMemory, PeerMemory};
 use crate::config::{Peer, PeerName};
-use crate::discovery::{Known, Origins, Part};
-use crate::documents::{Aggregated, Group, OpenApiIndex};
 use crate::peer::{Observation, Reading};
+use api_discovery::{Aggregated, Group, OpenApiIndex};
+use api_discovery::{Known, Origins, Part};
 
 /// One peer.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use discovery_map::{DiscoveryMap, Route};
 
 use super::*;
 use crate::config::Peer;
-use crate::discovery::{ListedVersion, Listing, Part};
 use crate::peer::Reading;
+use api_discovery::{ListedVersion, Listing, Part};
 
 fn config(names: &[&str]) -> Arc<Config> {
     let peers: String = names

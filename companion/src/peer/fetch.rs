@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::Reading;
 use super::client::{Client, FetchError};
-use crate::discovery::{Document, LegacyGroupVersion, ListedVersion, Listing, Part};
-use crate::documents::{Aggregated, LegacyGroup, OpenApiIndex};
+use api_discovery::{Aggregated, LegacyGroup, OpenApiIndex};
+use api_discovery::{Document, LegacyGroupVersion, ListedVersion, Listing, Part};
 
 /// The forms of aggregated discovery, best first. `nopeer` asks a server that
 /// merges its peers' types into its answer for its own alone.

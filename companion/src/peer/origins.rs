@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, watch};
 use super::client::{Client, FetchError};
 use super::identity::Identity;
 use crate::config::{Config, Peer};
-use crate::discovery::{Origins, OriginsList};
 use crate::index::PeerStatus;
+use api_discovery::{Origins, OriginsList};
 
 const PATH: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
 

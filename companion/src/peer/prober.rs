@@ -22,9 +22,9 @@ use super::identity::{Identity, IdentityError};
 use super::{Observation, Reading, Report};
 use crate::absence::{Answer, Question};
 use crate::config::{Config, Peer, PeerName, Polling};
-use crate::discovery::{Known, Part};
 use crate::index::View;
 use crate::metrics::{AbsenceAnswer, Metrics};
+use api_discovery::{Known, Part};
 
 /// At most so many rounds begin within this time: ten in any second. They need
 /// not be evenly spread, so that most of a few questions in a row wait for

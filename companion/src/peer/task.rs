@@ -13,9 +13,9 @@ use super::identity::{Identity, IdentityError};
 use super::judge::Judge;
 use super::{Observation, Reading, Report};
 use crate::config::{Config, Peer};
-use crate::discovery::Part;
-use crate::documents::OpenApiIndex;
 use crate::metrics::{Metrics, PollOutcome};
+use api_discovery::OpenApiIndex;
+use api_discovery::Part;
 
 /// Counts the changes that any task has seen.
 pub(super) type Nudge = watch::Sender<u64>;

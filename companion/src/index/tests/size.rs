@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::discovery::Document;
-use crate::documents::OpenApiIndex;
+use api_discovery::Document;
+use api_discovery::OpenApiIndex;
 
 /// Names that compress no better than real ones: words of some syllables.
 struct Words(u64);

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use companion::discovery::{Document, OriginsList, Part};
-use companion::documents::{Aggregated, Content, Made, OpenApiIndex, Release, Says, make};
+use api_discovery::{
+    Aggregated, Content, Document, Made, OpenApiIndex, OriginsList, Part, Release, Says, make,
+};
 use libfuzzer_sys::fuzz_target;
 
 /// What one peer answers.
