@@ -40,13 +40,12 @@ use discovery_map::{Document, PeerState};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, PeerName, RequestHeaders};
-use crate::peer::{Observation, Report};
+use crate::facts::{Observation, PeerStatus, Report, View};
 use api_discovery::{Aggregated, Conflict, Packer};
 use api_discovery::{Known, Origins};
 use peer::Tracked;
 
 pub use names::cluster_name;
-pub use peer::{PeerStatus, View};
 
 /// Everything that is known, in the order in which it becomes known.
 #[derive(Debug)]

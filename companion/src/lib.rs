@@ -16,6 +16,7 @@ pub mod app;
 pub mod certificates;
 pub mod cli;
 pub mod config;
+pub mod facts;
 pub mod index;
 pub mod metrics;
 pub mod peer;

@@ -17,8 +17,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::absence::Answer;
 use crate::config::PeerName;
-use crate::index::{PeerStatus, Snapshot};
-use crate::peer::Observation;
+use crate::facts::{Observation, PeerStatus};
+use crate::index::Snapshot;
 use crate::publish::Publication;
 
 /// All metrics; clones are the same ones.

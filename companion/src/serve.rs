@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::absence::{Answer, Asker};
-use crate::index::PeerStatus;
+use crate::facts::PeerStatus;
 use crate::metrics::Metrics;
 use crate::publish::Outcome;
 

@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{Config, RequestHeaders};
-use crate::index::{Event, Index, PeerStatus, Snapshot, View};
+use crate::facts::{PeerStatus, Report, View};
+use crate::index::{Event, Index, Snapshot};
 use crate::metrics::Metrics;
-use crate::peer::Report;
 use api_discovery::Conflict;
 use api_discovery::Origins;
 

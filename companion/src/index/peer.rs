@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use discovery_map::PeerState;
-use serde::Serialize;
 
 use super::{DocumentMemory, PeerMemory};
 use crate::config::{Peer, PeerName};
-use crate::peer::{Observation, Reading};
+use crate::facts::{Observation, PeerStatus, Reading, View};
 use api_discovery::{Aggregated, Group, OpenApiIndex};
 use api_discovery::{Known, Origins, Part};
 
@@ -54,51 +53,6 @@ const RESTLESS: (Duration, u32) = (Duration::from_secs(60), 20);
 /// of custom resource definitions follow by fractions of a second; this is for
 /// those of servers that are overloaded by the other's clients.
 const JUST: Duration = Duration::from_secs(5);
-
-/// A peer as the endpoint shows it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PeerStatus {
-    /// Its name.
-    pub name: String,
-    /// Its address.
-    pub address: SocketAddr,
-    /// What was last seen of it.
-    pub state: PeerState,
-    /// Whether it is out of rotation for so long that its types do not count.
-    pub forgotten: bool,
-    /// The version that it says it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<Arc<str>>,
-    /// Whether its discovery was read, now or before a restart.
-    pub discovery_known: bool,
-    /// How many resources and subresources it is known to serve.
-    pub types: usize,
-    /// How long ago it last answered, if it did since the companion started.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_answer_seconds_ago: Option<u64>,
-    /// How long it has been out of rotation.
-    pub absent_seconds: u64,
-    /// What went wrong in the last round.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
-}
-
-/// What is known of a peer, for those who ask it again.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The peer.
-    pub peer: Peer,
-    /// Whether it serves.
-    pub serving: bool,
-    /// Whether it did until a moment ago: what it has seen of the store that
-    /// all share, others may not have seen yet.
-    pub just_left: bool,
-    /// Its types.
-    pub known: Known,
-    /// The `ETag`s of the documents that say so.
-    pub etags: [(Part, Option<Box<str>>); 2],
-}
 
 impl Tracked {
     pub(super) fn new(peer: &Peer) -> Self {

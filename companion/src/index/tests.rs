@@ -6,7 +6,7 @@ use discovery_map::{DiscoveryMap, Route};
 
 use super::*;
 use crate::config::Peer;
-use crate::peer::Reading;
+use crate::facts::Reading;
 use api_discovery::{ListedVersion, Listing, Part};
 
 fn config(names: &[&str]) -> Arc<Config> {

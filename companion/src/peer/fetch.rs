@@ -7,8 +7,8 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
-use super::Reading;
 use super::client::{Client, FetchError};
+use crate::facts::Reading;
 use api_discovery::{Aggregated, LegacyGroup, OpenApiIndex};
 use api_discovery::{Document, LegacyGroupVersion, ListedVersion, Listing, Part};
 

@@ -6,9 +6,10 @@
 //! late, and taking it out of rotation makes the others busier; two in a row
 //! are.
 
-use super::Observation;
-use super::client::FetchError;
 use reqwest::StatusCode;
+
+use super::client::FetchError;
+use crate::facts::Observation;
 
 /// How many time-outs in a row make a peer unreachable.
 const TIMEOUTS: u32 = 2;

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::client::{Client, FetchError};
 use super::identity::Identity;
 use crate::config::{Config, Peer};
-use crate::index::PeerStatus;
+use crate::facts::PeerStatus;
 use api_discovery::{Origins, OriginsList};
 
 const PATH: &str = "/apis/apiregistration.k8s.io/v1/apiservices";

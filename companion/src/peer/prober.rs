@@ -19,10 +19,9 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::fetch::Validators;
 use super::identity::{Identity, IdentityError};
-use super::{Observation, Reading, Report};
 use crate::absence::{Answer, Question};
 use crate::config::{Config, Peer, PeerName, Polling};
-use crate::index::View;
+use crate::facts::{Observation, Reading, Report, View};
 use crate::metrics::{AbsenceAnswer, Metrics};
 use api_discovery::{Known, Part};
 

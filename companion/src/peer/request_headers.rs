@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::client::{Client, FetchError};
 use super::identity::{Identity, IdentityError};
 use crate::config::{Config, Peer, Polling, RequestHeaders};
-use crate::index::PeerStatus;
+use crate::facts::PeerStatus;
 use configmap::{ConfigMap, Unusable};
 
 const PATH: &str = "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::Report;
 use super::task::{Nudge, Task};
 use crate::config::{Config, Credentials, Peer, PeerName, PeerTls, Polling};
+use crate::facts::Report;
 use crate::metrics::Metrics;
 
 /// The tasks that watch the peers.

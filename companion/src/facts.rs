@@ -1,0 +1,125 @@
+//! What one part of the companion tells another about a peer: plain data.
+//!
+//! ```text
+//!  poll, absence ──Report──▶ index ──PeerStatus──▶ serve, metrics
+//!        ▲                     │
+//!        └────────View─────────┘
+//! ```
+//!
+//! Those who write these facts and those who read them depend on this file, and
+//! not on each other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use discovery_map::PeerState;
+use serde::Serialize;
+
+use crate::config::Peer;
+use api_discovery::{Aggregated, OpenApiIndex};
+use api_discovery::{Known, Listing, Part};
+
+/// What one round at one peer found.
+#[derive(Debug)]
+pub struct Report {
+    /// The peer, with the address that was asked.
+    pub peer: Peer,
+    /// When the round began. Rounds of the prober overlap with those of the
+    /// peer's task, so reports can arrive in another order.
+    pub asked: Instant,
+    /// What was found.
+    pub observation: Observation,
+}
+
+/// What a round found.
+#[derive(Debug)]
+pub enum Observation {
+    /// `/readyz` says ok.
+    Serving {
+        /// What each half of discovery said.
+        readings: [(Part, Reading); 2],
+        /// The version, when it was read in this round.
+        version: Option<Arc<str>>,
+        /// The index of OpenAPI v3, or why it could not be read, when the peer
+        /// was asked for it in this round and has one.
+        open_api: Option<Result<Box<OpenApiIndex>, String>>,
+    },
+    /// Asked for its types alone, it told them: whether it is ready was not
+    /// asked.
+    Discovered {
+        /// What each half of discovery said.
+        readings: [(Part, Reading); 2],
+    },
+    /// It answers, but not that it is ready.
+    NotReady {
+        /// How it answered.
+        reason: String,
+    },
+    /// It cannot be reached.
+    Unreachable {
+        /// How the attempt ended.
+        reason: String,
+    },
+    /// Nothing was learnt: its state stays as it was.
+    Inconclusive {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What was read of one half of a peer's discovery.
+#[derive(Debug)]
+pub enum Reading {
+    /// The same as the last time.
+    Unchanged,
+    /// This: the names, and the document that has them.
+    Listed(Listing, Box<Aggregated>),
+    /// It could not be read; what was known stays.
+    Failed(String),
+}
+
+/// A peer as the endpoint shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// What was last seen of it.
+    pub state: PeerState,
+    /// Whether it is out of rotation for so long that its types do not count.
+    pub forgotten: bool,
+    /// The version that it says it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<Arc<str>>,
+    /// Whether its discovery was read, now or before a restart.
+    pub discovery_known: bool,
+    /// How many resources and subresources it is known to serve.
+    pub types: usize,
+    /// How long ago it last answered, if it did since the companion started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_answer_seconds_ago: Option<u64>,
+    /// How long it has been out of rotation.
+    pub absent_seconds: u64,
+    /// What went wrong in the last round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// What is known of a peer, for those who ask it again.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The peer.
+    pub peer: Peer,
+    /// Whether it serves.
+    pub serving: bool,
+    /// Whether it did until a moment ago: what it has seen of the store that
+    /// all share, others may not have seen yet.
+    pub just_left: bool,
+    /// Its types.
+    pub known: Known,
+    /// The `ETag`s of the documents that say so.
+    pub etags: [(Part, Option<Box<str>>); 2],
+}
