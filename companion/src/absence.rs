@@ -10,12 +10,16 @@
 //! the map does not know it either. What a peer said before the question does
 //! not count: the type may be there since.
 
+mod prober;
+
 use discovery_map::Scope;
 use percent_encoding::percent_decode;
 use routing::{RequestPath, Target};
 use tokio::sync::{mpsc, oneshot};
 
 use api_discovery::{Known, Part};
+
+pub use prober::Prober;
 
 /// What is asked for, if it can be a type.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,12 +23,13 @@ use tokio::task::JoinSet;
 
 use indexer::{Indexer, Sources};
 
-use crate::absence;
+use crate::absence::{self, Prober};
 use crate::certificates::FileError;
 use crate::config::{Config, ConfigError};
+use crate::control_plane::{OriginsReader, RequestHeadersReader};
 use crate::index::Index;
 use crate::metrics::Metrics;
-use crate::peer::{OriginsReader, Prober, RequestHeadersReader, Watchers};
+use crate::poll::Watchers;
 use crate::publish::{self, Outcome, PublishError, Publisher};
 use crate::reload::Follower;
 use crate::secrets::{self, Settings};

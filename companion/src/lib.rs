@@ -12,14 +12,16 @@
 #![forbid(unsafe_code)]
 
 pub mod absence;
+pub mod apiserver;
 pub mod app;
 pub mod certificates;
 pub mod cli;
 pub mod config;
+pub mod control_plane;
 pub mod facts;
 pub mod index;
 pub mod metrics;
-pub mod peer;
+pub mod poll;
 pub mod publish;
 pub mod reload;
 pub mod secrets;

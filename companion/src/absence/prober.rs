@@ -16,10 +16,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::client::Client;
-use super::fetch::Validators;
-use super::identity::{Identity, IdentityError};
-use crate::absence::{Answer, Question};
+use super::{Answer, Question};
+use crate::apiserver::{Client, Identity, IdentityError, Validators};
 use crate::config::{Config, Peer, PeerName, Polling};
 use crate::facts::{Observation, Reading, Report, View};
 use crate::metrics::{AbsenceAnswer, Metrics};

@@ -14,7 +14,7 @@ use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::identity::{Identity, IdentityError};
+use super::credentials::{Identity, IdentityError};
 use crate::config::{Peer, Polling, ServerName};
 
 /// Why there is no answer, or none that can be used.
@@ -54,7 +54,7 @@ pub enum FetchError {
 
 /// A connection to one peer, as one identity; clones share it.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     timeout: Duration,
@@ -62,7 +62,7 @@ pub(super) struct Client {
 }
 
 /// An answer whose head is there.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The answer's own `ETag`.
     pub etag: Option<HeaderValue>,
     response: Response,
@@ -72,7 +72,7 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    pub(super) fn new(
+    pub(crate) fn new(
         peer: &Peer,
         server_name: &ServerName,
         polling: &Polling,
@@ -105,7 +105,7 @@ impl Client {
     }
 
     /// Asks; an answer with any status is an answer.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         path: &str,
         accept: &'static str,
@@ -133,19 +133,19 @@ impl Client {
 
 impl Answer {
     /// The error that an unhelpful status is.
-    pub(super) fn unexpected(&self) -> FetchError {
+    pub(crate) fn unexpected(&self) -> FetchError {
         FetchError::Status { path: self.path.clone(), status: self.response.status() }
     }
 
     /// Reads the body to its end, so that the connection can be used again.
-    pub(super) async fn drain(mut self) -> Result<(), FetchError> {
+    pub(crate) async fn drain(mut self) -> Result<(), FetchError> {
         let mut rest = self.limit;
         while self.chunk(&mut rest).await?.is_some() {}
         Ok(())
     }
 
     /// Parses the body while it arrives: it is never in memory as a whole.
-    pub(super) async fn json<T>(mut self) -> Result<T, FetchError>
+    pub(crate) async fn json<T>(mut self) -> Result<T, FetchError>
     where
         T: DeserializeOwned + Send + 'static,
     {

@@ -13,8 +13,7 @@ use discovery_map::PeerState;
 use reqwest::StatusCode;
 use tokio::sync::{mpsc, watch};
 
-use super::client::{Client, FetchError};
-use super::identity::{Identity, IdentityError};
+use crate::apiserver::{Client, FetchError, Identity, IdentityError};
 use crate::config::{Config, Peer, Polling, RequestHeaders};
 use crate::facts::PeerStatus;
 use configmap::{ConfigMap, Unusable};

@@ -7,8 +7,7 @@ use discovery_map::PeerState;
 use reqwest::StatusCode;
 use tokio::sync::{mpsc, watch};
 
-use super::client::{Client, FetchError};
-use super::identity::Identity;
+use crate::apiserver::{Client, FetchError, Identity, IdentityError};
 use crate::config::{Config, Peer};
 use crate::facts::PeerStatus;
 use api_discovery::{Origins, OriginsList};
@@ -104,7 +103,7 @@ enum Problem {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error("identity: {0}")]
-    Identity(#[from] super::IdentityError),
+    Identity(#[from] IdentityError),
 }
 
 async fn read(peer: &Peer, config: &Config) -> Result<Origins, Problem> {

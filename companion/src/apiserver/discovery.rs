@@ -23,11 +23,11 @@ const JSON: &str = "application/json";
 
 /// The `ETag` of the last document of each half that was taken in.
 #[derive(Debug, Default)]
-pub(super) struct Validators(HashMap<Part, HeaderValue>);
+pub(crate) struct Validators(HashMap<Part, HeaderValue>);
 
 impl Client {
     /// Whether the peer is ready; anything but its yes is an error.
-    pub(super) async fn readiness(&self) -> Result<(), FetchError> {
+    pub(crate) async fn readiness(&self) -> Result<(), FetchError> {
         let (status, answer) = self.get("/readyz", "*/*", None).await?;
         let error = answer.unexpected();
         answer.drain().await?;
@@ -35,7 +35,7 @@ impl Client {
     }
 
     /// The version that the peer says it is.
-    pub(super) async fn version(&self) -> Result<Arc<str>, FetchError> {
+    pub(crate) async fn version(&self) -> Result<Arc<str>, FetchError> {
         #[derive(Deserialize)]
         struct Version {
             #[serde(rename = "gitVersion")]
@@ -50,7 +50,7 @@ impl Client {
     }
 
     /// Reads one half of the peer's discovery, if it changed.
-    pub(super) async fn discovery(
+    pub(crate) async fn discovery(
         &self,
         part: Part,
         validators: &mut Validators,
@@ -77,7 +77,7 @@ impl Client {
 
     /// The index of the peer's OpenAPI v3 documents; none at servers before
     /// 1.23.
-    pub(super) async fn open_api(&self) -> Result<Option<OpenApiIndex>, FetchError> {
+    pub(crate) async fn open_api(&self) -> Result<Option<OpenApiIndex>, FetchError> {
         let (status, answer) = self.get("/openapi/v3", JSON, None).await?;
         match status {
             StatusCode::OK => answer.json().await.map(Some),
@@ -146,12 +146,12 @@ fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
 
 impl Validators {
     /// One alone.
-    pub(super) fn of(part: Part, etag: Option<HeaderValue>) -> Self {
+    pub(crate) fn of(part: Part, etag: Option<HeaderValue>) -> Self {
         Self(etag.map(|etag| (part, etag)).into_iter().collect())
     }
 
     /// Whether the peer gives its documents an `ETag`.
-    pub(super) fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         !self.0.is_empty()
     }
 }

@@ -38,7 +38,7 @@ pub enum IdentityError {
 
 /// The content of the identity's files. Compared to see a change.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     ca: Vec<u8>,
     secret: Secret,
 }
@@ -50,7 +50,7 @@ enum Secret {
 }
 
 impl Identity {
-    pub(super) fn load(tls: &PeerTls, credentials: &Credentials) -> Result<Self, IdentityError> {
+    pub(crate) fn load(tls: &PeerTls, credentials: &Credentials) -> Result<Self, IdentityError> {
         let secret = match credentials {
             Credentials::Token { file } => Secret::Token(read(file)?),
             Credentials::ClientCertificate(files) => Secret::Certificate {
@@ -62,7 +62,7 @@ impl Identity {
     }
 
     /// The `Authorization` header, when the identity is a token.
-    pub(super) fn authorization(&self) -> Result<Option<HeaderValue>, IdentityError> {
+    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, IdentityError> {
         let Secret::Token(token) = &self.secret else { return Ok(None) };
         let unusable =
             |problem: &str| IdentityError::Unusable { what: "token", problem: problem.to_owned() };
@@ -77,7 +77,7 @@ impl Identity {
     }
 
     /// The TLS settings: the configured CA and nothing of the system's.
-    pub(super) fn tls(&self) -> Result<ClientConfig, IdentityError> {
+    pub(crate) fn tls(&self) -> Result<ClientConfig, IdentityError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates("CA certificates", &self.ca)? {
             roots.add(certificate).map_err(|error| unusable("CA certificates", error))?;

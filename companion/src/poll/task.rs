@@ -7,10 +7,8 @@ use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::client::{Client, FetchError};
-use super::fetch::Validators;
-use super::identity::{Identity, IdentityError};
 use super::judge::Judge;
+use crate::apiserver::{Client, FetchError, Identity, IdentityError, Validators};
 use crate::config::{Config, Peer};
 use crate::facts::{Observation, Reading, Report};
 use crate::metrics::{Metrics, PollOutcome};

@@ -8,7 +8,7 @@
 
 use reqwest::StatusCode;
 
-use super::client::FetchError;
+use crate::apiserver::FetchError;
 use crate::facts::Observation;
 
 /// How many time-outs in a row make a peer unreachable.
