@@ -24,6 +24,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::certificates::KeyPairFiles;
+
+pub(crate) use files::check_front_proxy;
 pub use header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
 pub use reader::{Fault, Faults};
 pub use strict::{OnNoAnswer, StrictNotFound};
@@ -67,15 +70,6 @@ pub struct ListenerTls {
     /// The certificates (PEM) that verify the clients' own; without it no
     /// client is asked for one.
     pub client_ca_file: Option<PathBuf>,
-}
-
-/// A certificate and its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyPairFiles {
-    /// The certificate chain (PEM).
-    pub certificate_file: PathBuf,
-    /// Its private key (PEM).
-    pub key_file: PathBuf,
 }
 
 /// One kube-apiserver.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::reader::{FaultLog, Faults};
-use super::{Config, Credentials, KeyPairFiles};
-use crate::certificates::{Certificates, FileError, KeyPair, PrivateKey, check_front_proxy};
+use super::{Config, Credentials};
+use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 
 pub(super) fn check(config: &Config) -> Result<(), Faults> {
     let log = FaultLog::default();
@@ -32,6 +32,28 @@ pub(super) fn check(config: &Config) -> Result<(), Faults> {
     log.into_result()
 }
 
+/// Refuses a front-proxy certificate that the clients' own authority signed. An
+/// API server would take it for a client's, and every client for that one user,
+/// wherever it does not take it for the front proxy's.
+///
+/// # Errors
+/// `clients` signed it.
+pub(crate) fn check_front_proxy(
+    clients: &Certificates,
+    front_proxy: &KeyPair,
+    files: &KeyPairFiles,
+) -> Result<(), FileError> {
+    if !clients.signed(front_proxy.certificates()) {
+        return Ok(());
+    }
+    Err(FileError {
+        file: files.certificate_file.clone(),
+        problem: "is signed by an authority in listenerTls.clientCaFile; the front proxy needs an \
+                  authority of its own, that of --requestheader-client-ca-file"
+            .to_owned(),
+    })
+}
+
 fn token(place: &str, file: &Path, log: &FaultLog) {
     match std::fs::read(file) {
         Ok(content) if content.trim_ascii().is_empty() => {
@@ -57,4 +79,36 @@ fn certificates(place: &str, file: &Path, log: &FaultLog) -> Option<Certificates
 
 fn noted<T>(place: &str, result: Result<T, FileError>, log: &FaultLog) -> Option<T> {
     result.map_err(|error| log.add(place, error.to_string())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair as Key};
+
+    use super::*;
+
+    #[test]
+    fn the_clients_authority_must_not_sign_the_front_proxy_certificate() {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, Key::generate().unwrap()).unwrap();
+        let key = Key::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &authority).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: String| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        let files = KeyPairFiles {
+            certificate_file: file("crt", leaf.pem()),
+            key_file: file("key", key.serialize_pem()),
+        };
+        let clients = Certificates::read(&file("ca", authority.pem())).unwrap();
+        let pair = KeyPair::read(&files).unwrap();
+        let error = check_front_proxy(&clients, &pair, &files).unwrap_err().to_string();
+        let start = format!("{} is signed by an authority in", files.certificate_file.display());
+        assert!(error.starts_with(&start), "{error}");
+    }
 }

@@ -3,7 +3,8 @@
 
 use super::build::absolute;
 use super::reader::{FaultLog, Section, parsed};
-use super::{HeaderName, HeaderPrefix, KeyPairFiles, ListenerTls, RequestHeaders, Role};
+use super::{HeaderName, HeaderPrefix, ListenerTls, RequestHeaders, Role};
+use crate::certificates::KeyPairFiles;
 
 /// More than any server has; a bound for what is done for each request.
 const MAX_NAMES: usize = 16;

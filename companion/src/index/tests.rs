@@ -446,8 +446,10 @@ fn the_clusters_own_header_names_go_first_and_no_configured_one_is_lost() {
 fn with_a_front_proxy_a_start_waits_for_the_header_names() {
     let mut world = World::new(&["a"]);
     let mut config = (*world.config).clone();
-    config.front_proxy =
-        Some(crate::config::KeyPairFiles { certificate_file: "/c".into(), key_file: "/k".into() });
+    config.front_proxy = Some(crate::certificates::KeyPairFiles {
+        certificate_file: "/c".into(),
+        key_file: "/k".into(),
+    });
     world.config = Arc::new(config);
     world.index.apply(Event::Configured(Arc::clone(&world.config)), Duration::ZERO);
     world.serves("a", &[]);

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 use super::{Secrets, Settings};
-use crate::certificates::{Certificates, FileError, KeyPair, check_front_proxy};
-use crate::config::{Config, KeyPairFiles};
+use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles};
+use crate::config::{Config, check_front_proxy};
 use crate::metrics::{Metrics, SecretLabel};
 
 const CHECK: Duration = Duration::from_secs(1);

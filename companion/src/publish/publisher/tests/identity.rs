@@ -11,7 +11,7 @@ impl World {
         world.rotate("front-proxy");
         world.rotate("listener");
         let root = world.directory.path();
-        let files = |name: &str| crate::config::KeyPairFiles {
+        let files = |name: &str| crate::certificates::KeyPairFiles {
             certificate_file: root.join(format!("{name}.crt")),
             key_file: root.join(format!("{name}.key")),
         };
