@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod control_plane;
 pub mod facts;
+pub mod files;
 pub mod index;
 pub mod metrics;
 pub mod poll;

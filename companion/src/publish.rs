@@ -20,12 +20,10 @@
 //! - Nothing is written that says the same as what is there.
 
 mod bucket;
-mod disk;
 mod found;
 mod publisher;
 mod secrets;
 mod task;
 
-pub use disk::{DiskError, write_atomically};
 pub use publisher::{Publication, PublishError, Publisher};
 pub use task::{Outcome, run};

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::{DiskError, write_atomically};
 use crate::index::Memory;
-use crate::publish::{DiskError, write_atomically};
 
 /// The form of the file; another one is not read.
 const VERSION: u32 = 1;

@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime};
 use discovery_map::{DiscoveryMap, Document, FRONT_PROXY_SUFFIX, Faults};
 use serde_json::Value;
 
-use super::disk::{Access, DiskError, Written};
 use super::found;
 use super::secrets::SecretFiles;
 use crate::config::Config;
+use crate::files::{Access, DiskError, Written};
 use crate::index::{Cluster, Snapshot};
 use crate::secrets::{Secrets, Settings};
 use crate::state::{State, StateError, Store};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::PublishError;
-use super::disk::{Access, DiskError, Written};
+use crate::files::{Access, DiskError, Written};
 use crate::secrets::Secrets;
 use crate::xds;
 

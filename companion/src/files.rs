@@ -35,7 +35,7 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<(), DiskError> {
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(crate) enum Access {
     /// Whom the process's umask lets.
     Umask,
     /// The owner alone.
@@ -67,7 +67,7 @@ fn replace(path: &Path, content: &[u8], access: Access) -> Result<(), DiskError>
 
 /// The files of which the content is known, by path.
 #[derive(Debug, Default)]
-pub(super) struct Written(BTreeMap<PathBuf, Fingerprint>);
+pub(crate) struct Written(BTreeMap<PathBuf, Fingerprint>);
 
 #[derive(Debug)]
 struct Fingerprint {
@@ -89,7 +89,7 @@ struct Status {
 
 impl Written {
     /// Writes the file unless it has this content already; whether it did.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         path: &Path,
         content: &[u8],
@@ -107,11 +107,11 @@ impl Written {
     }
 
     /// Lets the file be what it comes to be.
-    pub(super) fn forget(&mut self, path: &Path) {
+    pub(crate) fn forget(&mut self, path: &Path) {
         self.0.remove(path);
     }
 
-    pub(super) fn remove(&mut self, path: &Path) -> Result<(), DiskError> {
+    pub(crate) fn remove(&mut self, path: &Path) -> Result<(), DiskError> {
         self.0.remove(path);
         match fs::remove_file(path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -123,7 +123,7 @@ impl Written {
 
     /// The files that are no longer what was written. They are forgotten here,
     /// so that the next write of them is one.
-    pub(super) fn take_damaged(&mut self) -> Vec<PathBuf> {
+    pub(crate) fn take_damaged(&mut self) -> Vec<PathBuf> {
         let damaged: Vec<_> = self
             .0
             .iter_mut()
