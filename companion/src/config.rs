@@ -13,11 +13,11 @@
 mod build;
 mod files;
 mod header;
-mod identity;
 mod reader;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod value;
 
 use std::net::SocketAddr;

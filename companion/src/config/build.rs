@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::identity::{key_pair, listener_tls, request_headers};
 use super::reader::{FaultLog, Faults, Section, parsed};
 use super::strict::strict_not_found;
+use super::tls::{key_pair, listener_tls, request_headers};
 use super::{
     ClusterPrefix, Config, Credentials, EnvoyOutput, Peer, PeerName, PeerTls, Polling, ServerName,
 };
