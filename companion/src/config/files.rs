@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::reader::{FaultLog, Faults};
-use super::{Config, Credentials};
+use super::faults::{FaultLog, Faults};
+use super::model::{Config, Credentials};
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 
 pub(super) fn check(config: &Config) -> Result<(), Faults> {
@@ -29,7 +29,7 @@ pub(super) fn check(config: &Config) -> Result<(), Faults> {
         let checked = check_front_proxy(&clients, &front_proxy, files);
         noted("frontProxy.certificateFile", checked, &log);
     }
-    log.into_result()
+    log.into_result(Ok(()))
 }
 
 /// Refuses a front-proxy certificate that the clients' own authority signed. An
@@ -60,7 +60,9 @@ fn token(place: &str, file: &Path, log: &FaultLog) {
             log.add(place, format!("{} is empty", file.display()));
         }
         Ok(_) => {}
-        Err(error) => log.add(place, format!("{} cannot be read: {error}", file.display())),
+        Err(error) => {
+            log.add(place, format!("{} cannot be read: {error}", file.display()));
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl RequestHeaders {
     /// These first, for the first is the one that is sent; then what only
     /// `others` has. A name that has another role here keeps it.
     #[must_use]
-    pub fn and(&self, others: &Self) -> Self {
+    pub fn merged_with(&self, others: &Self) -> Self {
         let taken = |name: &HeaderName| self.roles().any(|(_, names)| names.contains(name));
         let and = |mine: &[HeaderName], others: &[HeaderName]| {
             let free: Vec<_> = others.iter().filter(|name| !taken(name)).cloned().collect();
@@ -144,7 +144,7 @@ impl FromStr for HeaderName {
         let needed = NEEDED.contains(&plain.as_str())
             || NEEDED_PREFIXES.iter().any(|needed| plain.starts_with(needed));
         if needed {
-            return Err(InvalidValue("must be a header that has no other use"));
+            return Err(InvalidValue("must not be a header that has another use"));
         }
         Ok(Self(name))
     }
@@ -161,7 +161,7 @@ impl FromStr for HeaderPrefix {
                 .iter()
                 .any(|needed| needed.starts_with(&plain) || plain.starts_with(needed));
         if needed {
-            return Err(InvalidValue("must not be how headers with another use begin"));
+            return Err(InvalidValue("must not be a prefix of a header that has another use"));
         }
         Ok(Self(prefix))
     }
@@ -170,9 +170,10 @@ impl FromStr for HeaderPrefix {
 /// A header's name in lower case (RFC 9110: `token`).
 fn token(text: &str) -> Result<String, InvalidValue> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    match (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(word) {
-        true => Ok(text.to_ascii_lowercase()),
-        false => Err(InvalidValue("must be the name of a header, of at most 128 bytes")),
+    if (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(word) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(InvalidValue("must be a valid header name of 1 to 128 bytes"))
     }
 }
 
@@ -279,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_name_keeps_the_role_that_it_has_first() {
-        let both = headers("u", "g", &[]).and(&headers("g", "u", &["u", "i"]));
+        let both = headers("u", "g", &[]).merged_with(&headers("g", "u", &["u", "i"]));
         assert_eq!(both, headers("u", "g", &["i"]));
     }
 
@@ -287,9 +288,9 @@ mod tests {
     fn what_is_in_both_lists_is_there_once_and_the_first_stays_first() {
         let mut read = RequestHeaders::default();
         read.username_headers.insert(0, "x-user".parse().unwrap());
-        let both = read.and(&RequestHeaders::default());
+        let both = read.merged_with(&RequestHeaders::default());
         assert_eq!(both, read);
-        let both = RequestHeaders::default().and(&read);
+        let both = RequestHeaders::default().merged_with(&read);
         let names: Vec<_> = both.username_headers.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["x-remote-user", "x-user"]);
     }

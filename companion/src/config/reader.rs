@@ -1,117 +1,43 @@
-//! Reads a YAML document field by field and collects what is wrong.
+//! Reads a YAML document field by field and collects its faults.
 //!
 //! A derived `Deserialize` stops at the first fault. Here each field is taken
-//! from its section once; a section that is finished reports what nobody took
-//! as unknown. A value that is missing or wrong is `None`, and its fault is
-//! in the log: so the caller goes on, and the document is refused as a whole.
+//! from its section once, and a finished section reports the fields that
+//! nobody took as unknown. A missing or invalid value is [`Faulty`], which
+//! exists only after its fault was logged: the caller reads on, and the
+//! document is refused as a whole.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// The place as a path of field names: `peers[2].address`.
-    pub place: String,
-    /// What is wrong there, and what would be right.
-    pub problem: String,
-}
-
-/// Everything that is wrong; never empty.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Faults(Vec<Fault>);
-
-/// Where faults are collected.
-#[derive(Debug, Default)]
-pub(super) struct FaultLog(RefCell<Vec<Fault>>);
+use super::faults::{FaultLog, Faulty};
 
 /// A mapping whose fields are taken one by one.
 #[derive(Debug)]
 pub(super) struct Section<'l> {
     place: String,
     fields: Map<String, Value>,
+    /// The fields that were asked for, present or not.
+    known: Vec<&'static str>,
     log: &'l FaultLog,
-}
-
-impl Fault {
-    /// A fault at a place.
-    pub fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { place: place.into(), problem: problem.into() }
-    }
-}
-
-impl Faults {
-    /// An error if there is any fault.
-    ///
-    /// # Errors
-    /// The faults, when there are any.
-    pub fn from_list(faults: Vec<Fault>) -> Result<(), Self> {
-        if faults.is_empty() { Ok(()) } else { Err(Self(faults)) }
-    }
-
-    /// One fault.
-    pub(super) fn single(place: &str, problem: &str) -> Self {
-        Self(vec![Fault::new(place, problem)])
-    }
-
-    /// The faults, in the order in which they were found.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.problem)
-    }
-}
-
-impl fmt::Display for Faults {
-    /// One fault a line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, fault) in self.0.iter().enumerate() {
-            if position > 0 {
-                f.write_str("\n")?;
-            }
-            fault.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl FaultLog {
-    pub(super) fn add(&self, place: impl Into<String>, problem: impl Into<String>) {
-        self.0.borrow_mut().push(Fault::new(place, problem));
-    }
-
-    pub(super) fn into_result(self) -> Result<(), Faults> {
-        Faults::from_list(self.0.into_inner())
-    }
 }
 
 impl<'l> Section<'l> {
     /// The document's top level.
-    pub(super) fn document(text: &str, log: &'l FaultLog) -> Option<Self> {
-        // Without snippets: the text may hold what a log should not.
-        match serde_saphyr::from_str::<Value>(text) {
-            Ok(value) => Self::new(String::new(), value, log),
-            Err(error) => {
-                log.add("document", error.without_snippet().to_string());
-                None
-            }
-        }
+    pub(super) fn document(text: &str, log: &'l FaultLog) -> Result<Self, Faulty> {
+        // Without snippets: the text may contain what must not be logged.
+        let value = serde_saphyr::from_str::<Value>(text)
+            .map_err(|error| log.add("document", error.without_snippet().to_string()))?;
+        Self::new(String::new(), value, log)
     }
 
-    fn new(place: String, value: Value, log: &'l FaultLog) -> Option<Self> {
+    fn new(place: String, value: Value, log: &'l FaultLog) -> Result<Self, Faulty> {
         if let Value::Object(fields) = value {
-            return Some(Self { place, fields, log });
+            return Ok(Self { place, fields, known: Vec::new(), log });
         }
         let place = if place.is_empty() { "document" } else { &place };
-        log.add(place, format!("must be a mapping, not {}", kind(&value)));
-        None
+        Err(log.add(place, format!("must be a mapping, not {}", kind(&value))))
     }
 
     /// The path of a field of this section.
@@ -119,144 +45,157 @@ impl<'l> Section<'l> {
         if self.place.is_empty() { field.to_owned() } else { format!("{}.{field}", self.place) }
     }
 
-    fn fault(&self, field: &str, problem: impl Into<String>) {
-        self.log.add(self.place(field), problem);
+    /// Logs a fault of a field.
+    pub(super) fn fault(&self, field: &str, problem: impl Into<String>) -> Faulty {
+        self.log.add(self.place(field), problem)
     }
 
-    /// Takes a field; a null is an absent one.
-    fn take(&mut self, field: &str) -> Option<Value> {
+    /// Logs a fault of the section as a whole.
+    pub(super) fn own_fault(&self, problem: impl Into<String>) -> Faulty {
+        self.log.add(&*self.place, problem)
+    }
+
+    /// Takes a field; a null counts as absent.
+    fn take(&mut self, field: &'static str) -> Option<Value> {
+        self.known.push(field);
         self.fields.remove(field).filter(|value| !value.is_null())
     }
 
-    fn take_required(&mut self, field: &str) -> Option<Value> {
-        let value = self.take(field);
-        if value.is_none() {
-            self.fault(field, "is required");
-        }
-        value
+    fn take_required(&mut self, field: &'static str) -> Result<Value, Faulty> {
+        self.take(field).ok_or_else(|| self.fault(field, "is required"))
     }
 
-    /// A text that must be there, read by `read`.
+    /// A string that must be present, read by `read`.
     pub(super) fn required<T>(
         &mut self,
-        field: &str,
+        field: &'static str,
         read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    ) -> Result<T, Faulty> {
         let value = self.take_required(field)?;
-        self.text(field, value, read)
+        self.string(field, value, read)
     }
 
-    /// A text that has a default.
+    /// A string that may be absent.
+    pub(super) fn optional<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Faulty> {
+        let value = self.take(field);
+        value.map(|value| self.string(field, value, read)).transpose()
+    }
+
+    /// A string with a default, which is read as if it had been written.
     pub(super) fn or_default<T>(
         &mut self,
-        field: &str,
-        default: T,
+        field: &'static str,
+        default: &str,
         read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let Some(value) = self.take(field) else { return Some(default) };
-        self.text(field, value, read)
+    ) -> Result<T, Faulty> {
+        let value = self.take(field);
+        self.string(field, value.unwrap_or_else(|| default.into()), read)
     }
 
-    fn text<T>(
+    fn string<T>(
         &self,
         field: &str,
         value: Value,
         read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    ) -> Result<T, Faulty> {
         let Value::String(text) = value else {
-            self.fault(field, format!("must be text, not {}", kind(&value)));
-            return None;
+            return Err(self.fault(field, format!("must be a string, not {}", kind(&value))));
         };
-        read(&text).map_err(|problem| self.fault(field, format!("{text:?} {problem}"))).ok()
+        read(&text).map_err(|problem| self.fault(field, format!("{text:?} {problem}")))
     }
 
-    /// A whole number within bounds, with a default.
+    /// An integer within bounds, with a default.
     pub(super) fn number(
         &mut self,
-        field: &str,
+        field: &'static str,
         default: u64,
         range: std::ops::RangeInclusive<u64>,
-    ) -> Option<u64> {
-        let Some(value) = self.take(field) else { return Some(default) };
-        let number = value.as_u64().filter(|number| range.contains(number));
-        if number.is_none() {
+    ) -> Result<u64, Faulty> {
+        let Some(value) = self.take(field) else { return Ok(default) };
+        value.as_u64().filter(|number| range.contains(number)).ok_or_else(|| {
             let (least, most) = range.into_inner();
-            self.fault(field, format!("{value} must be a whole number from {least} to {most}"));
-        }
-        number
+            self.fault(field, format!("{value} must be an integer between {least} and {most}"))
+        })
     }
 
-    /// True or false, with a default.
-    pub(super) fn flag(&mut self, field: &str, default: bool) -> Option<bool> {
+    /// A boolean with a default.
+    pub(super) fn flag(&mut self, field: &'static str, default: bool) -> Result<bool, Faulty> {
         match self.take(field) {
-            None => Some(default),
-            Some(Value::Bool(flag)) => Some(flag),
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(flag),
             Some(other) => {
-                self.fault(field, format!("must be true or false, not {}", kind(&other)));
-                None
+                Err(self.fault(field, format!("must be true or false, not {}", kind(&other))))
             }
         }
     }
 
-    /// A section that must be there.
-    pub(super) fn section(&mut self, field: &str) -> Option<Self> {
+    /// A section that must be present.
+    pub(super) fn section(&mut self, field: &'static str) -> Result<Self, Faulty> {
         let value = self.take_required(field)?;
         Self::new(self.place(field), value, self.log)
     }
 
-    /// A section that may be absent: then it is empty.
-    pub(super) fn section_or_empty(&mut self, field: &str) -> Option<Self> {
-        let value = self.take(field).unwrap_or_else(|| Value::Object(Map::new()));
+    /// A section that may be absent.
+    pub(super) fn optional_section(&mut self, field: &'static str) -> Result<Option<Self>, Faulty> {
+        let value = self.take(field);
+        value.map(|value| Self::new(self.place(field), value, self.log)).transpose()
+    }
+
+    /// A section whose fields all have defaults: an absent one is empty.
+    pub(super) fn section_or_empty(&mut self, field: &'static str) -> Result<Self, Faulty> {
+        let value = self.take(field).unwrap_or_else(|| Map::new().into());
         Self::new(self.place(field), value, self.log)
     }
 
-    /// Whether the field is there.
-    pub(super) fn has(&self, field: &str) -> bool {
-        self.fields.get(field).is_some_and(|value| !value.is_null())
-    }
-
-    /// A list of sections that must be there and have an entry.
-    pub(super) fn sections(&mut self, field: &str) -> Vec<Self> {
-        let Some(value) = self.take_required(field) else { return Vec::new() };
-        let Value::Array(items) = value else {
-            self.fault(field, format!("must be a list, not {}", kind(&value)));
-            return Vec::new();
-        };
+    /// A list of sections that must be present and have an entry. Entries that
+    /// are not sections are logged and left out.
+    pub(super) fn sections(&mut self, field: &'static str) -> Result<Vec<Self>, Faulty> {
+        let value = self.take_required(field)?;
+        let items = self.list(field, value)?;
         if items.is_empty() {
-            self.fault(field, "must have an entry");
+            return Err(self.fault(field, "must have at least one entry"));
         }
         let place = self.place(field);
         let sections = items.into_iter().enumerate();
-        sections
-            .filter_map(|(index, item)| Self::new(format!("{place}[{index}]"), item, self.log))
-            .collect()
+        Ok(sections
+            .filter_map(|(index, item)| Self::new(format!("{place}[{index}]"), item, self.log).ok())
+            .collect())
     }
 
-    /// A list of texts, each read by `read`, that has a default.
-    pub(super) fn texts<T>(
+    /// A list of strings, each read by `read`, with a default.
+    pub(super) fn strings<T>(
         &mut self,
-        field: &str,
+        field: &'static str,
         default: Vec<T>,
         read: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<Vec<T>> {
-        let Some(value) = self.take(field) else { return Some(default) };
-        let Value::Array(items) = value else {
-            self.fault(field, format!("must be a list, not {}", kind(&value)));
-            return None;
-        };
-        // All are read before any is given up, so that no fault is missed.
-        let texts: Vec<_> = items
+    ) -> Result<Vec<T>, Faulty> {
+        let Some(value) = self.take(field) else { return Ok(default) };
+        let items = self.list(field, value)?;
+        // All are read before the first fault ends it, so that none is missed.
+        let strings: Vec<_> = items
             .into_iter()
             .enumerate()
-            .map(|(index, item)| self.text(&format!("{field}[{index}]"), item, &read))
+            .map(|(index, item)| self.string(&format!("{field}[{index}]"), item, &read))
             .collect();
-        texts.into_iter().collect()
+        strings.into_iter().collect()
     }
 
-    /// Reports the fields that nobody took. `known` are all that exist.
-    pub(super) fn finish(self, known: &[&str]) {
-        for field in self.fields.keys().filter(|field| !known.contains(&field.as_str())) {
-            self.fault(field, format!("is unknown; known here: {}", known.join(", ")));
+    fn list(&self, field: &str, value: Value) -> Result<Vec<Value>, Faulty> {
+        let Value::Array(items) = value else {
+            return Err(self.fault(field, format!("must be a list, not {}", kind(&value))));
+        };
+        Ok(items)
+    }
+
+    /// Reports the fields that nobody asked for.
+    pub(super) fn finish(self) {
+        let known = self.known.join(", ");
+        for field in self.fields.keys() {
+            self.fault(field, format!("is not a known field; known fields: {known}"));
         }
     }
 }
@@ -273,9 +212,9 @@ where
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
-        Value::Bool(_) => "true or false",
+        Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     }

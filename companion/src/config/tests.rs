@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::certificates::KeyPairFiles;
 
 const SOUND: &str = "
 stateDirectory: /var/lib/x/state
@@ -186,7 +189,7 @@ fn a_sixty_fifth_peer_is_refused() {
         rest.replace("  - {name: cp-2, address: '[fd00::2]:6443'}\n", &peers)
     };
     assert!(Config::from_yaml(&with(64)).is_ok());
-    assert_eq!(faults(&with(65)), ["peers: 65 entries; at most 64 are allowed"]);
+    assert_eq!(faults(&with(65)), ["peers: must have at most 64 entries, not 65"]);
 }
 
 #[test]
@@ -223,7 +226,7 @@ fn a_client_ca_needs_a_front_proxy_and_says_why() {
     let listener = "listenerTls: {certificateFile: /c, keyFile: /k, clientCaFile: /ca}\n";
     let found = faults(&format!("{SOUND}{listener}"));
     let [fault] = &found[..] else { panic!("{found:?}") };
-    assert!(fault.starts_with("listenerTls.clientCaFile: needs frontProxy"), "{fault}");
+    assert!(fault.starts_with("listenerTls.clientCaFile: requires frontProxy"), "{fault}");
     let front_proxy = "frontProxy: {certificateFile: /c, keyFile: /k}\n";
     assert!(Config::from_yaml(&format!("{SOUND}{listener}{front_proxy}")).is_ok());
     assert!(Config::from_yaml(&format!("{SOUND}{front_proxy}")).is_ok());

@@ -1,20 +1,23 @@
-//! Values with rules of their own, each with `FromStr` and `Display`.
+//! Values with rules of their own: names with `FromStr` and `Display`, paths
+//! and durations.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Why a text is no such value.
+/// Why a string is not such a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidValue(pub(super) &'static str);
 
-/// A peer's name: a DNS-1123 label, for it becomes part of cluster names,
-/// and a dot there would split Envoy's statistics names.
+/// A peer's name: a DNS-1123 label, because it becomes part of cluster names,
+/// and a dot there would split the names of Envoy's statistics.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerName(Arc<str>);
 
-/// The default cluster's name. `_` joins it to peer names, which have none.
+/// The default cluster's name. `_` joins it to peer names, which contain none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterPrefix(Box<str>);
 
@@ -22,29 +25,26 @@ pub struct ClusterPrefix(Box<str>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName(Box<str>);
 
-impl PeerName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// Gives values that wrap a string the string back.
+macro_rules! string_values {
+    ($($name:ident)+) => {$(
+        impl $name {
+            /// The value as a string.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
 }
 
-impl ClusterPrefix {
-    /// The prefix as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl ServerName {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+string_values! { PeerName ClusterPrefix ServerName }
 
 impl FromStr for PeerName {
     type Err = InvalidValue;
@@ -52,7 +52,7 @@ impl FromStr for PeerName {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         if text.len() > 63 || !is_label(text) {
             return Err(InvalidValue(
-                "must be 1 to 63 of a-z, 0-9 and '-', beginning and ending with a letter or digit",
+                "must be 1 to 63 characters from a-z, 0-9 and '-', and start and end with a letter or digit",
             ));
         }
         Ok(Self(text.into()))
@@ -65,7 +65,7 @@ impl FromStr for ClusterPrefix {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         if text.len() > 40 || !is_label(text) {
             return Err(InvalidValue(
-                "must be 1 to 40 of a-z, 0-9 and '-', beginning and ending with a letter or digit",
+                "must be 1 to 40 characters from a-z, 0-9 and '-', and start and end with a letter or digit",
             ));
         }
         Ok(Self(text.into()))
@@ -78,7 +78,7 @@ impl FromStr for ServerName {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if text.len() > 253 || numeric || !text.split('.').all(is_label) {
-            return Err(InvalidValue("must be a DNS name in lower case, and not an IP address"));
+            return Err(InvalidValue("must be a lowercase DNS name, not an IP address"));
         }
         Ok(Self(text.into()))
     }
@@ -91,20 +91,28 @@ fn is_label(text: &str) -> bool {
         && text.bytes().next_back().is_some_and(word)
 }
 
-impl fmt::Display for PeerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Reads an absolute path.
+pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    if path.is_absolute() {
+        Ok(path.to_owned())
+    } else {
+        Err("must be an absolute path".to_owned())
     }
 }
 
-impl fmt::Display for ClusterPrefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for ServerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Returns what reads a duration between two bounds, which are included.
+pub(super) fn duration(
+    least: Duration,
+    most: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> {
+    move |text| {
+        let value = humantime::parse_duration(text)
+            .map_err(|_| "must be a duration, such as 500ms, 3s or 1h".to_owned())?;
+        if value < least || value > most {
+            let [least, most] = [least, most].map(humantime::format_duration);
+            return Err(format!("must be between {least} and {most}"));
+        }
+        Ok(value)
     }
 }

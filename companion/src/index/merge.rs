@@ -114,7 +114,7 @@ impl Index {
     fn identity(&self) -> Identity {
         let configured = &self.config.request_headers;
         let read = self.request_headers.as_ref();
-        let names = read.map_or_else(|| configured.clone(), |read| read.and(configured));
+        let names = read.map_or_else(|| configured.clone(), |read| read.merged_with(configured));
         let text = |names: &[HeaderName]| names.iter().map(ToString::to_string).collect();
         Identity {
             front_proxy: self.config.front_proxy.is_some(),

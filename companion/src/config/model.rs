@@ -1,0 +1,123 @@
+//! The validated configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::faults::{Fault, Faults};
+use super::header::RequestHeaders;
+use super::strict::StrictNotFound;
+use super::value::{ClusterPrefix, PeerName, ServerName};
+use crate::certificates::KeyPairFiles;
+
+/// The validated configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where the companion's own HTTP endpoint listens; always loopback.
+    pub listen: SocketAddr,
+    /// Where the companion keeps what it must remember over a restart.
+    pub state_directory: PathBuf,
+    /// The kube-apiservers; never empty, names and addresses unique.
+    pub peers: Vec<Peer>,
+    /// How the peers are verified.
+    pub peer_tls: PeerTls,
+    /// How the companion authenticates to the peers.
+    pub credentials: Credentials,
+    /// What is written for Envoy.
+    pub envoy: EnvoyOutput,
+    /// How the peers are polled.
+    pub polling: Polling,
+    /// How long the types of a peer that is out of rotation are remembered.
+    pub forget_after: Duration,
+    /// The certificates of Envoy's listener, if the companion publishes them.
+    pub listener_tls: Option<ListenerTls>,
+    /// The front-proxy client certificate, if there is one.
+    pub front_proxy: Option<KeyPairFiles>,
+    /// The identity headers that the peers read, until the cluster says which.
+    pub request_headers: RequestHeaders,
+    /// How the filter asks before a type-level 404 passes, if it does.
+    pub strict_not_found: Option<StrictNotFound>,
+}
+
+/// The certificates of Envoy's listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// The server's certificate.
+    pub pair: KeyPairFiles,
+    /// The certificates (PEM) that verify clients; without it no client is
+    /// asked for a certificate.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// One kube-apiserver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name in the map, in clusters, metrics and logs.
+    pub name: PeerName,
+    /// Where Envoy and the companion reach it.
+    pub address: SocketAddr,
+}
+
+/// How the companion and Envoy verify the peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerTls {
+    /// The certificates (PEM) that verify the peers' own.
+    pub ca_file: PathBuf,
+    /// The DNS name that every peer's certificate carries.
+    pub server_name: ServerName,
+}
+
+/// How the companion authenticates to the peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// A bearer token.
+    Token {
+        /// The file that contains the token and nothing else.
+        file: PathBuf,
+    },
+    /// A client certificate.
+    ClientCertificate(KeyPairFiles),
+}
+
+/// What is written for Envoy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvoyOutput {
+    /// The directory of `cds.json`, `ecds.json`, `eds/` and `sds/`.
+    pub directory: PathBuf,
+    /// The path of the filter, as Envoy sees it.
+    pub filter_module: PathBuf,
+    /// The default cluster's name, and the prefix of every other's.
+    pub cluster_prefix: ClusterPrefix,
+    /// How long a cluster outlives the last map that named it.
+    pub cluster_removal_delay: Duration,
+}
+
+/// How the peers are polled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polling {
+    /// The time from the start of one round to the start of the next.
+    pub interval: Duration,
+    /// The time in which an answer must be complete.
+    pub timeout: Duration,
+    /// The size in bytes above which an answer is not read on.
+    pub max_response_bytes: u64,
+}
+
+impl Config {
+    /// Returns the fields that `next` changes although a running companion
+    /// cannot change them: its own endpoint and the places of its files.
+    #[must_use]
+    pub fn fixed_fields_changed(&self, next: &Self) -> Option<Faults> {
+        let changes = [
+            ("listen", self.listen != next.listen),
+            ("stateDirectory", self.state_directory != next.state_directory),
+            ("envoy.directory", self.envoy.directory != next.envoy.directory),
+        ];
+        let problem = "cannot change while the companion runs; restart the companion";
+        let faults = changes
+            .into_iter()
+            .filter(|&(_, changed)| changed)
+            .map(|(place, _)| Fault::new(place, problem));
+        Faults::from_list(faults.collect()).err()
+    }
+}
