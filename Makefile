@@ -40,11 +40,11 @@ control-plane: ## Build Kubernetes 1.35 and 1.36 for tests (cached; minutes, onc
 	@$(tools)/control-plane v1.36
 
 recordings: ## Record the answers of real API servers again
-	$(with) control-plane -- cargo run --quiet -p integration --bin record
+	$(with) control-plane -- cargo run --quiet -p harness --bin recordings
 
 demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
 	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane) -- \
-		cargo run --quiet -p integration --bin demo -- --peers $(PEERS)
+		cargo run --quiet -p demo -- --peers $(PEERS)
 
 test: ## Unit, property and golden tests, and those with Envoy
 	$(with) envoy func-e filter filter-trap companion -- cargo test --workspace
@@ -59,7 +59,7 @@ test-slow: ## Tests that wait long, measure costs, or do more than CI's
 		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types
 
 bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
-	$(with) envoy func-e filter companion -- cargo run --quiet -p integration --bin bench
+	$(with) envoy func-e filter companion -- cargo run --quiet -p bench
 
 fuzz: ## Fuzz what parses a client's bytes, a minute each (needs cargo-fuzz and nightly)
 	cd routing && cargo +nightly fuzz run path -- -max_total_time=60

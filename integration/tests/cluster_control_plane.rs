@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use integration::client::Http;
-use integration::control_plane::{ControlPlane, ControllerManagerOptions, User, Version};
-use integration::wait;
+use fake_apiserver::Version;
+use harness::control_plane::{ControlPlane, ControllerManagerOptions, User};
+use harness::wait;
 use serde_json::json;
+use wire::client::Http;
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";

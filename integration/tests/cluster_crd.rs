@@ -14,14 +14,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use integration::client::{Client, Http};
-use integration::control_plane::{ServerOptions, Version};
-use integration::load::{End, Journal, Load, Operation};
-use integration::manifests::{DEFINITIONS, custom_object, definition};
-use integration::report::Entry;
-use integration::site::Site;
-use integration::wait;
+use fake_apiserver::Version;
+use harness::control_plane::ServerOptions;
+use harness::load::{End, Journal, Load, Operation};
+use harness::manifests::{DEFINITIONS, custom_object, definition};
+use harness::report::Entry;
+use harness::site::Site;
+use harness::wait;
 use serde_json::Value;
+use wire::client::{Client, Http};
 
 /// What the product promises.
 const PROMISE: Duration = Duration::from_secs(2);
@@ -122,7 +123,7 @@ async fn round(site: &Site, plural: &str) -> Result<Round> {
 
     let after = site.landed().await?;
     for server in ["old", "new"] {
-        let count = |landed: &integration::site::Landed| {
+        let count = |landed: &harness::site::Landed| {
             landed.get("kube-apiserver").and_then(|servers| servers.get(server)).copied()
         };
         ensure!(count(&after) > count(&before), "nothing went to {server}: {after:?}");

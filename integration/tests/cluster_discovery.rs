@@ -4,12 +4,13 @@
 //! types that only one of the servers has.
 
 use anyhow::{Result, ensure};
-use integration::client::Http;
-use integration::control_plane::{ServerOptions, User, Version};
-use integration::manifests::{POLICIES, TRUST_BUNDLES};
-use integration::report::Entry;
-use integration::site::Site;
+use fake_apiserver::Version;
+use harness::control_plane::{ServerOptions, User};
+use harness::manifests::{POLICIES, TRUST_BUNDLES};
+use harness::report::Entry;
+use harness::site::Site;
 use serde_json::{Value, json};
+use wire::client::Http;
 
 #[path = "cluster_discovery/clients.rs"]
 mod clients;

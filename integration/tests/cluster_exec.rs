@@ -10,10 +10,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::Http;
-use integration::control_plane::{KubeletOptions, KubeletStandIn, ServerOptions, User, Version};
-use integration::report::Entry;
-use integration::site::Site;
+use fake_apiserver::Version;
+use harness::control_plane::{KubeletOptions, KubeletStandIn, ServerOptions, User};
+use harness::report::Entry;
+use harness::site::Site;
+use wire::client::Http;
 
 #[path = "cluster_exec/smuggling.rs"]
 mod smuggling;

@@ -26,11 +26,12 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use integration::client::Http;
-use integration::control_plane::{ControllerManagerOptions, User, Version};
-use integration::report::Entry;
-use integration::site::{Site, stack_options};
-use integration::stack::Stack;
+use fake_apiserver::Version;
+use harness::control_plane::{ControllerManagerOptions, User};
+use harness::report::Entry;
+use harness::site::{Site, stack_options};
+use harness::stack::Stack;
+use wire::client::Http;
 
 #[path = "cluster_garbage_collection/audit.rs"]
 mod audit;

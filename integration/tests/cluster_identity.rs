@@ -6,14 +6,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::{Client, ClientOptions, Http};
-use integration::control_plane::{ServerOptions, User, Version};
-use integration::pki::{ClientCertificate, Identity, Subject};
-use integration::report::Entry;
-use integration::site::Site;
-use integration::wait;
+use fake_apiserver::Version;
+use harness::control_plane::{ServerOptions, User};
+use harness::report::Entry;
+use harness::site::Site;
+use harness::wait;
+use pki::{ClientCertificate, Identity, Subject};
 use reqwest::Method;
 use serde_json::{Value, json};
+use wire::client::{Client, ClientOptions, Http};
 
 #[path = "cluster_identity/asking.rs"]
 mod asking;

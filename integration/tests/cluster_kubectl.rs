@@ -6,10 +6,11 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use integration::control_plane::{Kubectl, ServerOptions, User, Version};
-use integration::manifests::{binding, config_map, deployment, policy};
-use integration::report::Entry;
-use integration::site::Site;
+use fake_apiserver::Version;
+use harness::control_plane::{Kubectl, ServerOptions, User};
+use harness::manifests::{binding, config_map, deployment, policy};
+use harness::report::Entry;
+use harness::site::Site;
 use serde_json::Value;
 
 /// How often everything is done with each kubectl; the cache, which they

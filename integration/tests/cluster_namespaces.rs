@@ -19,18 +19,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use integration::client::{Client, Http};
-use integration::control_plane::{ControllerManagerOptions, ServerOptions, Version};
-use integration::manifests::{
+use fake_apiserver::Version;
+use harness::control_plane::{ControllerManagerOptions, ServerOptions};
+use harness::manifests::{
     DEFINITIONS, NAMESPACES, autoscaler, config_map, custom_object, definition, deployment, job,
     namespace,
 };
-use integration::report::Entry;
-use integration::site::{Site, stack_options};
-use integration::stack::Stack;
-use integration::wait;
+use harness::report::Entry;
+use harness::site::{Site, stack_options};
+use harness::stack::Stack;
+use harness::wait;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use wire::client::{Client, Http};
 
 const OLD: usize = 0;
 const NEW: usize = 1;

@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use integration::client::{Client, Http};
-use integration::control_plane::{ServerOptions, Version};
-use integration::manifests::{DEFINITIONS, custom_object, definition};
-use integration::report::Entry;
-use integration::site::Site;
+use fake_apiserver::Version;
+use harness::control_plane::ServerOptions;
+use harness::manifests::{DEFINITIONS, custom_object, definition};
+use harness::report::Entry;
+use harness::site::Site;
 use tokio::task::JoinSet;
+use wire::client::{Client, Http};
 
 /// Each takes some seconds, for clients wait when they are told to.
 const TYPES: usize = if cfg!(feature = "slow") { 100 } else { 8 };

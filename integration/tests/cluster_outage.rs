@@ -9,12 +9,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use integration::client::Http;
-use integration::control_plane::{ServerOptions, Version};
-use integration::load::{End, Journal, Load, Operation};
-use integration::manifests::POLICIES;
-use integration::report::Entry;
-use integration::site::Site;
+use fake_apiserver::Version;
+use harness::control_plane::ServerOptions;
+use harness::load::{End, Journal, Load, Operation};
+use harness::manifests::POLICIES;
+use harness::report::Entry;
+use harness::site::Site;
+use wire::client::Http;
 
 #[path = "cluster_outage/published.rs"]
 mod published;
@@ -154,7 +155,7 @@ async fn settled(
     what: &str,
     wanted: impl Fn(&Operation) -> bool,
 ) -> Result<()> {
-    integration::wait::until(what, DEADLINE, async || {
+    harness::wait::until(what, DEADLINE, async || {
         let (row, before) =
             journal.row(since, |operation| operation.label != "probe" || wanted(operation));
         ensure!(row >= IN_A_ROW, "{row} in a row, after {before:?}");

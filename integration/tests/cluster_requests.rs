@@ -5,14 +5,15 @@
 //! byte for byte.
 
 use anyhow::{Context, Result, ensure};
-use integration::client::{Client, Http};
-use integration::control_plane::{ControlPlane, ServerOptions, User, Version};
-use integration::manifests::POLICIES;
-use integration::report::Entry;
-use integration::site::{Site, stack_options};
-use integration::stack::Stack;
+use fake_apiserver::Version;
+use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::manifests::POLICIES;
+use harness::report::Entry;
+use harness::site::{Site, stack_options};
+use harness::stack::Stack;
 use reqwest::Method;
 use serde_json::json;
+use wire::client::{Client, Http};
 
 #[path = "cluster_requests/kinds.rs"]
 mod kinds;

@@ -18,16 +18,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use integration::client::{Client, ClientOptions, Http};
-use integration::control_plane::{ApiServer, ControlPlane, ServerOptions, User, Version};
-use integration::load::{Journal, Load, Operation};
-use integration::manifests::{CONFIG_MAPS, POLICIES};
-use integration::pki::{Identity, Pki};
-use integration::report::Entry;
-use integration::site::stack_options;
-use integration::stack::Stack;
-use integration::{tls, wait};
+use fake_apiserver::Version;
+use harness::control_plane::{ApiServer, ControlPlane, ServerOptions, User};
+use harness::load::{Journal, Load, Operation};
+use harness::manifests::{CONFIG_MAPS, POLICIES};
+use harness::report::Entry;
+use harness::site::stack_options;
+use harness::stack::Stack;
+use harness::wait;
+use pki::tls;
+use pki::{Identity, Pki};
 use serde_json::Value;
+use wire::client::{Client, ClientOptions, Http};
 
 const PACE: Duration = Duration::from_millis(30);
 

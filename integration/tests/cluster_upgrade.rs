@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use discovery_map::PeerState;
-use integration::client::Http;
-use integration::control_plane::{ServerOptions, User, Version};
-use integration::load::{Journal, Load, Operation};
-use integration::manifests::POLICIES;
-use integration::report::Entry;
-use integration::site::Site;
+use fake_apiserver::Version;
+use harness::control_plane::{ServerOptions, User};
+use harness::load::{Journal, Load, Operation};
+use harness::manifests::POLICIES;
+use harness::report::Entry;
+use harness::site::Site;
+use wire::client::Http;
 
 #[path = "cluster_upgrade/kubectl_loop.rs"]
 mod kubectl_loop;
@@ -230,7 +231,7 @@ fn is_unknown(operation: &Operation) -> bool {
 /// Waits until every client has done something more.
 async fn works(journal: &Journal) -> Result<()> {
     let since = Instant::now();
-    integration::wait::until("work of all clients", DEADLINE, async || {
+    harness::wait::until("work of all clients", DEADLINE, async || {
         for label in ["create", "get", "list", "patch", "delete", "skewed", "unknown"] {
             let done = journal.count(|o| o.label == label && o.started > since);
             ensure!(done >= 4, "{done} of {label}");

@@ -8,12 +8,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::Http;
-use integration::control_plane::{ServerOptions, User, Version};
-use integration::manifests::{CONFIG_MAPS, config_map};
-use integration::report::Entry;
-use integration::site::Site;
+use fake_apiserver::Version;
+use harness::control_plane::{ServerOptions, User};
+use harness::manifests::{CONFIG_MAPS, config_map};
+use harness::report::Entry;
+use harness::site::Site;
 use tokio::task::JoinSet;
+use wire::client::Http;
 
 const WATCHES: usize = 50;
 

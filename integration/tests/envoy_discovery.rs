@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use discovery_map::{DocumentForm, MergedDocument, OpenApi};
+use fake_apiserver::Version;
+use fake_apiserver::replay::{Canned, PEER_HEADER};
 use flate2::read::GzDecoder;
-use integration::client::{Answer, Client, ClientOptions, Http};
-use integration::control_plane::Version;
-use integration::fleet::Fleet;
-use integration::pushed::{Pusher, merged};
-use integration::replay::{Canned, PEER_HEADER};
-use integration::stack::{Stack, StackOptions};
-use integration::wait;
+use harness::fleet::Fleet;
+use harness::pushed::{Pusher, merged};
+use harness::stack::{Stack, StackOptions};
+use harness::wait;
 use reqwest::{Method, StatusCode};
+use wire::client::{Answer, Client, ClientOptions, Http};
 
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";

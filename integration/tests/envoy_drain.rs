@@ -12,20 +12,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::artefacts::integration_folder;
-use integration::client::{Client, ClientOptions, Http};
-use integration::companion::{Companion, CompanionOptions};
-use integration::control_plane::Version;
-use integration::envoy::{Envoy, EnvoyOptions};
-use integration::fleet::{Fleet, TOKEN};
-use integration::http1::RawClient;
-use integration::load::{Journal, Load};
-use integration::manifests::CONFIG_MAPS;
-use integration::pki::Pki;
-use integration::ports;
-use integration::process::{Process, Program};
-use integration::relay::Relay;
-use integration::wait;
+use fake_apiserver::Version;
+use harness::artefacts::integration_folder;
+use harness::companion::{Companion, CompanionOptions};
+use harness::envoy::{Envoy, EnvoyOptions};
+use harness::fleet::{Fleet, TOKEN};
+use harness::load::{Journal, Load};
+use harness::manifests::CONFIG_MAPS;
+use harness::ports;
+use harness::process::{Process, Program};
+use harness::relay::Relay;
+use harness::wait;
+use pki::Pki;
+use wire::client::{Client, ClientOptions, Http};
+use wire::http1::RawClient;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

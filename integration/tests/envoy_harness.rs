@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use integration::envoy::{Envoy, EnvoyOptions};
-use integration::http1::RawClient;
-use integration::wait;
+use harness::envoy::{Envoy, EnvoyOptions};
+use harness::wait;
 use tempfile::TempDir;
+use wire::http1::RawClient;
 
 const BOOTSTRAP: &str = r#"
 admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }

@@ -3,9 +3,9 @@
 //! stream of the worker.
 
 use anyhow::{Result, ensure};
-use integration::client::Http;
-use integration::control_plane::Version;
-use integration::fleet::Fleet;
+use fake_apiserver::Version;
+use harness::fleet::Fleet;
+use wire::client::Http;
 
 /// Paths as bytes, for the request line.
 fn hostile_paths() -> Vec<Vec<u8>> {
@@ -70,7 +70,7 @@ async fn no_bytes_of_a_client_end_the_filters_vm() -> Result<()> {
     let mut options = fleet.stack_options()?;
     // One worker: every request meets the same VM.
     options.concurrency = 1;
-    let mut stack = integration::stack::Stack::start(options).await?;
+    let mut stack = harness::stack::Stack::start(options).await?;
     let raw = fleet.raw_client(stack.port())?;
 
     let mut requests = 0;

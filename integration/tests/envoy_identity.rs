@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use integration::envoy::{Envoy, EnvoyOptions};
-use integration::pki::{Identity, Pki};
-use integration::raw::{Raw, Request};
-use integration::recorder::Recorder;
-use integration::stack::Stack;
+use harness::envoy::{Envoy, EnvoyOptions};
+use harness::stack::Stack;
+use pki::{Identity, Pki};
 use serde_json::json;
+use wire::capture::Recorder;
+use wire::raw::{Raw, Request};
 
 #[path = "envoy_identity/certificates.rs"]
 mod certificates;

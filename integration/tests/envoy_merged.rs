@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
-use integration::client::{Answer, Client, Http};
-use integration::control_plane::Version;
-use integration::fleet::Fleet;
-use integration::replay::Crd;
-use integration::stack::Stack;
+use fake_apiserver::Version;
+use fake_apiserver::replay::Crd;
+use harness::fleet::Fleet;
+use harness::stack::Stack;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use wire::client::{Answer, Client, Http};
 
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";

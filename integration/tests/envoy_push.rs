@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use discovery_map::DiscoveryMap;
-use integration::client::Http;
-use integration::control_plane::Version;
-use integration::fleet::Fleet;
-use integration::recording::Recording;
-use integration::replay::{Crd, PEER_HEADER};
-use integration::wait;
+use fake_apiserver::Version;
+use fake_apiserver::recordings::Recording;
+use fake_apiserver::replay::{Crd, PEER_HEADER};
+use harness::fleet::Fleet;
+use harness::wait;
+use wire::client::Http;
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 const ECDS: &str = "extension_config_discovery.http_filter.mixed-version-proxy";

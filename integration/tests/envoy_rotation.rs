@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use integration::client::{Client, ClientOptions, Http};
-use integration::control_plane::Version;
-use integration::envoy::Envoy;
-use integration::fleet::Fleet;
-use integration::pki::{Identity, Pki};
-use integration::raw::{Answer, One, Raw, Request, Two};
-use integration::recorder::{ANSWER, Record, Recorder};
-use integration::stack::Stack;
-use integration::wait;
+use fake_apiserver::Version;
+use harness::envoy::Envoy;
+use harness::fleet::Fleet;
+use harness::stack::Stack;
+use harness::wait;
+use pki::{Identity, Pki};
 use reqwest::{Method, Response};
+use wire::capture::{ANSWER, Record, Recorder};
+use wire::client::{Client, ClientOptions, Http};
+use wire::raw::{Answer, One, Raw, Request, Two};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -4,13 +4,13 @@
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
 use anyhow::{Result, ensure};
-use integration::client::{Answer, Client, Http};
-use integration::control_plane::Version;
-use integration::fleet::Fleet;
-use integration::replay::{Canned, PEER_HEADER};
-use integration::stack::Stack;
+use fake_apiserver::Version;
+use fake_apiserver::replay::{Canned, PEER_HEADER};
+use harness::fleet::Fleet;
+use harness::stack::Stack;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use wire::client::{Answer, Client, Http};
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -291,7 +291,7 @@ async fn a_watch_outlives_pushes_and_carries_every_event() -> Result<()> {
     for round in 0..3 {
         let before = stack.generation().await?;
         let group = format!("round{round}.example.com");
-        fleet.peers[0].add_crd(integration::replay::Crd::new(&group, "Widget"))?;
+        fleet.peers[0].add_crd(fake_apiserver::replay::Crd::new(&group, "Widget"))?;
         stack.wait_for_map("the new group", |map| map.group(group.as_bytes()).is_some()).await?;
         assert!(stack.generation().await? > before);
 

@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
 use futures_util::{StreamExt, stream};
-use integration::client::Http;
-use integration::control_plane::Version;
-use integration::fleet::Fleet;
-use integration::manifests::CONFIG_MAPS;
-use integration::raw::{Answer, Raw, Request};
-use integration::recorder::{ANSWER, Recorder};
-use integration::stack::Stack;
-use integration::wait;
+use harness::fleet::Fleet;
+use harness::manifests::CONFIG_MAPS;
+use harness::stack::Stack;
+use harness::wait;
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
+use wire::capture::{ANSWER, Recorder};
+use wire::client::Http;
+use wire::raw::{Answer, Raw, Request};
 
 /// A list of this many objects of this size is much larger than all buffers on
 /// its way.

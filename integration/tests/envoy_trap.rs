@@ -5,10 +5,10 @@
 //! streamed does not enter the filter.
 
 use anyhow::{Context, Result};
-use integration::artefacts::Artefact;
-use integration::raw::Answer;
-use integration::stack::Stack;
+use harness::artefacts::Artefact;
+use harness::stack::Stack;
 use serde_json::json;
+use wire::raw::Answer;
 
 #[path = "envoy_identity/corpus.rs"]
 mod corpus;

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use integration::client::{Client, ClientOptions, Http};
-use integration::control_plane::Version;
-use integration::http1::{Answer, RawClient};
-use integration::pki::Pki;
-use integration::recording::{Recorded, Recording};
-use integration::replay::{Canned, Crd, PEER_HEADER, ReplayOptions, ReplayPeer, Store};
-use integration::wait;
+use fake_apiserver::Version;
+use fake_apiserver::recordings::{Recorded, Recording};
+use fake_apiserver::replay::{Canned, Crd, PEER_HEADER, ReplayOptions, ReplayPeer, Store};
+use harness::wait;
+use pki::Pki;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use wire::client::{Client, ClientOptions, Http};
+use wire::http1::{Answer, RawClient};
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";

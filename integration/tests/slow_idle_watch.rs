@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::{Client, Http};
-use integration::control_plane::{ServerOptions, User, Version};
-use integration::manifests::{CONFIG_MAPS, config_map};
-use integration::site::Site;
+use fake_apiserver::Version;
+use harness::control_plane::{ServerOptions, User};
+use harness::manifests::{CONFIG_MAPS, config_map};
+use harness::site::Site;
 use tokio::task::JoinSet;
+use wire::client::{Client, Http};
 
 /// Longer than each time limit that Envoy has by default (5 minutes for a
 /// stream, an hour for a connection counts from the last stream), and than the

@@ -11,16 +11,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
 use futures_util::future::try_join_all;
-use integration::client::{Answer, Client, Http};
-use integration::control_plane::{ServerOptions, Version};
-use integration::manifests::{DEFINITIONS, definition};
-use integration::measure::median_ms;
-use integration::report::Entry;
-use integration::site::Site;
-use integration::wait;
+use harness::control_plane::ServerOptions;
+use harness::manifests::{DEFINITIONS, definition};
+use harness::measure::median_ms;
+use harness::report::Entry;
+use harness::site::Site;
+use harness::wait;
 use reqwest::Method;
 use serde_json::{Value, json};
+use wire::client::{Answer, Client, Http};
 
 const DEFINITIONS_COUNT: usize = 3_000;
 const GROUPS: usize = 300;

@@ -15,15 +15,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use integration::client::{Client, Http};
-use integration::control_plane::{ServerOptions, User, Version};
-use integration::measure::{cpu_time, median, median_ms};
-use integration::report::Entry;
-use integration::site::{Site, stack_options};
-use integration::stack::Stack;
+use fake_apiserver::Version;
+use harness::control_plane::{ServerOptions, User};
+use harness::measure::{cpu_time, median, median_ms};
+use harness::report::Entry;
+use harness::site::{Site, stack_options};
+use harness::stack::Stack;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
+use wire::client::{Client, Http};
 
 const SERVERS: [(&str, Version); 3] =
     [("a", Version::V1_35), ("b", Version::V1_36), ("c", Version::V1_36)];

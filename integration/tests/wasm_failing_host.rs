@@ -3,7 +3,7 @@
 //! fail so, as far as is known; the rule does not depend on that.
 
 use anyhow::{Context, Result, ensure};
-use integration::artefacts::{Artefact, integration_folder};
+use harness::artefacts::{Artefact, integration_folder};
 use wasmi::{Caller, Engine, Extern, Func, Instance, Linker, Module, Store, Val};
 
 const OK: u32 = 0;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use integration::artefacts::Artefact;
+use harness::artefacts::Artefact;
 use wasmparser::{Parser, Payload};
 
 #[test]

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use integration::control_plane::User;
-use integration::manifests::{policy, trust_bundle};
-use integration::site::Site;
+use harness::control_plane::User;
+use harness::manifests::{policy, trust_bundle};
+use harness::site::Site;
 use serde_json::{Map, Value, json};
 
 use super::program::Program;

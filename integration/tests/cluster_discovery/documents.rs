@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::{Answer, Client, Http};
-use integration::control_plane::User;
-use integration::site::Site;
+use harness::control_plane::User;
+use harness::site::Site;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use wire::client::{Answer, Client, Http};
 
 use super::contents::named;
 use super::{NEW, OLD};

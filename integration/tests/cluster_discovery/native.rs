@@ -12,12 +12,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::Http;
-use integration::control_plane::{ControlPlane, ServerOptions, User, Version};
-use integration::site::{peers, stack_options};
-use integration::stack::Stack;
-use integration::wait;
+use fake_apiserver::Version;
+use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::site::{peers, stack_options};
+use harness::stack::Stack;
+use harness::wait;
 use serde_json::{Value, json};
+use wire::client::Http;
 
 /// The native merge knows its peers by leases, which are renewed every 10 s.
 const NATIVE_DEADLINE: Duration = Duration::from_secs(180);

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::{Client, Http};
-use integration::control_plane::{ControlPlane, ServerOptions, User, Version};
-use integration::raw::{One, Raw};
-use integration::site::Site;
-use integration::wait;
+use fake_apiserver::Version;
+use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::site::Site;
+use harness::wait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use wire::client::{Client, Http};
+use wire::raw::{One, Raw};
 
 use super::streams::POD;
 

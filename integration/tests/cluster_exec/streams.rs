@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::control_plane::{Kubectl, RunningKubectl};
-use integration::wait;
+use harness::control_plane::{Kubectl, RunningKubectl};
+use harness::wait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::Result;
-use integration::control_plane::{ServerOptions, Version};
-use integration::manifests::POLICIES;
+use fake_apiserver::Version;
+use harness::control_plane::ServerOptions;
+use harness::manifests::POLICIES;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::Client;
-use integration::manifests::{CONFIG_MAPS, POLICIES, config_map, policy};
-use integration::wait;
+use harness::manifests::{CONFIG_MAPS, POLICIES, config_map, policy};
+use harness::wait;
 use serde_json::{Value, json};
+use wire::client::Client;
 
 /// How many children an owner has of either sort: those that only it owns, and
 /// those that have a second owner.

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use integration::client::Client;
-use integration::control_plane::ControllerManager;
-use integration::relay::Relay;
-use integration::report::Entry;
-use integration::wait;
+use harness::control_plane::ControllerManager;
+use harness::relay::Relay;
+use harness::report::Entry;
+use harness::wait;
+use wire::client::Client;
 
 use super::audit::{Asked, Audit};
 use super::families::{self, Family};

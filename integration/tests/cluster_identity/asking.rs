@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use integration::client::Client;
-use integration::control_plane::Kubectl;
-use integration::site::{Landed, Site};
+use harness::control_plane::Kubectl;
+use harness::site::{Landed, Site};
 use reqwest::Method;
 use serde_json::{Value, json};
+use wire::client::Client;
 
 /// The servers take turns; this many requests reach all.
 const MANY: usize = 50;

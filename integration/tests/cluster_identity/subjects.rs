@@ -1,6 +1,6 @@
 //! Subjects as client certificates have them, and as they could have them.
 
-use integration::pki::{Attribute, Subject, oid};
+use pki::{Attribute, Subject, oid};
 
 /// Each with a name for files and messages.
 pub fn all() -> Vec<(&'static str, Subject)> {

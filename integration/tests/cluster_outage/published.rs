@@ -4,11 +4,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use integration::client::Http;
-use integration::load::Load;
-use integration::manifests::{CONFIG_MAPS, POLICIES};
-use integration::site::Site;
-use integration::wait;
+use harness::load::Load;
+use harness::manifests::{CONFIG_MAPS, POLICIES};
+use harness::site::Site;
+use harness::wait;
+use wire::client::Http;
 
 use super::{OLD, settled};
 

@@ -1,7 +1,7 @@
 //! The types that are asked for, and who serves them.
 
-use integration::control_plane::ControlPlane;
-use integration::manifests::{
+use harness::control_plane::ControlPlane;
+use harness::manifests::{
     BINDINGS, CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, TRUST_BUNDLES, binding, config_map,
     deployment, pod, policy, trust_bundle,
 };

@@ -2,9 +2,9 @@
 //! not exist, round after round, each answer judged as it comes.
 
 use anyhow::{Context, Result};
-use integration::client::{Answer, Client};
 use reqwest::Method;
 use serde_json::Value;
+use wire::client::{Answer, Client};
 
 use super::Request;
 use super::kinds::{ACCEPTS, Kind, UNKNOWN};

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use integration::control_plane::{Kubectl, KubectlOutput};
-use integration::manifests::config_map;
+use harness::control_plane::{Kubectl, KubectlOutput};
+use harness::manifests::config_map;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 

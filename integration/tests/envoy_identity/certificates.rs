@@ -2,7 +2,7 @@
 //! who they make a client.
 
 use anyhow::Result;
-use integration::pki::{
+use pki::{
     Attribute, ClientCertificate, Identity, Pki, Purpose, StringType, Subject, Validity, oid,
 };
 

@@ -1,7 +1,7 @@
 //! All hostile requests: every claim in every form, each with its number, who
 //! sends it, and what may become of it.
 
-use integration::raw::Request;
+use wire::raw::Request;
 
 use super::targets::{Becomes, TARGETS};
 use super::{http1, http2};

@@ -1,6 +1,6 @@
 //! Whether what arrived at a peer is what may arrive.
 
-use integration::recorder::{Protocol, Record};
+use wire::capture::{Protocol, Record};
 
 /// What arrives of a client, whatever it sends.
 #[derive(Debug, Clone, Default)]

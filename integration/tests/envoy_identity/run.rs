@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream};
-use integration::raw::{Answer, Raw};
-use integration::recorder::Record;
+use wire::capture::Record;
+use wire::raw::{Answer, Raw};
 
 use super::corpus::{CASE, Case, Sent, Who};
 

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Result;
-use integration::control_plane::Version;
-use integration::fleet::Fleet;
-use integration::pki::{Identity, Pki};
-use integration::raw::Raw;
-use integration::recorder::{Record, Recorder};
-use integration::stack::{Stack, StackOptions};
-use integration::wait;
+use fake_apiserver::Version;
+use harness::fleet::Fleet;
+use harness::stack::{Stack, StackOptions};
+use harness::wait;
+use pki::{Identity, Pki};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::json;
+use wire::capture::{Record, Recorder};
+use wire::raw::Raw;
 
 use super::corpus::{self, Who};
 use super::judge::Expected;

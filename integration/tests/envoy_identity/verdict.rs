@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use integration::recorder::Record;
+use wire::capture::Record;
 
 use super::corpus::{Case, Fate, Sent, Who};
 use super::judge::{self, Expected};

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use integration::frames::Field;
-use integration::raw::{Answer, Raw, Request, Two};
-use integration::recorder::{ANSWER, Record};
-use integration::stack::Stack;
-use integration::wait;
+use harness::stack::Stack;
+use harness::wait;
 use tokio::task::JoinSet;
+use wire::capture::{ANSWER, Record};
+use wire::frames::Field;
+use wire::raw::{Answer, Raw, Request, Two};
 
 use super::corpus::{TOKEN, Who};
 use super::run::Clients;

@@ -1,0 +1,123 @@
+//! The API servers of the demo, recorded or real.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fake_apiserver::Version;
+use fake_apiserver::recordings::Recording;
+use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::fleet::{Fleet, TOKEN};
+use harness::kubeconfig;
+use harness::site;
+use harness::stack::StackOptions;
+use wire::client::{Client, Http};
+
+use super::Kind;
+
+/// The versions at the beginning: an upgrade that has got to the third server.
+const VERSIONS: [(&str, Version); 3] =
+    [("cp-1", Version::V1_35), ("cp-2", Version::V1_35), ("cp-3", Version::V1_36)];
+
+/// The server that the story upgrades.
+const UPGRADED: usize = 1;
+
+/// The API servers.
+pub enum Peers {
+    Recorded(Box<Fleet>),
+    Real(Box<ControlPlane>),
+}
+
+impl Peers {
+    pub async fn start(kind: Kind) -> Result<Self> {
+        let versions = VERSIONS.map(|(_, version)| version);
+        Ok(match kind {
+            Kind::Recorded => Self::Recorded(Box::new(Fleet::start(&versions).await?)),
+            Kind::Real => {
+                println!("Starting etcd and three kube-apiservers …");
+                let servers = VERSIONS.map(|(name, version)| ServerOptions::new(name, version));
+                Self::Real(Box::new(ControlPlane::start_with(servers.into()).await?))
+            }
+        })
+    }
+
+    /// Each server's name and version.
+    pub fn versions(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Recorded(fleet) => {
+                fleet.peers.iter().map(|peer| (peer.name().into(), peer.version())).collect()
+            }
+            Self::Real(plane) => {
+                let servers = plane.servers().iter();
+                servers.map(|s| (s.name().into(), s.version().to_string())).collect()
+            }
+        }
+    }
+
+    /// What to put in front of them, with its files in a folder of this name.
+    pub fn stack_options(&self, folder: &str) -> Result<StackOptions> {
+        let mut options = match self {
+            Self::Recorded(fleet) => fleet.stack_options()?,
+            Self::Real(plane) => site::stack_options(plane, folder)?,
+        };
+        options.folder = self.folder().join(folder);
+        Ok(options)
+    }
+
+    /// An administrator's client of `url`.
+    pub fn client(&self, url: &str) -> Result<Client> {
+        match self {
+            Self::Recorded(fleet) => fleet.client(url, Http::Two),
+            Self::Real(plane) => plane.client(url, User::Admin, Http::Two),
+        }
+    }
+
+    /// Upgrades one server to 1.36, live; its name.
+    pub async fn upgrade_one(&mut self) -> Result<String> {
+        match self {
+            Self::Recorded(fleet) => {
+                let peer = fleet.peer(UPGRADED)?;
+                peer.upgrade(Recording::of(Version::V1_36)?)?;
+                Ok(peer.name().to_owned())
+            }
+            Self::Real(plane) => {
+                let server = plane.server_mut(UPGRADED)?;
+                server.restart_as(Version::V1_36).await?;
+                Ok(server.name().to_owned())
+            }
+        }
+    }
+
+    /// What a client needs to try it by hand.
+    pub fn access(&self, url: &str) -> Result<Access> {
+        let (ca, token) = match self {
+            Self::Recorded(fleet) => (fleet.pki().ca_file(), TOKEN),
+            Self::Real(plane) => (plane.pki().ca_file(), User::Admin.token().context("no token")?),
+        };
+        let kubeconfig = self.folder().join("kubeconfig");
+        kubeconfig::write(&kubeconfig, url, &ca, Some(token))?;
+        Ok(Access { ca, token, kubeconfig })
+    }
+
+    /// The servers' addresses, to ask them directly.
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        match self {
+            Self::Recorded(fleet) => fleet.addresses(),
+            Self::Real(plane) => site::peers(plane),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Recorded(fleet) => fleet.folder(),
+            Self::Real(plane) => plane.folder(),
+        }
+    }
+}
+
+/// What a client needs to try it by hand.
+pub struct Access {
+    pub ca: PathBuf,
+    pub token: &'static str,
+    pub kubeconfig: PathBuf,
+}

@@ -1,0 +1,297 @@
+//! Peers that replay what real kube-apiservers answered, for tests and the demo
+//! that need no Kubernetes.
+//!
+//! ```text
+//!   ReplayPeer "a" (v1.35.4 recording) ─┐
+//!   ReplayPeer "b" (v1.36.3 recording) ─┼─▶ Store (as etcd: one for all)
+//!   ReplayPeer "c" …                   ─┘
+//! ```
+//!
+//! A peer speaks TLS with HTTP/1.1 and HTTP/2. It serves the recorded discovery
+//! documents with their ETags and all of kube-apiserver's ways of saying 404,
+//! which `tests/replay_peer.rs` compares to what was recorded. Objects of every
+//! type in its discovery can be created, read, replaced, patched, deleted and
+//! watched, in JSON. Each answer has the header `x-peer`, which says who gave it.
+//!
+//! A peer authenticates nobody, validates no object, and runs no controller.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use axum::http::{HeaderMap, StatusCode};
+
+use crate::recordings::Recording;
+use pki::Identity;
+use pki::tls;
+
+mod accept;
+mod answer;
+mod crd;
+mod documents;
+mod objects;
+mod path;
+mod server;
+mod status;
+mod store;
+mod view;
+mod watching;
+
+pub use crd::{Crd, CrdVersion};
+pub use store::{Key, Store};
+
+use view::{Changes, View};
+
+/// The header that says which peer gave an answer.
+pub const PEER_HEADER: &str = "x-peer";
+
+/// How to start a peer.
+#[derive(Debug, Clone)]
+pub struct ReplayOptions {
+    /// The peer's name.
+    pub name: String,
+    /// What it serves.
+    pub recording: Recording,
+    /// Where its objects are.
+    pub store: Store,
+    /// Its server certificate.
+    pub identity: Identity,
+    /// Its port on 127.0.0.1; 0 for a free one.
+    pub port: u16,
+}
+
+/// An answer that a test prescribes for a path.
+#[derive(Debug, Clone)]
+pub struct Canned {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long the peer waits before it answers.
+    pub delay: Duration,
+}
+
+impl Default for Canned {
+    fn default() -> Self {
+        let (headers, body) = (HeaderMap::new(), Vec::new());
+        Self { status: StatusCode::OK, headers, body, delay: Duration::ZERO }
+    }
+}
+
+/// What the peer's connections and its handle share.
+#[derive(Debug)]
+struct Peer {
+    name: String,
+    store: Store,
+    state: RwLock<State>,
+    ready: AtomicBool,
+    learns_crds: AtomicBool,
+    requests: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    recording: Arc<Recording>,
+    /// What the test changed; custom resources of the store come on top.
+    changes: Changes,
+    /// The custom resources that `view` has from the store.
+    learned: Vec<Crd>,
+    view: Arc<View>,
+    canned: BTreeMap<String, Canned>,
+}
+
+impl Peer {
+    /// What the peer serves at this moment.
+    fn view(&self) -> Result<Arc<View>> {
+        let learned = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let learned = self.crds_of_store(&state);
+            if learned == state.learned {
+                return Ok(Arc::clone(&state.view));
+            }
+            learned
+        };
+        self.change(|state| state.learned = learned)?;
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(&state.view))
+    }
+
+    fn crds_of_store(&self, state: &State) -> Vec<Crd> {
+        if !self.learns_crds.load(Ordering::Relaxed) {
+            return state.learned.clone();
+        }
+        let (_, objects) =
+            self.store.list("apiextensions.k8s.io", "customresourcedefinitions", None);
+        objects.iter().filter_map(|(_, object)| Crd::from_object(object)).collect()
+    }
+
+    fn canned(&self, path: &str) -> Option<Canned> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.canned.get(path).cloned()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) -> Result<()> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let mut changes = state.changes.clone();
+        changes.crds.extend(state.learned.iter().cloned());
+        state.view = Arc::new(View::new(Arc::clone(&state.recording), changes)?);
+        Ok(())
+    }
+}
+
+/// A peer; dropping it closes its port and all of its connections.
+#[derive(Debug)]
+pub struct ReplayPeer {
+    peer: Arc<Peer>,
+    tls: Arc<rustls::ServerConfig>,
+    port: u16,
+    server: Option<server::Server>,
+}
+
+impl ReplayPeer {
+    /// Starts a peer; it accepts connections when this returns, and is ready.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken, or the recording or certificate is unusable.
+    pub async fn start(options: ReplayOptions) -> Result<Self> {
+        let recording = Arc::new(options.recording);
+        let view = Arc::new(View::new(Arc::clone(&recording), Changes::default())?);
+        let state = State {
+            recording,
+            changes: Changes::default(),
+            learned: Vec::new(),
+            view,
+            canned: BTreeMap::new(),
+        };
+        let peer = Arc::new(Peer {
+            name: options.name,
+            store: options.store,
+            state: RwLock::new(state),
+            ready: AtomicBool::new(true),
+            learns_crds: AtomicBool::new(true),
+            requests: AtomicU64::new(0),
+        });
+        let tls = Arc::new(tls::server(&options.identity)?);
+        let mut replay = Self { peer, tls, port: options.port, server: None };
+        replay.start_again().await?;
+        Ok(replay)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.peer.name
+    }
+
+    /// Its port on 127.0.0.1, which stays the same over [`Self::stop`].
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// The version of the server that it replays, such as `v1.36.3`.
+    pub fn version(&self) -> String {
+        let state = self.peer.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.view.version().to_owned()
+    }
+
+    /// The number of requests so far, those of discovery and health included.
+    pub fn requests(&self) -> u64 {
+        self.peer.requests.load(Ordering::Relaxed)
+    }
+
+    /// Serves another recording from now on: an upgrade, without the restart.
+    ///
+    /// # Errors
+    ///
+    /// When the recording is unusable.
+    pub fn upgrade(&self, recording: Recording) -> Result<()> {
+        self.peer.change(|state| state.recording = Arc::new(recording))
+    }
+
+    /// Says by `/readyz` that it is ready or not; requests are served anyway.
+    pub fn set_ready(&self, ready: bool) {
+        self.peer.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Whether it learns of custom resources that come and go in the store;
+    /// while it does not, it is a server that lags behind the others.
+    pub fn set_learns_crds(&self, learns: bool) {
+        self.peer.learns_crds.store(learns, Ordering::Relaxed);
+    }
+
+    /// No longer serves a resource of the recording; `*` means all of the
+    /// version's resources.
+    ///
+    /// # Errors
+    ///
+    /// When the recording is unusable.
+    pub fn drop_resource(&self, group: &str, version: &str, resource: &str) -> Result<()> {
+        let dropped = (group.to_owned(), version.to_owned(), resource.to_owned());
+        self.peer.change(|state| {
+            state.changes.dropped.insert(dropped);
+        })
+    }
+
+    /// Serves a custom resource that the other peers need not know.
+    ///
+    /// # Errors
+    ///
+    /// When the recording is unusable.
+    pub fn add_crd(&self, crd: Crd) -> Result<()> {
+        self.peer.change(|state| state.changes.crds.push(crd))
+    }
+
+    /// Undoes all of [`Self::drop_resource`] and [`Self::add_crd`].
+    ///
+    /// # Errors
+    ///
+    /// When the recording is unusable.
+    pub fn reset_types(&self) -> Result<()> {
+        self.peer.change(|state| state.changes = Changes::default())
+    }
+
+    /// Answers requests for exactly `path` (without a query) with this, until
+    /// [`Self::answer_as_recorded`].
+    pub fn answer_with(&self, path: &str, canned: Canned) {
+        let mut state = self.peer.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.canned.insert(path.to_owned(), canned);
+    }
+
+    /// Undoes [`Self::answer_with`] for all paths.
+    pub fn answer_as_recorded(&self) {
+        let mut state = self.peer.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.canned.clear();
+    }
+
+    /// Closes its port and all connections at once, as a killed server would.
+    pub async fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.abort().await;
+        }
+    }
+
+    /// Accepts connections again, on the same port.
+    ///
+    /// # Errors
+    ///
+    /// When it was not stopped, or its port is taken now.
+    pub async fn start_again(&mut self) -> Result<()> {
+        ensure!(self.server.is_none(), "{} was not stopped", self.name());
+        let server =
+            server::Server::start(self.port, Arc::clone(&self.tls), Arc::clone(&self.peer));
+        let server = server.await.with_context(|| format!("cannot start {}", self.name()))?;
+        self.port = server.port();
+        self.server = Some(server);
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! From a request to its answer: health, discovery, objects, or one of the
+//! ways in which kube-apiserver says no.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::{Body, HttpBody};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+
+use super::accept::{self, DiscoveryForm};
+use super::path::{self, Asked};
+use super::status::{Status, page_not_found, text};
+use super::view::View;
+use super::{PEER_HEADER, Peer, objects};
+use crate::recordings::AGGREGATED;
+
+/// What a part of a request is answered by.
+pub(super) type Answer = Response<Body>;
+
+/// Answers a request; always with the name of the peer.
+pub(super) async fn answer(
+    peer: Arc<Peer>,
+    request: Request<hyper::body::Incoming>,
+) -> Result<Answer, Infallible> {
+    peer.requests.fetch_add(1, Ordering::Relaxed);
+    let is_head = request.method() == Method::HEAD;
+    let mut answer = match peer.canned(request.uri().path()) {
+        Some(canned) => {
+            tokio::time::sleep(canned.delay).await;
+            let mut answer = Response::new(Body::from(canned.body));
+            *answer.status_mut() = canned.status;
+            *answer.headers_mut() = canned.headers;
+            answer
+        }
+        None => match peer.view() {
+            Ok(view) => route(&peer, &view, request.map(Body::new)).await,
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
+        },
+    };
+    if let Ok(name) = HeaderValue::from_str(&peer.name) {
+        answer.headers_mut().insert(PEER_HEADER, name);
+    }
+    Ok(if is_head { without_body(answer) } else { answer })
+}
+
+/// The answer to HEAD: it says how long the body would be. hyper leaves that
+/// to its user where it speaks HTTP/2.
+fn without_body(answer: Answer) -> Answer {
+    let (mut head, body) = answer.into_parts();
+    if let Some(length) = HttpBody::size_hint(&body).exact() {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(head, Body::empty())
+}
+
+async fn route(peer: &Peer, view: &View, request: Request<Body>) -> Answer {
+    let path = request.uri().path();
+    if let Some(answer) = health_or_document(peer, view, path) {
+        return answer;
+    }
+    let accepted = accept_of(&request);
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    match path::read(path) {
+        Asked::Root(root) => discovery_root(view, root, &request),
+        Asked::Group(group) => match view.legacy(&format!("/apis/{group}")) {
+            Some(body) => document(body),
+            None => page_not_found(),
+        },
+        Asked::Version(group, version) => {
+            let known = view.has_version(&group, &version);
+            if known && !is_read {
+                return Status::method_not_allowed().answer(accept::form(&accepted));
+            }
+            let prefix =
+                if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
+            match view.legacy(&format!("{prefix}/{version}")) {
+                Some(body) if known => document(body),
+                _ => type_not_found(view, &group, &accepted),
+            }
+        }
+        Asked::Objects(asked) => objects::answer(peer, view, asked, request).await,
+        Asked::Other => page_not_found(),
+    }
+}
+
+fn health_or_document(peer: &Peer, view: &View, path: &str) -> Option<Answer> {
+    match path {
+        "/readyz" if !peer.ready.load(Ordering::Relaxed) => {
+            let body = "[+]ping ok\n[-]shutdown failed: reason withheld\nreadyz check failed\n";
+            Some(text(StatusCode::INTERNAL_SERVER_ERROR, body))
+        }
+        "/readyz" | "/livez" | "/healthz" => Some(text(StatusCode::OK, "ok")),
+        "/version" | "/openapi/v3" => {
+            let recorded = view.recorded(path)?;
+            let mut answer = document(recorded.body.clone());
+            for (name, value) in &recorded.exchange.headers {
+                let name = axum::http::HeaderName::try_from(name).ok()?;
+                answer.headers_mut().insert(name, HeaderValue::from_str(value).ok()?);
+            }
+            Some(answer)
+        }
+        _ => None,
+    }
+}
+
+/// `/api` and `/apis`, whose aggregated form has an ETag.
+fn discovery_root(view: &View, root: &str, request: &Request<Body>) -> Answer {
+    match accept::discovery_form(&accept_of(request)) {
+        None => Status::discovery_not_acceptable().answer(None),
+        Some(DiscoveryForm::Legacy) => view.legacy(root).map_or_else(page_not_found, document),
+        Some(DiscoveryForm::Aggregated) => {
+            let Some((etag, body)) = view.aggregated(root) else { return page_not_found() };
+            // Only exactly this ETag: no list, no weak one, no asterisk.
+            let asked = request.headers().get(IF_NONE_MATCH).map(HeaderValue::as_bytes);
+            let unchanged = asked == Some(etag.as_bytes());
+            let mut answer = Response::new(if unchanged { Body::empty() } else { body.into() });
+            let headers = answer.headers_mut();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
+            headers.insert(VARY, HeaderValue::from_static("Accept"));
+            headers.extend(HeaderValue::from_str(&etag).ok().map(|etag| (ETAG, etag)));
+            if unchanged {
+                *answer.status_mut() = StatusCode::NOT_MODIFIED;
+            } else {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
+            }
+            answer
+        }
+    }
+}
+
+fn document(body: Vec<u8>) -> Answer {
+    json(StatusCode::OK, body)
+}
+
+/// JSON, with the headers that objects have.
+pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Answer {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// The 404 of an unknown type in `group`: a `Status` where the server's own
+/// code serves the group, plain text where nothing or the code for custom
+/// resources does.
+pub(super) fn type_not_found(view: &View, group: &str, accepted: &str) -> Answer {
+    if !group.is_empty() && (view.is_custom(group) || !view.has_group(group)) {
+        return page_not_found();
+    }
+    Status::type_not_found().answer(accept::form(accepted))
+}
+
+/// The `Accept` header as one text.
+pub(super) fn accept_of(request: &Request<Body>) -> String {
+    let values = request.headers().get_all(ACCEPT);
+    let values: Vec<_> = values.iter().filter_map(|value| value.to_str().ok()).collect();
+    values.join(",")
+}

@@ -1,0 +1,71 @@
+//! Where the programs under test are: environment variables that `make` sets
+//! after it has built them, so that what is tested is never stale.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use fake_apiserver::Version;
+
+/// A program or file that the tests run, made by a target of the Makefile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Artefact {
+    /// The Envoy binary (`MVP_ENVOY`).
+    Envoy,
+    /// The func-e binary, which runs Envoy (`MVP_FUNC_E`).
+    FuncE,
+    /// The filter as it ships, a wasm module (`MVP_FILTER`).
+    Filter,
+    /// The same, but it traps on a request for `/trap` (`MVP_FILTER_TRAP`).
+    FilterTrap,
+    /// The companion binary (`MVP_COMPANION`).
+    Companion,
+    /// etcd, kube-apiserver, kube-controller-manager and kubectl of 1.35
+    /// (`MVP_CONTROL_PLANE_1_35`).
+    ControlPlane135,
+    /// The same of 1.36 (`MVP_CONTROL_PLANE_1_36`).
+    ControlPlane136,
+}
+
+impl Artefact {
+    /// The environment variable that names the file.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Envoy => "MVP_ENVOY",
+            Self::FuncE => "MVP_FUNC_E",
+            Self::Filter => "MVP_FILTER",
+            Self::FilterTrap => "MVP_FILTER_TRAP",
+            Self::Companion => "MVP_COMPANION",
+            Self::ControlPlane135 => "MVP_CONTROL_PLANE_1_35",
+            Self::ControlPlane136 => "MVP_CONTROL_PLANE_1_36",
+        }
+    }
+
+    /// The binary that holds all programs of a control plane of `version`.
+    pub fn control_plane(version: Version) -> Self {
+        match version {
+            Version::V1_35 => Self::ControlPlane135,
+            Version::V1_36 => Self::ControlPlane136,
+        }
+    }
+
+    /// The path of the artefact.
+    ///
+    /// # Errors
+    ///
+    /// When the variable is unset or names no file; the message says which
+    /// `make` target sets it.
+    pub fn path(self) -> Result<PathBuf> {
+        let variable = self.variable();
+        let value = std::env::var_os(variable).with_context(|| {
+            format!("{variable} is not set: run the tests by `make test` or `make conformance`, or source `make env`")
+        })?;
+        let path = PathBuf::from(value);
+        anyhow::ensure!(path.is_file(), "{variable} names {}, which is no file", path.display());
+        Ok(path)
+    }
+}
+
+/// The folder `integration` of the checkout.
+pub fn integration_folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

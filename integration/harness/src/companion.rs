@@ -1,0 +1,169 @@
+//! The companion, as its own process with a configuration of the test's.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::artefacts::Artefact;
+use crate::process::{Process, Program};
+use wire::http1::{Answer, RawClient};
+
+/// It is up in milliseconds, but two cores may be shared by many tests.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct CompanionOptions {
+    /// The configuration, as YAML.
+    pub config: String,
+    /// The port of its HTTP endpoint, as `config` says.
+    pub port: u16,
+    /// The folder for the configuration file and the log; the companion runs
+    /// in it.
+    pub folder: PathBuf,
+}
+
+/// A companion, running or not; dropping it kills it.
+#[derive(Debug)]
+pub struct Companion {
+    options: CompanionOptions,
+    client: RawClient,
+    process: Option<Process>,
+}
+
+impl Companion {
+    /// Starts it and waits until `/healthz` answers.
+    ///
+    /// # Errors
+    ///
+    /// When it ends, or does not answer; the message shows the log's end.
+    pub async fn start(options: CompanionOptions) -> Result<Self> {
+        let client = RawClient::plain(options.port);
+        let mut companion = Self { options, client, process: None };
+        companion.write_config(&companion.options.config)?;
+        companion.start_again().await?;
+        Ok(companion)
+    }
+
+    /// Starts it again after [`Self::kill_9`] or [`Self::stop`].
+    ///
+    /// # Errors
+    ///
+    /// When it runs, or does not become healthy.
+    pub async fn start_again(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "the companion runs already");
+        let folder = &self.options.folder;
+        let program =
+            Program::new("companion", Artefact::Companion.path()?, folder.join("companion.log"))
+                .current_dir(folder)
+                .arg("run")
+                .arg("--config")
+                .arg(self.config_file());
+        let process = self.process.insert(program.spawn()?);
+        process
+            .until("the companion", DEADLINE, async || {
+                let answer = self.client.request("GET", "/healthz", &[], &[]).await?;
+                ensure!(answer.status == 200, "/healthz is {}", answer.status);
+                Ok(())
+            })
+            .await
+    }
+
+    /// The port of its HTTP endpoint.
+    pub fn port(&self) -> u16 {
+        self.options.port
+    }
+
+    /// The file of its configuration.
+    pub fn config_file(&self) -> PathBuf {
+        self.options.folder.join("companion.yaml")
+    }
+
+    /// Replaces the configuration file, which the companion notices by itself.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write_config(&self, config: &str) -> Result<()> {
+        fs::create_dir_all(&self.options.folder)?;
+        let new = self.options.folder.join("companion.yaml.new");
+        fs::write(&new, config)?;
+        Ok(fs::rename(new, self.config_file())?)
+    }
+
+    /// The process, unless it was stopped.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    /// Tells it to read its configuration again.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    pub fn reload(&self) -> Result<()> {
+        match &self.process {
+            Some(process) => process.signal(Signal::SIGHUP),
+            None => anyhow::bail!("the companion does not run"),
+        }
+    }
+
+    /// Kills it at once.
+    pub fn kill_9(&mut self) {
+        self.process = None;
+    }
+
+    /// Ends it gracefully.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.terminate(DEADLINE).await?;
+        }
+        Ok(())
+    }
+
+    /// GET of its HTTP endpoint.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.client.request("GET", path, &[], &[]).await
+    }
+
+    /// A JSON document of its HTTP endpoint, such as `/v1/map`.
+    ///
+    /// # Errors
+    ///
+    /// When the answer is no 200 with JSON.
+    pub async fn json(&self, path: &str) -> Result<Value> {
+        let answer = self.get(path).await?;
+        let body = String::from_utf8_lossy(&answer.body);
+        ensure!(answer.status == 200, "{path} of the companion is {}: {body}", answer.status);
+        Ok(serde_json::from_str(&body)?)
+    }
+
+    /// Waits until `/readyz` answers 200: something was published.
+    ///
+    /// # Errors
+    ///
+    /// When that does not come in time.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        let Some(process) = &mut self.process else { anyhow::bail!("the companion does not run") };
+        process
+            .until("the companion to be ready", DEADLINE, async || {
+                let answer = self.client.request("GET", "/readyz", &[], &[]).await?;
+                let body = String::from_utf8_lossy(&answer.body);
+                ensure!(answer.status == 200, "/readyz is {}: {body}", answer.status);
+                Ok(())
+            })
+            .await
+    }
+}

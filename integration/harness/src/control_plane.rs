@@ -1,0 +1,293 @@
+//! Real control planes: one etcd, kube-apiservers of chosen versions on it,
+//! kube-controller-managers and kubectl.
+//!
+//! ```text
+//!   kubectl, controller manager, clients ──TLS, token or certificate──▶ kube-apiserver × N ──▶ etcd
+//!   front proxy ──TLS, front-proxy certificate, X-Remote-User, …──────▶      │
+//!                                                                            └──▶ kubelet stand-in
+//!                                    (versions differ, one etcd, one UTS namespace each)
+//! ```
+//!
+//! There are two authorities, as in kubeadm's clusters: one of servers and
+//! clients, and one of the front proxy.
+//!
+//! A server keeps its port, its name and its certificate over a restart, with
+//! another version too, so a rolling upgrade is [`ApiServer::restart_as`] on
+//! one server after the other.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fake_apiserver::Version;
+use tempfile::TempDir;
+
+use crate::artefacts::Artefact;
+use crate::kubeconfig;
+use pki::{Identity, Pki};
+use wire::client::{Client, ClientOptions, Http};
+use wire::http1::RawClient;
+
+mod api_server;
+mod controller_manager;
+mod etcd;
+mod front_proxy;
+mod kubectl;
+mod kubelet;
+mod user;
+
+pub use api_server::{ApiServer, ServerOptions};
+pub use controller_manager::{ControllerManager, ControllerManagerOptions};
+pub use etcd::Etcd;
+pub use front_proxy::FrontProxy;
+pub use kubectl::{Kubectl, KubectlOutput, RunningKubectl};
+pub use kubelet::{KubeletOptions, KubeletStandIn};
+pub use user::User;
+
+/// A control plane; dropping it ends all of its processes.
+#[derive(Debug)]
+pub struct ControlPlane {
+    servers: Vec<ApiServer>,
+    etcd: Etcd,
+    pki: Pki,
+    front_proxy: FrontProxy,
+    // The last field: the folder goes when the processes have gone.
+    folder: TempDir,
+}
+
+impl ControlPlane {
+    /// Starts servers of these versions, and waits until all are ready. They
+    /// are called `server-0`, `server-1`, ….
+    ///
+    /// # Errors
+    ///
+    /// When one does not become ready; the message shows the end of its log.
+    pub async fn start(versions: &[Version]) -> Result<Self> {
+        let options = versions
+            .iter()
+            .enumerate()
+            .map(|(index, version)| ServerOptions::new(format!("server-{index}"), *version));
+        Self::start_with(options.collect()).await
+    }
+
+    /// Starts servers with these options, and waits until all are ready.
+    ///
+    /// # Errors
+    ///
+    /// When one does not become ready; the message shows the end of its log.
+    pub async fn start_with(servers: Vec<ServerOptions>) -> Result<Self> {
+        let folder = TempDir::with_prefix("control-plane-")?;
+        let pki = Pki::create(folder.path().join("pki"))?;
+        pki.service_account_keys()?;
+        pki.client(api_server::KUBELET_CLIENT, api_server::KUBELET_CLIENT, &[])?;
+        user::write_token_file(folder.path())?;
+        user::issue_certificates(&pki)?;
+        let front_proxy = FrontProxy::create(&folder.path().join("front-proxy-pki"))?;
+        // etcd's version does not matter, so it is the newest server's.
+        let version = servers.iter().map(|server| server.version).max();
+        let version = version.context("a control plane needs at least one server")?;
+        let etcd = Etcd::start(version, &folder.path().join("etcd")).await?;
+        let mut plane = Self { servers: Vec::new(), etcd, pki, front_proxy, folder };
+        for options in servers {
+            plane.add(options)?;
+        }
+        for server in &mut plane.servers {
+            server.wait_ready().await?;
+        }
+        Ok(plane)
+    }
+
+    /// Starts one more server; it is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn add(&mut self, options: ServerOptions) -> Result<&mut ApiServer> {
+        let folder = self.folder.path().join(&options.name);
+        let etcd = self.etcd.url();
+        let server = ApiServer::start(options, folder, &etcd, &self.pki, &self.front_proxy)?;
+        self.servers.push(server);
+        self.servers.last_mut().context("the server that was just added")
+    }
+
+    /// All servers.
+    pub fn servers(&self) -> &[ApiServer] {
+        &self.servers
+    }
+
+    /// The server at `index`, in the order in which they were named.
+    ///
+    /// # Errors
+    ///
+    /// When there are not so many.
+    pub fn server(&self, index: usize) -> Result<&ApiServer> {
+        self.servers.get(index).with_context(|| format!("there is no server {index}"))
+    }
+
+    /// The server at `index`, to stop or restart it.
+    ///
+    /// # Errors
+    ///
+    /// When there are not so many.
+    pub fn server_mut(&mut self, index: usize) -> Result<&mut ApiServer> {
+        self.servers.get_mut(index).with_context(|| format!("there is no server {index}"))
+    }
+
+    /// The authority of servers and clients; issue Envoy's certificate here
+    /// too, so that one kubeconfig fits all.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// The front proxy's authority and client certificate.
+    pub fn front_proxy(&self) -> &FrontProxy {
+        &self.front_proxy
+    }
+
+    /// The certificate of a user that has one.
+    pub fn identity(&self, user: User) -> Option<Identity> {
+        user.identity(&self.pki)
+    }
+
+    /// etcd.
+    pub fn etcd(&self) -> &Etcd {
+        &self.etcd
+    }
+
+    /// The folder of all state and logs; it goes with this handle.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A client of `url` (a server's, or Envoy's in front of them).
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn client(&self, url: &str, user: User, http: Http) -> Result<Client> {
+        Client::new(&ClientOptions {
+            url: url.to_owned(),
+            ca_pem: self.pki.ca_pem(),
+            token: user.token().map(str::to_owned),
+            identity: self.identity(user),
+            http,
+        })
+    }
+
+    /// A client of `url` that presents this certificate.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn certificate_client(&self, url: &str, identity: &Identity, http: Http) -> Result<Client> {
+        Client::new(&ClientOptions {
+            url: url.to_owned(),
+            ca_pem: self.pki.ca_pem(),
+            token: None,
+            identity: Some(identity.clone()),
+            http,
+        })
+    }
+
+    /// A client that sends and gets each byte as it is, for the TLS server on
+    /// `port`.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn raw_client(&self, port: u16) -> Result<RawClient> {
+        RawClient::tls(port, &self.pki.ca_pem())
+    }
+
+    /// Writes a kubeconfig for `user` at `url`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn kubeconfig(&self, url: &str, user: User) -> Result<PathBuf> {
+        let (file, ca) = (self.kubeconfig_file(user.file(), url), self.pki.ca_file());
+        match self.identity(user) {
+            Some(identity) => kubeconfig::write_certificate(&file, url, &ca, &identity)?,
+            None => kubeconfig::write(&file, url, &ca, user.token())?,
+        }
+        Ok(file)
+    }
+
+    /// One file for each user and address.
+    fn kubeconfig_file(&self, user: &str, url: &str) -> PathBuf {
+        let address = url.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        self.folder.path().join(format!("{user}-{address}.kubeconfig"))
+    }
+
+    /// kubectl of `version` for `user` at `url`.
+    ///
+    /// # Errors
+    ///
+    /// When the kubeconfig cannot be written.
+    pub fn kubectl(&self, version: Version, url: &str, user: User) -> Result<Kubectl> {
+        self.kubectl_with(version, self.kubeconfig(url, user)?)
+    }
+
+    /// kubectl of `version` at `url`, for whoever `identity` is; the
+    /// kubeconfig is called after `file`.
+    ///
+    /// # Errors
+    ///
+    /// When the kubeconfig cannot be written.
+    pub fn certificate_kubectl(
+        &self,
+        version: Version,
+        url: &str,
+        file: &str,
+        identity: &Identity,
+    ) -> Result<Kubectl> {
+        let config = self.kubeconfig_file(file, url);
+        kubeconfig::write_certificate(&config, url, &self.pki.ca_file(), identity)?;
+        self.kubectl_with(version, config)
+    }
+
+    fn kubectl_with(&self, version: Version, config: PathBuf) -> Result<Kubectl> {
+        Ok(Kubectl::new(
+            Artefact::control_plane(version).path()?,
+            config,
+            self.folder.path().join("kubectl-cache"),
+        ))
+    }
+
+    /// Starts a stand-in for a kubelet and makes its node; it ends with the
+    /// handle that is returned, and the node stays.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready, or its node is refused.
+    pub async fn kubelet(&self, options: &KubeletOptions) -> Result<KubeletStandIn> {
+        let admin = self.client(&self.server(0)?.url(), User::Admin, Http::Two)?;
+        KubeletStandIn::start(options, admin, &self.pki, self.folder.path()).await
+    }
+
+    /// Starts a controller manager with a token against `options.url`; it ends
+    /// with the handle that is returned.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become healthy.
+    pub async fn controller_manager(
+        &self,
+        options: &ControllerManagerOptions,
+    ) -> Result<ControllerManager> {
+        self.controller_manager_as(options, User::ControllerManager).await
+    }
+
+    /// The same as `user`, such as [`User::ControllerManagerCertificate`].
+    ///
+    /// # Errors
+    ///
+    /// When it does not become healthy.
+    pub async fn controller_manager_as(
+        &self,
+        options: &ControllerManagerOptions,
+        user: User,
+    ) -> Result<ControllerManager> {
+        let config = self.kubeconfig(&options.url, user)?;
+        ControllerManager::start(options, &config, &self.pki, self.folder.path()).await
+    }
+}

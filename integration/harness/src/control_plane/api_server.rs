@@ -1,0 +1,224 @@
+//! One kube-apiserver: start, stop, kill, and restart as another version.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::front_proxy::FrontProxy;
+use super::user;
+use crate::artefacts::Artefact;
+use crate::ports::free_port;
+use crate::process::{Process, Program};
+use fake_apiserver::Version;
+use pki::{Identity, Pki};
+use wire::http1::RawClient;
+
+/// Ready takes 2 s on an idle machine; two cores may be shared by many tests.
+const READY_DEADLINE: Duration = Duration::from_secs(120);
+
+/// A server that stops lets watches end first.
+const STOP_DEADLINE: Duration = Duration::from_secs(90);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The server's name: its host name too, and thereby its identity.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+    /// Further arguments, such as `--runtime-config=…` to make more skew. They
+    /// come last, so they override.
+    pub arguments: Vec<String>,
+}
+
+impl ServerOptions {
+    /// A server with ordinary arguments.
+    pub fn new(name: impl Into<String>, version: Version) -> Self {
+        Self { name: name.into(), version, arguments: Vec::new() }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+}
+
+/// A kube-apiserver, running or not.
+#[derive(Debug)]
+pub struct ApiServer {
+    options: ServerOptions,
+    folder: PathBuf,
+    port: u16,
+    /// Those arguments that stay the same over restarts.
+    arguments: Vec<String>,
+    client: RawClient,
+    process: Option<Process>,
+}
+
+impl ApiServer {
+    /// Starts a server on a free port; it is not waited for.
+    pub(super) fn start(
+        options: ServerOptions,
+        folder: PathBuf,
+        etcd: &str,
+        pki: &Pki,
+        front_proxy: &FrontProxy,
+    ) -> Result<Self> {
+        fs::create_dir_all(&folder)?;
+        let port = free_port()?;
+        let identity = pki.server(&options.name)?;
+        let mut arguments = arguments(&folder, port, etcd, pki, &identity);
+        arguments.extend(front_proxy.arguments());
+        arguments.extend(kubelet_arguments(pki));
+        let client = RawClient::tls(port, &pki.ca_pem())?;
+        let mut server = Self { options, folder, port, arguments, client, process: None };
+        server.spawn()?;
+        Ok(server)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// The version it runs, or ran last.
+    pub fn version(&self) -> Version {
+        self.options.version
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// Its process, when it was not stopped.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    /// Starts it (again); use [`Self::wait_ready`] to wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already or cannot be executed.
+    pub fn spawn(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "{} runs already", self.name());
+        let binary = Artefact::control_plane(self.options.version).path()?;
+        let program = Program::new(self.name(), binary, self.folder.join("log"))
+            .hostname(self.name())
+            .arg("kube-apiserver")
+            .args(&self.arguments)
+            .args(&self.options.arguments);
+        self.process = Some(program.spawn()?);
+        Ok(())
+    }
+
+    /// Waits until `/readyz` answers 200.
+    ///
+    /// # Errors
+    ///
+    /// When it ends or does not become ready in time.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        let what = format!("{} to be ready", self.options.name);
+        let process = self.process.as_mut().context("it was stopped")?;
+        process
+            .until(&what, READY_DEADLINE, async || {
+                let answer = self.client.request("GET", "/readyz", &[], &[]).await?;
+                let body = String::from_utf8_lossy(&answer.body);
+                ensure!(answer.status == 200, "/readyz is {}: {body}", answer.status);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Stops it gracefully (SIGTERM) and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub async fn stop(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.terminate(STOP_DEADLINE).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills it at once, as `kill -9` does.
+    pub fn kill_9(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again as it was, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it runs, or does not become ready.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.spawn()?;
+        self.wait_ready().await
+    }
+
+    /// Stops it gracefully and starts it as `version`, on the same port.
+    ///
+    /// # Errors
+    ///
+    /// When it does not stop, or does not become ready.
+    pub async fn restart_as(&mut self, version: Version) -> Result<()> {
+        self.stop().await?;
+        self.options.version = version;
+        self.start_again().await
+    }
+}
+
+/// The arguments that every server has. Unnecessary work is turned off: the
+/// servers share two cores with the tests.
+fn arguments(folder: &Path, port: u16, etcd: &str, pki: &Pki, identity: &Identity) -> Vec<String> {
+    let of_plane = |file: &str| pki.folder().with_file_name(file).display().to_string();
+    let of_pki = |file: &str| pki.folder().join(file).display().to_string();
+    vec![
+        format!("--etcd-servers={etcd}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--cert-dir={}", folder.join("certificates").display()),
+        format!("--tls-cert-file={}", identity.certificate.display()),
+        format!("--tls-private-key-file={}", identity.key.display()),
+        format!("--client-ca-file={}", of_pki("ca.crt")),
+        format!("--token-auth-file={}", of_plane(user::TOKEN_FILE)),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!("--service-account-key-file={}", of_pki("sa.pub")),
+        format!("--service-account-signing-key-file={}", of_pki("sa.key")),
+        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        // The address is in `/api`; a documentation name, the same everywhere.
+        "--external-hostname=kube-apiserver.test:6443".to_owned(),
+        // No Service `kubernetes` points anywhere here.
+        "--endpoint-reconciler-type=none".to_owned(),
+        // Never wait for a load balancer to notice: the proxy must cope.
+        "--shutdown-delay-duration=0s".to_owned(),
+        "--profiling=false".to_owned(),
+    ]
+}
+
+/// The user that the API servers are to a kubelet, by certificate.
+pub(super) const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
+
+/// How a server reaches kubelets (for exec, logs and the like), and is known
+/// to them.
+fn kubelet_arguments(pki: &Pki) -> [String; 4] {
+    let client = pki.identity(KUBELET_CLIENT);
+    [
+        format!("--kubelet-client-certificate={}", client.certificate.display()),
+        format!("--kubelet-client-key={}", client.key.display()),
+        format!("--kubelet-certificate-authority={}", pki.ca_file().display()),
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+    ]
+}

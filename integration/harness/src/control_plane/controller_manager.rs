@@ -1,0 +1,86 @@
+//! kube-controller-manager, with chosen controllers only.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::artefacts::Artefact;
+use crate::ports::free_port;
+use crate::process::{Process, Program};
+use fake_apiserver::Version;
+use pki::Pki;
+use wire::http1::RawClient;
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct ControllerManagerOptions {
+    /// Its version.
+    pub version: Version,
+    /// The server to talk to: an API server, or Envoy.
+    pub url: String,
+    /// The controllers to run, such as `garbage-collector-controller` and
+    /// `namespace-controller`.
+    pub controllers: Vec<String>,
+    /// Further arguments.
+    pub arguments: Vec<String>,
+}
+
+/// A running kube-controller-manager.
+#[derive(Debug)]
+pub struct ControllerManager {
+    process: Process,
+}
+
+impl ControllerManager {
+    /// Starts it and waits until it is healthy.
+    pub(super) async fn start(
+        options: &ControllerManagerOptions,
+        kubeconfig: &Path,
+        pki: &Pki,
+        folder: &Path,
+    ) -> Result<Self> {
+        let port = free_port()?;
+        let binary = Artefact::control_plane(options.version).path()?;
+        let log = folder.join(format!("kube-controller-manager-{port}.log"));
+        let process = Program::new("kube-controller-manager", binary, log)
+            .arg("kube-controller-manager")
+            .arg(format!("--kubeconfig={}", kubeconfig.display()))
+            .arg(format!("--controllers={}", options.controllers.join(",")))
+            .arg("--leader-elect=false")
+            .arg("--bind-address=127.0.0.1")
+            .arg(format!("--secure-port={port}"))
+            .arg(format!("--cert-dir={}", folder.join("controller-manager-certificates").display()))
+            .arg(format!("--root-ca-file={}", pki.ca_file().display()))
+            .arg(format!(
+                "--service-account-private-key-file={}",
+                pki.folder().join("sa.key").display()
+            ))
+            // The user itself may do little: each controller's role is that of
+            // a service account of its own.
+            .arg("--use-service-account-credentials=true")
+            .args(&options.arguments)
+            .spawn()?;
+        let mut manager = Self { process };
+        manager.wait_healthy(port).await?;
+        Ok(manager)
+    }
+
+    /// The process, to stop it or read its log.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    async fn wait_healthy(&mut self, port: u16) -> Result<()> {
+        // It presents a certificate of its own making, so the port is all that
+        // can be asked without disabling verification; the port opens last.
+        let client = RawClient::plain(port);
+        self.process
+            .until("kube-controller-manager", Duration::from_secs(60), async || {
+                let answer = client.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+                ensure!(!answer.is_empty(), "it does not answer");
+                anyhow::Ok(())
+            })
+            .await
+    }
+}

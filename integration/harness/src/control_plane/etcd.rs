@@ -1,0 +1,99 @@
+//! etcd, one member, without TLS on loopback.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::artefacts::Artefact;
+use crate::ports::free_port;
+use crate::process::{Process, Program};
+use fake_apiserver::Version;
+use wire::http1::RawClient;
+
+/// A running etcd.
+#[derive(Debug)]
+pub struct Etcd {
+    port: u16,
+    process: Process,
+}
+
+impl Etcd {
+    /// Starts etcd out of `version`'s binary, with its data in `folder`, and
+    /// waits until it is healthy.
+    pub(super) async fn start(version: Version, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let (port, peer_port) = (free_port()?, free_port()?);
+        let client = format!("http://127.0.0.1:{port}");
+        let peer = format!("http://127.0.0.1:{peer_port}");
+        let process =
+            Program::new("etcd", Artefact::control_plane(version).path()?, folder.join("log"))
+                .arg("etcd")
+                .arg(format!("--data-dir={}", folder.join("data").display()))
+                .arg(format!("--listen-client-urls={client}"))
+                .arg(format!("--advertise-client-urls={client}"))
+                .arg(format!("--listen-peer-urls={peer}"))
+                .arg(format!("--initial-advertise-peer-urls={peer}"))
+                .arg(format!("--initial-cluster=default={peer}"))
+                .arg("--log-level=warn")
+                // Nobody needs the data after the test.
+                .arg("--unsafe-no-fsync")
+                .spawn()?;
+        let mut etcd = Self { port, process };
+        etcd.wait_healthy().await?;
+        Ok(etcd)
+    }
+
+    /// The address for clients.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// All keys of what API servers have stored, such as
+    /// `/registry/configmaps/default/name`, by etcd's JSON gateway.
+    ///
+    /// # Errors
+    ///
+    /// When etcd does not answer, or what it answers is no list of keys.
+    pub async fn keys(&self) -> Result<Vec<String>> {
+        // The range of all that begins with the first: `0` follows on `/`.
+        let range = json!({
+            "key": STANDARD.encode("/registry/"),
+            "range_end": STANDARD.encode("/registry0"),
+            "keys_only": true,
+        });
+        let client = RawClient::plain(self.port);
+        let json = [("content-type", &b"application/json"[..])];
+        let body = serde_json::to_vec(&range)?;
+        let answer = client.request("POST", "/v3/kv/range", &json, &body).await?;
+        ensure!(answer.status == 200, "/v3/kv/range is {}", answer.status);
+        let found: Value = serde_json::from_slice(&answer.body)?;
+        let entries = found.get("kvs").and_then(Value::as_array).context("no kvs")?;
+        entries.iter().map(key).collect()
+    }
+
+    async fn wait_healthy(&mut self) -> Result<()> {
+        let client = RawClient::plain(self.port);
+        self.process
+            .until("etcd", Duration::from_secs(30), async || {
+                let answer = client.request("GET", "/health", &[], &[]).await?;
+                ensure!(answer.status == 200, "/health is {}", answer.status);
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn key(entry: &Value) -> Result<String> {
+    let key = entry.get("key").and_then(Value::as_str).context("an entry without a key")?;
+    Ok(String::from_utf8(STANDARD.decode(key)?)?)
+}

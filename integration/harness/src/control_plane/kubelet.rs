@@ -1,0 +1,163 @@
+//! A stand-in for a kubelet: a node on which pods run that are not there.
+//!
+//! ```text
+//!   kubectl exec ──▶ kube-apiserver ──TLS, the kubelet client's certificate──▶ stand-in
+//! ```
+//!
+//! What its containers can do is in integration/control-plane/container.go.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::api_server::KUBELET_CLIENT;
+use crate::artefacts::Artefact;
+use crate::ports::free_port;
+use crate::process::{Process, Program};
+use fake_apiserver::Version;
+use pki::Pki;
+use wire::client::{Client, ClientOptions, Http};
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct KubeletOptions {
+    /// The node's name.
+    pub node: String,
+    /// Its version.
+    pub version: Version,
+    /// How long a log that is followed stays quiet between lines.
+    pub log_interval: Duration,
+}
+
+impl KubeletOptions {
+    /// A node of this name.
+    pub fn new(node: impl Into<String>, version: Version) -> Self {
+        Self { node: node.into(), version, log_interval: Duration::from_secs(1) }
+    }
+}
+
+/// A running stand-in, and its node.
+#[derive(Debug)]
+pub struct KubeletStandIn {
+    process: Process,
+    node: String,
+    admin: Client,
+}
+
+impl KubeletStandIn {
+    /// Starts it, waits until it answers, and makes its node with `admin`.
+    pub(super) async fn start(
+        options: &KubeletOptions,
+        admin: Client,
+        pki: &Pki,
+        folder: &Path,
+    ) -> Result<Self> {
+        let port = free_port()?;
+        let identity = pki.server(&format!("kubelet-{}", options.node))?;
+        let log = folder.join(format!("kubelet-{}.log", options.node));
+        let process =
+            Program::new("kubelet-stand-in", Artefact::control_plane(options.version).path()?, log)
+                .arg("kubelet-stand-in")
+                .arg(format!("--port={port}"))
+                .arg(format!("--tls-cert-file={}", identity.certificate.display()))
+                .arg(format!("--tls-private-key-file={}", identity.key.display()))
+                .arg(format!("--client-ca-file={}", pki.ca_file().display()))
+                .arg(format!("--client-name={KUBELET_CLIENT}"))
+                .arg(format!("--log-interval={}ms", options.log_interval.as_millis()))
+                .spawn()?;
+        let mut kubelet = Self { process, node: options.node.clone(), admin };
+        kubelet.wait_ready(port, pki).await?;
+        kubelet.admin.post("/api/v1/nodes", &node(&kubelet.node, port)).await?.ok()?;
+        Ok(kubelet)
+    }
+
+    /// The process, to stop it or read its log.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Makes a pod that runs on this node, with one container, `main`.
+    ///
+    /// # Errors
+    ///
+    /// When an API server refuses it.
+    pub async fn run_pod(&self, namespace: &str, name: &str) -> Result<()> {
+        self.service_account(namespace).await?;
+        let pods = format!("/api/v1/namespaces/{namespace}/pods");
+        let mut pod = self.admin.post(&pods, &pod(name, &self.node)).await?.ok()?.json()?;
+        let fields = pod.as_object_mut().context("the pod is no object")?;
+        fields.insert("status".to_owned(), running());
+        self.admin.put(&format!("{pods}/{name}/status"), &pod).await?.ok()?;
+        Ok(())
+    }
+
+    /// A pod cannot be made without it, and no controller makes it here.
+    async fn service_account(&self, namespace: &str) -> Result<()> {
+        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        let account = json!({ "metadata": { "name": "default" } });
+        let answer = self.admin.post(&accounts, &account).await?;
+        if answer.status.as_u16() != 409 {
+            answer.ok()?;
+        }
+        Ok(())
+    }
+
+    async fn wait_ready(&mut self, port: u16, pki: &Pki) -> Result<()> {
+        let client = Client::new(&ClientOptions {
+            url: format!("https://127.0.0.1:{port}"),
+            ca_pem: pki.ca_pem(),
+            token: None,
+            identity: Some(pki.identity(KUBELET_CLIENT)),
+            http: Http::One,
+        })?;
+        self.process
+            .until("the kubelet stand-in", Duration::from_secs(60), async || {
+                let answer = client.get("/healthz").await?;
+                ensure!(answer.status == 200, "/healthz is {}", answer.status);
+                anyhow::Ok(())
+            })
+            .await
+    }
+}
+
+fn node(name: &str, port: u16) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": { "name": name },
+        "status": {
+            "addresses": [
+                { "type": "InternalIP", "address": "127.0.0.1" },
+                { "type": "Hostname", "address": name },
+            ],
+            "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
+        },
+    })
+}
+
+fn pod(name: &str, node: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": name },
+        "spec": {
+            "nodeName": node,
+            "automountServiceAccountToken": false,
+            "containers": [{ "name": "main", "image": "none", "stdin": true }],
+        },
+    })
+}
+
+fn running() -> Value {
+    let started = "2026-01-01T00:00:00Z";
+    json!({
+        "phase": "Running",
+        "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": started }],
+        "containerStatuses": [{
+            "name": "main", "image": "none", "imageID": "none", "ready": true, "started": true,
+            "restartCount": 0, "state": { "running": { "startedAt": started } },
+        }],
+    })
+}

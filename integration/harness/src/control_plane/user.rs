@@ -1,0 +1,140 @@
+//! The users of a test's control plane, and how they prove who they are: by
+//! bearer tokens, or by client certificates as kubeadm issues them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use pki::{Identity, Pki};
+
+/// Somebody who talks to the API servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// May do everything (`system:masters`); by token.
+    Admin,
+    /// The user of kube-controller-manager; by token.
+    ControllerManager,
+    /// Somebody without any permission but that to read discovery; by token.
+    Plain,
+    /// Somebody who presents nothing.
+    Anonymous,
+    /// kubeadm's `kubernetes-admin`, who may do everything; by certificate.
+    KubernetesAdmin,
+    /// The user of kube-controller-manager; by certificate.
+    ControllerManagerCertificate,
+    /// The node [`User::NODE`]; by certificate.
+    Node,
+    /// Somebody in two groups, without any permission but that to read
+    /// discovery; by certificate.
+    PlainCertificate,
+}
+
+impl User {
+    /// The name of the node that [`User::Node`] is.
+    pub const NODE: &'static str = "node-0";
+
+    const WITH_TOKENS: [Self; 3] = [Self::Admin, Self::ControllerManager, Self::Plain];
+
+    const WITH_CERTIFICATES: [Self; 4] = [
+        Self::KubernetesAdmin,
+        Self::ControllerManagerCertificate,
+        Self::Node,
+        Self::PlainCertificate,
+    ];
+
+    /// The bearer token, if any.
+    pub fn token(self) -> Option<&'static str> {
+        match self {
+            Self::Admin => Some("admin-token"),
+            Self::ControllerManager => Some("controller-manager-token"),
+            Self::Plain => Some("plain-token"),
+            Self::Anonymous
+            | Self::KubernetesAdmin
+            | Self::ControllerManagerCertificate
+            | Self::Node
+            | Self::PlainCertificate => None,
+        }
+    }
+
+    /// The `Authorization` header, if any, for clients that are given headers.
+    pub fn authorization(self) -> Option<String> {
+        self.token().map(|token| format!("Bearer {token}"))
+    }
+
+    /// The user name, as the API server knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::ControllerManager | Self::ControllerManagerCertificate => {
+                "system:kube-controller-manager"
+            }
+            Self::Plain => "plain",
+            Self::Anonymous => "system:anonymous",
+            Self::KubernetesAdmin => "kubernetes-admin",
+            Self::Node => "system:node:node-0",
+            Self::PlainCertificate => "plain-certificate",
+        }
+    }
+
+    /// The groups that the token or the certificate names.
+    pub fn groups(self) -> &'static [&'static str] {
+        match self {
+            Self::Admin | Self::KubernetesAdmin => &["system:masters"],
+            Self::Node => &["system:nodes"],
+            Self::PlainCertificate => &["developers", "team a, night shift"],
+            Self::ControllerManager
+            | Self::ControllerManagerCertificate
+            | Self::Plain
+            | Self::Anonymous => &[],
+        }
+    }
+
+    /// What its files are called.
+    pub(super) fn file(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::ControllerManager => "system-kube-controller-manager",
+            Self::Plain => "plain",
+            Self::Anonymous => "anonymous",
+            Self::KubernetesAdmin => "kubernetes-admin",
+            Self::ControllerManagerCertificate => "controller-manager",
+            Self::Node => "kubelet",
+            Self::PlainCertificate => "plain-certificate",
+        }
+    }
+
+    /// The client certificate, if any, that `pki` issued when the control
+    /// plane started.
+    pub(super) fn identity(self, pki: &Pki) -> Option<Identity> {
+        Self::WITH_CERTIFICATES.contains(&self).then(|| pki.identity(self.file()))
+    }
+}
+
+/// The name of the token file in the control plane's folder.
+pub(super) const TOKEN_FILE: &str = "tokens.csv";
+
+/// Writes what kube-apiserver reads with `--token-auth-file`.
+pub(super) fn write_token_file(folder: &Path) -> Result<()> {
+    let mut text = String::new();
+    for user in User::WITH_TOKENS {
+        let (name, groups) = (user.name(), user.groups().join(","));
+        let Some(token) = user.token() else { continue };
+        text.push_str(&format!("{token},{name},{name}"));
+        // An empty column would be a group without a name.
+        if !groups.is_empty() {
+            text.push_str(&format!(",\"{groups}\""));
+        }
+        text.push('\n');
+    }
+    let path = folder.join(TOKEN_FILE);
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Issues the certificates of all users that have one.
+pub(super) fn issue_certificates(pki: &Pki) -> Result<()> {
+    for user in User::WITH_CERTIFICATES {
+        pki.client(user.file(), user.name(), user.groups())?;
+    }
+    Ok(())
+}

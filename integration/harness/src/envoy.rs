@@ -1,0 +1,302 @@
+//! Envoy, started through func-e with a bootstrap of the test's choice.
+//!
+//! Ports in the bootstrap should be 0: Envoy then takes free ones, and
+//! [`Envoy::listener_port`] tells which. The admin address must be there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::artefacts::Artefact;
+use crate::process::{Process, Program};
+use wire::http1::RawClient;
+
+/// Envoy is up in a fraction of a second; compiling the filter takes longer.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// func-e waits for Envoy's own end.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct EnvoyOptions {
+    /// The bootstrap, as YAML.
+    pub bootstrap: String,
+    /// The folder that Envoy runs in, which relative paths in the bootstrap
+    /// refer to. Its logs are written to it as well.
+    pub folder: PathBuf,
+    /// The number of worker threads.
+    pub concurrency: u32,
+    /// Further arguments of Envoy, such as `--component-log-level wasm:debug`.
+    pub arguments: Vec<String>,
+}
+
+impl EnvoyOptions {
+    /// Envoy with two workers in `folder`.
+    pub fn new(bootstrap: impl Into<String>, folder: impl Into<PathBuf>) -> Self {
+        let (bootstrap, folder) = (bootstrap.into(), folder.into());
+        Self { bootstrap, folder, concurrency: 2, arguments: Vec::new() }
+    }
+
+    /// Envoy with the bootstrap in `file`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn from_file(file: &Path, folder: impl Into<PathBuf>) -> Result<Self> {
+        let bootstrap =
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Self::new(bootstrap, folder))
+    }
+
+    /// Replaces text in the bootstrap, such as a fixed port by 0.
+    ///
+    /// # Errors
+    ///
+    /// When `from` is not in it: then the test would not test what it says.
+    pub fn replacing(mut self, from: &str, to: &str) -> Result<Self> {
+        ensure!(self.bootstrap.contains(from), "the bootstrap does not have {from:?}");
+        self.bootstrap = self.bootstrap.replace(from, to);
+        Ok(self)
+    }
+
+    /// Sets the number of worker threads.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: u32) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// Adds an argument of Envoy.
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+}
+
+/// A running Envoy; dropping it ends it.
+#[derive(Debug)]
+pub struct Envoy {
+    options: EnvoyOptions,
+    process: Process,
+    admin_port: u16,
+}
+
+impl Envoy {
+    /// Starts Envoy and waits until its admin says that it is ready, which
+    /// includes that clusters and filters have come from their sources.
+    ///
+    /// # Errors
+    ///
+    /// When it ends or does not become ready; the message shows its log's end.
+    pub async fn start(options: EnvoyOptions) -> Result<Self> {
+        let mut envoy = Self::spawn(options).await?;
+        envoy.wait_ready().await?;
+        Ok(envoy)
+    }
+
+    /// Starts Envoy and waits only until its admin answers: for tests in which
+    /// it is not to become ready.
+    ///
+    /// # Errors
+    ///
+    /// When it ends, such as for a bootstrap that it refuses.
+    pub async fn spawn(options: EnvoyOptions) -> Result<Self> {
+        let folder = &options.folder;
+        fs::create_dir_all(folder)?;
+        let bootstrap = folder.join("bootstrap.yaml");
+        fs::write(&bootstrap, &options.bootstrap)?;
+        let admin_file = folder.join("admin-address");
+        if admin_file.exists() {
+            fs::remove_file(&admin_file)?;
+        }
+        let home = folder.join("func-e");
+        let mut process = Program::new("envoy", Artefact::FuncE.path()?, folder.join("envoy.log"))
+            .current_dir(folder)
+            .env("ENVOY_PATH", Artefact::Envoy.path()?)
+            .env("FUNC_E_CONFIG_HOME", home.join("config"))
+            .env("FUNC_E_DATA_HOME", home.join("data"))
+            .env("FUNC_E_STATE_HOME", home.join("state"))
+            .env("FUNC_E_RUNTIME_DIR", home.join("run"))
+            .args(["run", "--config-path"])
+            .arg(&bootstrap)
+            .arg("--admin-address-path")
+            .arg(&admin_file)
+            .args(["--concurrency".to_owned(), options.concurrency.to_string()])
+            // Envoys of tests that run in parallel share no memory.
+            .arg("--use-dynamic-base-id")
+            .args(&options.arguments)
+            .spawn()?;
+        let admin_port = process.until("Envoy's admin", READY_DEADLINE, async || {
+            let address = fs::read_to_string(&admin_file).context("no admin address yet")?;
+            let port = address.rsplit(':').next().unwrap_or_default();
+            port.trim().parse::<u16>().context("no port in the admin address yet")
+        });
+        let admin_port = admin_port.await?;
+        Ok(Self { options, process, admin_port })
+    }
+
+    /// Waits until Envoy is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it ends or does not become ready; the message shows its log's end.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        let client = RawClient::plain(self.admin_port);
+        let ready = self.process.until("Envoy to be ready", READY_DEADLINE, async || {
+            let answer = client.request("GET", "/ready", &[], &[]).await?;
+            ensure!(answer.status == 200, "{}", String::from_utf8_lossy(&answer.body).trim());
+            Ok(())
+        });
+        ready.await
+    }
+
+    /// func-e's process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Envoy's own process id (the process of this handle is func-e), to
+    /// measure what it uses.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn pid(&self) -> Result<u32> {
+        let parent = self.process.pid();
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
+        // func-e may fork from any of its threads.
+        let from_threads = || -> Option<u32> {
+            fs::read_dir(format!("/proc/{parent}/task")).ok()?.find_map(|task| {
+                let children = fs::read_to_string(task.ok()?.path().join("children")).ok()?;
+                children.split_whitespace().next()?.parse().ok()
+            })
+        };
+        let first = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
+        first.or_else(from_threads).context("func-e has no Envoy")
+    }
+
+    /// What Envoy was started with.
+    pub fn options(&self) -> &EnvoyOptions {
+        &self.options
+    }
+
+    /// The port of the admin interface.
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
+    /// GET of an admin path; the body of a 200.
+    ///
+    /// # Errors
+    ///
+    /// When the answer is no 200.
+    pub async fn admin(&self, path: &str) -> Result<String> {
+        let client = RawClient::plain(self.admin_port);
+        let answer = client.request("GET", path, &[], &[]).await?;
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        ensure!(answer.status == 200, "{path} of Envoy's admin is {}: {body}", answer.status);
+        Ok(body)
+    }
+
+    /// The port that the listener `name` got.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such listener.
+    pub async fn listener_port(&self, name: &str) -> Result<u16> {
+        let listeners: Value = serde_json::from_str(&self.admin("/listeners?format=json").await?)?;
+        let statuses = listeners.get("listener_statuses").and_then(Value::as_array);
+        let status = statuses
+            .into_iter()
+            .flatten()
+            .find(|status| status.get("name").and_then(Value::as_str) == Some(name));
+        let port = status
+            .and_then(|status| status.pointer("/local_address/socket_address/port_value"))
+            .and_then(Value::as_u64)
+            .with_context(|| format!("Envoy has no listener {name:?}"))?;
+        Ok(u16::try_from(port)?)
+    }
+
+    /// The address of the TLS listener `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such listener.
+    pub async fn url(&self, name: &str) -> Result<String> {
+        Ok(format!("https://127.0.0.1:{}", self.listener_port(name).await?))
+    }
+
+    /// The counter or gauge of exactly this name; `None` when Envoy has none
+    /// (it makes some when they are first used).
+    ///
+    /// # Errors
+    ///
+    /// When the admin does not answer.
+    pub async fn stat(&self, name: &str) -> Result<Option<u64>> {
+        let stats = self.admin("/stats").await?;
+        let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        Ok(value.map(str::parse).transpose()?)
+    }
+
+    /// All metrics in Prometheus' format.
+    ///
+    /// # Errors
+    ///
+    /// When the admin does not answer.
+    pub async fn prometheus(&self) -> Result<String> {
+        self.admin("/stats/prometheus").await
+    }
+
+    /// The sum of all samples of the Prometheus metric `name` whose labels
+    /// contain all of `labels` (such as `decision="skewed"`).
+    ///
+    /// # Errors
+    ///
+    /// When the admin does not answer.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        let text = self.prometheus().await?;
+        let samples = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (labelled, value) = rest.rsplit_once(' ')?;
+            let same_name = labelled.is_empty() || labelled.starts_with('{');
+            let has_labels = labels.iter().all(|label| labelled.contains(label));
+            (same_name && has_labels).then(|| value.parse::<f64>().ok()).flatten()
+        });
+        Ok(samples.sum())
+    }
+
+    /// What Envoy has been configured with.
+    ///
+    /// # Errors
+    ///
+    /// When the admin does not answer.
+    pub async fn config_dump(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.admin("/config_dump?include_eds").await?)?)
+    }
+
+    /// Ends it gracefully.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub async fn stop(mut self) -> Result<()> {
+        self.process.terminate(STOP_DEADLINE).await?;
+        Ok(())
+    }
+
+    /// Ends it and starts it again; ports that were 0 in the bootstrap change.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end, or does not become ready.
+    pub async fn restart(self) -> Result<Self> {
+        let options = self.options.clone();
+        self.stop().await?;
+        Self::start(options).await
+    }
+}

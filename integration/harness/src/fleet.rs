@@ -1,0 +1,184 @@
+//! Replaying peers of chosen versions on one store, and what it takes to put
+//! Envoy and the companion in front of them.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::stack::{Stack, StackOptions};
+use fake_apiserver::Version;
+use fake_apiserver::recordings::Recording;
+use fake_apiserver::replay::{ReplayOptions, ReplayPeer, Store};
+use pki::Pki;
+use wire::capture::{Recorder, RecorderOptions};
+use wire::client::{Client, ClientOptions, Http};
+use wire::http1::RawClient;
+
+/// Any token will do: a replaying peer authenticates nobody.
+pub const TOKEN: &str = "client-token";
+
+/// The companion's token at recording peers. No client has it: its requests are
+/// not written down.
+const POLL_TOKEN: &str = "companion-token";
+
+/// Replaying peers called `cp-1`, `cp-2`, …; dropping it ends them.
+#[derive(Debug)]
+pub struct Fleet {
+    // Peers before the folder that they read their certificates from.
+    /// The peers.
+    pub peers: Vec<ReplayPeer>,
+    /// What they all store their objects in.
+    pub store: Store,
+    pki: Pki,
+    folder: TempDir,
+}
+
+impl Fleet {
+    /// Starts a peer of each of these versions.
+    ///
+    /// # Errors
+    ///
+    /// When a recording cannot be read, or a peer cannot be started.
+    pub async fn start(versions: &[Version]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let pki = Pki::create(folder.path().join("pki"))?;
+        let mut fleet = Self { peers: Vec::new(), store: Store::default(), pki, folder };
+        for &version in versions {
+            fleet.add(version).await?;
+        }
+        Ok(fleet)
+    }
+
+    /// Starts one more peer.
+    ///
+    /// # Errors
+    ///
+    /// When the recording cannot be read, or the peer cannot be started.
+    pub async fn add(&mut self, version: Version) -> Result<()> {
+        let name = format!("cp-{}", self.peers.len() + 1);
+        let options = ReplayOptions {
+            identity: self.pki.server(&name)?,
+            name,
+            recording: Recording::of(version)?,
+            store: self.store.clone(),
+            port: 0,
+        };
+        self.peers.push(ReplayPeer::start(options).await?);
+        Ok(())
+    }
+
+    /// The peer at `index`, to stop or change it.
+    ///
+    /// # Errors
+    ///
+    /// When there are not so many.
+    pub fn peer(&mut self, index: usize) -> Result<&mut ReplayPeer> {
+        self.peers.get_mut(index).context("no such peer")
+    }
+
+    /// The peers by name, as the companion is told of them.
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let address = |peer: &ReplayPeer| SocketAddr::from(([127, 0, 0, 1], peer.port()));
+        self.peers.iter().map(|peer| (peer.name().to_owned(), address(peer))).collect()
+    }
+
+    /// What to start in front of all peers.
+    ///
+    /// # Errors
+    ///
+    /// When Envoy's certificate cannot be written.
+    pub fn stack_options(&self) -> Result<StackOptions> {
+        let server = self.pki.server("envoy")?;
+        let folder = self.folder.path().join("stack");
+        Ok(StackOptions::new(self.addresses(), self.pki.ca_file(), server, folder))
+    }
+
+    /// A recording peer in front of the peer at `index`.
+    ///
+    /// # Errors
+    ///
+    /// When there are not so many, or it cannot be started.
+    pub async fn recorder(&self, index: usize) -> Result<Recorder> {
+        let peer = self.peers.get(index).context("no such peer")?;
+        Recorder::start(RecorderOptions {
+            identity: self.pki.server(&format!("recorder-{index}"))?,
+            poll_token: POLL_TOKEN.to_owned(),
+            polls: self.client(&peer.url(), Http::One)?,
+        })
+        .await
+    }
+
+    /// A recording peer in front of each peer.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be started.
+    pub async fn recorders(&self) -> Result<Vec<Recorder>> {
+        let mut recorders = Vec::new();
+        for index in 0..self.peers.len() {
+            recorders.push(self.recorder(index).await?);
+        }
+        Ok(recorders)
+    }
+
+    /// What to start in front of these recording peers, one for each peer.
+    ///
+    /// # Errors
+    ///
+    /// When Envoy's certificate cannot be written.
+    pub fn recorded_stack_options(&self, recorders: &[Recorder]) -> Result<StackOptions> {
+        let mut options = self.stack_options()?;
+        for ((_, address), recorder) in options.peers.iter_mut().zip(recorders) {
+            address.set_port(recorder.port());
+        }
+        options.token = POLL_TOKEN.to_owned();
+        Ok(options)
+    }
+
+    /// The companion and Envoy in front of all peers, once the map is complete.
+    ///
+    /// # Errors
+    ///
+    /// When either does not become ready.
+    pub async fn stack(&self) -> Result<Stack> {
+        let stack = Stack::start(self.stack_options()?).await?;
+        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        Ok(stack)
+    }
+
+    /// A client of `url`, such as Envoy's or a peer's.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn client(&self, url: &str, http: Http) -> Result<Client> {
+        Client::new(&ClientOptions {
+            url: url.to_owned(),
+            ca_pem: self.pki.ca_pem(),
+            token: Some(TOKEN.to_owned()),
+            identity: None,
+            http,
+        })
+    }
+
+    /// A client that sends and gets each byte as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn raw_client(&self, port: u16) -> Result<RawClient> {
+        RawClient::tls(port, &self.pki.ca_pem())
+    }
+
+    /// The authority of all certificates.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// The folder of all files; it goes with this handle.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}

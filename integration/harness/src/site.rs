@@ -1,0 +1,128 @@
+//! A whole site: a real control plane, and Envoy with the companion in front
+//! of it.
+//!
+//! ```text
+//!   clients ──TLS, token──▶ Envoy + filter ──▶ server-0, server-1, … ──▶ etcd
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::control_plane::{ControlPlane, ServerOptions, User};
+use crate::stack::{Stack, StackOptions};
+use wire::client::{Client, Http};
+
+/// Requests that went to each server, by cluster and then by server name.
+pub type Landed = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// A running site; dropping it ends everything.
+#[derive(Debug)]
+pub struct Site {
+    // The first field: Envoy goes before the servers.
+    /// Envoy and the companion.
+    pub stack: Stack,
+    /// The servers.
+    pub plane: ControlPlane,
+}
+
+impl Site {
+    /// Starts servers with these options, and everything in front of them.
+    ///
+    /// # Errors
+    ///
+    /// When something does not become ready.
+    pub async fn start(servers: Vec<ServerOptions>) -> Result<Self> {
+        let plane = ControlPlane::start_with(servers).await?;
+        let stack = Stack::start(stack_options(&plane, "stack")?).await?;
+        stack.wait_for_map("a complete map", |map| map.is_complete()).await?;
+        Ok(Self { stack, plane })
+    }
+
+    /// A client of the administrator through Envoy, with connections of its
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn client(&self, http: Http) -> Result<Client> {
+        self.plane.client(&self.stack.url(), User::Admin, http)
+    }
+
+    /// A client of the administrator straight to a server.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such server, or the client cannot be made.
+    pub fn direct(&self, server: usize, http: Http) -> Result<Client> {
+        self.plane.client(&self.plane.server(server)?.url(), User::Admin, http)
+    }
+
+    /// Where Envoy has sent requests so far.
+    ///
+    /// # Errors
+    ///
+    /// When Envoy's admin does not answer.
+    pub async fn landed(&self) -> Result<Landed> {
+        landed(&self.plane, &self.stack).await
+    }
+}
+
+/// Where the Envoy of `stack` has sent requests so far, by its own count.
+///
+/// # Errors
+///
+/// When Envoy's admin does not answer.
+pub async fn landed(plane: &ControlPlane, stack: &Stack) -> Result<Landed> {
+    let clusters = stack.envoy.admin("/clusters?format=json").await?;
+    let clusters: Value = serde_json::from_str(&clusters)?;
+    let mut landed = Landed::new();
+    for cluster in array(&clusters, "/cluster_statuses") {
+        let name = cluster.get("name").and_then(Value::as_str).context("a cluster's name")?;
+        for host in array(cluster, "/host_statuses") {
+            let port = host.pointer("/address/socket_address/port_value").and_then(Value::as_u64);
+            let server =
+                plane.servers().iter().find(|server| Some(u64::from(server.port())) == port);
+            let Some(server) = server else { continue };
+            let of_cluster = landed.entry(name.to_owned()).or_default();
+            *of_cluster.entry(server.name().to_owned()).or_default() += requests(host);
+        }
+    }
+    Ok(landed)
+}
+
+fn requests(host: &Value) -> u64 {
+    let total = array(host, "/stats").iter().find(|stat| {
+        stat.get("name").and_then(Value::as_str) == Some("rq_total") && stat.get("value").is_some()
+    });
+    // Envoy writes 64-bit numbers as strings.
+    let value = total.and_then(|stat| stat.get("value")).and_then(Value::as_str);
+    value.and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Everything as shipped in front of all servers of `plane`, with its files in
+/// a folder of this name.
+///
+/// # Errors
+///
+/// When Envoy's certificate cannot be issued.
+pub fn stack_options(plane: &ControlPlane, folder: &str) -> Result<StackOptions> {
+    let (pki, folder) = (plane.pki(), plane.folder().join(folder));
+    let mut options = StackOptions::new(peers(plane), pki.ca_file(), pki.server("envoy")?, folder);
+    options.front_proxy = Some(plane.front_proxy().identity().clone());
+    options.token = User::Admin.token().unwrap_or_default().to_owned();
+    Ok(options)
+}
+
+/// All servers of `plane` as the companion is told of them.
+pub fn peers(plane: &ControlPlane) -> Vec<(String, SocketAddr)> {
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let servers = plane.servers().iter();
+    servers.map(|server| (server.name().to_owned(), address(server.port()))).collect()
+}

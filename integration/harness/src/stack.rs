@@ -1,0 +1,282 @@
+//! What is tested, whole: the companion and Envoy with the configuration that
+//! `envoy-config/quickstart` ships, in front of some peers.
+//!
+//! ```text
+//!   client ──▶ Envoy (quickstart/envoy.yaml + filter) ──▶ peers
+//!                 ▲ files                                   ▲ poll
+//!                 └───────────── companion ─────────────────┘
+//! ```
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::artefacts::{Artefact, integration_folder};
+use crate::companion::{Companion, CompanionOptions};
+use crate::envoy::{Envoy, EnvoyOptions};
+use crate::{ports, wait};
+use pki::{Identity, Pki};
+
+/// A map comes within two seconds; a loaded machine gets time.
+const MAP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the shipped configuration says, and a test replaces.
+const LISTENER_PORT: &str = "port_value: 8443";
+const ADMIN_PORT: &str = "port_value: 9901";
+const COMPANION_PORT: &str = "port_value: 9902";
+const PUBLISHED_FOLDER: &str = "/var/lib/mixed-version-proxy/envoy";
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// The peers by name.
+    pub peers: Vec<(String, SocketAddr)>,
+    /// The authority (PEM file) of the peers' certificates.
+    pub ca_file: PathBuf,
+    /// The token with which the companion reads discovery.
+    pub token: String,
+    /// What Envoy shows its clients.
+    pub server: Identity,
+    /// The authority (PEM file) of client certificates.
+    pub client_ca_file: PathBuf,
+    /// The front-proxy client certificate. Without one, one is made up that no
+    /// real server believes.
+    pub front_proxy: Option<Identity>,
+    /// The folder of all files and logs.
+    pub folder: PathBuf,
+    /// Envoy's worker threads.
+    pub concurrency: u32,
+    /// Further top-level fields of the companion's configuration.
+    pub companion: Value,
+    /// Whether the filter is in the chain: without it Envoy is a plain round
+    /// robin over all peers.
+    pub filter: bool,
+}
+
+/// A running companion and Envoy; dropping it ends both.
+#[derive(Debug)]
+pub struct Stack {
+    /// The companion.
+    pub companion: Companion,
+    /// Envoy.
+    pub envoy: Envoy,
+    options: StackOptions,
+    port: u16,
+}
+
+impl StackOptions {
+    /// Both in front of `peers`, with everything else as shipped; `ca_file` is
+    /// the authority of the clients' certificates as well.
+    pub fn new(
+        peers: Vec<(String, SocketAddr)>,
+        ca_file: PathBuf,
+        server: Identity,
+        folder: PathBuf,
+    ) -> Self {
+        Self {
+            peers,
+            client_ca_file: ca_file.clone(),
+            ca_file,
+            token: "companion".to_owned(),
+            server,
+            front_proxy: None,
+            folder,
+            concurrency: 2,
+            companion: json!({}),
+            filter: true,
+        }
+    }
+
+    /// The folder that the companion publishes to.
+    pub fn published(&self) -> PathBuf {
+        self.folder.join("published")
+    }
+
+    /// The companion's configuration for these peers, as YAML (JSON is YAML).
+    ///
+    /// # Errors
+    ///
+    /// When the filter was not built, or a file cannot be written.
+    pub fn companion_config(&self, port: u16) -> Result<String> {
+        let token_file = self.folder.join("companion.token");
+        fs::create_dir_all(&self.folder)?;
+        fs::write(&token_file, &self.token)?;
+        let peers: Vec<Value> = self
+            .peers
+            .iter()
+            .map(|(name, address)| json!({ "name": name, "address": address.to_string() }))
+            .collect();
+        let front_proxy = self.front_proxy.as_ref().map(
+            |identity| json!({ "certificateFile": identity.certificate, "keyFile": identity.key }),
+        );
+        let mut config = json!({
+            "listen": format!("127.0.0.1:{port}"),
+            "stateDirectory": self.folder.join("state"),
+            "peers": peers,
+            "peerTls": { "caFile": self.ca_file, "serverName": "kubernetes" },
+            "credentials": { "tokenFile": token_file },
+            "listenerTls": {
+                "certificateFile": self.server.certificate,
+                "keyFile": self.server.key,
+                "clientCaFile": self.client_ca_file,
+            },
+            "frontProxy": front_proxy,
+            "envoy": { "directory": self.published(), "filterModule": Artefact::Filter.path()? },
+        });
+        if let (Some(fields), Some(more)) = (config.as_object_mut(), self.companion.as_object()) {
+            fields.extend(more.clone());
+        }
+        Ok(serde_json::to_string_pretty(&config)?)
+    }
+
+    fn envoy(&self, port: u16, companion_port: u16) -> Result<EnvoyOptions> {
+        let file = integration_folder().join("../envoy-config/quickstart/envoy.yaml");
+        let mut options = EnvoyOptions::from_file(&file, self.folder.join("envoy"))?
+            .replacing(LISTENER_PORT, &format!("port_value: {port}"))?
+            .replacing(ADMIN_PORT, "port_value: 0")?
+            .replacing(COMPANION_PORT, &format!("port_value: {companion_port}"))?
+            .replacing(PUBLISHED_FOLDER, text(&self.published())?)?
+            .concurrency(self.concurrency);
+        if !self.filter {
+            options.bootstrap = without_filter(&options.bootstrap)?;
+        }
+        Ok(options)
+    }
+}
+
+impl Stack {
+    /// Starts the companion, waits for what it publishes, and starts Envoy.
+    ///
+    /// # Errors
+    ///
+    /// When either does not become ready.
+    pub async fn start(mut options: StackOptions) -> Result<Self> {
+        if options.front_proxy.is_none() {
+            let pki = Pki::create(options.folder.join("front-proxy"))?;
+            options.front_proxy =
+                Some(pki.client("front-proxy-client", "front-proxy-client", &[])?);
+        }
+        let companion_port = ports::free_port()?;
+        let mut companion = Companion::start(CompanionOptions {
+            config: options.companion_config(companion_port)?,
+            port: companion_port,
+            folder: options.folder.join("companion"),
+        })
+        .await?;
+        companion.wait_ready().await?;
+        let port = ports::free_port()?;
+        let envoy = Envoy::start(options.envoy(port, companion_port)?).await?;
+        Ok(Self { companion, envoy, options, port })
+    }
+
+    /// Ends Envoy and starts it again on the same port.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end, or does not become ready.
+    pub async fn restart_envoy(self) -> Result<Self> {
+        let envoy = self.envoy.restart().await?;
+        Ok(Self { envoy, ..self })
+    }
+
+    /// The port on which Envoy serves.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where Envoy serves.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// What it was started with.
+    pub fn options(&self) -> &StackOptions {
+        &self.options
+    }
+
+    /// Replaces the companion's peers; it notices by itself.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration cannot be written.
+    pub fn set_peers(&mut self, peers: Vec<(String, SocketAddr)>) -> Result<()> {
+        self.options.peers = peers;
+        let config = self.options.companion_config(self.companion.port())?;
+        self.companion.write_config(&config)
+    }
+
+    /// The document that was pushed last.
+    ///
+    /// # Errors
+    ///
+    /// When the companion does not answer.
+    pub async fn map(&self) -> Result<Value> {
+        let answer = self.companion.json("/v1/map").await?;
+        Ok(answer.get("map").cloned().unwrap_or(answer))
+    }
+
+    /// Waits until Envoy has a map that `condition` holds for.
+    ///
+    /// # Errors
+    ///
+    /// When that does not come in time.
+    pub async fn wait_for_map(
+        &self,
+        what: &str,
+        condition: impl Fn(&discovery_map::DiscoveryMap) -> bool,
+    ) -> Result<()> {
+        wait::until(what, MAP_DEADLINE, async || {
+            let map = self.map().await?;
+            let json = serde_json::to_vec(&map)?;
+            let map = discovery_map::DiscoveryMap::from_json(&json)?;
+            ensure!(condition(&map), "not in generation {}", map.generation());
+            let live = self.generation().await?;
+            ensure!(live >= map.generation(), "Envoy is at generation {live}");
+            anyhow::Ok(())
+        })
+        .await
+    }
+
+    /// The generation of the map that Envoy's workers use.
+    ///
+    /// # Errors
+    ///
+    /// When Envoy's admin does not answer.
+    pub async fn generation(&self) -> Result<u64> {
+        let name = "wasmcustom.mixed_version_proxy_map_generation";
+        Ok(self.envoy.stat(name).await?.unwrap_or_default())
+    }
+
+    /// How many requests the filter decided for this reason, once these are so
+    /// many: it says so once a second.
+    ///
+    /// # Errors
+    ///
+    /// When they do not become so many.
+    pub async fn decisions(&self, reason: &str, at_least: f64) -> Result<f64> {
+        let label = format!("decision=\"{reason}\"");
+        wait::until(&format!("requests that are {reason}"), MAP_DEADLINE, async || {
+            let count = self.envoy.metric("mixed_version_proxy_requests_total", &[&label]).await?;
+            ensure!(count >= at_least, "{count} of {at_least}");
+            Ok(count)
+        })
+        .await
+    }
+}
+
+/// The bootstrap without the filter of this project.
+fn without_filter(bootstrap: &str) -> Result<String> {
+    let start = "                  - name: mixed-version-proxy\n";
+    let end = "                  - name: envoy.filters.http.router\n";
+    let (before, rest) = bootstrap.split_once(start).context("no filter in the bootstrap")?;
+    let (_, after) = rest.split_once(end).context("no router after the filter")?;
+    Ok(format!("{before}{end}{after}"))
+}
+
+fn text(path: &Path) -> Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}

@@ -1,0 +1,260 @@
+//! A certificate authority for one test: server and client certificates, and
+//! the key pair that signs service-account tokens, all as PEM files in one
+//! folder, because the programs under test read files.
+//!
+//! A client certificate can have any subject, validity and purpose:
+//!
+//! ```text
+//!   Pki ── client_with ──▶ ClientCertificate ── subject ──▶ Subject = [RDN, RDN, …]
+//!                                             │                 RDN = [Attribute, …]
+//!                                             ├ validity           (type, encoding, bytes)
+//!                                             └ purposes
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+};
+use ring::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+mod certificate;
+mod der;
+mod subject;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+
+use certificate::Signer;
+pub use certificate::{ClientCertificate, Purpose, Validity};
+pub use subject::{Attribute, StringType, Subject, oid};
+
+/// The name of an authority that was given no other.
+const AUTHORITY_NAME: &str = "mixed-version-proxy-test-ca";
+
+/// Names that every server certificate is good for: tests reach servers by
+/// address, clients inside a cluster by the Service's names.
+const SERVER_NAMES: [&str; 7] = [
+    "localhost",
+    "127.0.0.1",
+    "::1",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+];
+
+/// A certificate and its private key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its private key (PKCS #8).
+    pub key: PathBuf,
+}
+
+impl Identity {
+    /// The certificate itself.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn certificate(&self) -> Result<CertificateDer<'static>> {
+        CertificateDer::from_pem_file(&self.certificate)
+            .with_context(|| format!("cannot read {}", self.certificate.display()))
+    }
+
+    /// The SHA-256 digest of the certificate's DER, in lower-case hexadecimal
+    /// digits, as kube-apiserver and Envoy write it.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate cannot be read.
+    pub fn certificate_sha256(&self) -> Result<String> {
+        let digest = digest(&SHA256, &self.certificate()?);
+        Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// The key pair of service-account tokens, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKeys {
+    /// Verifies tokens.
+    pub public: PathBuf,
+    /// Signs tokens.
+    pub private: PathBuf,
+}
+
+/// The authority. Its files are in the folder that it was created with.
+#[derive(Debug)]
+pub struct Pki {
+    folder: PathBuf,
+    name: String,
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    /// Makes a new authority in `folder`, which is created when missing.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be written.
+    pub fn create(folder: impl Into<PathBuf>) -> Result<Self> {
+        Self::create_as(folder, AUTHORITY_NAME)
+    }
+
+    /// The same with a common name of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be written.
+    pub fn create_as(folder: impl Into<PathBuf>, common_name: &str) -> Result<Self> {
+        let folder = folder.into();
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(common_name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let pki = Self { folder, name: common_name.to_owned(), authority };
+        pki.write("ca.crt", &pki.authority.pem())?;
+        Ok(pki)
+    }
+
+    /// The authority's certificate, as a file.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.join("ca.crt")
+    }
+
+    /// The authority's certificate, as PEM text.
+    pub fn ca_pem(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// The folder that holds all files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A server certificate in `<file>.crt` and `<file>.key`, good for
+    /// loopback and the names of the `kubernetes` Service.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn server(&self, file: &str) -> Result<Identity> {
+        let mut params = CertificateParams::new(SERVER_NAMES.map(str::to_owned))?;
+        params.distinguished_name = name(file);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(file, params)
+    }
+
+    /// A client certificate in `<file>.crt` and `<file>.key`, for the user
+    /// `common_name` in the groups `organizations`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn client(
+        &self,
+        file: &str,
+        common_name: &str,
+        organizations: &[&str],
+    ) -> Result<Identity> {
+        let subject = Subject::user(common_name, organizations);
+        self.client_with(file, &ClientCertificate::new(subject))
+    }
+
+    /// This client certificate in `<file>.crt` and `<file>.key`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn client_with(&self, file: &str, certificate: &ClientCertificate) -> Result<Identity> {
+        let authority = self.authority.key();
+        let signer = Signer {
+            name: Subject::user(&self.name, &[]),
+            key_identifier: CertificateParams::default().key_identifier(authority),
+            key: authority,
+        };
+        let pair = KeyPair::generate()?;
+        let certificate = signer.sign(certificate, &pair)?;
+        self.write_identity(file, &to_pem(certificate), &pair)
+    }
+
+    /// This client certificate in `<file>.crt` and `<file>.key`, signed by its
+    /// own key and not by the authority.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn self_signed_client(
+        &self,
+        file: &str,
+        certificate: &ClientCertificate,
+    ) -> Result<Identity> {
+        let pair = KeyPair::generate()?;
+        let signer = Signer {
+            name: certificate.subject.clone(),
+            key_identifier: CertificateParams::default().key_identifier(&pair),
+            key: &pair,
+        };
+        let certificate = signer.sign(certificate, &pair)?;
+        self.write_identity(file, &to_pem(certificate), &pair)
+    }
+
+    /// The certificate that was issued in `<file>.crt` and `<file>.key`.
+    pub fn identity(&self, file: &str) -> Identity {
+        let path = |extension: &str| self.folder.join(format!("{file}.{extension}"));
+        Identity { certificate: path("crt"), key: path("key") }
+    }
+
+    /// A key pair for service-account tokens in `sa.pub` and `sa.key`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn service_account_keys(&self) -> Result<SigningKeys> {
+        let pair = KeyPair::generate()?;
+        Ok(SigningKeys {
+            public: self.write("sa.pub", &pair.public_key_pem())?,
+            private: self.write("sa.key", &pair.serialize_pem())?,
+        })
+    }
+
+    fn issue(&self, file: &str, mut params: CertificateParams) -> Result<Identity> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        let pair = KeyPair::generate()?;
+        let certificate = params.signed_by(&pair, &self.authority)?;
+        self.write_identity(file, &certificate.pem(), &pair)
+    }
+
+    fn write_identity(&self, file: &str, certificate: &str, pair: &KeyPair) -> Result<Identity> {
+        self.write(&format!("{file}.crt"), certificate)?;
+        self.write(&format!("{file}.key"), &pair.serialize_pem())?;
+        Ok(self.identity(file))
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<PathBuf> {
+        let path = self.folder.join(file);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+/// A name of one attribute, as [`Subject::user`] makes it too.
+fn name(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+fn to_pem(certificate: Vec<u8>) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE", certificate))
+}

@@ -1,0 +1,88 @@
+//! TLS configurations out of the test's PKI, for the harness' own clients and
+//! servers.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::Identity;
+
+/// The cryptography that everything here uses.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// A client that trusts the authority in `ca_pem` and offers `protocols`
+/// (`h2`, `http/1.1`) by ALPN.
+///
+/// # Errors
+///
+/// When the certificate or the identity cannot be read.
+pub fn client(
+    ca_pem: &str,
+    identity: Option<&Identity>,
+    protocols: &[&str],
+) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots.add(certificate.context("the CA certificate is no PEM")?)?;
+    }
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = read(identity)?;
+            builder.with_client_auth_cert(chain, key)?
+        }
+    };
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(config)
+}
+
+/// A server that presents `identity` and speaks HTTP/2 and HTTP/1.1.
+///
+/// # Errors
+///
+/// When the identity cannot be read.
+pub fn server(identity: &Identity) -> Result<ServerConfig> {
+    let (chain, key) = read(identity)?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The certificate that the server on `port` of 127.0.0.1 presents.
+///
+/// # Errors
+///
+/// When no connection can be made, or the authority in `ca_pem` did not sign it.
+pub async fn presented(port: u16, ca_pem: &str) -> Result<CertificateDer<'static>> {
+    let connector = TlsConnector::from(Arc::new(client(ca_pem, None, &["http/1.1"])?));
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+    let certificates = stream.get_ref().1.peer_certificates();
+    Ok(certificates.and_then(<[_]>::first).context("no certificate")?.clone().into_owned())
+}
+
+fn read(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let explain = |path: &Path| format!("cannot read {}", path.display());
+    let chain = CertificateDer::pem_file_iter(&identity.certificate)
+        .and_then(Iterator::collect)
+        .with_context(|| explain(&identity.certificate))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&identity.key).with_context(|| explain(&identity.key))?;
+    Ok((chain, key))
+}

@@ -1,0 +1,312 @@
+//! Clients whose requests are the caller's to the byte, over TLS with or
+//! without a client certificate: whatever a hostile client can send.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::frames::{self, Blocks, END_STREAM, Field, Frame, kind};
+use pki::Identity;
+use pki::tls;
+
+/// No connection takes longer to come about.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// A client of the TLS server on 127.0.0.1: one connection a call.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    port: u16,
+    one: Arc<ClientConfig>,
+    two: Arc<ClientConfig>,
+}
+
+/// What a client has seen of an HTTP/2 stream's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// An answer of this status.
+    Status(u16),
+    /// Only the stream was reset, with this error code.
+    Reset(u32),
+    /// The connection was closed.
+    Closed,
+    /// Nothing, as long as was waited.
+    Silence,
+}
+
+/// A request over HTTP/2.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The header block, pseudo-headers included.
+    pub headers: Vec<Field>,
+    /// The body, unless the header block ends the request.
+    pub body: Option<Vec<u8>>,
+    /// The trailers, if there are any.
+    pub trailers: Option<Vec<Field>>,
+}
+
+impl Raw {
+    /// A client of the server on `port`, whose certificate `ca_pem` signed,
+    /// that shows `identity`.
+    ///
+    /// # Errors
+    ///
+    /// When a certificate cannot be read.
+    pub fn new(port: u16, ca_pem: &str, identity: Option<&Identity>) -> Result<Self> {
+        let config = |protocol| tls::client(ca_pem, identity, &[protocol]);
+        Ok(Self { port, one: Arc::new(config("http/1.1")?), two: Arc::new(config("h2")?) })
+    }
+
+    /// The same client of another port.
+    #[must_use]
+    pub fn at(&self, port: u16) -> Self {
+        Self { port, ..self.clone() }
+    }
+
+    /// A connection for HTTP/1.1.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not accept it.
+    pub async fn one(&self) -> Result<One> {
+        Ok(One { stream: self.connect(&self.one).await?, received: Vec::new(), ended: false })
+    }
+
+    /// A connection for HTTP/2.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not accept it.
+    pub async fn two(&self) -> Result<Two> {
+        let mut stream = self.connect(&self.two).await?;
+        let greeting = [frames::PREFACE.to_vec(), frames::greeting()].concat();
+        stream.write_all(&greeting).await?;
+        stream.flush().await?;
+        Ok(Two { stream, blocks: Blocks::default(), next: 1 })
+    }
+
+    async fn connect(&self, config: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>> {
+        let connect = async {
+            let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+            stream.set_nodelay(true)?;
+            let connector = TlsConnector::from(Arc::clone(config));
+            Ok(connector.connect(ServerName::try_from("localhost")?, stream).await?)
+        };
+        tokio::time::timeout(CONNECT_LIMIT, connect).await.context("no connection")?
+    }
+}
+
+/// A connection of HTTP/1.1.
+#[derive(Debug)]
+pub struct One {
+    stream: TlsStream<TcpStream>,
+    received: Vec<u8>,
+    ended: bool,
+}
+
+impl One {
+    /// Sends these bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone.
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// Reads until there are `count` answers, the connection ends, or `limit`
+    /// has passed; the statuses of all answers so far.
+    pub async fn statuses(&mut self, count: usize, limit: Duration) -> Vec<u16> {
+        let read = async {
+            while !self.ended && statuses(&self.received).len() < count {
+                let mut piece = vec![0; 16_384];
+                match self.stream.read(&mut piece).await {
+                    Ok(read) if read > 0 => {
+                        self.received.extend(piece.get(..read).unwrap_or_default());
+                    }
+                    // Closed, or reset after an answer: the same to a client.
+                    _ => self.ended = true,
+                }
+            }
+        };
+        tokio::time::timeout(limit, read).await.ok();
+        statuses(&self.received)
+    }
+
+    /// Whether the server has closed the connection.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// All bytes that came.
+    pub fn received(&self) -> &[u8] {
+        &self.received
+    }
+}
+
+/// The statuses of all answers in these bytes but 1xx, of which 101 counts.
+/// Bodies are expected to have no status line in them.
+fn statuses(bytes: &[u8]) -> Vec<u16> {
+    let start = b"HTTP/1.";
+    let starts = bytes.windows(start.len()).enumerate().filter(|(_, window)| window == start);
+    let heads = starts.filter_map(|(at, _)| {
+        let head = bytes.get(at..)?;
+        head.windows(4).any(|window| window == b"\r\n\r\n").then_some(head)
+    });
+    let statuses = heads.filter_map(|head| {
+        let status: u16 = std::str::from_utf8(head.get(9..12)?).ok()?.parse().ok()?;
+        (status >= 200 || status == 101).then_some(status)
+    });
+    statuses.collect()
+}
+
+/// A connection of HTTP/2.
+#[derive(Debug)]
+pub struct Two {
+    stream: TlsStream<TcpStream>,
+    blocks: Blocks,
+    next: u32,
+}
+
+impl Two {
+    /// Sends a request on a new stream, and gives its number.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone.
+    pub async fn send(&mut self, request: &Request) -> Result<u32> {
+        let id = self.next;
+        self.next += 2;
+        let more = request.body.is_some() || request.trailers.is_some();
+        let mut bytes = frames::headers(id, &request.headers, !more);
+        if let Some(body) = &request.body {
+            let flags = if request.trailers.is_some() { 0 } else { END_STREAM };
+            bytes.extend(Frame::new(kind::DATA, flags, id, body.as_slice()).bytes());
+        }
+        if let Some(trailers) = &request.trailers {
+            bytes.extend(frames::headers(id, trailers, true));
+        }
+        self.stream.write_all(&bytes).await?;
+        self.stream.flush().await?;
+        Ok(id)
+    }
+
+    /// Begins a request on a new stream, and gives its number: the body and the
+    /// trailers are yet to come.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone.
+    pub async fn begin(&mut self, fields: &[Field]) -> Result<u32> {
+        let id = self.next;
+        self.next += 2;
+        self.stream.write_all(&frames::headers(id, fields, false)).await?;
+        self.stream.flush().await?;
+        Ok(id)
+    }
+
+    /// Ends the request of stream `id` by these trailers.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone.
+    pub async fn end(&mut self, id: u32, trailers: &[Field]) -> Result<()> {
+        self.stream.write_all(&frames::headers(id, trailers, true)).await?;
+        Ok(self.stream.flush().await?)
+    }
+
+    /// Reads until stream `id` has an answer or is ended otherwise, but no
+    /// longer than `limit`.
+    pub async fn answer(&mut self, id: u32, limit: Duration) -> Answer {
+        let read = async {
+            // A connection that breaks and one that is closed: the same here.
+            while let Ok(Some(frame)) = Frame::read(&mut self.stream).await {
+                if let Some(answer) = self.on_frame(&frame, id).await? {
+                    return Ok(answer);
+                }
+            }
+            anyhow::Ok(Answer::Closed)
+        };
+        match tokio::time::timeout(limit, read).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::Closed,
+            Err(_) => Answer::Silence,
+        }
+    }
+
+    async fn on_frame(&mut self, frame: &Frame, id: u32) -> Result<Option<Answer>> {
+        match frame.kind {
+            kind::SETTINGS if !frame.has(frames::ACK) => {
+                self.write(&Frame::new(kind::SETTINGS, frames::ACK, 0, [])).await?;
+            }
+            kind::PING if !frame.has(frames::ACK) => {
+                let payload = frame.payload.as_slice();
+                self.write(&Frame::new(kind::PING, frames::ACK, 0, payload)).await?;
+            }
+            kind::HEADERS | kind::CONTINUATION => {
+                let Some(block) = self.blocks.take(frame)? else { return Ok(None) };
+                let status = block.fields.iter().find(|(name, _)| name == b":status");
+                let status = status.and_then(|(_, value)| std::str::from_utf8(value).ok());
+                let status = status.and_then(|status| status.parse().ok());
+                let Some(status) = status.filter(|&status: &u16| status >= 200) else {
+                    return Ok(None);
+                };
+                return Ok((block.stream == id).then_some(Answer::Status(status)));
+            }
+            kind::RST_STREAM if frame.stream == id => {
+                let code = frame.payload.first_chunk().context("a reset without a code")?;
+                return Ok(Some(Answer::Reset(u32::from_be_bytes(*code))));
+            }
+            kind::GOAWAY => {
+                let code = frame.payload.get(4..8).and_then(|code| code.first_chunk());
+                if code.is_some_and(|code: &[u8; 4]| u32::from_be_bytes(*code) != 0) {
+                    return Ok(Some(Answer::Closed));
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Reads the next piece of the body of stream `id`; `None` at its end.
+    pub async fn data(&mut self, id: u32, limit: Duration) -> Option<Vec<u8>> {
+        let read = async {
+            while let Ok(Some(frame)) = Frame::read(&mut self.stream).await {
+                if frame.kind == kind::DATA && frame.stream == id {
+                    let data = frame.data().ok()?.to_vec();
+                    return (!data.is_empty() || !frame.has(END_STREAM)).then_some(data);
+                }
+                if let Ok(Some(Answer::Reset(_) | Answer::Closed)) = self.on_frame(&frame, id).await
+                {
+                    return None;
+                }
+            }
+            None
+        };
+        tokio::time::timeout(limit, read).await.ok().flatten()
+    }
+
+    async fn write(&mut self, frame: &Frame) -> Result<()> {
+        self.stream.write_all(&frame.bytes()).await?;
+        Ok(self.stream.flush().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::statuses;
+
+    #[test]
+    fn the_statuses_of_all_whole_answers_are_seen() {
+        let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nA: b\r\n\r\nbody\
+            HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\n";
+        assert_eq!(statuses(bytes), [403, 101]);
+    }
+}
