@@ -11,7 +11,7 @@ use harness::control_plane::{ServerOptions, User};
 use harness::report::Entry;
 use harness::site::Site;
 use harness::wait;
-use pki::{ClientCertificate, Identity, Subject};
+use pki::{CertificateFiles, ClientCertificate, Subject};
 use reqwest::Method;
 use serde_json::{Value, json};
 use wire::client::{Client, ClientOptions, Http};
@@ -58,13 +58,13 @@ async fn certificates(site: &Site) -> Result<usize> {
     let without = ClientCertificate { purposes: Vec::new(), ..certificate };
     certificates.push(("without-a-purpose", without));
     for (file, certificate) in &certificates {
-        let identity = site.plane.pki().client_with(file, certificate)?;
+        let files = site.plane.pki().client_with(file, certificate)?;
         let ask = async |url: &str| {
-            let kubectl = site.plane.certificate_kubectl(KUBECTL, url, file, &identity)?;
+            let kubectl = site.plane.certificate_kubectl(KUBECTL, url, file, &files)?;
             whoami(&kubectl, &[]).await
         };
         let user = same_everywhere(site, FRONT_PROXY, ask).await.with_context(|| *file)?;
-        let digest = identity.certificate_sha256()?;
+        let digest = files.certificate_sha256()?;
         ensure!(user.to_string().contains(&digest), "{file}: no credential id: {user}");
     }
     Ok(certificates.len())
@@ -131,12 +131,11 @@ async fn service_account(site: &Site) -> Result<usize> {
 
 /// The certificate decides, whatever the token is.
 async fn certificates_with_tokens(site: &Site) -> Result<usize> {
-    let identity = site.plane.identity(User::PlainCertificate).context("no certificate")?;
+    let files = site.plane.certificate(User::PlainCertificate).context("no certificate")?;
     let tokens = [User::Admin.token().context("no token")?, "of nobody"];
     for token in tokens {
         for http in [Http::One, Http::Two] {
-            let ask =
-                async |url: &str| review(&both(site, url, &identity, token, http)?, &[]).await;
+            let ask = async |url: &str| review(&both(site, url, &files, token, http)?, &[]).await;
             let user = same_everywhere(site, FRONT_PROXY, ask).await;
             let user = user.with_context(|| format!("the token {token:?}, {http:?}"))?;
             let name = user.get("username").and_then(Value::as_str);
@@ -146,12 +145,18 @@ async fn certificates_with_tokens(site: &Site) -> Result<usize> {
     Ok(2 * tokens.len())
 }
 
-fn both(site: &Site, url: &str, identity: &Identity, token: &str, http: Http) -> Result<Client> {
+fn both(
+    site: &Site,
+    url: &str,
+    files: &CertificateFiles,
+    token: &str,
+    http: Http,
+) -> Result<Client> {
     Client::new(&ClientOptions {
         url: url.to_owned(),
         ca_pem: site.plane.pki().ca_pem(),
         token: Some(token.to_owned()),
-        identity: Some(identity.clone()),
+        certificate: Some(files.clone()),
         http,
     })
 }

@@ -27,7 +27,7 @@ use harness::site::stack_options;
 use harness::stack::Stack;
 use harness::wait;
 use pki::tls;
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 use serde_json::Value;
 use wire::client::{Client, ClientOptions, Http};
 
@@ -119,13 +119,13 @@ struct Rotating {
     plane: ControlPlane,
     /// What clients trust: it signs all of Envoy's certificates.
     listeners: Pki,
-    listener: Identity,
+    listener: CertificateFiles,
     old_clients: Pki,
     new_clients: Pki,
     client_ca_file: PathBuf,
     peer_ca_file: PathBuf,
     new_peers: Pki,
-    front_proxy: Identity,
+    front_proxy: CertificateFiles,
     new_front_proxies: Pki,
 }
 
@@ -148,8 +148,8 @@ impl Rotating {
         let listener = listeners.server("listener")?;
         let client_ca_file = copy(old_clients.ca_file(), "client-ca.crt")?;
         let peer_ca_file = copy(plane.pki().ca_file(), "peer-ca.crt")?;
-        let front_proxy = plane.front_proxy().identity();
-        let front_proxy = Identity {
+        let front_proxy = plane.front_proxy().certificate();
+        let front_proxy = CertificateFiles {
             certificate: copy(front_proxy.certificate.clone(), "front-proxy.crt")?,
             key: copy(front_proxy.key.clone(), "front-proxy.key")?,
         };
@@ -189,8 +189,8 @@ impl Rotating {
     /// files.
     fn by_certificate(&self, clients: &Pki, file: &str) -> Result<ClientOptions> {
         let admin = User::KubernetesAdmin;
-        let identity = Some(clients.client(file, admin.name(), admin.groups())?);
-        Ok(ClientOptions { identity, ..self.anybody() })
+        let certificate = Some(clients.client(file, admin.name(), admin.groups())?);
+        Ok(ClientOptions { certificate, ..self.anybody() })
     }
 
     fn by_token(&self) -> ClientOptions {
@@ -263,7 +263,7 @@ impl Rotating {
         admin.get(CONFIG_MAPS).await?.ok()?;
         // From here on a connection made with the old certificate would get 401.
         fs::copy(self.new_front_proxies.ca_file(), &ca_file)?;
-        self.until_servers_say(old.identity(), 401).await
+        self.until_servers_say(old.certificate(), 401).await
     }
 
     /// The names of the certificates that Envoy's clusters present, by its own
@@ -284,7 +284,7 @@ impl Rotating {
     }
 
     /// Asks each server straight, as a front proxy with this certificate.
-    async fn until_servers_say(&self, front_proxy: &Identity, status: u16) -> Result<()> {
+    async fn until_servers_say(&self, front_proxy: &CertificateFiles, status: u16) -> Result<()> {
         for server in self.plane.servers() {
             let what = format!("{} to answer {status} to a front proxy", server.name());
             wait::until(&what, TAKEN_UP, async || {
@@ -322,7 +322,7 @@ impl Rotating {
 
     async fn renew_server(&self, server: &ApiServer) -> Result<()> {
         let renewed = self.new_peers.server(server.name())?;
-        overwrite(&self.plane.pki().identity(server.name()), &renewed).await?;
+        overwrite(&self.plane.pki().issued(server.name()), &renewed).await?;
         let what = format!("{} to show its new certificate", server.name());
         wait::until(&what, TAKEN_UP, async || {
             let shown = tls::presented(server.port(), &self.new_peers.ca_pem()).await?;
@@ -378,10 +378,10 @@ impl Rotating {
 }
 
 /// In place, and not at once: for a while the pair does not match.
-async fn overwrite(identity: &Identity, with: &Identity) -> Result<()> {
-    fs::copy(&with.certificate, &identity.certificate)?;
+async fn overwrite(files: &CertificateFiles, with: &CertificateFiles) -> Result<()> {
+    fs::copy(&with.certificate, &files.certificate)?;
     works().await;
-    fs::copy(&with.key, &identity.key)?;
+    fs::copy(&with.key, &files.key)?;
     Ok(())
 }
 

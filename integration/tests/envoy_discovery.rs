@@ -430,13 +430,13 @@ async fn a_server_whose_view_changed_a_moment_ago_authorizes_as_well() -> Result
 #[tokio::test]
 async fn a_client_with_a_certificate_gets_the_same() -> Result<()> {
     let mut scene = Scene::start().await?;
-    let identity = scene.fleet.pki().client("alice", "alice", &["dev"])?;
+    let files = scene.fleet.pki().client("alice", "alice", &["dev"])?;
     for http in [Http::One, Http::Two] {
         let client = Client::new(&ClientOptions {
             url: scene.stack.url(),
             ca_pem: scene.fleet.pki().ca_pem(),
             token: None,
-            identity: Some(identity.clone()),
+            certificate: Some(files.clone()),
             http,
         })?;
         for (path, form, accept) in DOCUMENTS {

@@ -110,12 +110,12 @@ fn load(fleet: &Fleet, url: &str) -> Result<Load> {
         url: url.to_owned(),
         ca_pem: fleet.pki().ca_pem(),
         token: Some(TOKEN.to_owned()),
-        identity: None,
+        certificate: None,
         http,
     };
-    let identity = fleet.pki().client("jane", "jane", &["dev"])?;
+    let files = fleet.pki().client("jane", "jane", &["dev"])?;
     let by_certificate =
-        |http| ClientOptions { token: None, identity: Some(identity.clone()), ..by_token(http) };
+        |http| ClientOptions { token: None, certificate: Some(files.clone()), ..by_token(http) };
     let mut load = Load::default();
     load.objects(Client::new(&by_token(Http::One))?, "token-h1", PACE);
     load.objects(Client::new(&by_token(Http::Two))?, "token-h2", PACE);

@@ -14,9 +14,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use harness::envoy::{Envoy, EnvoyOptions};
 use harness::stack::Stack;
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 use serde_json::json;
-use wire::capture::Recorder;
+use wire::capture::Capture;
 use wire::raw::{Raw, Request};
 
 #[path = "envoy_identity/certificates.rs"]
@@ -103,7 +103,7 @@ async fn assert_nobody_gains(site: &Site, mut stack: Stack) -> Result<()> {
     assert_the_vm_is_well(&mut stack).await?;
     let Stack { envoy, companion, .. } = stack;
     envoy.stop().await?;
-    let records = run::by_case(site.records().await?);
+    let records = run::by_case(site.requests().await?);
     drop(companion);
 
     let faults = verdict::faults(&cases, &outcomes, &records, &site.expected()?);
@@ -132,8 +132,8 @@ async fn no_certificate_is_read_for_another() -> Result<()> {
     let certificates = certificates::all(site.fleet.pki(), &other)?;
 
     let mut outcomes = Vec::new();
-    for (number, (_, identity, _)) in certificates.iter().enumerate() {
-        let client = Raw::new(stack.port(), &site.fleet.pki().ca_pem(), Some(identity))?;
+    for (number, (_, files, _)) in certificates.iter().enumerate() {
+        let client = Raw::new(stack.port(), &site.fleet.pki().ca_pem(), Some(files))?;
         for sent in [claims_over_one(number), claims_over_two(number)] {
             outcomes.push((number, run::send(&sent, &client, run::DEADLINE).await));
         }
@@ -141,11 +141,11 @@ async fn no_certificate_is_read_for_another() -> Result<()> {
     assert_the_vm_is_well(&mut stack).await?;
     let Stack { envoy, companion, .. } = stack;
     envoy.stop().await?;
-    let records = run::by_case(site.records().await?);
+    let records = run::by_case(site.requests().await?);
     drop(companion);
 
     let mut faults = Vec::new();
-    for (number, (name, identity, expected)) in certificates.iter().enumerate() {
+    for (number, (name, files, expected)) in certificates.iter().enumerate() {
         let arrived = records.get(&Some(number)).map(Vec::as_slice).unwrap_or_default();
         let outcomes = outcomes.iter().filter(|(of, _)| *of == number).map(|(_, outcome)| outcome);
         let outcomes: Vec<_> = outcomes.collect();
@@ -158,7 +158,7 @@ async fn no_certificate_is_read_for_another() -> Result<()> {
             faults.push(format!("{name}: {outcomes:?}, {} arrived", arrived.len()));
         }
         if let certificates::Expected::User(user, groups) = expected {
-            let expected = site.verified(identity, user, groups)?;
+            let expected = site.verified(files, user, groups)?;
             for record in arrived {
                 let found = judge::faults(record, &expected, &[b"/api".to_vec()]);
                 faults.extend(found.iter().map(|fault| format!("{name}: {fault} arrived")));
@@ -194,13 +194,13 @@ fn claims_over_two(number: usize) -> Sent {
 
 /// How many requests of the corpus brought a claim through, and by how many
 /// different headers of their clients.
-async fn gained(site: &Site, recorder: &Recorder, port: u16) -> Result<Vec<String>> {
+async fn gained(site: &Site, capture: &Capture, port: u16) -> Result<Vec<String>> {
     let cases = corpus::all();
     // What waits for more gets no answer; enough others do.
     run::send_all(&cases, &site.clients(port)?, Duration::from_secs(1)).await?;
     let expected = site.expected()?;
     let mut names = BTreeSet::new();
-    for (number, records) in run::by_case(recorder.records()) {
+    for (number, records) in run::by_case(capture.requests()) {
         let Some(case) = number.and_then(|number| cases.get(number)) else { continue };
         let Some(expected) = expected.get(&case.who) else { continue };
         // Without a certificate nothing is to arrive: whatever does is a claim.
@@ -221,8 +221,8 @@ fn missing<'f>(gained: &[String], forms: &[&'f str]) -> Vec<&'f str> {
 #[tokio::test]
 async fn without_envoy_the_same_requests_do_gain_identities() -> Result<()> {
     let site = Site::start().await?;
-    let recorder = site.fleet.recorder(0).await?;
-    let gained = gained(&site, &recorder, recorder.port()).await?;
+    let capture = site.fleet.capture(0).await?;
+    let gained = gained(&site, &capture, capture.port()).await?;
     println!("{} requests brought a claim through", gained.len());
     assert!(gained.len() >= 150, "{}", gained.len());
     let forms = ["underscores", "bare LF before", "in trailers", "CL.TE", "TE twice", "403"];
@@ -233,11 +233,11 @@ async fn without_envoy_the_same_requests_do_gain_identities() -> Result<()> {
 #[tokio::test]
 async fn behind_a_plain_envoy_the_same_requests_do_gain_identities() -> Result<()> {
     let site = Site::start().await?;
-    let recorder = site.fleet.recorder(0).await?;
-    let bootstrap = plain(&site, recorder.port())?;
+    let capture = site.fleet.capture(0).await?;
+    let bootstrap = plain(&site, capture.port())?;
     let envoy =
         Envoy::start(EnvoyOptions::new(bootstrap, site.fleet.folder().join("plain"))).await?;
-    let gained = gained(&site, &recorder, envoy.listener_port("plain").await?).await?;
+    let gained = gained(&site, &capture, envoy.listener_port("plain").await?).await?;
     println!("{} requests brought a claim through", gained.len());
     assert!(gained.len() >= 150, "{}", gained.len());
     let forms = ["HTTP/1.1, Token, X-Remote-User, underscores", "in trailers", "plain", "SPDY"];
@@ -250,10 +250,10 @@ fn plain(site: &Site, port: u16) -> Result<String> {
     let types = "type.googleapis.com/envoy.extensions";
     let pki = site.fleet.pki();
     let server = pki.server("plain-envoy")?;
-    let file = |identity: &Identity| {
+    let file = |files: &CertificateFiles| {
         json!([{
-            "certificate_chain": { "filename": identity.certificate },
-            "private_key": { "filename": identity.key },
+            "certificate_chain": { "filename": files.certificate },
+            "private_key": { "filename": files.key },
         }])
     };
     let authority = json!({ "trusted_ca": { "filename": pki.ca_file() } });
@@ -267,7 +267,7 @@ fn plain(site: &Site, port: u16) -> Result<String> {
         "route_config": { "virtual_hosts": [{
             "name": "all",
             "domains": ["*"],
-            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "recorder", "timeout": "0s" } }],
+            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "capture", "timeout": "0s" } }],
         }]},
         "http_filters": [{
             "name": "envoy.filters.http.router",
@@ -312,9 +312,9 @@ fn plain(site: &Site, port: u16) -> Result<String> {
                 }],
             }],
             "clusters": [{
-                "name": "recorder",
+                "name": "capture",
                 "type": "STATIC",
-                "load_assignment": { "cluster_name": "recorder", "endpoints": [{
+                "load_assignment": { "cluster_name": "capture", "endpoints": [{
                     "lb_endpoints": [{ "endpoint": { "address": loopback(port) } }],
                 }]},
                 "typed_extension_protocol_options": {

@@ -12,9 +12,9 @@ use harness::envoy::Envoy;
 use harness::fleet::Fleet;
 use harness::stack::Stack;
 use harness::wait;
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 use reqwest::{Method, Response};
-use wire::capture::{ANSWER, Record, Recorder};
+use wire::capture::{ANSWER, Capture, CapturedRequest};
 use wire::client::{Client, ClientOptions, Http};
 use wire::raw::{Answer, One, Raw, Request, Two};
 
@@ -34,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// replaced.
 struct Site {
     stack: Stack,
-    recorder: Recorder,
+    capture: Capture,
     fleet: Fleet,
     clients: Pki,
     client_ca_file: PathBuf,
@@ -44,9 +44,9 @@ struct Site {
 impl Site {
     async fn start() -> Result<Self> {
         let fleet = Fleet::start(&[Version::V1_36]).await?;
-        let recorders = fleet.recorders().await?;
-        let mut options = fleet.recorded_stack_options(&recorders)?;
-        let recorder = recorders.into_iter().next().context("no peer")?;
+        let captures = fleet.captures().await?;
+        let mut options = fleet.captured_stack_options(&captures)?;
+        let capture = captures.into_iter().next().context("no peer")?;
         let pki = |name: &str| Pki::create_as(fleet.folder().join(name), name);
         let (clients, front_proxies) = (pki("clients")?, pki("front-proxies")?);
         let client_ca_file = fleet.folder().join("client-ca.crt");
@@ -55,7 +55,7 @@ impl Site {
         options.front_proxy = Some(renewed(&front_proxies)?);
         let stack = Stack::start(options).await?;
         stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
-        Ok(Self { stack, recorder, fleet, clients, client_ca_file, front_proxies })
+        Ok(Self { stack, capture, fleet, clients, client_ca_file, front_proxies })
     }
 
     /// With times that a test can wait for.
@@ -73,28 +73,28 @@ impl Site {
             url: self.stack.url(),
             ca_pem: self.fleet.pki().ca_pem(),
             token: None,
-            identity: Some(self.identity()?),
+            certificate: Some(self.certificate()?),
             http,
         })
     }
 
     fn raw(&self) -> Result<Raw> {
-        Raw::new(self.stack.port(), &self.fleet.pki().ca_pem(), Some(&self.identity()?))
+        Raw::new(self.stack.port(), &self.fleet.pki().ca_pem(), Some(&self.certificate()?))
     }
 
-    fn identity(&self) -> Result<Identity> {
+    fn certificate(&self) -> Result<CertificateFiles> {
         self.clients.client("client", "jane", &["dev"])
     }
 
     /// The only request for this path, as it arrived.
-    fn arrived(&self, path: &str) -> Result<Record> {
-        let mut records = self.recorder.records_of(|record| record.path == path.as_bytes());
+    fn arrived(&self, path: &str) -> Result<CapturedRequest> {
+        let mut records = self.capture.requests_of(|record| record.path == path.as_bytes());
         ensure!(records.len() == 1, "{} requests for {path} arrived", records.len());
         records.pop().context("none arrived")
     }
 
     /// A body without an end, and the request for it as it arrived.
-    async fn stream(&self, client: &Client, path: &str) -> Result<(Response, Record)> {
+    async fn stream(&self, client: &Client, path: &str) -> Result<(Response, CapturedRequest)> {
         let request = client.request(Method::GET, path).header(ANSWER, "stream");
         let response = request.timeout(4 * DEADLINE).send().await?.error_for_status()?;
         Ok((response, self.arrived(path)?))
@@ -115,7 +115,7 @@ impl Site {
 }
 
 /// Another certificate in the same files.
-fn renewed(front_proxies: &Pki) -> Result<Identity> {
+fn renewed(front_proxies: &Pki) -> Result<CertificateFiles> {
     front_proxies.client("front-proxy-client", "front-proxy-client", &[])
 }
 
@@ -142,7 +142,7 @@ async fn connections_to_servers_end_with_the_certificate_that_they_were_made_wit
             Ok(())
         })
         .await?;
-        let ended = |record: &Record| !site.recorder.is_open(record.connection);
+        let ended = |record: &CapturedRequest| !site.capture.is_open(record.connection);
         wait::until_true("the idle connection to end", DEADLINE, async || ended(&quiet)).await?;
         for _ in 0..3 {
             stream.chunk().await?.context("the stream has ended")?;
@@ -210,7 +210,7 @@ async fn after_its_time_no_request_is_taken_of_a_client_whose_authority_is_gone(
     .await?;
     ensure!(!works_over_two(&mut two, "/api/v1/pods?late").await, "a late request was answered");
     ensure!(!works_over_two(&mut streaming, "/api/v1/pods?late").await, "beside a stream as well");
-    let late = site.recorder.records_of(|record| record.path.ends_with(b"?late"));
+    let late = site.capture.requests_of(|record| record.path.ends_with(b"?late"));
     ensure!(late.is_empty(), "it arrived: {late:?}");
     // What runs goes on, whoever's it is.
     streaming.data(stream, DEADLINE).await.context("the stream has ended")?;

@@ -12,7 +12,7 @@ use harness::stack::Stack;
 use harness::wait;
 use reqwest::{Body, Method};
 use serde_json::{Value, json};
-use wire::capture::{ANSWER, Recorder};
+use wire::capture::{ANSWER, Capture};
 use wire::client::Http;
 use wire::raw::{Answer, Raw, Request};
 
@@ -66,21 +66,21 @@ fn port(fleet: &Fleet) -> Result<u16> {
 }
 
 /// A recording peer, and all that is in front of it.
-async fn recorded(fleet: &Fleet) -> Result<(Recorder, Stack)> {
-    let recorders = fleet.recorders().await?;
-    let options = fleet.recorded_stack_options(&recorders)?;
-    let recorder = recorders.into_iter().next().context("no peer")?;
+async fn recorded(fleet: &Fleet) -> Result<(Capture, Stack)> {
+    let captures = fleet.captures().await?;
+    let options = fleet.captured_stack_options(&captures)?;
+    let capture = captures.into_iter().next().context("no peer")?;
     let stack = Stack::start(options).await?;
     stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
-    Ok((recorder, stack))
+    Ok((capture, stack))
 }
 
 #[tokio::test]
 async fn a_large_body_is_not_buffered() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_36]).await?;
-    let (recorder, stack) = recorded(&fleet).await?;
+    let (capture, stack) = recorded(&fleet).await?;
     for http in [Http::One, Http::Two] {
-        recorder.read_on(false);
+        capture.read_on(false);
         let before = memory(&stack).await?;
         let client = fleet.client(&stack.url(), http)?;
         let request = client
@@ -90,14 +90,14 @@ async fn a_large_body_is_not_buffered() -> Result<()> {
             .header("content-length", BODY_BYTES)
             .body(large_body());
         let sending = tokio::spawn(async move { client.send(request).await });
-        let begun = async || recorder.records().len() == 1 + usize::from(http == Http::Two);
+        let begun = async || capture.requests().len() == 1 + usize::from(http == Http::Two);
         wait::until_true("the request at the server", DEADLINE, begun).await?;
         // The server reads nothing: what the client sends piles up where it is buffered.
         settled(&stack, FROM_CLIENTS).await?;
         let piled = memory(&stack).await?.saturating_sub(before);
         ensure!(piled < BODY_BYTES / 4, "{http:?}: {piled} bytes of {BODY_BYTES} in Envoy");
         ensure!(!sending.is_finished(), "{http:?}: the client is not held back");
-        recorder.read_on(true);
+        capture.read_on(true);
         let answer = sending.await??.ok()?;
         ensure!(answer.text() == BODY_BYTES.to_string(), "{http:?}: {} arrived", answer.text());
     }

@@ -97,7 +97,7 @@ async fn a_trap_grants_nothing_and_ends_no_stream() -> Result<()> {
 
     let Stack { envoy, companion, .. } = workers.stack;
     envoy.stop().await?;
-    let records = run::by_case(site.records().await?);
+    let records = run::by_case(site.requests().await?);
     drop(companion);
     let expected = site.expected()?;
     let mut faults = Vec::new();

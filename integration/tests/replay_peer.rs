@@ -38,7 +38,7 @@ impl Setup {
             name: name.to_owned(),
             recording: Recording::of(version)?,
             store: self.store.clone(),
-            identity: self.pki.server(name)?,
+            certificate: self.pki.server(name)?,
             port: 0,
         };
         ReplayPeer::start(options).await

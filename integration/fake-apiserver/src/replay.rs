@@ -24,7 +24,7 @@ use anyhow::{Context, Result, ensure};
 use axum::http::{HeaderMap, StatusCode};
 
 use crate::recordings::Recording;
-use pki::Identity;
+use pki::CertificateFiles;
 use pki::tls;
 
 mod accept;
@@ -57,7 +57,7 @@ pub struct ReplayOptions {
     /// Where its objects are.
     pub store: Store,
     /// Its server certificate.
-    pub identity: Identity,
+    pub certificate: CertificateFiles,
     /// Its port on 127.0.0.1; 0 for a free one.
     pub port: u16,
 }
@@ -177,7 +177,7 @@ impl ReplayPeer {
             learns_crds: AtomicBool::new(true),
             requests: AtomicU64::new(0),
         });
-        let tls = Arc::new(tls::server(&options.identity)?);
+        let tls = Arc::new(tls::server(&options.certificate)?);
         let mut replay = Self { peer, tls, port: options.port, server: None };
         replay.start_again().await?;
         Ok(replay)

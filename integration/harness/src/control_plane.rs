@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::artefacts::Artefact;
 use crate::kubeconfig;
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 use wire::client::{Client, ClientOptions, Http};
 use wire::http1::RawClient;
 
@@ -144,8 +144,8 @@ impl ControlPlane {
     }
 
     /// The certificate of a user that has one.
-    pub fn identity(&self, user: User) -> Option<Identity> {
-        user.identity(&self.pki)
+    pub fn certificate(&self, user: User) -> Option<CertificateFiles> {
+        user.certificate(&self.pki)
     }
 
     /// etcd.
@@ -168,7 +168,7 @@ impl ControlPlane {
             url: url.to_owned(),
             ca_pem: self.pki.ca_pem(),
             token: user.token().map(str::to_owned),
-            identity: self.identity(user),
+            certificate: self.certificate(user),
             http,
         })
     }
@@ -178,12 +178,17 @@ impl ControlPlane {
     /// # Errors
     ///
     /// When the client cannot be made.
-    pub fn certificate_client(&self, url: &str, identity: &Identity, http: Http) -> Result<Client> {
+    pub fn certificate_client(
+        &self,
+        url: &str,
+        files: &CertificateFiles,
+        http: Http,
+    ) -> Result<Client> {
         Client::new(&ClientOptions {
             url: url.to_owned(),
             ca_pem: self.pki.ca_pem(),
             token: None,
-            identity: Some(identity.clone()),
+            certificate: Some(files.clone()),
             http,
         })
     }
@@ -205,8 +210,8 @@ impl ControlPlane {
     /// When it cannot be written.
     pub fn kubeconfig(&self, url: &str, user: User) -> Result<PathBuf> {
         let (file, ca) = (self.kubeconfig_file(user.file(), url), self.pki.ca_file());
-        match self.identity(user) {
-            Some(identity) => kubeconfig::write_certificate(&file, url, &ca, &identity)?,
+        match self.certificate(user) {
+            Some(files) => kubeconfig::write_certificate(&file, url, &ca, &files)?,
             None => kubeconfig::write(&file, url, &ca, user.token())?,
         }
         Ok(file)
@@ -227,7 +232,7 @@ impl ControlPlane {
         self.kubectl_with(version, self.kubeconfig(url, user)?)
     }
 
-    /// kubectl of `version` at `url`, for whoever `identity` is; the
+    /// kubectl of `version` at `url`, for whoever `files` is; the
     /// kubeconfig is called after `file`.
     ///
     /// # Errors
@@ -238,10 +243,10 @@ impl ControlPlane {
         version: Version,
         url: &str,
         file: &str,
-        identity: &Identity,
+        files: &CertificateFiles,
     ) -> Result<Kubectl> {
         let config = self.kubeconfig_file(file, url);
-        kubeconfig::write_certificate(&config, url, &self.pki.ca_file(), identity)?;
+        kubeconfig::write_certificate(&config, url, &self.pki.ca_file(), files)?;
         self.kubectl_with(version, config)
     }
 

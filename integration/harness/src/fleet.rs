@@ -12,7 +12,7 @@ use fake_apiserver::Version;
 use fake_apiserver::recordings::Recording;
 use fake_apiserver::replay::{ReplayOptions, ReplayPeer, Store};
 use pki::Pki;
-use wire::capture::{Recorder, RecorderOptions};
+use wire::capture::{Capture, CaptureOptions};
 use wire::client::{Client, ClientOptions, Http};
 use wire::http1::RawClient;
 
@@ -59,7 +59,7 @@ impl Fleet {
     pub async fn add(&mut self, version: Version) -> Result<()> {
         let name = format!("cp-{}", self.peers.len() + 1);
         let options = ReplayOptions {
-            identity: self.pki.server(&name)?,
+            certificate: self.pki.server(&name)?,
             name,
             recording: Recording::of(version)?,
             store: self.store.clone(),
@@ -100,10 +100,10 @@ impl Fleet {
     /// # Errors
     ///
     /// When there are not so many, or it cannot be started.
-    pub async fn recorder(&self, index: usize) -> Result<Recorder> {
+    pub async fn capture(&self, index: usize) -> Result<Capture> {
         let peer = self.peers.get(index).context("no such peer")?;
-        Recorder::start(RecorderOptions {
-            identity: self.pki.server(&format!("recorder-{index}"))?,
+        Capture::start(CaptureOptions {
+            certificate: self.pki.server(&format!("capture-{index}"))?,
             poll_token: POLL_TOKEN.to_owned(),
             polls: self.client(&peer.url(), Http::One)?,
         })
@@ -115,12 +115,12 @@ impl Fleet {
     /// # Errors
     ///
     /// When one cannot be started.
-    pub async fn recorders(&self) -> Result<Vec<Recorder>> {
-        let mut recorders = Vec::new();
+    pub async fn captures(&self) -> Result<Vec<Capture>> {
+        let mut captures = Vec::new();
         for index in 0..self.peers.len() {
-            recorders.push(self.recorder(index).await?);
+            captures.push(self.capture(index).await?);
         }
-        Ok(recorders)
+        Ok(captures)
     }
 
     /// What to start in front of these recording peers, one for each peer.
@@ -128,10 +128,10 @@ impl Fleet {
     /// # Errors
     ///
     /// When Envoy's certificate cannot be written.
-    pub fn recorded_stack_options(&self, recorders: &[Recorder]) -> Result<StackOptions> {
+    pub fn captured_stack_options(&self, captures: &[Capture]) -> Result<StackOptions> {
         let mut options = self.stack_options()?;
-        for ((_, address), recorder) in options.peers.iter_mut().zip(recorders) {
-            address.set_port(recorder.port());
+        for ((_, address), capture) in options.peers.iter_mut().zip(captures) {
+            address.set_port(capture.port());
         }
         options.token = POLL_TOKEN.to_owned();
         Ok(options)
@@ -158,7 +158,7 @@ impl Fleet {
             url: url.to_owned(),
             ca_pem: self.pki.ca_pem(),
             token: Some(TOKEN.to_owned()),
-            identity: None,
+            certificate: None,
             http,
         })
     }

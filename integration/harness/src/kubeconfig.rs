@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use pki::Identity;
+use pki::CertificateFiles;
 
 /// Writes a kubeconfig (in JSON, which is YAML) for the server at `url`.
 ///
@@ -27,9 +27,9 @@ pub fn write_certificate(
     file: &Path,
     url: &str,
     ca_file: &Path,
-    identity: &Identity,
+    files: &CertificateFiles,
 ) -> Result<()> {
-    let user = json!({ "client-certificate": identity.certificate, "client-key": identity.key });
+    let user = json!({ "client-certificate": files.certificate, "client-key": files.key });
     write_user(file, url, ca_file, &user)
 }
 

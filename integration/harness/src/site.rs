@@ -115,7 +115,7 @@ fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
 pub fn stack_options(plane: &ControlPlane, folder: &str) -> Result<StackOptions> {
     let (pki, folder) = (plane.pki(), plane.folder().join(folder));
     let mut options = StackOptions::new(peers(plane), pki.ca_file(), pki.server("envoy")?, folder);
-    options.front_proxy = Some(plane.front_proxy().identity().clone());
+    options.front_proxy = Some(plane.front_proxy().certificate().clone());
     options.token = User::Admin.token().unwrap_or_default().to_owned();
     Ok(options)
 }

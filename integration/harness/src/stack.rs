@@ -19,7 +19,7 @@ use crate::artefacts::{Artefact, integration_folder};
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{Envoy, EnvoyOptions};
 use crate::{ports, wait};
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 
 /// A map comes within two seconds; a loaded machine gets time.
 const MAP_DEADLINE: Duration = Duration::from_secs(30);
@@ -40,12 +40,12 @@ pub struct StackOptions {
     /// The token with which the companion reads discovery.
     pub token: String,
     /// What Envoy shows its clients.
-    pub server: Identity,
+    pub server: CertificateFiles,
     /// The authority (PEM file) of client certificates.
     pub client_ca_file: PathBuf,
     /// The front-proxy client certificate. Without one, one is made up that no
     /// real server believes.
-    pub front_proxy: Option<Identity>,
+    pub front_proxy: Option<CertificateFiles>,
     /// The folder of all files and logs.
     pub folder: PathBuf,
     /// Envoy's worker threads.
@@ -74,7 +74,7 @@ impl StackOptions {
     pub fn new(
         peers: Vec<(String, SocketAddr)>,
         ca_file: PathBuf,
-        server: Identity,
+        server: CertificateFiles,
         folder: PathBuf,
     ) -> Self {
         Self {
@@ -110,9 +110,10 @@ impl StackOptions {
             .iter()
             .map(|(name, address)| json!({ "name": name, "address": address.to_string() }))
             .collect();
-        let front_proxy = self.front_proxy.as_ref().map(
-            |identity| json!({ "certificateFile": identity.certificate, "keyFile": identity.key }),
-        );
+        let front_proxy = self
+            .front_proxy
+            .as_ref()
+            .map(|files| json!({ "certificateFile": files.certificate, "keyFile": files.key }));
         let mut config = json!({
             "listen": format!("127.0.0.1:{port}"),
             "stateDirectory": self.folder.join("state"),

@@ -51,14 +51,14 @@ const SERVER_NAMES: [&str; 7] = [
 
 /// A certificate and its private key, as PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct CertificateFiles {
     /// The certificate.
     pub certificate: PathBuf,
     /// Its private key (PKCS #8).
     pub key: PathBuf,
 }
 
-impl Identity {
+impl CertificateFiles {
     /// The certificate itself.
     ///
     /// # Errors
@@ -147,7 +147,7 @@ impl Pki {
     /// # Errors
     ///
     /// When a file cannot be written.
-    pub fn server(&self, file: &str) -> Result<Identity> {
+    pub fn server(&self, file: &str) -> Result<CertificateFiles> {
         let mut params = CertificateParams::new(SERVER_NAMES.map(str::to_owned))?;
         params.distinguished_name = name(file);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -165,7 +165,7 @@ impl Pki {
         file: &str,
         common_name: &str,
         organizations: &[&str],
-    ) -> Result<Identity> {
+    ) -> Result<CertificateFiles> {
         let subject = Subject::user(common_name, organizations);
         self.client_with(file, &ClientCertificate::new(subject))
     }
@@ -175,7 +175,11 @@ impl Pki {
     /// # Errors
     ///
     /// When a file cannot be written.
-    pub fn client_with(&self, file: &str, certificate: &ClientCertificate) -> Result<Identity> {
+    pub fn client_with(
+        &self,
+        file: &str,
+        certificate: &ClientCertificate,
+    ) -> Result<CertificateFiles> {
         let authority = self.authority.key();
         let signer = Signer {
             name: Subject::user(&self.name, &[]),
@@ -184,7 +188,7 @@ impl Pki {
         };
         let pair = KeyPair::generate()?;
         let certificate = signer.sign(certificate, &pair)?;
-        self.write_identity(file, &to_pem(certificate), &pair)
+        self.write_files(file, &to_pem(certificate), &pair)
     }
 
     /// This client certificate in `<file>.crt` and `<file>.key`, signed by its
@@ -197,7 +201,7 @@ impl Pki {
         &self,
         file: &str,
         certificate: &ClientCertificate,
-    ) -> Result<Identity> {
+    ) -> Result<CertificateFiles> {
         let pair = KeyPair::generate()?;
         let signer = Signer {
             name: certificate.subject.clone(),
@@ -205,13 +209,13 @@ impl Pki {
             key: &pair,
         };
         let certificate = signer.sign(certificate, &pair)?;
-        self.write_identity(file, &to_pem(certificate), &pair)
+        self.write_files(file, &to_pem(certificate), &pair)
     }
 
     /// The certificate that was issued in `<file>.crt` and `<file>.key`.
-    pub fn identity(&self, file: &str) -> Identity {
+    pub fn issued(&self, file: &str) -> CertificateFiles {
         let path = |extension: &str| self.folder.join(format!("{file}.{extension}"));
-        Identity { certificate: path("crt"), key: path("key") }
+        CertificateFiles { certificate: path("crt"), key: path("key") }
     }
 
     /// A key pair for service-account tokens in `sa.pub` and `sa.key`.
@@ -227,18 +231,23 @@ impl Pki {
         })
     }
 
-    fn issue(&self, file: &str, mut params: CertificateParams) -> Result<Identity> {
+    fn issue(&self, file: &str, mut params: CertificateParams) -> Result<CertificateFiles> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
         let pair = KeyPair::generate()?;
         let certificate = params.signed_by(&pair, &self.authority)?;
-        self.write_identity(file, &certificate.pem(), &pair)
+        self.write_files(file, &certificate.pem(), &pair)
     }
 
-    fn write_identity(&self, file: &str, certificate: &str, pair: &KeyPair) -> Result<Identity> {
+    fn write_files(
+        &self,
+        file: &str,
+        certificate: &str,
+        pair: &KeyPair,
+    ) -> Result<CertificateFiles> {
         self.write(&format!("{file}.crt"), certificate)?;
         self.write(&format!("{file}.key"), &pair.serialize_pem())?;
-        Ok(self.identity(file))
+        Ok(self.issued(file))
     }
 
     fn write(&self, file: &str, text: &str) -> Result<PathBuf> {

@@ -11,12 +11,12 @@ use super::*;
 use crate::tls;
 
 /// Whether a server that trusts `authority` takes the certificate.
-fn verify(authority: &Pki, identity: &Identity) -> Result<(), rustls::Error> {
+fn verify(authority: &Pki, files: &CertificateFiles) -> Result<(), rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.ca_pem().as_bytes()).unwrap()).unwrap();
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider()).build();
-    let certificate = CertificateDer::from_pem_file(&identity.certificate).unwrap();
+    let certificate = CertificateDer::from_pem_file(&files.certificate).unwrap();
     verifier.unwrap().verify_client_cert(&certificate, &[], UnixTime::now()).map(drop)
 }
 
@@ -38,14 +38,14 @@ fn a_client_certificate_holds_any_subject() {
             .with_multi_valued(vec![Attribute::organization("a"), Attribute::common_name("b")]),
     ];
     for subject in subjects {
-        let identity = pki.client_with("user", &ClientCertificate::new(subject.clone())).unwrap();
-        verify(&pki, &identity).unwrap_or_else(|error| panic!("{subject:?}: {error}"));
-        let certificate = CertificateDer::from_pem_file(&identity.certificate).unwrap();
+        let files = pki.client_with("user", &ClientCertificate::new(subject.clone())).unwrap();
+        verify(&pki, &files).unwrap_or_else(|error| panic!("{subject:?}: {error}"));
+        let certificate = CertificateDer::from_pem_file(&files.certificate).unwrap();
         let name = subject.der();
         assert!(certificate.windows(name.len()).any(|window| window == name), "{subject:?}");
         // The key is the certificate's.
-        tls::client(&pki.ca_pem(), Some(&identity), &[]).unwrap();
-        assert_eq!(identity.certificate_sha256().unwrap().len(), 64);
+        tls::client(&pki.ca_pem(), Some(&files), &[]).unwrap();
+        assert_eq!(files.certificate_sha256().unwrap().len(), 64);
     }
 }
 

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::Identity;
+use crate::CertificateFiles;
 
 /// The cryptography that everything here uses.
 pub fn provider() -> Arc<CryptoProvider> {
@@ -25,10 +25,10 @@ pub fn provider() -> Arc<CryptoProvider> {
 ///
 /// # Errors
 ///
-/// When the certificate or the identity cannot be read.
+/// When the certificate or the files cannot be read.
 pub fn client(
     ca_pem: &str,
-    identity: Option<&Identity>,
+    files: Option<&CertificateFiles>,
     protocols: &[&str],
 ) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
@@ -38,10 +38,10 @@ pub fn client(
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
-    let mut config = match identity {
+    let mut config = match files {
         None => builder.with_no_client_auth(),
-        Some(identity) => {
-            let (chain, key) = read(identity)?;
+        Some(files) => {
+            let (chain, key) = read(files)?;
             builder.with_client_auth_cert(chain, key)?
         }
     };
@@ -49,13 +49,13 @@ pub fn client(
     Ok(config)
 }
 
-/// A server that presents `identity` and speaks HTTP/2 and HTTP/1.1.
+/// A server that presents `files` and speaks HTTP/2 and HTTP/1.1.
 ///
 /// # Errors
 ///
-/// When the identity cannot be read.
-pub fn server(identity: &Identity) -> Result<ServerConfig> {
-    let (chain, key) = read(identity)?;
+/// When the files cannot be read.
+pub fn server(files: &CertificateFiles) -> Result<ServerConfig> {
+    let (chain, key) = read(files)?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
@@ -77,12 +77,13 @@ pub async fn presented(port: u16, ca_pem: &str) -> Result<CertificateDer<'static
     Ok(certificates.and_then(<[_]>::first).context("no certificate")?.clone().into_owned())
 }
 
-fn read(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+fn read(
+    files: &CertificateFiles,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let explain = |path: &Path| format!("cannot read {}", path.display());
-    let chain = CertificateDer::pem_file_iter(&identity.certificate)
+    let chain = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
-        .with_context(|| explain(&identity.certificate))?;
-    let key =
-        PrivateKeyDer::from_pem_file(&identity.key).with_context(|| explain(&identity.key))?;
+        .with_context(|| explain(&files.certificate))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).with_context(|| explain(&files.key))?;
     Ok((chain, key))
 }

@@ -79,17 +79,17 @@ impl Attempt {
         port: u16,
         connection: &str,
     ) -> Result<Outcome> {
-        let identity = plane.front_proxy().identity();
+        let files = plane.front_proxy().certificate();
         let user = format!("X-Remote-User: {}\r\n", User::PlainCertificate.name());
-        let raw = Raw::new(port, &plane.pki().ca_pem(), Some(identity))?;
+        let raw = Raw::new(port, &plane.pki().ca_pem(), Some(files))?;
         self.run(raw.one().await?, connection, &user).await
     }
 
     /// Through Envoy, by the client's own certificate.
     pub async fn through(self, site: &Site, connection: &str) -> Result<Outcome> {
-        let identity = site.plane.identity(User::PlainCertificate);
+        let files = site.plane.certificate(User::PlainCertificate);
         let ca = site.plane.pki().ca_pem();
-        let raw = Raw::new(site.stack.port(), &ca, identity.as_ref())?;
+        let raw = Raw::new(site.stack.port(), &ca, files.as_ref())?;
         self.run(raw.one().await?, connection, "").await
     }
 

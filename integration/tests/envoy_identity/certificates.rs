@@ -3,7 +3,8 @@
 
 use anyhow::Result;
 use pki::{
-    Attribute, ClientCertificate, Identity, Pki, Purpose, StringType, Subject, Validity, oid,
+    Attribute, CertificateFiles, ClientCertificate, Pki, Purpose, StringType, Subject, Validity,
+    oid,
 };
 
 /// What is to become of a client with a certificate.
@@ -30,7 +31,7 @@ const LONG: &str = concat!(
 /// # Errors
 ///
 /// When one cannot be written.
-pub fn all(pki: &Pki, other: &Pki) -> Result<Vec<(&'static str, Identity, Expected)>> {
+pub fn all(pki: &Pki, other: &Pki) -> Result<Vec<(&'static str, CertificateFiles, Expected)>> {
     let mut all = Vec::new();
     for (at, (name, subject, expected)) in subjects().into_iter().enumerate() {
         let file = format!("hostile-{at}");

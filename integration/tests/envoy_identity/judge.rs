@@ -1,6 +1,6 @@
 //! Whether what arrived at a peer is what may arrive.
 
-use wire::capture::{Protocol, Record};
+use wire::capture::{CapturedRequest, Protocol};
 
 /// What arrives of a client, whatever it sends.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ const CLUSTER: &str = "x-mixed-version-proxy-cluster";
 const TWIN: &[u8] = b"__front-proxy";
 
 /// The claims that arrived although they are not what is expected.
-pub fn gained(record: &Record, expected: &Expected) -> Vec<String> {
+pub fn gained(record: &CapturedRequest, expected: &Expected) -> Vec<String> {
     let mut faults = Vec::new();
     let mut identity: Vec<_> = record
         .headers
@@ -52,7 +52,7 @@ pub fn gained(record: &Record, expected: &Expected) -> Vec<String> {
 }
 
 /// All that is wrong with a request that arrived.
-pub fn faults(record: &Record, expected: &Expected, paths: &[Vec<u8>]) -> Vec<String> {
+pub fn faults(record: &CapturedRequest, expected: &Expected, paths: &[Vec<u8>]) -> Vec<String> {
     let mut faults = gained(record, expected);
     if record.certificate.as_deref() != expected.certificate.as_deref() {
         let presented = if record.certificate.is_some() { "a" } else { "no" };
@@ -76,7 +76,7 @@ pub fn faults(record: &Record, expected: &Expected, paths: &[Vec<u8>]) -> Vec<St
 }
 
 /// What two servers could read differently.
-fn ambiguous(record: &Record) -> Vec<String> {
+fn ambiguous(record: &CapturedRequest) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, value) in record.headers.iter().chain(&record.trailers) {
         let is_pseudo = record.protocol == Protocol::Two && name.starts_with(b":");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream};
-use wire::capture::Record;
+use wire::capture::CapturedRequest;
 use wire::raw::{Answer, Raw};
 
 use super::corpus::{CASE, Case, Sent, Who};
@@ -90,8 +90,8 @@ pub async fn send(sent: &Sent, client: &Raw, deadline: Duration) -> Outcome {
 }
 
 /// The records by the number of their case; under `None` what is of none.
-pub fn by_case(records: Vec<Record>) -> BTreeMap<Option<usize>, Vec<Record>> {
-    let mut by_case: BTreeMap<_, Vec<Record>> = BTreeMap::new();
+pub fn by_case(records: Vec<CapturedRequest>) -> BTreeMap<Option<usize>, Vec<CapturedRequest>> {
+    let mut by_case: BTreeMap<_, Vec<CapturedRequest>> = BTreeMap::new();
     for record in records {
         let number = record.value(CASE).and_then(|number| std::str::from_utf8(number).ok());
         by_case.entry(number.and_then(|number| number.parse().ok())).or_default().push(record);

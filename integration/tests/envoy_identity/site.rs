@@ -8,11 +8,11 @@ use fake_apiserver::Version;
 use harness::fleet::Fleet;
 use harness::stack::{Stack, StackOptions};
 use harness::wait;
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::json;
-use wire::capture::{Record, Recorder};
+use wire::capture::{Capture, CapturedRequest};
 use wire::raw::Raw;
 
 use super::corpus::{self, Who};
@@ -26,25 +26,25 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Recording peers behind one configuration, and the certificates of everyone.
 pub struct Site {
     pub fleet: Fleet,
-    pub recorders: Vec<Recorder>,
-    pub front_proxy: Identity,
-    low: Identity,
+    pub captures: Vec<Capture>,
+    pub front_proxy: CertificateFiles,
+    low: CertificateFiles,
 }
 
 impl Site {
     pub async fn start() -> Result<Self> {
         let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
-        let recorders = fleet.recorders().await?;
+        let captures = fleet.captures().await?;
         let front_proxy = Pki::create_as(fleet.folder().join("front-proxy"), "front-proxy-ca")?
             .client("front-proxy-client", "front-proxy-client", &[])?;
         let low = fleet.pki().client("low", "low", &["dev", "qa"])?;
-        Ok(Self { fleet, recorders, front_proxy, low })
+        Ok(Self { fleet, captures, front_proxy, low })
     }
 
     /// Everything as shipped in front of the recording peers, in a cluster that
     /// knows more identity headers than usual.
     pub fn stack_options(&self) -> Result<StackOptions> {
-        let mut options = self.fleet.recorded_stack_options(&self.recorders)?;
+        let mut options = self.fleet.captured_stack_options(&self.captures)?;
         options.front_proxy = Some(self.front_proxy.clone());
         options.companion = json!({ "requestHeaders": {
             "usernameHeaders": ["X-Remote-User", "X-Sso-User"],
@@ -63,7 +63,7 @@ impl Site {
     }
 
     pub fn clients(&self, port: u16) -> Result<Clients> {
-        let client = |identity| Raw::new(port, &self.fleet.pki().ca_pem(), identity);
+        let client = |files| Raw::new(port, &self.fleet.pki().ca_pem(), files);
         Ok(Clients::from([
             (Who::Anonymous, client(None)?),
             (Who::Token, client(None)?),
@@ -81,7 +81,12 @@ impl Site {
         ]))
     }
 
-    pub fn verified(&self, client: &Identity, user: &str, groups: &[&str]) -> Result<Expected> {
+    pub fn verified(
+        &self,
+        client: &CertificateFiles,
+        user: &str,
+        groups: &[&str],
+    ) -> Result<Expected> {
         let digest = format!("X509SHA256={}", client.certificate_sha256()?);
         let mut identity = vec![(CREDENTIAL_ID.to_owned(), digest.into_bytes())];
         for group in groups {
@@ -93,17 +98,17 @@ impl Site {
     }
 
     /// What arrived, once nothing more can.
-    pub async fn records(&self) -> Result<Vec<Record>> {
-        settled(&self.recorders).await?;
-        Ok(self.recorders.iter().flat_map(Recorder::records).collect())
+    pub async fn requests(&self) -> Result<Vec<CapturedRequest>> {
+        settled(&self.captures).await?;
+        Ok(self.captures.iter().flat_map(Capture::requests).collect())
     }
 }
 
 /// Waits until all connections on which something arrived are closed: then
 /// every byte that was sent on them has been read.
-async fn settled(recorders: &[Recorder]) -> Result<()> {
+async fn settled(captures: &[Capture]) -> Result<()> {
     wait::until_true("the connections to the peers to end", DEADLINE, async || {
-        !recorders.iter().any(Recorder::is_recording)
+        !captures.iter().any(Capture::is_recording)
     })
     .await
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wire::capture::Record;
+use wire::capture::CapturedRequest;
 
 use super::corpus::{Case, Fate, Sent, Who};
 use super::judge::{self, Expected};
@@ -13,7 +13,7 @@ use super::run::Outcome;
 pub fn faults(
     cases: &[Case],
     outcomes: &[Outcome],
-    records: &BTreeMap<Option<usize>, Vec<Record>>,
+    records: &BTreeMap<Option<usize>, Vec<CapturedRequest>>,
     expected: &BTreeMap<Who, Expected>,
 ) -> Vec<String> {
     let mut faults = Vec::new();

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use harness::stack::Stack;
 use harness::wait;
 use tokio::task::JoinSet;
-use wire::capture::{ANSWER, Record};
+use wire::capture::{ANSWER, CapturedRequest};
 use wire::frames::Field;
 use wire::raw::{Answer, Raw, Request, Two};
 
@@ -46,7 +46,7 @@ pub const PATHS: [&str; 3] = [STREAM, BEGUN, PROBE];
 const WHO: &str = "x-who";
 
 /// The client that sent one of these.
-pub fn sender(record: &Record) -> Option<Who> {
+pub fn sender(record: &CapturedRequest) -> Option<Who> {
     let value = record.value(WHO)?;
     Who::ALL.into_iter().find(|who| name(*who).as_bytes() == value)
 }

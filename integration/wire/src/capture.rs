@@ -2,7 +2,7 @@
 //! connection: what an API server behind Envoy gets to see.
 //!
 //! ```text
-//!   Envoy ──────▶ Recorder ── requests ──▶ Record, Record, …
+//!   Envoy ──────▶ Capture ── requests ──▶ CapturedRequest, CapturedRequest, …
 //!   companion ──▶          ── its polls ─▶ ReplayPeer
 //! ```
 //!
@@ -25,31 +25,31 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::Client;
-use pki::Identity;
+use pki::CertificateFiles;
 use pki::tls;
 
 mod certificate;
 mod http1;
 mod http2;
 mod polls;
-mod record;
+mod request;
 
-pub use record::{Protocol, Record};
+pub use request::{CapturedRequest, Protocol};
 
 /// The header by which a request prescribes its answer: a status (101 goes on
 /// as a tunnel that swallows all), `echo` for a tunnel of the protocol asked for
 /// that gives all back (HTTP/1.1 only), `stream` for a body that goes on until
 /// the client leaves, `late` for a 200 with the length of a body that is read
-/// once [`Recorder::read_on`] says so, or `slow` for a 403 that takes its time
+/// once [`Capture::read_on`] says so, or `slow` for a 403 that takes its time
 /// before its headers and before the end of its body (HTTP/1.1 only). Without it
 /// the answer is 200.
-pub const ANSWER: &str = "x-recorder-answer";
+pub const ANSWER: &str = "x-capture-answer";
 
-/// What the recorder needs.
+/// What the capture needs.
 #[derive(Debug)]
-pub struct RecorderOptions {
+pub struct CaptureOptions {
     /// Its server certificate.
-    pub identity: Identity,
+    pub certificate: CertificateFiles,
     /// The bearer token of the companion.
     pub poll_token: String,
     /// Who answers the companion.
@@ -58,7 +58,7 @@ pub struct RecorderOptions {
 
 /// A recording peer; dropping it closes its port and all connections.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct Capture {
     port: u16,
     shared: Arc<Shared>,
     accepting: AbortHandle,
@@ -75,7 +75,7 @@ struct Shared {
 /// All that was written down.
 #[derive(Debug, Default)]
 struct Book {
-    records: Vec<Record>,
+    requests: Vec<CapturedRequest>,
     connections: u64,
     open: Vec<u64>,
 }
@@ -88,14 +88,14 @@ struct Connection {
     shared: Arc<Shared>,
 }
 
-impl Recorder {
+impl Capture {
     /// Starts it on a free port.
     ///
     /// # Errors
     ///
     /// When its certificate cannot be read, or no port is free.
-    pub async fn start(options: RecorderOptions) -> Result<Self> {
-        let presented = tls::server(&options.identity)?.cert_resolver.clone();
+    pub async fn start(options: CaptureOptions) -> Result<Self> {
+        let presented = tls::server(&options.certificate)?.cert_resolver.clone();
         let mut config = ServerConfig::builder_with_provider(tls::provider())
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::new(certificate::Any::default()))
@@ -103,7 +103,7 @@ impl Recorder {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        let RecorderOptions { poll_token, polls, .. } = options;
+        let CaptureOptions { poll_token, polls, .. } = options;
         let (reads_on, book) = (watch::channel(false).0, Mutex::default());
         let shared = Arc::new(Shared { poll_token, polls, reads_on, book });
         let acceptor = TlsAcceptor::from(Arc::new(config));
@@ -117,13 +117,13 @@ impl Recorder {
     }
 
     /// What has arrived so far.
-    pub fn records(&self) -> Vec<Record> {
-        self.shared.book(|book| book.records.clone())
+    pub fn requests(&self) -> Vec<CapturedRequest> {
+        self.shared.book(|book| book.requests.clone())
     }
 
-    /// The records that `wanted` is true of.
-    pub fn records_of(&self, wanted: impl Fn(&Record) -> bool) -> Vec<Record> {
-        self.shared.book(|book| book.records.iter().filter(|&of| wanted(of)).cloned().collect())
+    /// The requests that `wanted` is true of.
+    pub fn requests_of(&self, wanted: impl Fn(&CapturedRequest) -> bool) -> Vec<CapturedRequest> {
+        self.shared.book(|book| book.requests.iter().filter(|&of| wanted(of)).cloned().collect())
     }
 
     /// Whether the bodies of `late` answers are read.
@@ -139,11 +139,11 @@ impl Recorder {
     /// Whether a connection on which something was written down is open.
     pub fn is_recording(&self) -> bool {
         self.shared
-            .book(|book| book.records.iter().any(|record| book.open.contains(&record.connection)))
+            .book(|book| book.requests.iter().any(|record| book.open.contains(&record.connection)))
     }
 }
 
-impl Drop for Recorder {
+impl Drop for Capture {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -166,18 +166,18 @@ impl Connection {
     }
 
     /// Writes a request down, and gives where.
-    fn record(&self, mut record: Record) -> usize {
+    fn record(&self, mut record: CapturedRequest) -> usize {
         record.connection = self.number;
         record.certificate.clone_from(&self.certificate);
         self.shared.book(|book| {
-            book.records.push(record);
-            book.records.len() - 1
+            book.requests.push(record);
+            book.requests.len() - 1
         })
     }
 
     /// Adds what comes after a request's headers.
-    fn add(&self, index: usize, add: impl FnOnce(&mut Record)) {
-        self.shared.book(|book| book.records.get_mut(index).map(add));
+    fn add(&self, index: usize, add: impl FnOnce(&mut CapturedRequest)) {
+        self.shared.book(|book| book.requests.get_mut(index).map(add));
     }
 
     /// Waits until late bodies are read.
@@ -186,7 +186,7 @@ impl Connection {
         Ok(())
     }
 
-    fn is_poll(&self, record: &Record) -> bool {
+    fn is_poll(&self, record: &CapturedRequest) -> bool {
         let token = format!("Bearer {}", self.shared.poll_token);
         record.value("authorization") == Some(token.as_bytes())
     }

@@ -12,7 +12,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, redirect};
 use serde_json::Value;
 
-use pki::Identity;
+use pki::CertificateFiles;
 use pki::tls;
 
 /// The HTTP version that a client speaks.
@@ -35,7 +35,7 @@ pub struct ClientOptions {
     /// The bearer token to send.
     pub token: Option<String>,
     /// The client certificate to present.
-    pub identity: Option<Identity>,
+    pub certificate: Option<CertificateFiles>,
     /// The HTTP version.
     pub http: Http,
 }
@@ -115,7 +115,7 @@ impl Client {
             Http::One => "http/1.1",
             Http::Two => "h2",
         };
-        let tls = tls::client(&options.ca_pem, options.identity.as_ref(), &[protocol])?;
+        let tls = tls::client(&options.ca_pem, options.certificate.as_ref(), &[protocol])?;
         let mut headers = HeaderMap::new();
         if let Some(token) = &options.token {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))?);

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::frames::{self, Blocks, END_STREAM, Field, Frame, kind};
-use pki::Identity;
+use pki::CertificateFiles;
 use pki::tls;
 
 /// No connection takes longer to come about.
@@ -53,13 +53,13 @@ pub struct Request {
 
 impl Raw {
     /// A client of the server on `port`, whose certificate `ca_pem` signed,
-    /// that shows `identity`.
+    /// that shows `files`.
     ///
     /// # Errors
     ///
     /// When a certificate cannot be read.
-    pub fn new(port: u16, ca_pem: &str, identity: Option<&Identity>) -> Result<Self> {
-        let config = |protocol| tls::client(ca_pem, identity, &[protocol]);
+    pub fn new(port: u16, ca_pem: &str, files: Option<&CertificateFiles>) -> Result<Self> {
+        let config = |protocol| tls::client(ca_pem, files, &[protocol]);
         Ok(Self { port, one: Arc::new(config("http/1.1")?), two: Arc::new(config("h2")?) })
     }
 

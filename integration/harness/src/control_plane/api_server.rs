@@ -12,7 +12,7 @@ use crate::artefacts::Artefact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 use fake_apiserver::Version;
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 use wire::http1::RawClient;
 
 /// Ready takes 2 s on an idle machine; two cores may be shared by many tests.
@@ -70,8 +70,8 @@ impl ApiServer {
     ) -> Result<Self> {
         fs::create_dir_all(&folder)?;
         let port = free_port()?;
-        let identity = pki.server(&options.name)?;
-        let mut arguments = arguments(&folder, port, etcd, pki, &identity);
+        let files = pki.server(&options.name)?;
+        let mut arguments = arguments(&folder, port, etcd, pki, &files);
         arguments.extend(front_proxy.arguments());
         arguments.extend(kubelet_arguments(pki));
         let client = RawClient::tls(port, &pki.ca_pem())?;
@@ -181,7 +181,13 @@ impl ApiServer {
 
 /// The arguments that every server has. Unnecessary work is turned off: the
 /// servers share two cores with the tests.
-fn arguments(folder: &Path, port: u16, etcd: &str, pki: &Pki, identity: &Identity) -> Vec<String> {
+fn arguments(
+    folder: &Path,
+    port: u16,
+    etcd: &str,
+    pki: &Pki,
+    files: &CertificateFiles,
+) -> Vec<String> {
     let of_plane = |file: &str| pki.folder().with_file_name(file).display().to_string();
     let of_pki = |file: &str| pki.folder().join(file).display().to_string();
     vec![
@@ -189,8 +195,8 @@ fn arguments(folder: &Path, port: u16, etcd: &str, pki: &Pki, identity: &Identit
         "--bind-address=127.0.0.1".to_owned(),
         format!("--secure-port={port}"),
         format!("--cert-dir={}", folder.join("certificates").display()),
-        format!("--tls-cert-file={}", identity.certificate.display()),
-        format!("--tls-private-key-file={}", identity.key.display()),
+        format!("--tls-cert-file={}", files.certificate.display()),
+        format!("--tls-private-key-file={}", files.key.display()),
         format!("--client-ca-file={}", of_pki("ca.crt")),
         format!("--token-auth-file={}", of_plane(user::TOKEN_FILE)),
         "--authorization-mode=Node,RBAC".to_owned(),
@@ -214,7 +220,7 @@ pub(super) const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
 /// How a server reaches kubelets (for exec, logs and the like), and is known
 /// to them.
 fn kubelet_arguments(pki: &Pki) -> [String; 4] {
-    let client = pki.identity(KUBELET_CLIENT);
+    let client = pki.issued(KUBELET_CLIENT);
     [
         format!("--kubelet-client-certificate={}", client.certificate.display()),
         format!("--kubelet-client-key={}", client.key.display()),

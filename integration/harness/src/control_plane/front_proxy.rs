@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 
 /// The front proxy's common name, the only one that the API servers allow.
 pub const COMMON_NAME: &str = "front-proxy-client";
@@ -14,19 +14,19 @@ pub const COMMON_NAME: &str = "front-proxy-client";
 #[derive(Debug)]
 pub struct FrontProxy {
     pki: Pki,
-    identity: Identity,
+    certificate: CertificateFiles,
 }
 
 impl FrontProxy {
     pub(super) fn create(folder: &Path) -> Result<Self> {
         let pki = Pki::create_as(folder, "front-proxy-ca")?;
-        let identity = pki.client(COMMON_NAME, COMMON_NAME, &[])?;
-        Ok(Self { pki, identity })
+        let certificate = pki.client(COMMON_NAME, COMMON_NAME, &[])?;
+        Ok(Self { pki, certificate })
     }
 
     /// The client certificate with which a proxy may name the user.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
+    pub fn certificate(&self) -> &CertificateFiles {
+        &self.certificate
     }
 
     /// The authority's certificate, as a file.
@@ -51,8 +51,8 @@ impl FrontProxy {
             "--requestheader-uid-headers=X-Remote-Uid".to_owned(),
             "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
             // For aggregated API servers the API server is a front proxy itself.
-            format!("--proxy-client-cert-file={}", self.identity.certificate.display()),
-            format!("--proxy-client-key-file={}", self.identity.key.display()),
+            format!("--proxy-client-cert-file={}", self.certificate.certificate.display()),
+            format!("--proxy-client-key-file={}", self.certificate.key.display()),
         ]
     }
 }

@@ -55,14 +55,14 @@ impl KubeletStandIn {
         folder: &Path,
     ) -> Result<Self> {
         let port = free_port()?;
-        let identity = pki.server(&format!("kubelet-{}", options.node))?;
+        let files = pki.server(&format!("kubelet-{}", options.node))?;
         let log = folder.join(format!("kubelet-{}.log", options.node));
         let process =
             Program::new("kubelet-stand-in", Artefact::control_plane(options.version).path()?, log)
                 .arg("kubelet-stand-in")
                 .arg(format!("--port={port}"))
-                .arg(format!("--tls-cert-file={}", identity.certificate.display()))
-                .arg(format!("--tls-private-key-file={}", identity.key.display()))
+                .arg(format!("--tls-cert-file={}", files.certificate.display()))
+                .arg(format!("--tls-private-key-file={}", files.key.display()))
                 .arg(format!("--client-ca-file={}", pki.ca_file().display()))
                 .arg(format!("--client-name={KUBELET_CLIENT}"))
                 .arg(format!("--log-interval={}ms", options.log_interval.as_millis()))
@@ -109,7 +109,7 @@ impl KubeletStandIn {
             url: format!("https://127.0.0.1:{port}"),
             ca_pem: pki.ca_pem(),
             token: None,
-            identity: Some(pki.identity(KUBELET_CLIENT)),
+            certificate: Some(pki.issued(KUBELET_CLIENT)),
             http: Http::One,
         })?;
         self.process

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use pki::{Identity, Pki};
+use pki::{CertificateFiles, Pki};
 
 /// Somebody who talks to the API servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +106,8 @@ impl User {
 
     /// The client certificate, if any, that `pki` issued when the control
     /// plane started.
-    pub(super) fn identity(self, pki: &Pki) -> Option<Identity> {
-        Self::WITH_CERTIFICATES.contains(&self).then(|| pki.identity(self.file()))
+    pub(super) fn certificate(self, pki: &Pki) -> Option<CertificateFiles> {
+        Self::WITH_CERTIFICATES.contains(&self).then(|| pki.issued(self.file()))
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::polls::{self, Reply};
-use super::{ANSWER, Connection, Protocol, Record};
+use super::{ANSWER, CapturedRequest, Connection, Protocol};
 use crate::frames::Field;
 
 /// From one piece of an endless body to the next.
@@ -82,7 +82,7 @@ pub(super) fn counted(length: usize) -> Reply {
     Reply { status: 200, body: length.to_string().into_bytes(), ..Reply::default() }
 }
 
-fn parse(head: &[u8]) -> Result<Record> {
+fn parse(head: &[u8]) -> Result<CapturedRequest> {
     let mut lines =
         head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let line = lines.next().unwrap_or_default();
@@ -90,7 +90,7 @@ fn parse(head: &[u8]) -> Result<Record> {
     let (method, rest) = line.split_at_checked(method_end).context("no request line")?;
     let path_end = rest.iter().rposition(|&byte| byte == b' ').context("no request target")?;
     let path = rest.get(1..path_end).context("no version")?;
-    Ok(Record::new(Protocol::One, method, path, fields(lines)))
+    Ok(CapturedRequest::new(Protocol::One, method, path, fields(lines)))
 }
 
 fn fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<Field> {
@@ -110,7 +110,7 @@ fn fields<'l>(lines: impl Iterator<Item = &'l [u8]>) -> Vec<Field> {
     fields
 }
 
-fn length(request: &Record) -> Result<usize> {
+fn length(request: &CapturedRequest) -> Result<usize> {
     let Some(length) = request.value("content-length") else { return Ok(0) };
     Ok(std::str::from_utf8(length.trim_ascii())?.parse()?)
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::http1::{TICK, counted, reply};
 use super::polls::{self, Reply};
-use super::{ANSWER, Connection, Protocol, Record};
+use super::{ANSWER, CapturedRequest, Connection, Protocol};
 use crate::frames::{self, ACK, Block, Blocks, END_STREAM, Field, Frame, MAX_PAYLOAD, kind};
 
 /// Serves until the connection ends.
@@ -67,7 +67,7 @@ enum Open {
     Recorded(usize, Vec<u8>),
     /// The count of the body that is not kept.
     Late(usize, usize),
-    Poll(Box<Record>),
+    Poll(Box<CapturedRequest>),
 }
 
 impl Session {
@@ -171,13 +171,13 @@ impl Session {
     }
 }
 
-fn request(fields: Vec<Field>) -> Record {
+fn request(fields: Vec<Field>) -> CapturedRequest {
     let first = |wanted: &[u8]| {
         let field = fields.iter().find(|(name, _)| name == wanted);
         field.map(|(_, value)| value.clone()).unwrap_or_default()
     };
     let (method, path) = (first(b":method"), first(b":path"));
-    Record::new(Protocol::Two, &method, &path, fields)
+    CapturedRequest::new(Protocol::Two, &method, &path, fields)
 }
 
 /// Where answers are written to.

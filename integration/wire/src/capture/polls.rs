@@ -3,7 +3,7 @@
 use anyhow::Result;
 use reqwest::Method;
 
-use super::{Connection, Record};
+use super::{CapturedRequest, Connection};
 use crate::frames::Field;
 
 /// An answer.
@@ -20,7 +20,7 @@ const ASKED: [&str; 2] = ["accept", "if-none-match"];
 const SAID: [&str; 4] = ["content-type", "etag", "retry-after", "x-peer"];
 
 /// Has the replaying peer answer.
-pub(super) async fn answer(connection: &Connection, request: &Record) -> Result<Reply> {
+pub(super) async fn answer(connection: &Connection, request: &CapturedRequest) -> Result<Reply> {
     let polls = &connection.shared.polls;
     let method = Method::from_bytes(&request.method)?;
     let mut forwarded = polls.request(method, std::str::from_utf8(&request.path)?);

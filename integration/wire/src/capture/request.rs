@@ -15,7 +15,7 @@ pub enum Protocol {
 
 /// A request as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub struct CapturedRequest {
     /// The number of its connection.
     pub connection: u64,
     /// The client certificate (DER) that was presented on the connection.
@@ -36,7 +36,7 @@ pub struct Record {
     pub complete: bool,
 }
 
-impl Record {
+impl CapturedRequest {
     pub(super) fn new(protocol: Protocol, method: &[u8], path: &[u8], headers: Vec<Field>) -> Self {
         Self {
             connection: 0,
