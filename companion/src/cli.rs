@@ -21,22 +21,22 @@ pub struct Cli {
 enum Command {
     /// Run until SIGTERM or SIGINT; SIGHUP reloads the configuration.
     Run(ConfigArgs),
-    /// Say everything that is wrong with a configuration, and end.
+    /// Report everything that is wrong with a configuration, and exit.
     CheckConfig(ConfigArgs),
 }
 
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// The configuration (YAML).
+    /// Configuration file (YAML).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
 impl Cli {
-    /// Does what the command line says.
+    /// Executes the command.
     ///
     /// # Errors
-    /// What went wrong, for the terminal.
+    /// What went wrong, as a text for the terminal.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(args) => run(&args),
@@ -53,7 +53,7 @@ fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    // Few threads: there is little to do at once, and each has its own heap.
+    // Few threads suffice, and each has its own heap.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(8)
@@ -66,7 +66,7 @@ fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
 fn check_config(args: &ConfigArgs) -> ExitCode {
     match Config::load(&args.config) {
         Ok(config) => {
-            println!("{}: sound, {} peers", args.config.display(), config.peers.len());
+            println!("{}: valid, {} peers", args.config.display(), config.peers.len());
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -1,13 +1,17 @@
-//! The companion: it watches what every kube-apiserver of a control plane
-//! serves, and tells Envoy.
+//! The companion: it polls what every kube-apiserver of a control plane serves,
+//! and tells Envoy.
 //!
-//! Data flows one way, and only `peer`, `publish`, `state` and `serve` touch
-//! the world outside:
+//! Data flows one way:
 //!
 //! ```text
-//!  config ─▶ peer ──▶ index ──▶ publish ─▶ xds resources in files
-//!            (ask)    (merge)   (when, how)
+//!  config ─▶ poll, absence, control_plane ─facts▶ index ─snapshot▶ publish ─▶ xDS files
+//!            └────── apiserver ───────┘           (merge)          (when, how)
 //! ```
+//!
+//! `index`, `xds` and `facts` touch nothing outside the process. What does:
+//! `apiserver` (the peers), `certificates`, `config`, `reload` and `secrets`
+//! (files that are read), `publish` and `state` (files that are written),
+//! `serve` and `app` (a socket, signals).
 
 #![forbid(unsafe_code)]
 
