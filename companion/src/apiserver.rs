@@ -2,15 +2,19 @@
 //! it presents, and the documents that it reads.
 //!
 //! ```text
-//!  files ─▶ Credentials ─▶ Client ──GET──▶ kube-apiserver
+//!  files ─▶ Credentials ─▶ ApiServerClient ──GET──▶ kube-apiserver
+//!                               ▲
+//!                            Clients: one for each peer, while nothing changed
 //! ```
 
 mod client;
+mod clients;
 mod credentials;
 mod discovery;
 
-pub(crate) use client::Client;
 pub use client::FetchError;
-pub(crate) use credentials::Identity;
-pub use credentials::IdentityError;
+pub(crate) use client::{ApiServerClient, Limits};
+pub(crate) use clients::Clients;
+pub(crate) use credentials::Credentials;
+pub use credentials::CredentialsError;
 pub(crate) use discovery::Validators;

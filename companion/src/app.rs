@@ -1,16 +1,19 @@
 //! The running companion: who talks to whom.
 //!
 //! ```text
-//!  reload ──config──▶ peer watchers ──reports──▶ index ──snapshot──▶ publish ──▶ files
-//!             ├─────▶ header names, origins ─────▶ │                 ▲ │
-//!             ├──────────────────────────────────▶ └──▶ serve ◀──────│─┘
-//!             └─────▶ secrets ──────────settings─────────────────────┘
+//!  reload ──config──▶ poll ──────────────reports──▶ index ──snapshot──▶ publish ──▶ files
+//!             ├─────▶ control_plane ──origins, names─▶ │                   ▲ │
+//!             ├─────▶ absence ──────────reports──────▶ ├─▶ peers, views    │ │
+//!             │          ▲ queries                     ▼                   │ │
+//!             │          └────────────────────────── serve ◀── outcomes ───│─┘
+//!             └─────▶ secrets ──────────settings───────────────────────────┘
 //! ```
 //!
-//! Each arrow is a channel. Every task is observed: when one ends, the
-//! companion ends, and what runs it starts it again.
+//! Each arrow is a channel. Every task is observed: if one ends, the companion
+//! ends, and its supervisor starts it again.
 
 mod indexer;
+mod metrics;
 
 use std::future::Future;
 use std::path::Path;
@@ -22,13 +25,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use indexer::{Indexer, Sources};
+use metrics::Metrics;
 
 use crate::absence::{self, Prober};
 use crate::certificates::FileError;
 use crate::config::{Config, ConfigError};
-use crate::control_plane::{OriginsReader, RequestHeadersReader};
+use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::index::Index;
-use crate::metrics::Metrics;
+use crate::metrics::Registry;
 use crate::poll::Watchers;
 use crate::publish::{self, Outcome, PublishError, Publisher};
 use crate::reload::Follower;
@@ -51,15 +55,15 @@ pub enum AppError {
     /// Envoy's directory.
     #[error("envoy.directory: {0}")]
     Publish(#[from] PublishError),
-    /// The endpoint, or a signal handler.
+    /// The endpoint or a signal handler.
     #[error("{what}: {source}")]
     Io {
-        /// What was tried.
+        /// What failed.
         what: &'static str,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A task ended that should not have.
+    /// A task ended unexpectedly.
     #[error("the task \"{task}\" ended: {problem}")]
     Ended {
         /// The task.
@@ -72,9 +76,9 @@ pub enum AppError {
 /// Runs until a signal says to stop.
 ///
 /// # Errors
-/// It could not start, or something in it broke.
+/// It could not start, or a task ended.
 pub async fn run(config_path: &Path) -> Result<(), AppError> {
-    // Read before it is loaded: a change in between is then seen as one.
+    // Read before it is loaded, so that a change in between is noticed.
     let seen = std::fs::read(config_path).ok();
     let config = Arc::new(Config::load(config_path)?);
     let settings = Settings::read(Arc::clone(&config))?;
@@ -82,31 +86,40 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let listener = TcpListener::bind(config.listen).await.map_err(io("listen"))?;
     let store = Store::open(&config.state_directory)?;
     let state = store.load().unwrap_or_else(|error| {
-        tracing::error!(%error, "the state of the last run is lost");
+        tracing::error!(%error, "state of the last run cannot be read: starting without it");
         State::default()
     });
     let publisher = Publisher::new(&settings, store, &state)?;
     tracing::info!(listen = %config.listen, peers = config.peers.len(), "starting");
 
     let Signals { hangup, terminate, interrupt } = signals;
-    let metrics = Metrics::default();
+    let (metrics, registry) = Metrics::new();
     let (config_sender, configs) = watch::channel(Arc::clone(&config));
     let follower = Follower {
         path: config_path.to_owned(),
         seen,
         configs: config_sender,
         hangups: hangup,
-        metrics: metrics.clone(),
+        metrics: metrics.reload.clone(),
     };
     let index = Index::new(config, state.memory);
     let mut tasks = Tasks::default();
-    tasks.start(Parts { follower, configs, settings, index, publisher, listener, metrics });
+    tasks.start(Parts {
+        follower,
+        configs,
+        settings,
+        index,
+        publisher,
+        listener,
+        metrics,
+        registry: Arc::new(registry),
+    });
     let stopped = tasks.until(stop(terminate, interrupt)).await;
     tasks.set.shutdown().await;
     stopped
 }
 
-/// What there is before anything runs.
+/// What exists before any task runs.
 struct Parts {
     follower: Follower,
     configs: watch::Receiver<Arc<Config>>,
@@ -115,6 +128,7 @@ struct Parts {
     publisher: Publisher,
     listener: TcpListener,
     metrics: Metrics,
+    registry: Arc<Registry>,
 }
 
 /// The tasks, each with its name.
@@ -132,9 +146,10 @@ impl Tasks {
         self.set.spawn(async move { (name, task.await) });
     }
 
-    /// Connects the parts by channels and sets them going.
+    /// Connects the parts by channels and starts them.
     fn start(&mut self, parts: Parts) {
-        let Parts { follower, configs, settings, index, publisher, listener, metrics } = parts;
+        let Parts { follower, configs, settings, index, publisher, listener, metrics, registry } =
+            parts;
         let (report_sender, reports) = mpsc::channel(64);
         let (name_sender, names) = mpsc::channel(1);
         let (origin_sender, origins) = mpsc::channel(1);
@@ -142,19 +157,20 @@ impl Tasks {
         let (snapshot_sender, snapshots) = watch::channel(None);
         let (peer_sender, peers) = watch::channel(Vec::new());
         let (view_sender, views) = watch::channel(Vec::new());
-        let (asker, questions) = absence::channel();
+        let (asker, queries) = absence::channel();
         let (outcome_sender, outcomes) = watch::channel(Outcome::default());
 
-        let prober =
-            Prober::new(configs.clone(), views, questions, report_sender.clone(), metrics.clone());
-        let watchers = Watchers::new(report_sender, metrics.clone()).run(configs.clone());
-        let reader = RequestHeadersReader::new(configs.clone(), peers.clone(), name_sender);
-        let origins_reader = OriginsReader::new(configs.clone(), peers.clone(), origin_sender);
-        let secrets = secrets::Watcher::new(configs.clone(), settings_sender, metrics.clone());
-        let indexer =
-            Indexer::new(index, snapshot_sender, peer_sender, view_sender, metrics.clone());
-        let publish = publish::run(publisher, snapshots, settings, outcome_sender, metrics.clone());
-        let router = serve::router(Views { outcomes, peers, metrics, asker });
+        let Metrics { poll, absence, index: indexed, publish, secrets, reload: _ } = metrics;
+        let prober = Prober::new(configs.clone(), views, queries, report_sender.clone(), absence);
+        let watchers = Watchers::new(report_sender, poll).run(configs.clone());
+        let names_reader =
+            Reader::<RequestHeadersConfigMap>::new(configs.clone(), peers.clone(), name_sender);
+        let origins_reader =
+            Reader::<ApiServices>::new(configs.clone(), peers.clone(), origin_sender);
+        let secrets = secrets::Watcher::new(configs.clone(), settings_sender, secrets);
+        let indexer = Indexer::new(index, snapshot_sender, peer_sender, view_sender, indexed);
+        let publish = publish::run(publisher, snapshots, settings, outcome_sender, publish);
+        let router = serve::router(Views { outcomes, peers, registry, asker });
 
         self.add("configuration", async move {
             follower.run().await;
@@ -162,12 +178,12 @@ impl Tasks {
         });
         self.add("peers", async move { watchers.await.map_err(|error| error.to_string()) });
         self.add("index", indexer.run(Sources { reports, names, origins, configs }));
-        self.add("origins of types", async move {
+        self.add("origins", async move {
             origins_reader.run().await;
             Ok(())
         });
         self.add("identity headers", async move {
-            reader.run().await;
+            names_reader.run().await;
             Ok(())
         });
         self.add("prober", async move {
@@ -187,7 +203,7 @@ impl Tasks {
         });
     }
 
-    /// Waits for the stop; any task that ends before is an error.
+    /// Waits for the stop signal. A task that ends earlier is an error.
     async fn until(&mut self, stop: impl Future<Output = &'static str>) -> Result<(), AppError> {
         tokio::select! {
             signal = stop => {
@@ -195,7 +211,7 @@ impl Tasks {
                 Ok(())
             }
             Some(ended) = self.set.join_next() => Err(match ended {
-                Ok((task, Ok(()))) => AppError::Ended { task, problem: "without a reason".to_owned() },
+                Ok((task, Ok(()))) => AppError::Ended { task, problem: "unexpectedly".to_owned() },
                 Ok((task, Err(problem))) => AppError::Ended { task, problem },
                 Err(error) => AppError::Ended { task: "unknown", problem: error.to_string() },
             }),
@@ -203,7 +219,7 @@ impl Tasks {
     }
 }
 
-/// The signals, taken before anything is started: none is missed.
+/// The signals, registered before any task starts so that none is missed.
 struct Signals {
     hangup: Signal,
     terminate: Signal,

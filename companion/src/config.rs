@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 pub use faults::{Fault, Faults};
 pub(crate) use files::check_front_proxy;
 pub use header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
-pub use model::{Config, Credentials, EnvoyOutput, ListenerTls, Peer, PeerTls, Polling};
+pub use model::{Config, CredentialFiles, EnvoyOutput, ListenerTls, Peer, PeerTls, Polling};
 pub use strict::{OnNoAnswer, StrictNotFound};
 pub use value::{ClusterPrefix, InvalidValue, PeerName, ServerName};
 

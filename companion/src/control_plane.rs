@@ -1,8 +1,15 @@
-//! What the companion reads from any one of the serving peers, since all of
-//! them say the same about it.
+//! What the companion reads of the control plane as a whole, from any one of
+//! the serving peers.
+//!
+//! ```text
+//!  config ─▶ Reader<ApiServices> ────▶ Origins ────────▶ index
+//!  peers  ─▶ Reader<RequestHeaders…> ▶ names of headers ─▶ index
+//! ```
 
-mod origins;
-mod request_headers;
+mod api_services;
+mod config_map;
+mod reader;
 
-pub use origins::OriginsReader;
-pub use request_headers::Reader as RequestHeadersReader;
+pub use api_services::ApiServices;
+pub use config_map::RequestHeadersConfigMap;
+pub use reader::Reader;

@@ -13,12 +13,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use api_discovery::{Aggregated, Known, Listing, OpenApiIndex, Part};
 use discovery_map::PeerState;
 use serde::Serialize;
 
 use crate::config::Peer;
-use api_discovery::{Aggregated, OpenApiIndex};
-use api_discovery::{Known, Listing, Part};
 
 /// What one round at one peer found.
 #[derive(Debug)]

@@ -21,9 +21,11 @@
 
 mod bucket;
 mod found;
+mod metrics;
 mod publisher;
 mod secrets;
 mod task;
 
+pub use metrics::{PublishMetrics, PushOutcome};
 pub use publisher::{Publication, PublishError, Publisher};
 pub use task::{Outcome, run};

@@ -1,8 +1,10 @@
-//! Follows the configuration's file: on SIGHUP, and when its content changes.
+//! Reloads the configuration on SIGHUP, and when the content of its file changes.
 //!
-//! The content is compared once a second rather than watched by the system: in
-//! a mounted ConfigMap the file is a symbolic link through a directory that is
-//! replaced, which watches miss.
+//! The content is compared once a second instead of being watched by the system:
+//! in a mounted ConfigMap the file is a symbolic link through a directory that
+//! gets replaced, which file watches miss.
+
+mod metrics;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +14,8 @@ use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::metrics::{Metrics, ReloadOutcome};
+
+pub use metrics::{ReloadMetrics, ReloadOutcome};
 
 const CHECK: Duration = Duration::from_secs(1);
 
@@ -20,19 +23,19 @@ const CHECK: Duration = Duration::from_secs(1);
 pub struct Follower {
     /// The configuration's file.
     pub path: PathBuf,
-    /// Its content when it was loaded at the start.
+    /// Its content at the start.
     pub seen: Option<Vec<u8>>,
-    /// Where sound configurations go.
+    /// Where valid configurations go.
     pub configs: watch::Sender<Arc<Config>>,
     /// SIGHUP.
     pub hangups: Signal,
     /// Where reloads are counted.
-    pub metrics: Metrics,
+    pub metrics: ReloadMetrics,
 }
 
 impl Follower {
-    /// Sends each sound configuration that the file comes to hold; goes on
-    /// until nobody listens.
+    /// Sends each valid configuration that the file gets. Runs until nobody
+    /// listens.
     pub async fn run(mut self) {
         let mut refused = None;
         loop {
@@ -42,10 +45,10 @@ impl Follower {
                 () = self.configs.closed() => return,
             };
             let content = std::fs::read(&self.path).ok();
-            // A file that is gone for a moment is being replaced.
+            // A file that is missing for a moment is being replaced.
             let changed = content.is_some() && content != self.seen;
-            // What was refused may be sound now: the files that it names may
-            // have come only after it.
+            // A configuration that was refused may be valid now: the files that it
+            // names may have arrived after it.
             if !asked && !changed && refused.is_none() {
                 continue;
             }

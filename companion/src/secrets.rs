@@ -5,10 +5,11 @@
 //!              ▲  files
 //! ```
 //!
-//! Whoever rotates a certificate replaces two files one after the other. In
-//! between they do not fit together: then, and whenever a file is missing or
-//! broken, the last good secret stays.
+//! A rotation replaces the two files of a pair one after the other. In between
+//! they do not match. Then, and whenever a file is missing or invalid, the last
+//! good secret stays.
 
+mod metrics;
 mod watcher;
 
 use std::sync::Arc;
@@ -16,22 +17,24 @@ use std::sync::Arc;
 use crate::certificates::{Certificates, FileError, KeyPair};
 use crate::config::Config;
 
+pub use metrics::{SecretLabel, SecretMetrics};
 pub use watcher::Watcher;
 
 /// The last good secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secrets {
-    /// What Envoy shows its clients.
+    /// The certificate that Envoy presents to its clients.
     pub listener: Option<KeyPair>,
-    /// What verifies the clients' certificates.
+    /// The authorities that verify the clients' certificates.
     pub client_ca: Option<Certificates>,
-    /// What Envoy shows the peers on behalf of clients with a certificate.
+    /// The certificate that Envoy presents to the peers on behalf of clients with
+    /// a certificate.
     pub front_proxy: Option<KeyPair>,
-    /// What verifies the peers' certificates.
+    /// The authorities that verify the peers' certificates.
     pub peer_ca: Certificates,
 }
 
-/// A configuration with the secrets that its files hold.
+/// A configuration with the content of its secrets' files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The configuration.
@@ -41,7 +44,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads what the configuration names.
+    /// Reads the files that a configuration names.
     ///
     /// # Errors
     /// A file cannot be used.
@@ -59,7 +62,7 @@ impl Settings {
 }
 
 impl Secrets {
-    /// Whether clusters made with the one are right for the other.
+    /// Returns whether clusters made with one are right for the other.
     #[must_use]
     pub fn same_upstream(&self, other: &Self) -> bool {
         (&self.front_proxy, &self.peer_ca) == (&other.front_proxy, &other.peer_ca)

@@ -1,5 +1,6 @@
-//! The companion's own HTTP endpoint, on loopback only.
+//! The companion's HTTP endpoint, on loopback only.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -7,28 +8,29 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use prometheus_client::encoding::text;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::absence::{Answer, Asker};
+use crate::absence::{Absence, Asker};
 use crate::facts::PeerStatus;
-use crate::metrics::Metrics;
+use crate::metrics::Registry;
 use crate::publish::Outcome;
 
-/// What the endpoint shows.
+/// What the endpoint serves.
 #[derive(Clone)]
 pub struct Views {
-    /// How publishing goes.
+    /// The outcome of publishing.
     pub outcomes: watch::Receiver<Outcome>,
     /// What is known of the peers.
     pub peers: watch::Receiver<Vec<PeerStatus>>,
     /// The metrics.
-    pub metrics: Metrics,
-    /// Whoever knows how to find out what is served by nobody.
+    pub registry: Arc<Registry>,
+    /// Where absence queries go.
     pub asker: Asker,
 }
 
-/// The endpoint's routes.
+/// Returns the endpoint's routes.
 pub fn router(views: Views) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
@@ -51,8 +53,9 @@ async fn readyz(State(views): State<Views>) -> Response {
 
 async fn metrics(State(views): State<Views>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match views.metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+    let mut text = String::new();
+    match text::encode(&mut text, &views.registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
@@ -80,13 +83,15 @@ async fn peers(State(views): State<Views>) -> Response {
     json(&peers)
 }
 
-/// Whether the type that a path asks for is served by nobody.
+/// Answers an absence query.
 async fn absence(State(views): State<Views>, RawQuery(query): RawQuery) -> Response {
     match views.asker.ask(query.as_deref().unwrap_or_default()).await {
         None => (StatusCode::BAD_REQUEST, "the query must be path=<path>\n").into_response(),
-        Some(Answer::Absent) => StatusCode::NO_CONTENT.into_response(),
-        Some(Answer::Served) => (StatusCode::CONFLICT, "a peer serves it\n").into_response(),
-        Some(Answer::Unclear) => unavailable("a peer could not be asked, or has just left\n"),
+        Some(Absence::Absent) => StatusCode::NO_CONTENT.into_response(),
+        Some(Absence::Served) => (StatusCode::CONFLICT, "a peer serves the type\n").into_response(),
+        Some(Absence::Unclear) => {
+            unavailable("a peer could not be asked, or has just left the rotation\n")
+        }
     }
 }
 

@@ -1,53 +1,47 @@
 //! Asks all serving peers at once what they serve now, for those who must not
-//! believe what was read a moment ago.
+//! rely on what was read a moment ago.
 //!
-//! One round at a time, and at most ten a second, however many ask: a round
+//! One round at a time, and at most ten a second, however many ask. A round
 //! answers everybody who asked before it began, and nobody else. Most peers
-//! answer 304, without a body. What is news goes to the index as well.
+//! answer 304, without a body. What is new goes to the index as well.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_discovery::{Known, Part};
 use humantime::format_duration;
 use reqwest::header::HeaderValue;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Answer, Question};
-use crate::apiserver::{Client, Identity, IdentityError, Validators};
-use crate::config::{Config, Peer, PeerName, Polling};
+use super::metrics::AbsenceMetrics;
+use super::query::{Absence, AbsenceQuery};
+use crate::apiserver::{ApiServerClient, Clients, Limits, Validators};
+use crate::config::{Config, PeerName};
 use crate::facts::{Observation, Reading, Report, View};
-use crate::metrics::{AbsenceAnswer, Metrics};
-use api_discovery::{Known, Part};
 
-/// At most so many rounds begin within this time: ten in any second. They need
-/// not be evenly spread, so that most of a few questions in a row wait for
-/// nothing; and who must wait does so for less than the filter's timeout.
+/// How many rounds may begin within this time: ten in any second. Short bursts
+/// are allowed, so a few queries in a row rarely wait, and never longer than the
+/// filter's timeout.
 const ROUNDS: (usize, Duration) = (5, Duration::from_millis(500));
 
-/// The time of a round where no timeout of the filter is configured.
+/// The time limit of a round if no timeout of the filter is configured.
 const DEFAULT_LIMIT: Duration = Duration::from_millis(400);
 
-/// Asks the peers when somebody wants to know.
+/// Asks the peers when there are absence queries.
 pub struct Prober {
     configs: watch::Receiver<Arc<Config>>,
     views: watch::Receiver<Vec<View>>,
-    questions: mpsc::Receiver<Question>,
+    queries: mpsc::Receiver<AbsenceQuery>,
     reports: mpsc::Sender<Report>,
-    metrics: Metrics,
-    clients: Clients,
-    /// Peers that did not answer the last time: it is said once.
+    metrics: AbsenceMetrics,
+    clients: Option<Clients>,
+    /// The configured peers, to see which of them go.
+    peers: HashSet<PeerName>,
+    /// Peers that did not answer the last time, which is logged once.
     silent: HashSet<PeerName>,
-}
-
-/// What a round needs to ask a peer.
-#[derive(Default)]
-struct Clients {
-    made_for: Option<(Arc<Config>, Identity)>,
-    by_peer: HashMap<SocketAddr, Client>,
 }
 
 /// What a peer said in a round.
@@ -57,25 +51,26 @@ enum Said {
 }
 
 impl Prober {
-    /// Answers `questions`; `views` are what the index knows of the peers, and
-    /// what is news is sent to `reports`.
+    /// Returns a prober that answers `queries`. `views` is what the index knows
+    /// of the peers; what is new is sent to `reports`.
     #[must_use]
     pub fn new(
         configs: watch::Receiver<Arc<Config>>,
         views: watch::Receiver<Vec<View>>,
-        questions: mpsc::Receiver<Question>,
+        queries: mpsc::Receiver<AbsenceQuery>,
         reports: mpsc::Sender<Report>,
-        metrics: Metrics,
+        metrics: AbsenceMetrics,
     ) -> Self {
-        let (clients, silent) = (Clients::default(), HashSet::new());
-        Self { configs, views, questions, reports, metrics, clients, silent }
+        let peers = configs.borrow().peers.iter().map(|peer| peer.name.clone()).collect();
+        let silent = HashSet::new();
+        Self { configs, views, queries, reports, metrics, clients: None, peers, silent }
     }
 
-    /// Goes on until nobody can ask any more.
+    /// Runs until nobody can ask any more.
     pub async fn run(mut self) {
         let (most, within) = ROUNDS;
         let mut begun = VecDeque::with_capacity(most);
-        while let Some(first) = self.questions.recv().await {
+        while let Some(first) = self.next_query().await {
             if begun.len() == most
                 && let Some(earliest) = begun.pop_front()
             {
@@ -83,11 +78,11 @@ impl Prober {
             }
             begun.push_back(Instant::now());
             let mut asked = vec![first];
-            while let Ok(question) = self.questions.try_recv() {
-                asked.push(question);
+            while let Ok(query) = self.queries.try_recv() {
+                asked.push(query);
             }
             // Those who gave up meanwhile cost nothing.
-            asked.retain(|question| !question.answer.is_closed());
+            asked.retain(|query| !query.answer.is_closed());
             if asked.is_empty() {
                 continue;
             }
@@ -95,37 +90,64 @@ impl Prober {
             let parts: Vec<_> =
                 parts.filter(|part| asked.iter().any(|q| q.wanted.part() == *part)).collect();
             let said = self.round(&parts).await;
-            for Question { wanted, answer } in asked {
+            for AbsenceQuery { wanted, answer } in asked {
                 let served = |said: &Said| matches!(said, Said::This(known) if wanted.is_in(known));
                 let unclear = said.is_empty() || said.iter().any(|s| matches!(s, Said::Nothing));
                 let result = match (said.iter().any(served), unclear) {
-                    (true, _) => Answer::Served,
-                    (false, true) => Answer::Unclear,
-                    (false, false) => Answer::Absent,
+                    (true, _) => Absence::Served,
+                    (false, true) => Absence::Unclear,
+                    (false, false) => Absence::Absent,
                 };
-                self.metrics.absence_answered(AbsenceAnswer::of(result));
+                self.metrics.answered(result);
                 // Whoever asked may be gone.
                 let _ = answer.send(result);
             }
         }
     }
 
+    /// Waits for a query, and meanwhile drops the metrics of peers that go.
+    async fn next_query(&mut self) -> Option<AbsenceQuery> {
+        loop {
+            tokio::select! {
+                query = self.queries.recv() => return query,
+                Ok(()) = self.configs.changed() => {
+                    let config = self.configs.borrow_and_update().clone();
+                    let peers: HashSet<_> = config.peers.iter().map(|p| p.name.clone()).collect();
+                    for gone in self.peers.difference(&peers) {
+                        self.metrics.forget_peer(gone);
+                    }
+                    self.peers = peers;
+                }
+            }
+        }
+    }
+
     async fn round(&mut self, parts: &[Part]) -> Vec<Said> {
-        self.metrics.absence_round();
+        self.metrics.round();
         let config = self.configs.borrow().clone();
         let views = self.views.borrow().clone();
-        if let Err(error) = self.clients.refresh(&config) {
-            tracing::warn!(%error, "identity cannot be used");
+        if let Err(error) = Clients::refresh(&mut self.clients, &config) {
+            tracing::warn!(%error, "credentials cannot be used");
         }
         let mut round = JoinSet::new();
-        let limit = self.clients.limit(&config);
+        let limit = time_limit(&config);
+        let limits = Limits { timeout: limit, ..Limits::from(&config.polling) };
         // Who has just left says nothing, and might have said yes.
         let mut said: Vec<_> =
             views.iter().filter(|view| view.just_left).map(|_| Said::Nothing).collect();
         for view in views.into_iter().filter(|view| view.serving) {
-            let Some(client) = self.clients.of(&view.peer, &config) else {
-                said.push(Said::Nothing);
-                continue;
+            let client = self.clients.as_mut().map(|clients| clients.get(&view.peer, limits));
+            let client = match client {
+                Some(Ok(client)) => client,
+                Some(Err(error)) => {
+                    said.push(self.cannot_ask(view.peer.name, &error.to_string()));
+                    continue;
+                }
+                // There were never credentials, which is logged above.
+                None => {
+                    said.push(Said::Nothing);
+                    continue;
+                }
             };
             let parts = parts.to_vec();
             let reports = self.reports.clone();
@@ -152,19 +174,24 @@ impl Prober {
                 Said::This(known)
             }
             Err(error) => {
-                self.metrics.absence_failed(&peer);
-                if self.silent.insert(peer.clone()) {
-                    tracing::warn!(%peer, error, "cannot be asked whether it serves a type");
-                }
-                Said::Nothing
+                self.metrics.failed(&peer);
+                self.cannot_ask(peer, &error)
             }
         }
     }
+
+    fn cannot_ask(&mut self, peer: PeerName, error: &str) -> Said {
+        if !self.silent.contains(&peer) {
+            tracing::warn!(%peer, error, "peer cannot be asked whether it serves a type");
+            self.silent.insert(peer);
+        }
+        Said::Nothing
+    }
 }
 
-/// What a peer serves now.
+/// Asks one peer what it serves now.
 async fn ask(
-    client: Client,
+    client: ApiServerClient,
     view: View,
     parts: &[Part],
     reports: &mpsc::Sender<Report>,
@@ -190,37 +217,10 @@ async fn ask(
     Ok(known)
 }
 
-impl Clients {
-    /// Makes them anew when the configuration or the identity's files changed.
-    fn refresh(&mut self, config: &Arc<Config>) -> Result<(), IdentityError> {
-        let identity = Identity::load(&config.peer_tls, &config.credentials)?;
-        let same = self
-            .made_for
-            .as_ref()
-            .is_some_and(|(made_for, with)| Arc::ptr_eq(made_for, config) && *with == identity);
-        if !same {
-            self.by_peer.clear();
-            self.made_for = Some((Arc::clone(config), identity));
-        }
-        Ok(())
-    }
-
-    fn of(&mut self, peer: &Peer, config: &Config) -> Option<Client> {
-        if let Some(client) = self.by_peer.get(&peer.address) {
-            return Some(client.clone());
-        }
-        let (_, identity) = self.made_for.as_ref()?;
-        let polling = Polling { timeout: self.limit(config), ..config.polling.clone() };
-        let client = Client::new(peer, &config.peer_tls.server_name, &polling, identity).ok()?;
-        self.by_peer.insert(peer.address, client.clone());
-        Some(client)
-    }
-
-    /// The time of a round. Whoever asks may wait for the end of a round that
-    /// began before, and then for one that counts; and the filter waits no
-    /// longer than configured.
-    fn limit(&self, config: &Config) -> Duration {
-        let strict = config.strict_not_found.as_ref();
-        strict.map_or(DEFAULT_LIMIT, |strict| strict.timeout * 2 / 5).min(config.polling.timeout)
-    }
+/// Returns the time limit of a round. Whoever asks may wait for the end of a
+/// round that began before, and then for one that counts; and the filter waits no
+/// longer than configured.
+fn time_limit(config: &Config) -> Duration {
+    let strict = config.strict_not_found.as_ref();
+    strict.map_or(DEFAULT_LIMIT, |strict| strict.timeout * 2 / 5).min(config.polling.timeout)
 }

@@ -1,11 +1,11 @@
-//! Asking one peer over HTTPS, within bounds.
+//! The HTTPS client for one API server. It bounds the time and the size of each
+//! answer.
 //!
-//! HTTP/1.1 on purpose: the companion asks one thing at a time, and after a
-//! time-out the connection is given up with whatever was stuck in it.
+//! It speaks HTTP/1.1 on purpose: the companion sends one request at a time, and
+//! drops the connection after a time-out, with whatever was stuck in it.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,97 +14,107 @@ use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::credentials::{Identity, IdentityError};
+use super::credentials::{Credentials, CredentialsError};
 use crate::config::{Peer, Polling, ServerName};
+
+/// The cause of an error.
+type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why there is no answer, or none that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No complete answer in time. It may come the next time.
+    /// The answer was not complete in time. The next attempt may succeed.
     #[error("no answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// The connection could not be made, or broke.
-    #[error("{0}")]
-    Transport(String),
-    /// An answer with a status that does not help.
+    /// The connection could not be made, or broke. The next attempt may succeed.
+    #[error("{}", causes(&**.0))]
+    Transport(#[source] Cause),
+    /// The status is not one that helps.
     #[error("{path} answered {status}")]
     Status {
-        /// What was asked.
+        /// The request's path.
         path: String,
         /// The answer's status.
         status: StatusCode,
     },
-    /// The answer is larger than configured.
+    /// The answer is larger than the configured limit.
     #[error("{path} answered more than {limit} bytes")]
     TooLarge {
-        /// What was asked.
+        /// The request's path.
         path: String,
-        /// The bound.
+        /// The limit.
         limit: u64,
     },
-    /// The answer is not what was asked for.
-    #[error("{path} answered something unreadable: {problem}")]
+    /// The answer's body does not parse.
+    #[error("{path} returned an unreadable body: {source}")]
     Malformed {
-        /// What was asked.
+        /// The request's path.
         path: String,
         /// What is wrong with it.
-        problem: String,
+        source: Cause,
     },
 }
 
-/// A connection to one peer, as one identity; clones share it.
-#[derive(Clone)]
-pub(crate) struct Client {
-    http: reqwest::Client,
-    base: String,
-    timeout: Duration,
-    limit: u64,
+/// The bounds of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The time until it is complete.
+    pub timeout: Duration,
+    /// The size of its body.
+    pub bytes: u64,
 }
 
-/// An answer whose head is there.
+/// A connection to one API server with certain credentials; clones share it.
+#[derive(Clone)]
+pub(crate) struct ApiServerClient {
+    http: reqwest::Client,
+    base: String,
+    limits: Limits,
+}
+
+/// An answer whose head has arrived.
 pub(crate) struct Answer {
-    /// The answer's own `ETag`.
+    /// The answer's `ETag`.
     pub etag: Option<HeaderValue>,
     response: Response,
     path: String,
-    limit: u64,
-    timeout: Duration,
+    limits: Limits,
 }
 
-impl Client {
+impl From<&Polling> for Limits {
+    fn from(polling: &Polling) -> Self {
+        Self { timeout: polling.timeout, bytes: polling.max_response_bytes }
+    }
+}
+
+impl ApiServerClient {
     pub(crate) fn new(
         peer: &Peer,
         server_name: &ServerName,
-        polling: &Polling,
-        identity: &Identity,
-    ) -> Result<Self, IdentityError> {
+        limits: Limits,
+        credentials: &Credentials,
+    ) -> Result<Self, CredentialsError> {
         let mut headers = HeaderMap::new();
-        if let Some(token) = identity.authorization()? {
+        if let Some(token) = credentials.authorization()? {
             headers.insert(AUTHORIZATION, token);
         }
-        // The URL has the name that is verified; the address stands beside it.
-        let address: SocketAddr = peer.address;
+        // The URL has the name that is verified; the address is set next to it.
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(identity.tls()?)
-            .resolve(server_name.as_str(), address)
+            .tls_backend_preconfigured(credentials.tls()?)
+            .resolve(server_name.as_str(), peer.address)
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .http1_only()
             .pool_max_idle_per_host(1)
-            .timeout(polling.timeout)
+            .timeout(limits.timeout)
             .user_agent(concat!("mixed-version-companion/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(IdentityError::Client)?;
-        Ok(Self {
-            http,
-            base: format!("https://{server_name}:{}", address.port()),
-            timeout: polling.timeout,
-            limit: polling.max_response_bytes,
-        })
+            .map_err(CredentialsError::Client)?;
+        Ok(Self { http, base: format!("https://{server_name}:{}", peer.address.port()), limits })
     }
 
-    /// Asks; an answer with any status is an answer.
+    /// Sends a GET request. An answer with any status is an answer.
     pub(crate) async fn get(
         &self,
         path: &str,
@@ -118,33 +128,31 @@ impl Client {
         if let Some(etag) = if_none_match {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        let response =
-            request.send().await.map_err(|error| FetchError::from_reqwest(&error, self.timeout))?;
+        let response = request.send().await.map_err(|error| FetchError::of(error, self.limits))?;
         let answer = Answer {
             etag: response.headers().get(ETAG).cloned(),
             response,
             path: path.to_owned(),
-            limit: self.limit,
-            timeout: self.timeout,
+            limits: self.limits,
         };
         Ok((answer.response.status(), answer))
     }
 }
 
 impl Answer {
-    /// The error that an unhelpful status is.
+    /// Returns the error for a status that does not help.
     pub(crate) fn unexpected(&self) -> FetchError {
         FetchError::Status { path: self.path.clone(), status: self.response.status() }
     }
 
-    /// Reads the body to its end, so that the connection can be used again.
+    /// Reads the body to its end, so that the connection can be reused.
     pub(crate) async fn drain(mut self) -> Result<(), FetchError> {
-        let mut rest = self.limit;
+        let mut rest = self.limits.bytes;
         while self.chunk(&mut rest).await?.is_some() {}
         Ok(())
     }
 
-    /// Parses the body while it arrives: it is never in memory as a whole.
+    /// Parses the body while it arrives, so that it is never in memory as a whole.
     pub(crate) async fn json<T>(mut self) -> Result<T, FetchError>
     where
         T: DeserializeOwned + Send + 'static,
@@ -153,56 +161,63 @@ impl Answer {
         let parser = tokio::task::spawn_blocking(move || {
             let mut reader = ChunkReader { receiver, current: Bytes::new() };
             let value = serde_json::from_reader(&mut reader);
-            // The sender must be able to finish even if the parser could not.
+            // The sender must be able to finish even if the parser failed.
             reader.receiver.close();
             value
         });
-        let mut rest = self.limit;
+        let mut rest = self.limits.bytes;
         while let Some(chunk) = self.chunk(&mut rest).await? {
             if sender.send(chunk).await.is_err() {
                 break;
             }
         }
         drop(sender);
-        let malformed = |problem| FetchError::Malformed { path: self.path, problem };
+        let malformed = |source: Cause| FetchError::Malformed { path: self.path, source };
         match parser.await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(malformed(error.to_string())),
-            Err(error) => Err(malformed(error.to_string())),
+            Ok(Err(error)) => Err(malformed(error.into())),
+            Err(error) => Err(malformed(error.into())),
         }
     }
 
     async fn chunk(&mut self, rest: &mut u64) -> Result<Option<Bytes>, FetchError> {
         let chunk = self.response.chunk().await;
-        let chunk = chunk.map_err(|error| FetchError::from_reqwest(&error, self.timeout))?;
+        let chunk = chunk.map_err(|error| FetchError::of(error, self.limits))?;
         let size = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        *rest = rest
-            .checked_sub(size)
-            .ok_or_else(|| FetchError::TooLarge { path: self.path.clone(), limit: self.limit })?;
+        *rest = rest.checked_sub(size).ok_or_else(|| FetchError::TooLarge {
+            path: self.path.clone(),
+            limit: self.limits.bytes,
+        })?;
         Ok(chunk)
     }
 }
 
 impl FetchError {
-    fn from_reqwest(error: &reqwest::Error, timeout: Duration) -> Self {
+    fn of(error: reqwest::Error, limits: Limits) -> Self {
         if error.is_timeout() {
-            return Self::Timeout(timeout);
+            Self::Timeout(limits.timeout)
+        } else {
+            Self::Transport(error.into())
         }
-        // reqwest says where it failed, its sources say why.
-        let mut text = String::new();
-        let mut source = error.source();
-        while let Some(error) = source {
-            let part = error.to_string();
-            if !text.contains(&part) {
-                text = if text.is_empty() { part } else { format!("{text}: {part}") };
-            }
-            source = error.source();
-        }
-        Self::Transport(if text.is_empty() { error.to_string() } else { text })
     }
 }
 
-/// A channel of chunks as a reader, for the blocking parser.
+/// Returns the sources of an error in one line, for logs that show no sources:
+/// reqwest's own text says where it failed, its sources say why.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text = if text.is_empty() { part } else { format!("{text}: {part}") };
+        }
+        source = error.source();
+    }
+    if text.is_empty() { error.to_string() } else { text }
+}
+
+/// Reads from a channel of chunks, for the blocking parser.
 struct ChunkReader {
     receiver: mpsc::Receiver<Bytes>,
     current: Bytes,

@@ -1,6 +1,8 @@
-//! Who the companion is, and whom it believes: the files that say so, read
-//! again in every round, so that a rotated token or certificate is used at
-//! once and a half-written one is only a failed attempt.
+//! The credentials that the companion presents to an API server, and the
+//! authorities that it trusts.
+//!
+//! The files are read again in every round: a rotated token or certificate is
+//! used at once, and a half-written one is only a failed attempt.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,35 +12,35 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::config::{Credentials, PeerTls};
+use crate::config::{CredentialFiles, PeerTls};
 
-/// Why the identity cannot be used. The files may be right the next time.
+/// Why the credentials cannot be used. The files may be valid the next time.
 #[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
+pub enum CredentialsError {
     /// A file cannot be read.
     #[error("{path}: {source}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file has something else in it.
+    /// A file has other content than it should.
     #[error("{what}: {problem}")]
     Unusable {
-        /// What the file should hold.
+        /// What the file should contain.
         what: &'static str,
         /// What is wrong.
         problem: String,
     },
     /// The HTTP client refuses its settings.
     #[error("HTTP client: {0}")]
-    Client(reqwest::Error),
+    Client(#[source] reqwest::Error),
 }
 
-/// The content of the identity's files. Compared to see a change.
+/// The content of the credentials' files. Compared to detect a change.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct Credentials {
     ca: Vec<u8>,
     secret: Secret,
 }
@@ -49,11 +51,12 @@ enum Secret {
     Certificate { chain: Vec<u8>, key: Vec<u8> },
 }
 
-impl Identity {
-    pub(crate) fn load(tls: &PeerTls, credentials: &Credentials) -> Result<Self, IdentityError> {
-        let secret = match credentials {
-            Credentials::Token { file } => Secret::Token(read(file)?),
-            Credentials::ClientCertificate(files) => Secret::Certificate {
+impl Credentials {
+    /// Reads the files.
+    pub(crate) fn load(tls: &PeerTls, files: &CredentialFiles) -> Result<Self, CredentialsError> {
+        let secret = match files {
+            CredentialFiles::Token { file } => Secret::Token(read(file)?),
+            CredentialFiles::ClientCertificate(files) => Secret::Certificate {
                 chain: read(&files.certificate_file)?,
                 key: read(&files.key_file)?,
             },
@@ -61,23 +64,21 @@ impl Identity {
         Ok(Self { ca: read(&tls.ca_file)?, secret })
     }
 
-    /// The `Authorization` header, when the identity is a token.
-    pub(crate) fn authorization(&self) -> Result<Option<HeaderValue>, IdentityError> {
+    /// Returns the `Authorization` header, if the credentials are a token.
+    pub(super) fn authorization(&self) -> Result<Option<HeaderValue>, CredentialsError> {
         let Secret::Token(token) = &self.secret else { return Ok(None) };
-        let unusable =
-            |problem: &str| IdentityError::Unusable { what: "token", problem: problem.to_owned() };
         let token = token.trim_ascii();
         if token.is_empty() {
-            return Err(unusable("the file is empty"));
+            return Err(unusable("token", "the file is empty"));
         }
         let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat())
-            .map_err(|_| unusable("it has bytes that no header can carry"))?;
+            .map_err(|_| unusable("token", "it has bytes that are not valid in a header"))?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
 
-    /// The TLS settings: the configured CA and nothing of the system's.
-    pub(crate) fn tls(&self) -> Result<ClientConfig, IdentityError> {
+    /// Returns the TLS settings, which trust the configured CA and not the system's.
+    pub(super) fn tls(&self) -> Result<ClientConfig, CredentialsError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates("CA certificates", &self.ca)? {
             roots.add(certificate).map_err(|error| unusable("CA certificates", error))?;
@@ -104,20 +105,20 @@ impl Identity {
 fn certificates(
     what: &'static str,
     pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let list = list.map_err(|error| unusable(what, error))?;
     if list.is_empty() {
-        return Err(unusable(what, "there is none in the file"));
+        return Err(unusable(what, "the file has none"));
     }
     Ok(list)
 }
 
-fn unusable(what: &'static str, problem: impl ToString) -> IdentityError {
-    IdentityError::Unusable { what, problem: problem.to_string() }
+fn unusable(what: &'static str, problem: impl ToString) -> CredentialsError {
+    CredentialsError::Unusable { what, problem: problem.to_string() }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
+fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
     std::fs::read(path)
-        .map_err(|source| IdentityError::Unreadable { path: path.to_owned(), source })
+        .map_err(|source| CredentialsError::Unreadable { path: path.to_owned(), source })
 }

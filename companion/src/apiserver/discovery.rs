@@ -1,16 +1,19 @@
-//! The documents that a round reads: readiness, discovery, version.
+//! The documents that the companion reads: readiness, discovery, version, and
+//! the index of OpenAPI v3.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use api_discovery::{
+    Aggregated, Document, LegacyGroup, LegacyGroupVersion, ListedVersion, Listing, OpenApiIndex,
+    Part,
+};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
-use super::client::{Client, FetchError};
+use super::client::{ApiServerClient, FetchError};
 use crate::facts::Reading;
-use api_discovery::{Aggregated, LegacyGroup, OpenApiIndex};
-use api_discovery::{Document, LegacyGroupVersion, ListedVersion, Listing, Part};
 
 /// The forms of aggregated discovery, best first. `nopeer` asks a server that
 /// merges its peers' types into its answer for its own alone.
@@ -21,12 +24,15 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;profile=no
 
 const JSON: &str = "application/json";
 
-/// The `ETag` of the last document of each half that was taken in.
+/// The `ETag` of the last document that was read of each half.
 #[derive(Debug, Default)]
 pub(crate) struct Validators(HashMap<Part, HeaderValue>);
 
-impl Client {
-    /// Whether the peer is ready; anything but its yes is an error.
+impl ApiServerClient {
+    /// Checks that the peer is ready.
+    ///
+    /// # Errors
+    /// It is not, or does not answer.
     pub(crate) async fn readiness(&self) -> Result<(), FetchError> {
         let (status, answer) = self.get("/readyz", "*/*", None).await?;
         let error = answer.unexpected();
@@ -34,7 +40,7 @@ impl Client {
         if status == StatusCode::OK { Ok(()) } else { Err(error) }
     }
 
-    /// The version that the peer says it is.
+    /// Returns the peer's `gitVersion`.
     pub(crate) async fn version(&self) -> Result<Arc<str>, FetchError> {
         #[derive(Deserialize)]
         struct Version {
@@ -75,8 +81,8 @@ impl Client {
         }
     }
 
-    /// The index of the peer's OpenAPI v3 documents; none at servers before
-    /// 1.23.
+    /// Returns the index of the peer's OpenAPI v3 documents; none from servers
+    /// before 1.23.
     pub(crate) async fn open_api(&self) -> Result<Option<OpenApiIndex>, FetchError> {
         let (status, answer) = self.get("/openapi/v3", JSON, None).await?;
         match status {
@@ -137,7 +143,7 @@ impl Client {
     }
 }
 
-/// What is between the quotes of a strong validator.
+/// Returns the text between the quotes of a strong validator.
 fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
     let text = etag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
     let sound = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
@@ -145,12 +151,12 @@ fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
 }
 
 impl Validators {
-    /// One alone.
+    /// Returns the validator of one half.
     pub(crate) fn of(part: Part, etag: Option<HeaderValue>) -> Self {
         Self(etag.map(|etag| (part, etag)).into_iter().collect())
     }
 
-    /// Whether the peer gives its documents an `ETag`.
+    /// Returns whether the peer gives its documents an `ETag`.
     pub(crate) fn any(&self) -> bool {
         !self.0.is_empty()
     }

@@ -1,31 +1,33 @@
-//! Drives the index: the only place where it meets channels and a clock.
+//! Drives the index: the only place where channels and a clock reach it.
+
+mod metrics;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_discovery::{Conflict, Origins};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{Config, RequestHeaders};
 use crate::facts::{PeerStatus, Report, View};
 use crate::index::{Event, Index, Snapshot};
-use crate::metrics::Metrics;
-use api_discovery::Conflict;
-use api_discovery::Origins;
 
-/// How often time passes for the index.
+pub(super) use metrics::IndexMetrics;
+
+/// How often the index is told the time.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How often a snapshot is sent for the sake of the state alone: how long a
-/// peer has been away is in it.
+/// How often a snapshot is sent just to save the state, which says how long each
+/// peer has been away.
 const SAVE: Duration = Duration::from_secs(60);
 
-/// All that the index is told.
+/// Where the index gets its events.
 pub(super) struct Sources {
     pub reports: mpsc::Receiver<Report>,
     pub names: mpsc::Receiver<Option<RequestHeaders>>,
-    pub origins: mpsc::Receiver<Origins>,
+    pub origins: mpsc::Receiver<Option<Origins>>,
     pub configs: watch::Receiver<Arc<Config>>,
 }
 
@@ -35,21 +37,21 @@ pub(super) struct Indexer {
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     peers: watch::Sender<Vec<PeerStatus>>,
     views: watch::Sender<Vec<View>>,
-    metrics: Metrics,
+    metrics: IndexMetrics,
     started: Instant,
-    /// What has been said of them in the log.
+    /// What the log already has.
     conflicts: BTreeSet<Conflict>,
     oversized: Vec<String>,
 }
 
 impl Indexer {
-    /// Snapshots, statuses and views go where they are said to.
+    /// Returns an indexer that sends snapshots, statuses and views to these.
     pub(super) fn new(
         index: Index,
         snapshots: watch::Sender<Option<Arc<Snapshot>>>,
         peers: watch::Sender<Vec<PeerStatus>>,
         views: watch::Sender<Vec<View>>,
-        metrics: Metrics,
+        metrics: IndexMetrics,
     ) -> Self {
         Self {
             index,
@@ -63,11 +65,11 @@ impl Indexer {
         }
     }
 
-    /// Runs until one of its sources can say nothing more, which is an error.
+    /// Runs until one of its sources ends, which is an error.
     pub(super) async fn run(mut self, sources: Sources) -> Result<(), String> {
         let Sources { mut reports, mut names, mut origins, mut configs } = sources;
         let config = configs.borrow_and_update().clone();
-        // A peer that answers nothing at all must not hold up the others.
+        // A peer that does not answer at all must not hold up the others.
         let patience = Instant::now() + config.polling.timeout * 2 + Duration::from_millis(500);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -76,19 +78,20 @@ impl Indexer {
             let (event, force) = tokio::select! {
                 report = reports.recv() => match report {
                     Some(report) => (Event::Reported(report), false),
-                    None => return Err("nobody watches the peers".to_owned()),
+                    None => return Err("the peers are no longer polled".to_owned()),
                 },
                 names = names.recv() => match names {
                     Some(names) => (Event::RequestHeaders(names), false),
-                    None => return Err("nobody asks for the identity headers".to_owned()),
+                    None => return Err("the names of the identity headers are no longer read".to_owned()),
                 },
                 origins = origins.recv() => match origins {
-                    Some(origins) => (Event::Origins(origins), false),
-                    None => return Err("nobody asks where types come from".to_owned()),
+                    Some(Some(origins)) => (Event::Origins(origins), false),
+                    Some(None) => (Event::Tick, false),
+                    None => return Err("the APIServices are no longer read".to_owned()),
                 },
                 changed = configs.changed() => match changed {
                     Ok(()) => (Event::Configured(configs.borrow_and_update().clone()), true),
-                    Err(_) => return Err("nobody follows the configuration".to_owned()),
+                    Err(_) => return Err("the configuration is no longer followed".to_owned()),
                 },
                 _ = tick.tick() => (Event::Tick, false),
                 _ = save.tick() => (Event::Tick, true),
@@ -118,23 +121,26 @@ impl Indexer {
         let snapshot = self.index.snapshot();
         let was_frozen = self.snapshots.borrow().as_ref().is_some_and(|before| before.frozen);
         match (was_frozen, snapshot.frozen) {
-            (false, true) => tracing::warn!("no peer serves: the last rotation stays"),
-            (true, false) => tracing::info!("a peer serves again: the rotation is followed"),
+            (false, true) => tracing::warn!("no peer is ready: the last rotation stays"),
+            (true, false) => {
+                tracing::info!("a peer is ready again: the rotation follows the peers")
+            }
             _ => {}
         }
         self.report_documents(&snapshot);
-        self.metrics.snapshot(&snapshot);
+        let from_cluster = snapshot.memory.request_headers.is_some();
+        self.metrics.snapshot(snapshot.frozen, snapshot.conflicts.len(), from_cluster);
         self.snapshots.send_replace(Some(Arc::new(snapshot)));
     }
 
-    /// Each fault of the documents is said once, and again when it is back.
+    /// Logs each fault of the documents once, and again when it comes back.
     fn report_documents(&mut self, snapshot: &Snapshot) {
         for Conflict { resource, field, values } in snapshot.conflicts.difference(&self.conflicts) {
-            tracing::warn!(resource, field, ?values, "peers contradict each other");
+            tracing::warn!(resource, field, ?values, "peers report different values");
         }
         if snapshot.oversized != self.oversized {
             let paths = &snapshot.oversized;
-            tracing::error!(?paths, "merged documents are too large and are not published");
+            tracing::error!(?paths, "merged documents are too large and not published");
         }
         self.conflicts.clone_from(&snapshot.conflicts);
         self.oversized.clone_from(&snapshot.oversized);

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::faults::{FaultLog, Faults, Faulty};
-use super::model::{Config, Credentials, EnvoyOutput, Peer, PeerTls, Polling};
+use super::model::{Config, CredentialFiles, EnvoyOutput, Peer, PeerTls, Polling};
 use super::reader::{Section, parsed};
 use super::request_headers::request_headers;
 use super::strict::strict_not_found;
@@ -105,14 +105,14 @@ fn peer_tls(mut section: Section<'_>) -> Result<PeerTls, Faulty> {
     Ok(PeerTls { ca_file: ca_file?, server_name: server_name? })
 }
 
-fn credentials(mut section: Section<'_>) -> Result<Credentials, Faulty> {
+fn credentials(mut section: Section<'_>) -> Result<CredentialFiles, Faulty> {
     let token = section.optional("tokenFile", absolute);
     let certificate = section
         .optional_section("clientCertificate")
         .and_then(|section| section.map(key_pair).transpose());
     let credentials = match (token, certificate) {
-        (Ok(Some(file)), Ok(None)) => Ok(Credentials::Token { file }),
-        (Ok(None), Ok(Some(files))) => Ok(Credentials::ClientCertificate(files)),
+        (Ok(Some(file)), Ok(None)) => Ok(CredentialFiles::Token { file }),
+        (Ok(None), Ok(Some(files))) => Ok(CredentialFiles::ClientCertificate(files)),
         (Ok(None), Err(faulty)) | (Err(faulty), Ok(None)) => Err(faulty),
         // Neither, or both, whether or not these are valid.
         _ => Err(section.own_fault("must have exactly one of tokenFile and clientCertificate")),

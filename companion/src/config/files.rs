@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use super::faults::{FaultLog, Faults};
-use super::model::{Config, Credentials};
+use super::model::{Config, CredentialFiles};
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 
 pub(super) fn check(config: &Config) -> Result<(), Faults> {
     let log = FaultLog::default();
     certificates("peerTls.caFile", &config.peer_tls.ca_file, &log);
     match &config.credentials {
-        Credentials::Token { file } => token("credentials.tokenFile", file, &log),
-        Credentials::ClientCertificate(files) => {
+        CredentialFiles::Token { file } => token("credentials.tokenFile", file, &log),
+        CredentialFiles::ClientCertificate(files) => {
             pair("credentials.clientCertificate", files, &log);
         }
     }

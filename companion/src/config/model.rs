@@ -22,7 +22,7 @@ pub struct Config {
     /// How the peers are verified.
     pub peer_tls: PeerTls,
     /// How the companion authenticates to the peers.
-    pub credentials: Credentials,
+    pub credentials: CredentialFiles,
     /// What is written for Envoy.
     pub envoy: EnvoyOutput,
     /// How the peers are polled.
@@ -69,7 +69,7 @@ pub struct PeerTls {
 
 /// How the companion authenticates to the peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credentials {
+pub enum CredentialFiles {
     /// A bearer token.
     Token {
         /// The file that contains the token and nothing else.

@@ -84,7 +84,7 @@ requestHeaders:
         let [certificate_file, key_file] = pair.map(PathBuf::from);
         KeyPairFiles { certificate_file, key_file }
     };
-    assert_eq!(config.credentials, Credentials::ClientCertificate(files(["/c", "/k"])));
+    assert_eq!(config.credentials, CredentialFiles::ClientCertificate(files(["/c", "/k"])));
     let listener =
         ListenerTls { pair: files(["/lc", "/lk"]), client_ca_file: Some("/clients".into()) };
     assert_eq!(config.listener_tls, Some(listener));

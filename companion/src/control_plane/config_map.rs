@@ -1,43 +1,89 @@
-//! What kube-apiserver writes into the `ConfigMap` (its
-//! `clusterauthenticationtrust` controller): each list as JSON in a text.
+//! The `ConfigMap` that says by which headers a front proxy speaks to the
+//! control plane.
+//!
+//! kube-apiserver writes its `--requestheader-*` flags into it for extension API
+//! servers (its `clusterauthenticationtrust` controller), each list as JSON in a
+//! string. A companion that may not read it, or whose cluster has none, uses the
+//! configured names.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-use crate::config::{RequestHeaders, Role};
+use super::reader::Subject;
+use crate::config::{Config, PeerName, RequestHeaders, Role};
 
-/// As many as the configuration may have; the map can carry both.
+/// The `ConfigMap` with the names of the identity headers.
+pub struct RequestHeadersConfigMap;
+
+impl Subject for RequestHeadersConfigMap {
+    const PATH: &'static str =
+        "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
+    const ACCEPT: &'static str = "application/json";
+    /// No `ConfigMap` is larger than a mebibyte; its JSON can be twice that.
+    const MAX_BYTES: u64 = 2 << 20;
+
+    type Body = ConfigMap;
+    type Value = RequestHeaders;
+
+    fn value(body: ConfigMap) -> Result<RequestHeaders, Box<dyn Error + Send + Sync>> {
+        Ok(body.request_headers()?)
+    }
+
+    fn log(config: &Config, peer: &PeerName, problem: Option<&str>) {
+        match problem {
+            None => {
+                tracing::info!(%peer, "names of the identity headers read from the cluster");
+            }
+            // Without a front proxy the names matter little.
+            Some(error) if config.front_proxy.is_none() => tracing::info!(
+                %peer,
+                error,
+                "names of the identity headers not read from the cluster"
+            ),
+            Some(error) => tracing::warn!(
+                %peer,
+                error,
+                "names of the identity headers cannot be read from the cluster: the names read \
+                 before stay in use, or the configured ones"
+            ),
+        }
+    }
+}
+
+/// The most names in a list; the same as in the configuration. The map can carry
+/// both.
 const MAX_NAMES: usize = 16;
 
 const USER: &str = "requestheader-username-headers";
 const GROUP: &str = "requestheader-group-headers";
 const UID: &str = "requestheader-uid-headers";
 
-/// Why the names in it are not taken.
+/// Why its names are not used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} {problem}")]
-pub(super) struct Unusable {
+struct Unusable {
     key: &'static str,
     problem: String,
 }
 
-/// The part of a `ConfigMap` that counts.
+/// The part of a `ConfigMap` that matters.
 #[derive(Debug, Deserialize)]
-pub(super) struct ConfigMap {
+pub struct ConfigMap {
     #[serde(default)]
     data: BTreeMap<String, String>,
 }
 
 impl ConfigMap {
-    /// All lists, or none.
-    pub(super) fn request_headers(&self) -> Result<RequestHeaders, Unusable> {
+    /// Returns all lists, or none if one of them is not usable.
+    fn request_headers(&self) -> Result<RequestHeaders, Unusable> {
         let headers = RequestHeaders {
             username_headers: self.list(USER, 1)?,
             group_headers: self.list(GROUP, 1)?,
-            // Not there before 1.32, and when it is empty.
+            // Absent before 1.32, and when it is empty.
             uid_headers: self.list(UID, 0)?,
             extra_header_prefixes: self.list("requestheader-extra-headers-prefix", 0)?,
         };
@@ -47,7 +93,7 @@ impl ConfigMap {
                 Role::Group => GROUP,
                 Role::Uid => UID,
             };
-            let problem = format!("has {name}, which another list has too");
+            let problem = format!("has {name}, which is in another list too");
             return Err(Unusable { key, problem });
         }
         Ok(headers)
@@ -59,12 +105,12 @@ impl ConfigMap {
         T::Err: Display,
     {
         let error = |problem: String| Unusable { key, problem };
-        // An empty text is an empty list for kube-apiserver as well.
+        // An empty string is an empty list for kube-apiserver as well.
         let text = self.data.get(key).map_or("", String::as_str);
         let names: Option<Vec<String>> = match text {
             "" => None,
             text => serde_json::from_str(text)
-                .map_err(|_| error(format!("is no JSON list of texts: {text:?}")))?,
+                .map_err(|_| error(format!("is not a JSON list of strings: {text:?}")))?,
         };
         let names = names.unwrap_or_default();
         if !(least..=MAX_NAMES).contains(&names.len()) {
@@ -103,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn one_unusable_name_makes_all_unusable() {
-        let sound = json!({
+    fn one_unusable_name_makes_all_lists_unusable() {
+        let valid = json!({
             "requestheader-extra-headers-prefix": "null",
             "requestheader-group-headers": r#"["g"]"#,
             "requestheader-uid-headers": "",
             "requestheader-username-headers": r#"["u"]"#,
         });
-        assert!(read(sound.clone()).is_ok());
+        assert!(read(valid.clone()).is_ok());
         for (key, value) in [
             ("requestheader-username-headers", "[]"),
             ("requestheader-username-headers", r#"["Impersonate-User"]"#),
@@ -122,11 +168,11 @@ mod tests {
             ("requestheader-extra-headers-prefix", r#"["x", "auth"]"#),
             ("requestheader-extra-headers-prefix", r#"{"#),
         ] {
-            let mut data = sound.clone();
+            let mut data = valid.clone();
             data[key] = json!(value);
             let error = read(data).unwrap_err();
             assert!(error.starts_with(key), "{error}");
         }
-        assert!(read(json!({})).is_err(), "a server without a front proxy says nothing");
+        assert!(read(json!({})).is_err(), "a server without a front proxy has no lists");
     }
 }

@@ -1,10 +1,9 @@
-//! What a failed attempt means, in the light of those before it.
+//! What a failed attempt means, depending on the ones before it.
 //!
-//! A broken or refused connection is proof enough once an immediate second
-//! attempt ended the same way (the first may have met a connection that the
-//! peer had closed between two rounds). A time-out is not: a busy peer answers
-//! late, and taking it out of rotation makes the others busier; two in a row
-//! are.
+//! A broken or refused connection is proof once an immediate second attempt ends
+//! the same way (the first may have used a connection that the peer closed
+//! between two rounds). A single time-out is not: a busy peer answers late, and
+//! taking it out of rotation makes the others busier. Two in a row are.
 
 use reqwest::StatusCode;
 
@@ -14,34 +13,35 @@ use crate::facts::Observation;
 /// How many time-outs in a row make a peer unreachable.
 const TIMEOUTS: u32 = 2;
 
-/// Remembers what the meaning of the next failure depends on.
+/// Remembers what the next failure is judged by.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     timeouts: u32,
 }
 
 impl Judge {
-    /// An answer came: what was before does not count any more.
+    /// Records an answer: earlier failures no longer count.
     pub(super) fn answered(&mut self) {
         self.timeouts = 0;
     }
 
-    /// The meaning of a failure to get `/readyz`, after the second attempt.
+    /// Returns what it means that `/readyz` failed, after the second attempt.
     pub(super) fn failed(&mut self, error: &FetchError) -> Observation {
         let reason = error.to_string();
         match error {
             FetchError::Timeout(_) => {
                 self.timeouts += 1;
-                match self.timeouts < TIMEOUTS {
-                    true => Observation::Inconclusive { reason },
-                    false => Observation::Unreachable { reason },
+                if self.timeouts < TIMEOUTS {
+                    Observation::Inconclusive { reason }
+                } else {
+                    Observation::Unreachable { reason }
                 }
             }
             FetchError::Transport(_) => {
                 self.answered();
                 Observation::Unreachable { reason }
             }
-            // It is alive and says that it has too much to do.
+            // The peer is alive and overloaded.
             FetchError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. } => {
                 self.answered();
                 Observation::Inconclusive { reason }
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_broken_connection_is_unreachable_at_once() {
-        let observation = Judge::default().failed(&FetchError::Transport("refused".to_owned()));
+        let observation = Judge::default().failed(&FetchError::Transport("refused".into()));
         assert!(matches!(observation, Observation::Unreachable { .. }));
     }
 

@@ -1,47 +1,51 @@
-//! The task of one peer: round, report, wait.
+//! The task of one peer: read, report, wait.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use api_discovery::{OpenApiIndex, Part};
 use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::judge::Judge;
-use crate::apiserver::{Client, FetchError, Identity, IdentityError, Validators};
-use crate::config::{Config, Peer};
+use super::metrics::{PollMetrics, PollOutcome};
+use super::open_api::OpenApiTurns;
+use crate::apiserver::{
+    ApiServerClient, Credentials, CredentialsError, FetchError, Limits, Validators,
+};
+use crate::config::{Config, Peer, PeerName};
 use crate::facts::{Observation, Reading, Report};
-use crate::metrics::{Metrics, PollOutcome};
-use api_discovery::OpenApiIndex;
-use api_discovery::Part;
 
-/// Counts the changes that any task has seen.
+/// Counts the changes that any task saw.
 pub(super) type Nudge = watch::Sender<u64>;
 
-/// Watches one peer until it is aborted.
+/// Polls one peer until it is aborted.
 pub(super) struct Task {
     pub peer: Peer,
     pub config: Arc<Config>,
     pub reports: mpsc::Sender<Report>,
     pub nudge: Nudge,
-    pub metrics: Metrics,
+    pub metrics: PollMetrics,
 }
 
 /// What a task keeps between rounds.
 #[derive(Default)]
 struct Session {
-    client: Option<(Identity, Client)>,
+    client: Option<(Credentials, ApiServerClient)>,
     validators: Validators,
     open_api: OpenApiTurns,
     judge: Judge,
-    /// Whether its version is still to be read: it did not say when asked.
+    /// Whether the version must be read.
     version_due: bool,
+    /// Why it could not be read; logged once.
+    version_error: Option<String>,
     /// The kind of the last conclusive observation, to see a change.
     last: Option<PollOutcome>,
 }
 
 impl Task {
-    /// Returns only when nobody listens to its reports any more.
+    /// Runs until nobody listens to the reports.
     pub(super) async fn run(self) {
         let mut nudged = self.nudge.subscribe();
         let mut session = Session::default();
@@ -65,7 +69,8 @@ impl Task {
         }
     }
 
-    /// `etags`: whether what is listed is news.
+    /// Counts what the round found. `etags`: the peer sends `ETag`s, so that a
+    /// listing means a change.
     fn count(&self, observation: &Observation, etags: bool) {
         let Observation::Serving { readings, open_api, .. } = observation else { return };
         if let Some(Err(_)) = open_api {
@@ -80,12 +85,12 @@ impl Task {
         }
     }
 
-    /// The time from the beginning of this round to that of the next. A peer
-    /// that cannot be reached is asked less often, but the delay does not grow
-    /// beyond one and a half intervals: what is saved by waiting longer is one
-    /// refused connection a second, and what it costs is that a peer that is
-    /// back is not used. One that answers may be ready at any moment. The
-    /// spread keeps many companions from asking in step.
+    /// Returns the time from the start of this round to the start of the next. A
+    /// peer that cannot be reached is asked less often, but never more than one
+    /// and a half intervals later: a longer delay would only save a refused
+    /// connection each second, and leave a peer unused that is back. A peer that
+    /// answers may be ready at any moment. The spread keeps many companions from
+    /// asking in step.
     fn delay(&self, outcome: PollOutcome) -> Duration {
         let interval = self.config.polling.interval;
         let spread = match outcome {
@@ -96,13 +101,13 @@ impl Task {
         interval.mul_f64(rand::rng().random_range(spread))
     }
 
-    /// Waits for the time, or for a nudge; and in any case a fifth of the
-    /// interval, so that changes in a row do not become a busy loop.
+    /// Waits until the given time or a nudge, but at least a fifth of the
+    /// interval, so that frequent changes do not become a busy loop.
     async fn pause(&self, nudged: &mut watch::Receiver<u64>, until: Instant) {
         tokio::time::sleep(self.config.polling.interval / 5).await;
         tokio::select! {
             () = tokio::time::sleep_until(until) => {}
-            // The sender is in `self`: there is always a next value.
+            // The sender is in `self`, so this never fails.
             _ = nudged.changed() => {}
         }
         nudged.mark_unchanged();
@@ -110,8 +115,8 @@ impl Task {
 
     async fn round(&self, session: &mut Session) -> Observation {
         if let Err(error) = self.refresh_client(session) {
-            // With an earlier identity it goes on; with none it cannot begin.
-            tracing::warn!(peer = %self.peer.name, %error, "identity cannot be used");
+            // The client with the earlier credentials goes on, if there is one.
+            tracing::warn!(peer = %self.peer.name, %error, "credentials cannot be used");
             if session.client.is_none() {
                 return Observation::Inconclusive { reason: error.to_string() };
             }
@@ -125,31 +130,38 @@ impl Task {
         }
         judge.answered();
         let first = *last != Some(PollOutcome::Serving);
-        match session.read_all(&client, first).await {
+        match session.read_all(&self.peer.name, &client, first).await {
             Ok(observation) => observation,
-            // It went away after it said that it is ready.
+            // The peer went away after it was ready.
             Err(error) => session.judge.failed(&error),
         }
     }
 
-    /// Makes the client anew when the files of the identity changed.
-    fn refresh_client(&self, session: &mut Session) -> Result<(), IdentityError> {
+    /// Replaces the client if the content of the credentials' files changed.
+    fn refresh_client(&self, session: &mut Session) -> Result<(), CredentialsError> {
         let config = &self.config;
-        let identity = Identity::load(&config.peer_tls, &config.credentials)?;
-        if session.client.as_ref().is_some_and(|(current, _)| *current == identity) {
+        let credentials = Credentials::load(&config.peer_tls, &config.credentials)?;
+        if session.client.as_ref().is_some_and(|(current, _)| *current == credentials) {
             return Ok(());
         }
-        let tls = &config.peer_tls;
-        let client = Client::new(&self.peer, &tls.server_name, &config.polling, &identity)?;
-        session.client = Some((identity, client));
+        let (server_name, limits) = (&config.peer_tls.server_name, Limits::from(&config.polling));
+        let client = ApiServerClient::new(&self.peer, server_name, limits, &credentials)?;
+        session.client = Some((credentials, client));
         Ok(())
     }
 }
 
 impl Session {
-    /// Reads what changed. A part that cannot be read is reported as such; only
-    /// a connection that broke, and cannot be made again, is an error.
-    async fn read_all(&mut self, client: &Client, first: bool) -> Result<Observation, FetchError> {
+    /// Reads what changed. A part that cannot be read is reported as such.
+    ///
+    /// # Errors
+    /// The connection broke and cannot be made again.
+    async fn read_all(
+        &mut self,
+        peer: &PeerName,
+        client: &ApiServerClient,
+        first: bool,
+    ) -> Result<Observation, FetchError> {
         let mut readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
         let mut news = first;
         for (part, reading) in &mut readings {
@@ -164,17 +176,40 @@ impl Session {
             };
             news |= matches!(reading, Reading::Listed(..));
         }
-        // A new version mostly comes with new types, always with a new start.
+        // A new version starts anew, and mostly has other types.
         self.version_due |= news;
-        let version = if self.version_due { client.version().await.ok() } else { None };
-        self.version_due &= version.is_none();
+        let version = self.read_version(peer, client).await;
         let open_api = self.read_open_api(client, news).await;
         Ok(Observation::Serving { readings, version, open_api })
     }
 
+    async fn read_version(
+        &mut self,
+        peer: &PeerName,
+        client: &ApiServerClient,
+    ) -> Option<Arc<str>> {
+        if !self.version_due {
+            return None;
+        }
+        match client.version().await {
+            Ok(version) => {
+                (self.version_due, self.version_error) = (false, None);
+                Some(version)
+            }
+            Err(error) => {
+                let error = Some(error.to_string());
+                if self.version_error != error {
+                    tracing::warn!(%peer, error, "version not read");
+                }
+                self.version_error = error;
+                None
+            }
+        }
+    }
+
     async fn read_open_api(
         &mut self,
-        client: &Client,
+        client: &ApiServerClient,
         news: bool,
     ) -> Option<Result<Box<OpenApiIndex>, String>> {
         if !self.open_api.is_due(news) {
@@ -187,7 +222,7 @@ impl Session {
         Some(read.map(Box::new).map_err(|error| error.to_string()))
     }
 
-    /// Whether others may have seen a change as well.
+    /// Returns whether the other peers may have changed as well.
     fn changed(&mut self, observation: &Observation, outcome: PollOutcome) -> bool {
         if outcome == PollOutcome::Inconclusive {
             return false;
@@ -199,55 +234,18 @@ impl Session {
             }
             _ => false,
         };
-        // A server of the older form lists everything in every round; that
-        // is no news, and its own changes reach the others a round later.
+        // A server of the older form lists everything in every round, so a
+        // listing does not mean a change. What did change reaches the others a
+        // round later.
         before.is_some_and(|before| before != outcome) || (listed && self.validators.any())
     }
 }
 
-/// Asks twice if the connection fails: the first may have been an old one.
-async fn readiness(client: &Client) -> Result<(), FetchError> {
+/// Asks for readiness, twice if the connection fails: the peer may have closed it
+/// between two rounds.
+async fn readiness(client: &ApiServerClient) -> Result<(), FetchError> {
     match client.readiness().await {
         Err(FetchError::Transport(_)) => client.readiness().await,
         other => other,
-    }
-}
-
-/// In which rounds the index of OpenAPI v3 is read. It has no `ETag`, so each
-/// time it is sent whole: seldom if it is large.
-#[derive(Debug, Default)]
-struct OpenApiTurns {
-    /// Rounds until the next.
-    wait: usize,
-    /// Rounds in which it is read because discovery changed: it follows that
-    /// by some moments.
-    eager: usize,
-}
-
-impl OpenApiTurns {
-    /// Rounds in which it is read after a change.
-    const EAGER: usize = 3;
-    /// What may be read in each round on average, in bytes.
-    const BUDGET: usize = 32 << 10;
-    /// Rounds that a peer is left alone that did not answer.
-    const LEFT_ALONE: usize = 30;
-
-    fn is_due(&mut self, news: bool) -> bool {
-        if news {
-            self.eager = Self::EAGER;
-        }
-        if self.eager > 0 {
-            self.eager -= 1;
-            return true;
-        }
-        self.wait = self.wait.saturating_sub(1);
-        self.wait == 0
-    }
-
-    fn asked(&mut self, size: Option<usize>) {
-        match size {
-            Some(size) => self.wait = size.div_ceil(Self::BUDGET),
-            None => *self = Self { wait: Self::LEFT_ALONE, eager: 0 },
-        }
     }
 }

@@ -6,50 +6,47 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::metrics::PollMetrics;
 use super::task::{Nudge, Task};
-use crate::config::{Config, Credentials, Peer, PeerName, PeerTls, Polling};
+use crate::config::{Config, CredentialFiles, Peer, PeerName, PeerTls, Polling};
 use crate::facts::Report;
-use crate::metrics::Metrics;
 
-/// The tasks that watch the peers.
+/// The tasks that poll the peers.
 pub struct Watchers {
     reports: mpsc::Sender<Report>,
     nudge: Nudge,
-    metrics: Metrics,
+    metrics: PollMetrics,
     tasks: JoinSet<()>,
     running: HashMap<PeerName, (Settings, AbortHandle)>,
 }
 
-/// Everything of the configuration that a task depends on.
+/// What a task depends on in the configuration.
 #[derive(PartialEq, Eq)]
 struct Settings {
     peer: Peer,
     tls: PeerTls,
-    credentials: Credentials,
+    credentials: CredentialFiles,
     polling: Polling,
 }
 
-/// A task ended that should run for ever.
+/// A task ended that should run forever.
 #[derive(Debug, thiserror::Error)]
-#[error("the watch of a peer ended: {0}")]
-pub struct WatchEnded(String);
+#[error("the task of a peer ended: {0}")]
+pub struct TaskEnded(String);
 
 impl Watchers {
-    /// No task yet; reports will go to `reports`.
+    /// Returns no tasks yet. Their reports will go to `reports`.
     #[must_use]
-    pub fn new(reports: mpsc::Sender<Report>, metrics: Metrics) -> Self {
+    pub fn new(reports: mpsc::Sender<Report>, metrics: PollMetrics) -> Self {
         let (nudge, _) = watch::channel(0);
         Self { reports, nudge, metrics, tasks: JoinSet::new(), running: HashMap::new() }
     }
 
-    /// Follows the configuration until it has no sender any more.
+    /// Follows the configuration until its sender is dropped.
     ///
     /// # Errors
-    /// A task ended, which none should.
-    pub async fn run(
-        mut self,
-        mut configs: watch::Receiver<Arc<Config>>,
-    ) -> Result<(), WatchEnded> {
+    /// A task ended.
+    pub async fn run(mut self, mut configs: watch::Receiver<Arc<Config>>) -> Result<(), TaskEnded> {
         loop {
             let config = configs.borrow_and_update().clone();
             self.apply(&config);
@@ -96,13 +93,13 @@ impl Watchers {
         }
     }
 
-    fn ended(&self, ended: Result<(), tokio::task::JoinError>) -> Result<(), WatchEnded> {
+    fn ended(&self, ended: Result<(), tokio::task::JoinError>) -> Result<(), TaskEnded> {
         match ended {
             Err(error) if error.is_cancelled() => Ok(()),
-            Err(error) => Err(WatchEnded(error.to_string())),
-            // The index is gone: the whole companion is ending.
+            Err(error) => Err(TaskEnded(error.to_string())),
+            // The index is gone, so the companion is stopping.
             Ok(()) if self.reports.is_closed() => Ok(()),
-            Ok(()) => Err(WatchEnded("without a reason".to_owned())),
+            Ok(()) => Err(TaskEnded("unexpectedly".to_owned())),
         }
     }
 }

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bucket::Bucket;
+use super::metrics::{PublishMetrics, PushOutcome};
 use super::{Publication, PublishError, Publisher};
 use crate::index::Snapshot;
-use crate::metrics::{Metrics, PushOutcome};
 use crate::secrets::Settings;
 
 /// The time in which the changes of several peers come together.
@@ -43,7 +43,7 @@ pub async fn run(
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     mut settings: watch::Receiver<Arc<Settings>>,
     outcomes: watch::Sender<Outcome>,
-    metrics: Metrics,
+    metrics: PublishMetrics,
 ) {
     let mut bucket = Bucket::full();
     let mut check = tokio::time::interval(CHECK);
@@ -87,7 +87,7 @@ pub async fn run(
 
 struct Attempt<'a> {
     publisher: &'a mut Publisher,
-    metrics: &'a Metrics,
+    metrics: &'a PublishMetrics,
 }
 
 impl Attempt<'_> {
@@ -119,7 +119,7 @@ fn report(
     result: Result<Option<Publication>, PublishError>,
     duration: Duration,
     outcomes: &watch::Sender<Outcome>,
-    metrics: &Metrics,
+    metrics: &PublishMetrics,
 ) {
     match result {
         Ok(None) => {
@@ -135,7 +135,7 @@ fn report(
                 "published"
             );
             metrics.pushed(PushOutcome::Published, duration);
-            metrics.publication(&publication);
+            metrics.published(document, publication.skewed_targets, publication.at);
             outcomes.send_replace(Outcome { publication: Some(publication), error: None });
         }
         Err(error) => {

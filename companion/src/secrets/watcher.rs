@@ -1,5 +1,5 @@
-//! Looks at the files once a second: content is compared, not times, for the
-//! reason that `reload.rs` gives.
+//! Reads the files once a second, and compares their content rather than their
+//! times, for the reason that `reload.rs` gives.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,36 +8,37 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
+use super::metrics::{SecretLabel, SecretMetrics};
 use super::{Secrets, Settings};
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles};
 use crate::config::{Config, check_front_proxy};
-use crate::metrics::{Metrics, SecretLabel};
 
 const CHECK: Duration = Duration::from_secs(1);
 
-/// Follows the configuration, and the files that it names.
+/// Follows the configuration and the files that it names.
 pub struct Watcher {
     configs: watch::Receiver<Arc<Config>>,
     settings: watch::Sender<Arc<Settings>>,
-    metrics: Metrics,
-    /// What is wrong at present; said once.
+    metrics: SecretMetrics,
+    /// What is wrong at present; logged once.
     problems: HashMap<SecretLabel, FileError>,
-    /// What was new in the last look, and is not taken yet.
+    /// What was new in the last read, and is not used yet.
     news: HashMap<SecretLabel, Certificates>,
 }
 
 impl Watcher {
-    /// Settings go where they are said to; those of the start are there.
+    /// Returns a watcher that sends settings to `settings`, which has those of
+    /// the start.
     #[must_use]
     pub fn new(
         configs: watch::Receiver<Arc<Config>>,
         settings: watch::Sender<Arc<Settings>>,
-        metrics: Metrics,
+        metrics: SecretMetrics,
     ) -> Self {
         Self { configs, settings, metrics, problems: HashMap::new(), news: HashMap::new() }
     }
 
-    /// Goes on until no configuration can come any more, or nobody listens.
+    /// Runs until the sender of configurations is dropped, or nobody listens.
     pub async fn run(mut self) {
         loop {
             let config = self.configs.borrow_and_update().clone();
@@ -64,7 +65,7 @@ impl Watcher {
         let listener = listener.map(|listener| pair(&listener.pair, last.listener.as_ref()));
         let front_proxy = config.front_proxy.as_ref();
         let front_proxy = front_proxy.map(|files| pair(files, last.front_proxy.as_ref()));
-        // Whichever of the two is the new one: neither is taken.
+        // Neither of the two is used, whichever is new.
         let clash = match (&client_ca, &front_proxy, &config.front_proxy) {
             (Some(Ok(clients)), Some(Ok(pair)), Some(files)) => {
                 check_front_proxy(clients, pair, files).err()
@@ -86,7 +87,7 @@ impl Watcher {
         }
     }
 
-    /// What was read, if it can be used; else what was there. Nothing if
+    /// Returns what was read if it can be used, else the last good one; none if
     /// nothing is configured.
     fn good<T>(
         &mut self,
@@ -116,22 +117,22 @@ impl Watcher {
             return last.cloned();
         }
         if mended || is_new {
-            tracing::info!(secret = label.as_str(), content = ?next, "read");
+            tracing::info!(secret = label.as_str(), content = ?next, "secret read");
         }
         self.news.remove(&label);
         Some(next)
     }
 
-    /// Whether the last look has seen the same. A file that is being written
-    /// can look whole when it is not: a bundle without its last authority.
+    /// Returns whether the last read was the same. A file that is being written
+    /// can look complete when it is not: a bundle without its last authority.
     fn is_settled(&mut self, label: SecretLabel, next: &Certificates) -> bool {
         self.news.insert(label, next.clone()).as_ref() == Some(next)
     }
 
     fn say(&mut self, label: SecretLabel, error: FileError) {
-        self.metrics.secret_error(label);
+        self.metrics.failed(label);
         if self.problems.get(&label) != Some(&error) {
-            tracing::error!(secret = label.as_str(), %error, "cannot be used: the last good one stays");
+            tracing::error!(secret = label.as_str(), %error, "secret cannot be used: the last good one stays");
             self.problems.insert(label, error);
         }
     }
@@ -143,12 +144,12 @@ impl Watcher {
         ];
         for (label, pair) in pairs {
             let expiry = pair.as_ref().map(|pair| pair.certificates().expiry());
-            self.metrics.certificate_expiry(label, expiry);
+            self.metrics.expires(label, expiry);
         }
     }
 }
 
-/// What takes the place of another pair must be valid. The one that is in use
+/// Reads a pair. A pair that replaces another must be valid now. The one in use
 /// may expire: there is no better one.
 fn pair(files: &KeyPairFiles, last: Option<&KeyPair>) -> Result<KeyPair, FileError> {
     let pair = KeyPair::read(files)?;
@@ -158,7 +159,8 @@ fn pair(files: &KeyPairFiles, last: Option<&KeyPair>) -> Result<KeyPair, FileErr
     Ok(pair)
 }
 
-/// The same for authorities, of which one must be valid: bundles keep old ones.
+/// Reads authorities. Of those that replace others, one must be valid now:
+/// bundles keep expired ones.
 fn authorities(file: &Path, last: Option<&Certificates>) -> Result<Certificates, FileError> {
     let certificates = Certificates::read(file)?;
     if last.is_some_and(|last| *last != certificates) {
@@ -167,7 +169,7 @@ fn authorities(file: &Path, last: Option<&Certificates>) -> Result<Certificates,
     Ok(certificates)
 }
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -178,11 +180,13 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::metrics::Registry;
 
     struct World {
         directory: tempfile::TempDir,
         config: Arc<Config>,
         watcher: Watcher,
+        registry: Registry,
     }
 
     impl World {
@@ -204,7 +208,9 @@ mod tests {
             let settings = Arc::new(Settings::read(Arc::clone(&config)).unwrap());
             let (_, configs) = watch::channel(Arc::clone(&config));
             let (sender, _) = watch::channel(settings);
-            Self { directory, config, watcher: Watcher::new(configs, sender, Metrics::default()) }
+            let mut registry = Registry::with_prefix("mixed_version_companion");
+            let watcher = Watcher::new(configs, sender, SecretMetrics::new(&mut registry));
+            Self { directory, config, watcher, registry }
         }
 
         fn write(&self, name: &str, content: &str) {
@@ -215,14 +221,20 @@ mod tests {
             self.watcher.look(&self.config, last)
         }
 
-        /// Looks twice, which is what it takes for something new.
+        /// Reads twice, which is what it takes to use something new.
         fn settle(&mut self, last: &Secrets) -> Secrets {
             let once = self.look(last);
             self.look(&once)
         }
 
+        fn metrics(&self) -> String {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+            text
+        }
+
         fn errors(&self, label: &str) -> u64 {
-            let text = self.watcher.metrics.encode().unwrap();
+            let text = self.metrics();
             let name =
                 format!("mixed_version_companion_secret_errors_total{{secret=\"{label}\"}} ");
             let line = text.lines().find_map(|line| line.strip_prefix(&name));
@@ -234,7 +246,7 @@ mod tests {
         pair_of((2000, 4000))
     }
 
-    /// Valid from the begin of the one year to that of the other.
+    /// Returns a pair that is valid from the start of one year to that of another.
     fn pair_of((from, until): (i32, i32)) -> (String, String) {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
@@ -278,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_a_bundle_is_not_taken_for_the_whole() {
+    fn half_of_a_bundle_is_not_used() {
         let mut world = World::new();
         let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
         let (one, other) = (pair().0, pair().0);
@@ -302,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_now_takes_nothings_place() {
+    fn what_is_not_valid_now_replaces_nothing() {
         let mut world = World::new();
         let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
         for (period, problem) in [((2000, 2001), "has expired"), ((3000, 4000), "is not valid yet")]
@@ -335,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_configured_no_more_is_gone() {
+    fn what_is_no_longer_configured_is_gone() {
         let mut world = World::new();
         let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
         let mut config = (*world.config).clone();
@@ -347,11 +359,11 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_each_certificate_is_shown() {
+    fn the_expiry_of_each_certificate_is_a_metric() {
         let world = World::new();
         let secrets = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
         world.watcher.show(&secrets);
-        let text = world.watcher.metrics.encode().unwrap();
+        let text = world.metrics();
         let expiry = secrets.listener.unwrap().certificates().expiry();
         for label in ["listener", "front_proxy"] {
             let line = format!(

@@ -1,0 +1,178 @@
+//! The absence query: is a type really served by nobody?
+
+use api_discovery::{Known, Part};
+use discovery_map::Scope;
+use percent_encoding::percent_decode;
+use routing::{RequestPath, Target};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::metrics::label_values;
+
+/// The type that a path asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    group: Box<str>,
+    version: Option<Box<str>>,
+    /// `pods`, `pods/status`.
+    resource: Option<Box<str>>,
+    /// The scope, if the path tells.
+    scope: Option<Scope>,
+}
+
+label_values! {
+    /// What is known after every peer was asked.
+    Absence {
+        /// No serving peer serves it.
+        Absent = "absent",
+        /// A peer serves it.
+        Served = "served",
+        /// A peer could not be asked, or has just left, and no other serves it.
+        Unclear = "unclear",
+    }
+}
+
+/// A query that waits for the next round.
+#[derive(Debug)]
+pub struct AbsenceQuery {
+    /// The type.
+    pub wanted: Wanted,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Absence>,
+}
+
+/// Asks the prober.
+#[derive(Clone, Debug)]
+pub struct Asker(mpsc::Sender<AbsenceQuery>);
+
+/// How many queries may wait. Any more are answered at once.
+const MAX_WAITING: usize = 4096;
+
+/// Returns an asker, and where its queries arrive.
+#[must_use]
+pub fn channel() -> (Asker, mpsc::Receiver<AbsenceQuery>) {
+    let (sender, receiver) = mpsc::channel(MAX_WAITING);
+    (Asker(sender), receiver)
+}
+
+impl Asker {
+    /// Asks about the path in a query string such as
+    /// `path=%2Fapis%2Fapps%2Fv1%2Fx`. Returns none if it has no path.
+    pub async fn ask(&self, query: &str) -> Option<Absence> {
+        let path = query.split('&').find_map(|pair| pair.strip_prefix("path="))?;
+        let path: Vec<u8> = percent_decode(path.as_bytes()).collect();
+        // No peer serves what is not a type.
+        let Some(wanted) = Wanted::parse(&path) else { return Some(Absence::Absent) };
+        let (sender, receiver) = oneshot::channel();
+        if self.0.try_send(AbsenceQuery { wanted, answer: sender }).is_err() {
+            return Some(Absence::Unclear);
+        }
+        Some(receiver.await.unwrap_or(Absence::Unclear))
+    }
+}
+
+impl Wanted {
+    /// Returns the type that a request's path, as received, asks for.
+    #[must_use]
+    pub fn parse(path: &[u8]) -> Option<Self> {
+        // A name that is not UTF-8 is in no discovery document.
+        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Box::from);
+        let path = RequestPath::new(path);
+        let target = path.target();
+        let (group, version, resource) = match target {
+            Target::NotAnApi | Target::Discovery | Target::OpenApiV2 => return None,
+            Target::OpenApiV3 { group_version, .. } => {
+                let (group, version) = group_version?;
+                (group, Some(version), None)
+            }
+            Target::Group(group) => (group, None, None),
+            Target::GroupVersion { group, version } => (group, Some(version), None),
+            Target::Resource(target) => {
+                let mut name = target.resource.to_vec();
+                if let Some(subresource) = target.subresource {
+                    name.push(b'/');
+                    name.extend_from_slice(subresource);
+                }
+                (target.group, Some(target.version), Some(text(&name)?))
+            }
+        };
+        let version = match version {
+            Some(version) => Some(text(version)?),
+            None => None,
+        };
+        let scope = match target {
+            Target::Resource(target) => target.scope(),
+            _ => None,
+        };
+        Some(Self { group: text(group)?, version, resource, scope })
+    }
+
+    /// Returns the half of discovery that would list it.
+    #[must_use]
+    pub fn part(&self) -> Part {
+        if self.group.is_empty() { Part::Core } else { Part::Named }
+    }
+
+    /// Returns whether `known` has it.
+    #[must_use]
+    pub fn is_in(&self, known: &Known) -> bool {
+        let (version, resource) = (self.version.as_deref(), self.resource.as_deref());
+        known.has(&self.group, version, resource, self.scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api_discovery::{ListedVersion, Listing};
+
+    fn known(types: &[&str]) -> Known {
+        let mut listing = Listing::default();
+        for name in types {
+            let mut parts = name.splitn(3, '/');
+            let mut next = || Box::<str>::from(parts.next().unwrap());
+            let (group, version, resource) = (next(), next(), next());
+            let versions = listing.0.entry(group).or_default();
+            let listed: &mut ListedVersion = versions.entry(version).or_default();
+            listed.namespaced.insert(resource);
+        }
+        let mut known = Known::default();
+        known.update(Part::Named, listing);
+        known
+    }
+
+    #[test]
+    fn a_path_is_looked_up_as_the_filter_looks_it_up() {
+        let known = known(&["a.example.com/v1/things", "a.example.com/v1/things/status"]);
+        for (path, there) in [
+            ("/apis/a.example.com", Some(true)),
+            ("/apis/a.example.com/v1", Some(true)),
+            ("/apis/a.example.com/v2", Some(false)),
+            ("/apis/a.example.com/v1/things", Some(true)),
+            ("/apis/a.example.com/v1/namespaces/n/things/x?watch=1", Some(true)),
+            ("/apis/a.example.com/v1/namespaces/n/things/x/status", Some(true)),
+            ("/apis/a.example.com/v1/namespaces/n/things/x/scale", Some(false)),
+            ("/apis/a.example.com/v1/thing%73", Some(true)),
+            // A path of a cluster-scoped resource.
+            ("/apis/a.example.com/v1/things/x", Some(false)),
+            ("/openapi/v3/apis/a.example.com/v1", Some(true)),
+            ("/apis/b.example.com/v1/things", Some(false)),
+            ("/api/v1/things", Some(false)),
+            ("/healthz", None),
+            ("/apis", None),
+            ("", None),
+        ] {
+            let wanted = Wanted::parse(path.as_bytes());
+            assert_eq!(wanted.map(|wanted| wanted.is_in(&known)), there, "{path}");
+        }
+        assert_eq!(Wanted::parse(b"/apis/\xff/v1/x"), None);
+    }
+
+    #[tokio::test]
+    async fn queries_that_nobody_takes_are_unclear() {
+        let (asker, queries) = channel();
+        drop(queries);
+        assert_eq!(asker.ask("path=%2Fapis%2Fa%2Fv1%2Fx").await, Some(Absence::Unclear));
+        assert_eq!(asker.ask("path=%2Fmetrics").await, Some(Absence::Absent));
+        assert_eq!(asker.ask("way=%2Fmetrics").await, None);
+    }
+}

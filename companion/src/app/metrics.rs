@@ -1,0 +1,161 @@
+//! All metrics of the companion: each area makes and registers its own.
+
+use prometheus_client::metrics::info::Info;
+
+use super::indexer::IndexMetrics;
+use crate::absence::AbsenceMetrics;
+use crate::metrics::Registry;
+use crate::poll::PollMetrics;
+use crate::publish::PublishMetrics;
+use crate::reload::ReloadMetrics;
+use crate::secrets::SecretMetrics;
+
+/// The metrics of all areas.
+pub(super) struct Metrics {
+    pub poll: PollMetrics,
+    pub absence: AbsenceMetrics,
+    pub index: IndexMetrics,
+    pub publish: PublishMetrics,
+    pub secrets: SecretMetrics,
+    pub reload: ReloadMetrics,
+}
+
+impl Metrics {
+    /// Makes the metrics, and the registry in which they are.
+    pub(super) fn new() -> (Self, Registry) {
+        let mut registry = Registry::with_prefix("mixed_version_companion");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Version of the companion", build);
+        let r = &mut registry;
+        let metrics = Self {
+            poll: PollMetrics::new(r),
+            absence: AbsenceMetrics::new(r),
+            index: IndexMetrics::new(r),
+            publish: PublishMetrics::new(r),
+            secrets: SecretMetrics::new(r),
+            reload: ReloadMetrics::new(r),
+        };
+        (metrics, registry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
+
+    use discovery_map::PeerState;
+    use prometheus_client::encoding::text;
+
+    use super::*;
+    use crate::absence::Absence;
+    use crate::facts::PeerStatus;
+    use crate::poll::PollOutcome;
+    use crate::publish::PushOutcome;
+    use crate::reload::ReloadOutcome;
+    use crate::secrets::SecretLabel;
+
+    /// The table that operators read.
+    const DOCUMENT: &str = include_str!("../../../docs/operations.md");
+
+    /// Touches every metric with every value of its labels.
+    fn touch(metrics: &Metrics) {
+        let peer = "cp-1".parse().unwrap();
+        use PollOutcome::{Inconclusive, NotReady, Serving, Unreachable};
+        for outcome in [Serving, NotReady, Unreachable, Inconclusive] {
+            metrics.poll.polled(&peer, outcome, Duration::ZERO);
+        }
+        metrics.poll.discovery_failed(&peer);
+        metrics.poll.discovery_changed(&peer);
+        for answer in [Absence::Absent, Absence::Served, Absence::Unclear] {
+            metrics.absence.answered(answer);
+        }
+        metrics.absence.failed(&peer);
+        metrics.index.peers(&[PeerStatus {
+            name: peer.to_string(),
+            address: ([127, 0, 0, 1], 6443).into(),
+            state: PeerState::Serving,
+            forgotten: false,
+            version: None,
+            discovery_known: true,
+            types: 1,
+            last_answer_seconds_ago: None,
+            absent_seconds: 0,
+            last_error: None,
+        }]);
+        metrics.index.snapshot(false, 0, true);
+        for outcome in [PushOutcome::Published, PushOutcome::Failed] {
+            metrics.publish.pushed(outcome, Duration::ZERO);
+        }
+        for outcome in [ReloadOutcome::Applied, ReloadOutcome::Refused] {
+            metrics.reload.reloaded(outcome);
+        }
+        use SecretLabel::{ClientCa, FrontProxy, Listener, PeerCa};
+        for secret in [Listener, ClientCa, FrontProxy, PeerCa] {
+            metrics.secrets.failed(secret);
+        }
+        for certificate in [Listener, FrontProxy] {
+            metrics.secrets.expires(certificate, Some(0));
+        }
+    }
+
+    /// Returns each metric with its labels and type, such as
+    /// `polls_total{outcome,peer} counter`, and the values of its labels.
+    fn exposed(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let mut found = BTreeMap::<String, BTreeSet<String>>::new();
+        let mut kind = "";
+        for line in text.lines() {
+            if let Some(described) = line.strip_prefix("# TYPE ") {
+                kind = described.split(' ').nth(1).unwrap();
+            }
+            let Some(sample) = line.strip_prefix("mixed_version_companion_") else { continue };
+            let (series, _) = sample.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+            let name = match kind {
+                "histogram" => name.rsplit_once('_').unwrap().0,
+                _ => name,
+            };
+            let labels = labels.trim_end_matches('}').split(',').filter_map(|l| l.split_once('='));
+            let labels: BTreeMap<_, _> = labels.filter(|(label, _)| *label != "le").collect();
+            let names = Vec::from_iter(labels.keys().copied()).join(",");
+            let names = if names.is_empty() { names } else { format!("{{{names}}}") };
+            let values = found.entry(format!("{name}{names} {kind}")).or_default();
+            let is_closed = |label: &&str| !["peer", "version"].contains(label);
+            let closed = labels.iter().filter(|(label, _)| is_closed(label));
+            values.extend(closed.map(|(_, value)| value.trim_matches('"').to_owned()));
+        }
+        found
+    }
+
+    /// Returns the same of the rows in the document.
+    fn documented() -> BTreeMap<String, String> {
+        let table = DOCUMENT.split("### Companion:").nth(1).unwrap().split("###").next().unwrap();
+        let rows = table.lines().filter(|line| line.starts_with("| `"));
+        rows.map(|row| {
+            let mut cells = row.split('|').skip(1).map(str::trim);
+            let (metric, kind) = (cells.next().unwrap().trim_matches('`'), cells.next().unwrap());
+            let (name, labels) = metric.split_once('{').unwrap_or((metric, ""));
+            let mut labels: Vec<_> = labels.trim_end_matches('}').split(',').collect();
+            labels.sort_unstable();
+            let labels = labels.join(",");
+            let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
+            (format!("{name}{labels} {kind}"), cells.collect())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn operations_md_lists_every_metric_and_every_label_value() {
+        let (metrics, registry) = Metrics::new();
+        touch(&metrics);
+        let mut exposition = String::new();
+        text::encode(&mut exposition, &registry).unwrap();
+        let (exposed, documented) = (exposed(&exposition), documented());
+        assert!(exposed.keys().eq(documented.keys()), "{exposed:#?}\n{documented:#?}");
+        for ((metric, values), meaning) in exposed.iter().zip(documented.values()) {
+            for value in values {
+                assert!(meaning.contains(&format!("`{value}`")), "{metric}: {value}");
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Reads one resource every 30 seconds from whichever peer serves.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use discovery_map::PeerState;
+use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+
+use crate::apiserver::{Clients, CredentialsError, FetchError, Limits};
+use crate::config::{Config, Peer, PeerName};
+use crate::facts::PeerStatus;
+
+/// From one answer to the next request.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The same if there was no answer.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A resource that every peer has in common.
+pub trait Subject: Send + 'static {
+    /// Its path.
+    const PATH: &'static str;
+    /// The media types to ask for.
+    const ACCEPT: &'static str;
+    /// The largest body to read, in bytes, if `polling.maxResponseBytes` is not
+    /// smaller.
+    const MAX_BYTES: u64;
+
+    /// What a peer sends.
+    type Body: DeserializeOwned + Send + 'static;
+    /// What it says.
+    type Value: Send + 'static;
+
+    /// Returns what a body says.
+    ///
+    /// # Errors
+    /// It is not usable. No other peer would send a better one.
+    fn value(body: Self::Body) -> Result<Self::Value, Box<dyn Error + Send + Sync>>;
+
+    /// Logs that reading works again, or a problem that is new.
+    fn log(config: &Config, peer: &PeerName, problem: Option<&str>);
+}
+
+/// Why the resource was not read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    /// The peer did not answer, or not with the resource. It may the next time.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The companion's own credentials.
+    #[error("credentials: {0}")]
+    Credentials(#[from] CredentialsError),
+    /// The content. It must be changed in the cluster.
+    #[error("{0}")]
+    Unusable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Reads one resource, again and again.
+pub struct Reader<S: Subject> {
+    configs: watch::Receiver<Arc<Config>>,
+    peers: watch::Receiver<Vec<PeerStatus>>,
+    values: mpsc::Sender<Option<S::Value>>,
+    clients: Option<Clients>,
+    /// The problem of the last attempt; logged once.
+    problem: Option<String>,
+}
+
+impl<S: Subject> Reader<S> {
+    /// Returns a reader that asks a serving one of `peers`. `values` gets the
+    /// outcome of each attempt; none if the resource was not read.
+    #[must_use]
+    pub fn new(
+        configs: watch::Receiver<Arc<Config>>,
+        peers: watch::Receiver<Vec<PeerStatus>>,
+        values: mpsc::Sender<Option<S::Value>>,
+    ) -> Self {
+        Self { configs, peers, values, clients: None, problem: None }
+    }
+
+    /// Runs until nobody listens.
+    pub async fn run(mut self) {
+        loop {
+            let serves = |peer: &PeerStatus| peer.state == PeerState::Serving;
+            let any = |peers: &Vec<PeerStatus>| peers.iter().any(serves);
+            let serving: Vec<_> = match self.peers.wait_for(any).await {
+                Err(_) => return,
+                Ok(peers) => peers.iter().filter(|peer| serves(peer)).map(|p| p.address).collect(),
+            };
+            let config = self.configs.borrow_and_update().clone();
+            let peers = config.peers.iter().filter(|peer| serving.contains(&peer.address));
+            let mut pause = RETRY;
+            if let Some((peer, result)) = self.ask(&config, peers).await {
+                if is_answered(&result) {
+                    pause = INTERVAL;
+                }
+                self.log(&config, peer, result.as_ref().err());
+                if self.values.send(result.ok()).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                changed = self.configs.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Asks one peer after the other until one gives an answer that counts, and
+    /// returns the last result; none if there is no peer.
+    async fn ask<'p>(
+        &mut self,
+        config: &Arc<Config>,
+        peers: impl Iterator<Item = &'p Peer>,
+    ) -> Option<(&'p PeerName, Result<S::Value, ReadError>)> {
+        let mut last = None;
+        for peer in peers {
+            let result = self.read(config, peer).await;
+            let answered = is_answered(&result);
+            last = Some((&peer.name, result));
+            if answered {
+                break;
+            }
+        }
+        last
+    }
+
+    async fn read(&mut self, config: &Arc<Config>, peer: &Peer) -> Result<S::Value, ReadError> {
+        let limits = Limits::from(&config.polling);
+        let limits = Limits { bytes: limits.bytes.min(S::MAX_BYTES), ..limits };
+        let client = Clients::refresh(&mut self.clients, config)?.get(peer, limits)?;
+        let (status, answer) = client.get(S::PATH, S::ACCEPT, None).await?;
+        if status != StatusCode::OK {
+            return Err(answer.unexpected().into());
+        }
+        S::value(answer.json().await?).map_err(ReadError::Unusable)
+    }
+
+    fn log(&mut self, config: &Config, peer: &PeerName, error: Option<&ReadError>) {
+        let problem = error.map(ToString::to_string);
+        if problem != self.problem {
+            S::log(config, peer, problem.as_deref());
+        }
+        self.problem = problem;
+    }
+}
+
+/// Returns whether every other peer would answer the same.
+fn is_answered<T>(result: &Result<T, ReadError>) -> bool {
+    match result {
+        Ok(_) | Err(ReadError::Unusable(_)) => true,
+        Err(ReadError::Fetch(FetchError::Status { status, .. })) => {
+            status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS
+        }
+        Err(ReadError::Fetch(_) | ReadError::Credentials(_)) => false,
+    }
+}
