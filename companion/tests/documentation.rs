@@ -1,0 +1,5 @@
+//! The tables in `docs/` say what the code does.
+
+#[cfg(test)]
+#[path = "documentation/configuration.rs"]
+mod configuration;

@@ -1,0 +1,122 @@
+//! `docs/configuration.md` against the reader of the configuration. The fault
+//! of an unknown field lists the known ones: so the code itself tells its fields.
+
+use companion::config::{Config, Fault};
+use serde_json::{Value, json};
+
+const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
+
+/// The first two columns of each row: the field's path and its default.
+fn rows() -> Vec<(String, String)> {
+    let cells = |line: &str| -> Vec<_> { line.split(" | ").map(str::to_owned).collect() };
+    let rows = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|line| {
+        let cells = cells(line);
+        assert_eq!(cells.len(), 4, "{line}");
+        (cells[0].trim_end_matches('`').to_owned(), cells[1].clone())
+    })
+    .collect()
+}
+
+fn faults(document: &Value) -> Vec<Fault> {
+    let faults = Config::from_yaml(&document.to_string()).err();
+    faults.iter().flat_map(|faults| faults.iter().cloned()).collect()
+}
+
+/// Every field below `prefix`, in whose place `nest` puts a value.
+fn fields(prefix: &str, nest: &dyn Fn(Value) -> Value) -> Vec<String> {
+    let faults = faults(&nest(json!({ "nonsense": 1 })));
+    let unknown = faults.iter().find(|fault| fault.place.ends_with("nonsense"));
+    let known = unknown.and_then(|fault| fault.problem.split("known fields: ").nth(1));
+    let mut all = Vec::new();
+    for field in known.into_iter().flat_map(|known| known.split(", ")) {
+        let path = format!("{prefix}{field}");
+        all.extend(fields(&format!("{path}."), &|value| nest(json!({ field: value }))));
+        all.extend(fields(&format!("{path}[]."), &|value| nest(json!({ field: [value] }))));
+        all.push(path);
+    }
+    all
+}
+
+/// Where the value of a field is, in a document with one peer.
+fn place(field: &str) -> String {
+    field.replace("[]", "[0]")
+}
+
+fn pointer(field: &str) -> String {
+    format!("/{}", field.replace("[]", ".0").replace('.', "/"))
+}
+
+/// A document without optional fields.
+fn short() -> Value {
+    json!({
+        "stateDirectory": "/s",
+        "peers": [{ "name": "a", "address": "10.0.0.1:6443" }],
+        "peerTls": { "caFile": "/ca" },
+        "credentials": { "tokenFile": "/t" },
+        "envoy": { "directory": "/e", "filterModule": "/f" },
+    })
+}
+
+/// A document with the optional sections that have required fields.
+fn long() -> Value {
+    let mut document = short();
+    let pair = json!({ "certificateFile": "/c", "keyFile": "/k" });
+    document["credentials"] = json!({ "clientCertificate": pair });
+    document["listenerTls"] = pair.clone();
+    document["frontProxy"] = pair;
+    document
+}
+
+/// Sets a field and the sections on its way.
+fn set(document: &mut Value, field: &str, value: Value) {
+    let (place, name) = field.rsplit_once('.').unwrap_or(("", field));
+    let section = place.split('.').filter(|part| !part.is_empty()).fold(document, |at, part| {
+        if at[part].is_null() {
+            at[part] = json!({});
+        }
+        &mut at[part]
+    });
+    section[name] = value;
+}
+
+#[test]
+fn the_table_has_just_the_fields_that_the_code_reads() {
+    let mut known = fields("", &|value| value);
+    let mut documented: Vec<_> = rows().into_iter().map(|(field, _)| field).collect();
+    known.sort();
+    documented.sort();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn the_defaults_in_the_table_are_those_of_the_code() {
+    let configuration = Config::from_yaml(&short().to_string()).unwrap();
+    for (field, default) in rows() {
+        if let Some(default) = default.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
+            let mut document = short();
+            set(&mut document, &field, serde_saphyr::from_str(default).unwrap());
+            let set = Config::from_yaml(&document.to_string());
+            assert_eq!(set.as_ref(), Ok(&configuration), "{field}: {default}");
+        } else {
+            assert!(
+                ["required", "none", "defaults of its fields"].contains(&&*default),
+                "{field}: {default}"
+            );
+        }
+    }
+}
+
+#[test]
+fn just_the_required_fields_of_the_table_are_required() {
+    for (field, default) in rows() {
+        let mut document = long();
+        let (parent, name) = field.rsplit_once('.').unwrap_or(("", &field));
+        let parent = if parent.is_empty() { String::new() } else { pointer(parent) };
+        if let Some(Value::Object(section)) = document.pointer_mut(&parent) {
+            section.remove(name);
+        }
+        let fault = Fault::new(place(&field), "is required");
+        assert_eq!(faults(&document).contains(&fault), default == "required", "{field}");
+    }
+}
