@@ -34,7 +34,7 @@ use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::index::Index;
 use crate::metrics::Registry;
 use crate::poll::Watchers;
-use crate::publish::{self, Outcome, PublishError, Publisher};
+use crate::publish::{self, FileSink, Outcome, PublishError, Publisher};
 use crate::reload::Follower;
 use crate::secrets::{self, Settings};
 use crate::serve::{self, Views};
@@ -89,7 +89,8 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
         tracing::error!(%error, "state of the last run cannot be read: starting without it");
         State::default()
     });
-    let publisher = Publisher::new(&settings, store, &state)?;
+    let sink = FileSink::open(&config.envoy.directory)?;
+    let publisher = Publisher::new(&settings, store, &state, sink);
     tracing::info!(listen = %config.listen, peers = config.peers.len(), "starting");
 
     let Signals { hangup, terminate, interrupt } = signals;
@@ -125,7 +126,7 @@ struct Parts {
     configs: watch::Receiver<Arc<Config>>,
     settings: Settings,
     index: Index,
-    publisher: Publisher,
+    publisher: Publisher<FileSink>,
     listener: TcpListener,
     metrics: Metrics,
     registry: Arc<Registry>,

@@ -24,6 +24,7 @@ pub mod config;
 pub mod control_plane;
 pub mod facts;
 pub mod files;
+mod fingerprint;
 pub mod index;
 pub mod metrics;
 pub mod poll;

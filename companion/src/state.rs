@@ -1,44 +1,62 @@
 //! What survives a restart: one file, written whole.
 //!
-//! It is a help and never a condition: without it, or with one that cannot be
-//! read, the companion learns everything again from the peers, except what
-//! peers that cannot be reached served.
+//! It is a help and never a condition: if it is missing or cannot be read, the companion learns
+//! everything again from the peers, except what unreachable peers served and what Envoy was told.
+//!
+//! A field that an older companion did not write has its default, and one that only a newer companion
+//! knows is ignored, so the file survives upgrades and rollbacks.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::{DiskError, write_atomically};
+use crate::files::{self, Access, DiskError};
 use crate::index::Memory;
 
-/// The form of the file; another one is not read.
+/// The format of the file. A file of another version is not read.
 const VERSION: u32 = 1;
 
 /// What survives a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// The generation that was last used, or was about to be.
+    /// The generation that was used last, or was about to be.
     pub generation: Option<u64>,
     /// What was known of the peers.
     pub memory: Memory,
+    /// What Envoy was told.
+    pub published: Published,
+}
+
+/// What the next run must know of what Envoy was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Published {
+    /// The endpoints of each cluster, by the cluster's name.
+    pub endpoints: BTreeMap<String, Vec<SocketAddr>>,
+    /// The name of the secret that the twins present.
+    pub front_proxy: Option<String>,
 }
 
 /// The file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
+#[derive(Serialize, Deserialize)]
+struct Saved<'s> {
     version: u32,
     generation: Option<u64>,
-    memory: Memory,
+    memory: Cow<'s, Memory>,
+    #[serde(default)]
+    published: Cow<'s, Published>,
 }
 
-/// Why the state was not kept, or is not there.
+/// The state could not be saved or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The file cannot be written; perhaps the next time.
+    /// The file cannot be written. A retry may succeed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The file is there and cannot be read: it is ignored.
+    /// The file exists and cannot be read. It is ignored.
     #[error("{path}: {problem}")]
     Unusable {
         /// The file.
@@ -53,20 +71,19 @@ pub enum StateError {
 pub struct Store(PathBuf);
 
 impl Store {
-    /// A store in a directory, which is made if need be.
+    /// Opens the store in a directory. Makes the directory if it does not exist.
     ///
     /// # Errors
     /// The directory cannot be made.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
-        std::fs::create_dir_all(directory)
-            .map_err(|source| DiskError::new("cannot make", directory, source))?;
+        files::create_directory(directory)?;
         Ok(Self(directory.join("state.json")))
     }
 
-    /// What was saved; nothing if nothing was.
+    /// Returns what was saved, or the default if nothing was.
     ///
     /// # Errors
-    /// There is a file, but no state in it.
+    /// The file exists and has no state in it.
     pub fn load(&self) -> Result<State, StateError> {
         let unusable = |problem: String| StateError::Unusable { path: self.0.clone(), problem };
         let content = match std::fs::read(&self.0) {
@@ -76,26 +93,34 @@ impl Store {
             }
             Err(error) => return Err(unusable(error.to_string())),
         };
-        let saved: Saved =
+        let saved: Saved<'_> =
             serde_json::from_slice(&content).map_err(|error| unusable(error.to_string()))?;
         if saved.version != VERSION {
             return Err(unusable(format!("version {} is not {VERSION}", saved.version)));
         }
-        Ok(State { generation: saved.generation, memory: saved.memory })
+        Ok(State {
+            generation: saved.generation,
+            memory: saved.memory.into_owned(),
+            published: saved.published.into_owned(),
+        })
     }
 
-    /// Saves; when this returns it is on disk.
+    /// Saves the state. It is on disk when this returns.
     ///
     /// # Errors
-    /// It is not.
+    /// The file cannot be written. Then the old one is still there.
     pub fn save(&self, state: &State) -> Result<(), StateError> {
-        let saved =
-            Saved { version: VERSION, generation: state.generation, memory: state.memory.clone() };
+        let saved = Saved {
+            version: VERSION,
+            generation: state.generation,
+            memory: Cow::Borrowed(&state.memory),
+            published: Cow::Borrowed(&state.published),
+        };
         let json = serde_json::to_vec(&saved).map_err(|error| StateError::Unusable {
             path: self.0.clone(),
             problem: error.to_string(),
         })?;
-        write_atomically(&self.0, &json)?;
+        files::write_atomically(&self.0, &json, Access::Umask)?;
         Ok(())
     }
 }
@@ -110,7 +135,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&directory.path().join("new")).unwrap();
         assert_eq!(store.load().unwrap(), State::default());
-        let state = State { generation: Some(7), memory: Memory::default() };
+        let published = Published {
+            endpoints: [("a".to_owned(), vec!["[fd00::2]:6443".parse().unwrap()])].into(),
+            front_proxy: Some("front-proxy-0".to_owned()),
+        };
+        let state = State { generation: Some(7), memory: Memory::default(), published };
         store.save(&state).unwrap();
         assert_eq!(store.load().unwrap(), state);
     }
@@ -131,12 +160,22 @@ mod tests {
         let store = Store::open(directory.path()).unwrap();
         let old = r#"{"version":1,"generation":7,"memory":{"peers":[]}}"#;
         std::fs::write(directory.path().join("state.json"), old).unwrap();
-        let state = State { generation: Some(7), memory: Memory::default() };
+        let state = State { generation: Some(7), ..State::default() };
         assert_eq!(store.load().unwrap(), state);
         let named =
             Memory { request_headers: Some(RequestHeaders::default()), ..Memory::default() };
-        let state = State { generation: Some(8), memory: named };
+        let state = State { generation: Some(8), memory: named, ..State::default() };
         store.save(&state).unwrap();
         assert_eq!(store.load().unwrap(), state);
+    }
+
+    #[test]
+    fn a_state_with_fields_of_a_newer_companion_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let newer =
+            r#"{"version":1,"generation":7,"memory":{"peers":[]},"published":{"x":1},"y":2}"#;
+        std::fs::write(directory.path().join("state.json"), newer).unwrap();
+        assert_eq!(store.load().unwrap(), State { generation: Some(7), ..State::default() });
     }
 }

@@ -8,8 +8,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bucket::Bucket;
+use super::error::PublishError;
 use super::metrics::{PublishMetrics, PushOutcome};
-use super::{Publication, PublishError, Publisher};
+use super::publisher::{Publication, Publisher};
+use super::sink::Sink;
 use crate::index::Snapshot;
 use crate::secrets::Settings;
 
@@ -38,8 +40,8 @@ enum Cause {
 }
 
 /// Publishes until no snapshot can come any more.
-pub async fn run(
-    mut publisher: Publisher,
+pub async fn run<S: Sink + Send>(
+    mut publisher: Publisher<S>,
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     mut settings: watch::Receiver<Arc<Settings>>,
     outcomes: watch::Sender<Outcome>,
@@ -85,12 +87,12 @@ pub async fn run(
     }
 }
 
-struct Attempt<'a> {
-    publisher: &'a mut Publisher,
+struct Attempt<'a, S> {
+    publisher: &'a mut Publisher<S>,
     metrics: &'a PublishMetrics,
 }
 
-impl Attempt<'_> {
+impl<S: Sink> Attempt<'_, S> {
     fn run(
         self,
         snapshot: Option<&Snapshot>,
@@ -109,7 +111,7 @@ impl Attempt<'_> {
         if !damaged.is_empty() {
             tracing::warn!(files = ?damaged, "files were changed by someone else: writing them anew");
             self.metrics.repaired();
-            published = self.publisher.push_again()?.or(published);
+            published = self.publisher.push_again(snapshot)?.or(published);
         }
         Ok(published)
     }

@@ -1,0 +1,89 @@
+//! Who leaves a cluster before the next map, and who joins after it.
+//!
+//! The map that Envoy has says what *all* endpoints of a cluster serve. One that serves less may join
+//! only when the next map is there, and one whose types the next map counts on must have left before.
+
+use std::net::SocketAddr;
+
+use super::step::Addresses;
+use crate::xds::Endpoints;
+
+/// The endpoints on both sides of a map.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Before the map: those that are in the cluster before and after it. A cluster that would be
+    /// empty, or is new, gets all of them.
+    pub before: Vec<Endpoints>,
+    /// After the map: all, for the clusters that others join.
+    pub joining: Vec<Endpoints>,
+}
+
+/// Returns the way from the endpoints that are published to the next ones. Those of the other
+/// clusters that stay are repeated, in case they were damaged.
+pub fn change<'n>(
+    now: &Addresses,
+    next: &Addresses,
+    staying: impl Iterator<Item = &'n String>,
+) -> Change {
+    let mut change = Change { before: Vec::new(), joining: Vec::new() };
+    for (cluster, next) in next {
+        let stays = |address: &_| now.get(cluster).is_none_or(|now| now.contains(address));
+        let mut both: Vec<_> = next.iter().copied().filter(stays).collect();
+        if both.is_empty() {
+            both.clone_from(next);
+        }
+        if both != *next {
+            change.joining.push(of(cluster, next.clone()));
+        }
+        change.before.push(of(cluster, both));
+    }
+    let retired = staying.filter(|name| !next.contains_key(*name));
+    let known = retired.filter_map(|name| now.get_key_value(name));
+    change.before.extend(known.map(|(cluster, addresses)| of(cluster, addresses.clone())));
+    change
+}
+
+fn of(cluster: &str, addresses: Vec<SocketAddr>) -> Endpoints {
+    Endpoints { cluster: cluster.to_owned(), addresses }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(cluster: &str, ports: &[u16]) -> Addresses {
+        let address = |port: &u16| SocketAddr::from(([10, 0, 0, 1], *port));
+        [(cluster.to_owned(), ports.iter().map(address).collect())].into()
+    }
+
+    /// The ports before and after the map.
+    fn moves(now: &[u16], next: &[u16]) -> (Vec<u16>, Option<Vec<u16>>) {
+        let ports =
+            |endpoints: &Endpoints| endpoints.addresses.iter().map(SocketAddr::port).collect();
+        let change = change(&addresses("a", now), &addresses("a", next), [].iter());
+        assert_eq!(change.before.len(), 1);
+        (ports(&change.before[0]), change.joining.first().map(ports))
+    }
+
+    #[test]
+    fn one_leaves_before_the_map_and_another_joins_after_it() {
+        assert_eq!(moves(&[1, 2], &[2, 3]), (vec![2], Some(vec![2, 3])));
+        assert_eq!(moves(&[1, 2], &[2]), (vec![2], None));
+        assert_eq!(moves(&[1], &[1, 2]), (vec![1], Some(vec![1, 2])));
+        assert_eq!(moves(&[1, 2], &[1, 2]), (vec![1, 2], None));
+    }
+
+    #[test]
+    fn a_cluster_is_never_emptied_on_the_way() {
+        assert_eq!(moves(&[1], &[2, 3]), (vec![2, 3], None));
+    }
+
+    #[test]
+    fn a_new_cluster_has_all_its_endpoints_before_a_map_names_it() {
+        let (now, next) = (addresses("a", &[1]), addresses("b", &[2, 3]));
+        let staying = ["a", "b", "unknown"].map(str::to_owned);
+        let change = change(&now, &next, staying.iter());
+        assert_eq!(change.before, [of("b", next["b"].clone()), of("a", now["a"].clone())]);
+        assert!(change.joining.is_empty());
+    }
+}

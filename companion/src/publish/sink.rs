@@ -1,0 +1,25 @@
+//! Who carries a plan to Envoy.
+
+use super::error::PublishError;
+use super::plan::{Inventory, Step};
+
+/// Carries resources to Envoy.
+///
+/// A sink knows resources and their order, but neither peers nor maps. How Envoy gets to have one
+/// step before the next is up to the sink: files wait a moment, a stream would wait for Envoy's
+/// acknowledgement.
+pub trait Sink {
+    /// Carries out a step, after Envoy has what the steps before it were about. What Envoy has
+    /// already need not be carried again.
+    ///
+    /// # Errors
+    /// The step was not carried out, or not completely. It may be repeated.
+    fn apply(&mut self, step: &Step) -> Result<(), PublishError>;
+
+    /// Returns what Envoy may have got, in this run and before.
+    fn inventory(&self) -> Inventory;
+
+    /// Returns what was lost or changed by others since it was applied, in words for the log. The
+    /// caller applies everything again.
+    fn take_damaged(&mut self) -> Vec<String>;
+}

@@ -1,0 +1,134 @@
+//! Clusters (CDS), with TLS to the peers.
+
+use serde_json::{Value, json};
+
+use super::message::{Sources, type_url};
+use crate::config::ServerName;
+
+/// A cluster. It names its endpoints and secrets; see [`Sources`] for where Envoy gets them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: String,
+    /// The name in the peers' certificates.
+    pub server_name: ServerName,
+    /// The secret that verifies the peers.
+    pub peer_ca: String,
+    /// The secret with the client certificate to present. `None` presents no certificate.
+    pub present: Option<String>,
+}
+
+impl Cluster {
+    /// Returns the resource in proto3 JSON.
+    #[must_use]
+    pub fn to_json(&self, sources: &impl Sources) -> Value {
+        json!({
+            "@type": type_url("envoy.config.cluster.v3.Cluster"),
+            "name": self.name,
+            "type": "EDS",
+            "eds_cluster_config": { "eds_config": sources.endpoints(&self.name).to_json() },
+            "connect_timeout": "1s",
+            "lb_policy": "ROUND_ROBIN",
+            // A removed host leaves the rotation at once, whatever its health, and finishes the
+            // streams that it has.
+            "ignore_health_on_host_removal": true,
+            // Every host of the cluster serves what is sent to it, so the worst that a panic does
+            // is to try one that is down.
+            "common_lb_config": { "healthy_panic_threshold": { "value": 0 } },
+            "circuit_breakers": circuit_breakers(),
+            "outlier_detection": outlier_detection(),
+            "upstream_connection_options": {
+                "tcp_keepalive": {
+                    "keepalive_time": 15, "keepalive_interval": 5, "keepalive_probes": 3,
+                },
+            },
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(),
+            },
+            "transport_socket": self.transport_socket(sources),
+        })
+    }
+
+    fn transport_socket(&self, sources: &impl Sources) -> Value {
+        let secret =
+            |name: &str| json!({ "name": name, "sds_config": sources.secret(name).to_json() });
+        let name = self.server_name.as_str();
+        let mut common = json!({
+            "combined_validation_context": {
+                "default_validation_context": {
+                    "match_typed_subject_alt_names": [
+                        { "san_type": "DNS", "matcher": { "exact": name } },
+                    ],
+                },
+                "validation_context_sds_secret_config": secret(&self.peer_ca),
+            },
+        });
+        if let (Some(present), Some(common)) = (&self.present, common.as_object_mut()) {
+            let secrets = json!([secret(present)]);
+            common.insert("tls_certificate_sds_secret_configs".to_owned(), secrets);
+        }
+        let context = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+        json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": type_url(context),
+                "sni": name,
+                "common_tls_context": common,
+            },
+        })
+    }
+}
+
+/// The API server protects itself against overload, and knows who sends the requests. Envoy must
+/// not refuse requests in its place because many clients watch.
+fn circuit_breakers() -> Value {
+    const MANY: u32 = 100_000;
+    let thresholds = ["DEFAULT", "HIGH"].map(|priority| {
+        json!({
+            "priority": priority,
+            "max_connections": MANY,
+            "max_pending_requests": MANY,
+            "max_requests": MANY,
+            "max_retries": MANY,
+        })
+    });
+    json!({ "thresholds": thresholds })
+}
+
+/// Ejects a peer that cannot be connected to, also while no companion runs that could take it out of
+/// the cluster. A response is never a reason: a 5xx may be meant for that one client.
+fn outlier_detection() -> Value {
+    json!({
+        "split_external_local_origin_errors": true,
+        "consecutive_local_origin_failure": 2,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "interval": "1s",
+        "base_ejection_time": "2s",
+        "max_ejection_time": "10s",
+        "max_ejection_percent": 100,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_failure_percentage": 0,
+        "enforcing_failure_percentage_local_origin": 0,
+    })
+}
+
+/// Upstream speaks as downstream: an upgrade (exec, attach, port-forward) arrives over HTTP/1.1 and
+/// needs it all the way; everything else is multiplexed.
+fn protocol_options() -> Value {
+    json!({
+        "@type": type_url("envoy.extensions.upstreams.http.v3.HttpProtocolOptions"),
+        "use_downstream_protocol_config": {
+            "http_protocol_options": {},
+            "http2_protocol_options": {
+                // Detects a peer that vanished without closing the connection.
+                "connection_keepalive": { "interval": "15s", "timeout": "5s" },
+                // How much of a response Envoy buffers before the client reads it. The default is
+                // 16 MiB, which many slow clients of large lists fill.
+                "initial_stream_window_size": 1 << 20,
+            },
+        },
+    })
+}

@@ -1,0 +1,112 @@
+//! The filter's configuration (ECDS), with the discovery map in it.
+
+use std::path::PathBuf;
+
+use routing::watch;
+use serde_json::{Value, json};
+
+use super::message::type_url;
+
+/// The name of the filter, of its VM and of its root, and the name under which the listener asks
+/// for it.
+pub const FILTER_NAME: &str = "mixed-version-proxy";
+
+/// The JSON pointer to the map in a response that has the [`Filter`] alone.
+pub const MAP: &str =
+    "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
+
+/// The filter with its discovery map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The map in JSON.
+    pub map: String,
+    /// The WebAssembly module, as Envoy sees it.
+    pub module: PathBuf,
+}
+
+impl Filter {
+    /// Returns the resource in proto3 JSON. Apart from the map, the bytes are the same in each push:
+    /// then Envoy keeps the same VM.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "@type": type_url("envoy.config.core.v3.TypedExtensionConfig"),
+            "name": FILTER_NAME,
+            "typed_config": {
+                "@type": type_url("envoy.extensions.common.matching.v3.ExtensionWithMatcher"),
+                "xds_matcher": skip_responses_that_do_not_matter(),
+                "extension_config": { "name": FILTER_NAME, "typed_config": self.wasm() },
+            },
+        })
+    }
+
+    fn wasm(&self) -> Value {
+        json!({
+            "@type": type_url("envoy.extensions.filters.http.wasm.v3.Wasm"),
+            "config": {
+                "name": FILTER_NAME,
+                "root_id": FILTER_NAME,
+                "failure_policy": "FAIL_RELOAD",
+                "allow_on_headers_stop_iteration": true,
+                "vm_config": {
+                    "vm_id": FILTER_NAME,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": { "local": { "filename": self.module } },
+                },
+                "configuration": {
+                    "@type": type_url("google.protobuf.StringValue"),
+                    "value": self.map,
+                },
+            },
+        })
+    }
+}
+
+/// A response matters if it is a 404, unless the filter said that it does not, and if the filter
+/// said that a document is to be sent.
+///
+/// Envoy evaluates this with the request's headers, with its trailers and with the response's
+/// headers, until the result is final. It must not be "skip" before there is a response, or trailers
+/// would not enter the filter. So the filter's word about the response is looked at only once there
+/// is a status.
+fn skip_responses_that_do_not_matter() -> Value {
+    let status = json!({
+        "name": "status",
+        "typed_config": {
+            "@type": type_url("envoy.type.matcher.v3.HttpResponseHeaderMatchInput"),
+            "header_name": ":status",
+        },
+    });
+    let watch = json!({
+        "name": "watch",
+        "typed_config": {
+            "@type": type_url("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"),
+            // Envoy prefixes what a module stores with a stream.
+            "key": format!("wasm.{}", watch::STATE),
+        },
+    });
+    let not = |predicate: Value| json!({ "not_matcher": predicate });
+    let any = |predicates: [Value; 2]| json!({ "or_matcher": { "predicate": predicates } });
+    let all = |predicates: [Value; 2]| json!({ "and_matcher": { "predicate": predicates } });
+    let matters = any([
+        // In this order; see above.
+        all([matches(&status, "exact", "404"), not(matches(&watch, "prefix", watch::NOTHING))]),
+        matches(&watch, "prefix", watch::DOCUMENT),
+    ]);
+    let skip = json!({
+        "name": "skip",
+        "typed_config": {
+            "@type": type_url("envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
+        },
+    });
+    json!({
+        "matcher_list": {
+            "matchers": [{ "predicate": not(matters), "on_match": { "action": skip } }],
+        },
+    })
+}
+
+/// Returns the predicate that compares an input with `value`: `how` is `exact` or `prefix`.
+fn matches(input: &Value, how: &str, value: &str) -> Value {
+    json!({ "single_predicate": { "input": input, "value_match": { how: value } } })
+}

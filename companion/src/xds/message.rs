@@ -1,0 +1,44 @@
+//! What all messages share: type URLs, the response around them, and where Envoy gets the resources
+//! that they name.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+/// Where Envoy gets a resource that another resource names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// A file with that resource alone, which Envoy watches.
+    Path(PathBuf),
+}
+
+/// Where Envoy gets endpoints and secrets. Whoever carries the resources decides.
+pub trait Sources {
+    /// Returns the source of the endpoints of `cluster`.
+    fn endpoints(&self, cluster: &str) -> ConfigSource;
+
+    /// Returns the source of the secret `name`.
+    fn secret(&self, name: &str) -> ConfigSource;
+}
+
+impl ConfigSource {
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Path(path) => json!({
+                "path_config_source": { "path": path },
+                "resource_api_version": "V3",
+            }),
+        }
+    }
+}
+
+/// Returns a discovery response: what a file holds, and a stream would carry.
+#[must_use]
+pub fn response(version: u64, resources: &[Value]) -> Value {
+    json!({ "version_info": version.to_string(), "resources": resources })
+}
+
+/// Returns the type URL of a protobuf message.
+pub(super) fn type_url(message: &str) -> String {
+    format!("type.googleapis.com/{message}")
+}

@@ -1,0 +1,68 @@
+//! The golden file.
+
+use std::path::Path;
+
+use super::*;
+
+/// Files under `/e`.
+struct Files;
+
+impl Sources for Files {
+    fn endpoints(&self, cluster: &str) -> ConfigSource {
+        ConfigSource::Path(format!("/e/eds/{cluster}.json").into())
+    }
+
+    fn secret(&self, name: &str) -> ConfigSource {
+        ConfigSource::Path(format!("/e/sds/{name}.json").into())
+    }
+}
+
+/// Compares everything that Envoy is told with what an Envoy last accepted. After an intended change,
+/// set UPDATE_GOLDEN=1 and let Envoy validate it.
+#[test]
+fn the_resources_are_those_of_the_golden_file() {
+    let secret = |name: &str, content| Secret { name: name.to_owned(), content };
+    let pair = SecretContent::KeyPair {
+        certificates: "CERTIFICATE\n".to_owned(),
+        key: "KEY\n".to_owned(),
+    };
+    let peer_ca = "peer-ca-0123456789abcdef";
+    let authorities = SecretContent::Authorities(Some("CERTIFICATE\n".to_owned()));
+    let addresses = ["10.0.0.1:6443".parse().unwrap(), "[fd00::2]:6443".parse().unwrap()];
+    let cluster = Cluster {
+        name: "kube-apiserver".to_owned(),
+        server_name: "kubernetes".parse().unwrap(),
+        peer_ca: peer_ca.to_owned(),
+        present: None,
+    };
+    let twin = Cluster {
+        name: "kube-apiserver__front-proxy".to_owned(),
+        present: Some("front-proxy-0123456789abcdef".to_owned()),
+        ..cluster.clone()
+    };
+    let filter = Filter { map: "{\"map\":true}".to_owned(), module: "/lib/filter.wasm".into() };
+    let endpoints = Endpoints { cluster: cluster.name.clone(), addresses: addresses.to_vec() };
+    let resources = [
+        secret("listener", pair).to_json(),
+        secret("client-ca", SecretContent::Authorities(None)).to_json(),
+        secret(peer_ca, authorities).to_json(),
+        endpoints.to_json(),
+        cluster.to_json(&Files),
+        twin.to_json(&Files),
+        filter.to_json(),
+    ];
+    let now = serde_json::to_string_pretty(&response(7, &resources)).unwrap() + "\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/resources.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &now).unwrap();
+    }
+    assert_eq!(now, std::fs::read_to_string(path).unwrap());
+}
+
+#[test]
+fn debug_output_of_a_secret_has_no_key() {
+    let content =
+        SecretContent::KeyPair { certificates: "CERTIFICATE".to_owned(), key: "KEY".to_owned() };
+    let secret = Secret { name: "listener".to_owned(), content };
+    assert_eq!(format!("{secret:?}"), "Secret(listener)");
+}
