@@ -4,11 +4,10 @@
 //! types that only one of the servers has.
 
 use anyhow::{Result, ensure};
-use fake_apiserver::Version;
-use harness::control_plane::{ServerOptions, User};
 use harness::manifests::{POLICIES, TRUST_BUNDLES};
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEW, OLD, servers};
 use serde_json::{Value, json};
 use wire::client::Http;
 
@@ -24,12 +23,6 @@ mod kubectl;
 mod native;
 #[path = "cluster_discovery/program.rs"]
 mod program;
-
-/// The older server, which has types of its own.
-const OLD: usize = 0;
-
-/// The newer server, likewise.
-const NEW: usize = 1;
 
 /// The parts run on one site, for starting one takes long; a part that fails
 /// does not hide the others.
@@ -72,18 +65,6 @@ async fn it_is_what_kubernetes_own_merge_gives() -> Result<()> {
     entry.passed()
 }
 
-/// 1.35 with a type of its own and without a subresource, and 1.36 as it is.
-fn servers() -> Vec<ServerOptions> {
-    vec![
-        ServerOptions::new("old", Version::V1_35)
-            // The subresource cannot be turned off as 1.35 any more.
-            .argument("--emulated-version=1.34")
-            .argument("--feature-gates=InPlacePodVerticalScaling=false,ClusterTrustBundle=true")
-            .argument("--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true"),
-        ServerOptions::new("new", Version::V1_36),
-    ]
-}
-
 /// Proves that the skew is the one meant.
 async fn the_servers_differ(site: &Site) -> Result<()> {
     for (collection, server, other) in [(POLICIES, NEW, OLD), (TRUST_BUNDLES, OLD, NEW)] {
@@ -92,9 +73,4 @@ async fn the_servers_differ(site: &Site) -> Result<()> {
         ensure!(unknown.is_type_level_404(), "{collection}: {}", unknown.text());
     }
     Ok(())
-}
-
-/// A kubeconfig of the administrator through Envoy.
-fn kubeconfig(site: &Site) -> Result<std::path::PathBuf> {
-    site.plane.kubeconfig(&site.stack.url(), User::Admin)
 }

@@ -11,14 +11,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
 use harness::control_plane::ServerOptions;
-use harness::load::{End, Journal, Load, Operation};
+use harness::load::{Journal, Load, Operation};
 use harness::manifests::POLICIES;
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::NEW;
 use wire::client::Http;
 
+#[path = "cluster_outage/probes.rs"]
+mod probes;
 #[path = "cluster_outage/published.rs"]
 mod published;
+
+use probes::{is_served, last, settled};
 
 /// Until requests for the lost type are answered as the product promises.
 const UNAVAILABLE_PROMISE: Duration = Duration::from_secs(2);
@@ -26,23 +31,12 @@ const UNAVAILABLE_PROMISE: Duration = Duration::from_secs(2);
 /// From `/readyz` of the server that is back until its type is served.
 const SERVED_PROMISE: Duration = Duration::from_secs(5);
 
-/// How long anything is waited for; promises are judged afterwards.
-const DEADLINE: Duration = Duration::from_secs(30);
-
 const PROBE_PACE: Duration = Duration::from_millis(25);
 const OBJECT_PACE: Duration = Duration::from_millis(50);
-
-/// So many operations in a row, of two probes and other clients, without another
-/// answer to a probe are the new state: they take two seconds, longer than the
-/// next poll and push.
-const IN_A_ROW: usize = 200;
 
 /// How many writes may be under way when a server is killed: no more than there
 /// are clients that write, for each of two kills.
 const RESETS: usize = 4;
-
-const OLD: usize = 0;
-const NEW: usize = 1;
 
 #[tokio::test]
 async fn what_is_lost_is_503_and_everything_else_goes_on() -> Result<()> {
@@ -146,36 +140,6 @@ fn judge(journal: &Journal, entry: &mut Entry) -> Result<()> {
     let unseen = journal.unseen();
     ensure!(unseen.is_empty(), "the watcher has not seen {unseen:?}");
     Ok(())
-}
-
-/// Waits until all probes have got nothing but what is wanted for long.
-async fn settled(
-    journal: &Journal,
-    since: Instant,
-    what: &str,
-    wanted: impl Fn(&Operation) -> bool,
-) -> Result<()> {
-    harness::wait::until(what, DEADLINE, async || {
-        let (row, before) =
-            journal.row(since, |operation| operation.label != "probe" || wanted(operation));
-        ensure!(row >= IN_A_ROW, "{row} in a row, after {before:?}");
-        Ok(())
-    })
-    .await
-}
-
-/// The time from `since` to the end of the last probe for which `wanted`
-/// holds.
-fn last(journal: &Journal, since: Instant, wanted: impl Fn(&Operation) -> bool) -> Duration {
-    let probes = journal.operations(|operation| {
-        operation.label == "probe" && operation.ended > since && wanted(operation)
-    });
-    let ends = probes.iter().map(|operation| operation.ended);
-    ends.max().map_or(Duration::ZERO, |end| end.saturating_duration_since(since))
-}
-
-fn is_served(operation: &Operation) -> bool {
-    matches!(operation.end, End::Answered { status: 200, .. })
 }
 
 fn is_unavailable(operation: &Operation) -> bool {

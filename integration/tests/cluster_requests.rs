@@ -5,22 +5,22 @@
 //! byte for byte.
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
-use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::control_plane::{ControlPlane, User};
 use harness::manifests::POLICIES;
 use harness::report::Entry;
 use harness::site::{Site, stack_options};
+use harness::skew::{NEW, OLD, servers};
 use harness::stack::Stack;
-use reqwest::Method;
 use serde_json::json;
 use wire::client::{Client, Http};
 
 #[path = "cluster_requests/kinds.rs"]
 mod kinds;
+#[path = "cluster_requests/request.rs"]
+mod request;
 #[path = "cluster_requests/round.rs"]
 mod round;
 
-use kinds::{NEW, OLD};
 use round::{Tally, Worker};
 
 /// How many requests there are at least.
@@ -59,18 +59,6 @@ async fn no_404_is_wrong_and_each_true_one_is_kept() -> Result<()> {
     ensure!(tally.true_404s == tally.true_404s_kept && tally.true_404s > 0, "{tally:#?}");
     both_servers_were_used(&site).await?;
     entry.passed()
-}
-
-/// 1.35 without `pods/resize` and with a type of its own, and 1.36 as it is.
-fn servers() -> Vec<ServerOptions> {
-    vec![
-        ServerOptions::new("old", Version::V1_35)
-            // The subresource cannot be turned off as 1.35 any more.
-            .argument("--emulated-version=1.34")
-            .argument("--feature-gates=InPlacePodVerticalScaling=false,ClusterTrustBundle=true")
-            .argument("--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true"),
-        ServerOptions::new("new", Version::V1_36),
-    ]
 }
 
 /// Makes what pods need, and proves that the skew is the one meant.
@@ -128,42 +116,4 @@ async fn both_servers_were_used(site: &Site) -> Result<()> {
     let common = landed.get("kube-apiserver").context("the common cluster")?;
     ensure!(common.len() == 2 && common.values().all(|count| *count > 100), "{landed:?}");
     Ok(())
-}
-
-/// A request, before it is known who answers it.
-#[derive(Debug, Clone)]
-struct Request {
-    method: Method,
-    path: String,
-    accept: Option<&'static str>,
-    body: Option<serde_json::Value>,
-}
-
-impl Request {
-    fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), accept: None, body: None }
-    }
-
-    fn body(mut self, body: serde_json::Value) -> Self {
-        self.body = Some(body);
-        self
-    }
-
-    fn accept(mut self, accept: Option<&'static str>) -> Self {
-        self.accept = accept;
-        self
-    }
-
-    fn to(&self, client: &Client) -> reqwest::RequestBuilder {
-        let mut request = client.request(self.method.clone(), &self.path);
-        if let Some(accept) = self.accept {
-            request = request.header("accept", accept);
-        }
-        if let Some(body) = &self.body {
-            let merge = self.method == Method::PATCH;
-            let kind = if merge { "application/merge-patch+json" } else { "application/json" };
-            request = request.header("content-type", kind).body(body.to_string());
-        }
-        request
-    }
 }

@@ -22,15 +22,12 @@ use wire::client::Http;
 #[path = "cluster_upgrade/kubectl_loop.rs"]
 mod kubectl_loop;
 
-use kubectl_loop::KubectlLoop;
+use kubectl_loop::{KubectlLoop, is_during};
 
 const SERVERS: usize = 3;
 
 /// Until the map follows a server that is ready.
 const PROMISE: Duration = Duration::from_secs(2);
-
-/// How long an answer that was under way may come after its server's end.
-const SLACK: Duration = Duration::from_secs(1);
 
 /// How many writes may meet the end of one server's connections: no more than
 /// there are connections that carry writes.
@@ -129,11 +126,6 @@ impl History {
     fn is_stopping(&self, operation: &Operation) -> bool {
         is_during(&self.stops, operation.started, operation.ended)
     }
-}
-
-/// Whether a time overlaps one of these, with slack.
-fn is_during(times: &[(Instant, Instant)], from: Instant, to: Instant) -> bool {
-    times.iter().any(|(begun, ended)| to >= *begun && from <= *ended + SLACK)
 }
 
 fn report(

@@ -10,9 +10,9 @@ mod story;
 mod try_it;
 
 use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
-use peers::Peers;
+use peers::{Kind, Peers};
 
 #[derive(Debug, Parser)]
 #[command(about = "Skewed API servers behind Envoy, without and with the filter")]
@@ -20,15 +20,6 @@ struct Arguments {
     /// What the API servers are.
     #[arg(long, value_enum, default_value_t = Kind::Recorded)]
     peers: Kind,
-}
-
-/// What the API servers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// Servers that replay what real ones said.
-    Recorded,
-    /// Real etcd and kube-apiservers.
-    Real,
 }
 
 #[tokio::main]

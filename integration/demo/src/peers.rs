@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use fake_apiserver::Version;
 use fake_apiserver::recordings::Recording;
 use harness::control_plane::{ControlPlane, ServerOptions, User};
@@ -13,7 +14,14 @@ use harness::site;
 use harness::stack::StackOptions;
 use wire::client::{Client, Http};
 
-use super::Kind;
+/// What the API servers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// Servers that replay what real ones said.
+    Recorded,
+    /// Real etcd and kube-apiservers.
+    Real,
+}
 
 /// The versions at the beginning: an upgrade that has got to the third server.
 const VERSIONS: [(&str, Version); 3] =

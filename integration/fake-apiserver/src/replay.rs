@@ -18,10 +18,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use axum::http::{HeaderMap, StatusCode};
 
 use crate::recordings::Recording;
 use pki::CertificateFiles;
@@ -31,21 +29,26 @@ mod accept;
 mod answer;
 mod crd;
 mod documents;
+mod json;
+mod object_request;
 mod objects;
 mod path;
+mod peer;
+mod reply;
 mod server;
 mod status;
 mod store;
+mod types;
 mod view;
 mod watching;
 
 pub use crd::{Crd, CrdVersion};
+pub use peer::{Canned, PEER_HEADER};
 pub use store::{Key, Store};
 
-use view::{Changes, View};
-
-/// The header that says which peer gave an answer.
-pub const PEER_HEADER: &str = "x-peer";
+use documents::Changes;
+use peer::{Peer, State};
+use view::View;
 
 /// How to start a peer.
 #[derive(Debug, Clone)]
@@ -60,88 +63,6 @@ pub struct ReplayOptions {
     pub certificate: CertificateFiles,
     /// Its port on 127.0.0.1; 0 for a free one.
     pub port: u16,
-}
-
-/// An answer that a test prescribes for a path.
-#[derive(Debug, Clone)]
-pub struct Canned {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Vec<u8>,
-    /// How long the peer waits before it answers.
-    pub delay: Duration,
-}
-
-impl Default for Canned {
-    fn default() -> Self {
-        let (headers, body) = (HeaderMap::new(), Vec::new());
-        Self { status: StatusCode::OK, headers, body, delay: Duration::ZERO }
-    }
-}
-
-/// What the peer's connections and its handle share.
-#[derive(Debug)]
-struct Peer {
-    name: String,
-    store: Store,
-    state: RwLock<State>,
-    ready: AtomicBool,
-    learns_crds: AtomicBool,
-    requests: AtomicU64,
-}
-
-#[derive(Debug)]
-struct State {
-    recording: Arc<Recording>,
-    /// What the test changed; custom resources of the store come on top.
-    changes: Changes,
-    /// The custom resources that `view` has from the store.
-    learned: Vec<Crd>,
-    view: Arc<View>,
-    canned: BTreeMap<String, Canned>,
-}
-
-impl Peer {
-    /// What the peer serves at this moment.
-    fn view(&self) -> Result<Arc<View>> {
-        let learned = {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            let learned = self.crds_of_store(&state);
-            if learned == state.learned {
-                return Ok(Arc::clone(&state.view));
-            }
-            learned
-        };
-        self.change(|state| state.learned = learned)?;
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(&state.view))
-    }
-
-    fn crds_of_store(&self, state: &State) -> Vec<Crd> {
-        if !self.learns_crds.load(Ordering::Relaxed) {
-            return state.learned.clone();
-        }
-        let (_, objects) =
-            self.store.list("apiextensions.k8s.io", "customresourcedefinitions", None);
-        objects.iter().filter_map(|(_, object)| Crd::from_object(object)).collect()
-    }
-
-    fn canned(&self, path: &str) -> Option<Canned> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.canned.get(path).cloned()
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) -> Result<()> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        let mut changes = state.changes.clone();
-        changes.crds.extend(state.learned.iter().cloned());
-        state.view = Arc::new(View::new(Arc::clone(&state.recording), changes)?);
-        Ok(())
-    }
 }
 
 /// A peer; dropping it closes its port and all of its connections.

@@ -38,5 +38,6 @@ pub mod recordings;
 pub mod relay;
 pub mod report;
 pub mod site;
+pub mod skew;
 pub mod stack;
 pub mod wait;

@@ -33,7 +33,7 @@ pub fn all() -> [(&'static str, Result<Program>); 3] {
 pub async fn works(site: &Site, client: Result<Program>) -> Result<Value> {
     let client = client?;
     let folder = tempfile::tempdir()?;
-    let kubeconfig = super::kubeconfig(site)?;
+    let kubeconfig = site.plane.kubeconfig(&site.stack.url(), User::Admin)?;
     let objects = [policy("by-client"), trust_bundle("by-client", &site.plane.pki().ca_pem())];
     let mut arguments = vec![kubeconfig, PathBuf::new()];
     for (number, object) in objects.iter().enumerate() {

@@ -7,12 +7,12 @@ use std::io::Read as _;
 use anyhow::{Context, Result, ensure};
 use harness::control_plane::User;
 use harness::site::Site;
+use harness::skew::{NEW, OLD};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use wire::client::{Answer, Client, Http};
 
 use super::contents::named;
-use super::{NEW, OLD};
 
 /// How often each document is asked for.
 const ROUNDS: usize = 50;

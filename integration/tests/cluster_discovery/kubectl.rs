@@ -11,10 +11,10 @@ use harness::artefacts::Artefact;
 use harness::control_plane::User;
 use harness::manifests::{policy, trust_bundle};
 use harness::site::Site;
+use harness::skew::{NEW, OLD};
 use serde_json::{Value, json};
 
 use super::program::{Program, Said};
-use super::{NEW, OLD};
 
 /// How often everything is done through Envoy, each time with an empty cache.
 const ROUNDS: usize = 5;

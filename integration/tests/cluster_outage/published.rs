@@ -7,10 +7,11 @@ use anyhow::{Result, ensure};
 use harness::load::Load;
 use harness::manifests::{CONFIG_MAPS, POLICIES};
 use harness::site::Site;
+use harness::skew::OLD;
 use harness::wait;
 use wire::client::Http;
 
-use super::{OLD, settled};
+use super::probes::{is_served, settled};
 
 /// The companion looks after its files at least this often.
 const REPAIR_DEADLINE: Duration = Duration::from_secs(30);
@@ -26,7 +27,7 @@ pub async fn companion_dies(site: &mut Site, load: &mut Load) -> Result<()> {
     works(site).await?;
     let killed = Instant::now();
     site.plane.server_mut(OLD)?.kill_9();
-    settled(load.journal(), killed, "success", super::is_served).await?;
+    settled(load.journal(), killed, "success", is_served).await?;
     works(site).await?;
     site.plane.server_mut(OLD)?.start_again().await?;
     works(site).await?;

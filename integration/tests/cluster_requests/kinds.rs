@@ -5,13 +5,8 @@ use harness::manifests::{
     BINDINGS, CONFIG_MAPS, DEPLOYMENTS, PODS, POLICIES, TRUST_BUNDLES, binding, config_map,
     deployment, pod, policy, trust_bundle,
 };
+use harness::skew::{NEW, OLD};
 use serde_json::{Value, json};
-
-/// The older server.
-pub const OLD: usize = 0;
-
-/// The newer server.
-pub const NEW: usize = 1;
 
 /// A type, and where it lives.
 #[derive(Debug, Clone)]

@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::Value;
 use wire::client::{Answer, Client};
 
-use super::Request;
 use super::kinds::{ACCEPTS, Kind, UNKNOWN};
+use super::request::Request;
 
 /// No message shows more problems than these.
 const SHOWN: usize = 10;

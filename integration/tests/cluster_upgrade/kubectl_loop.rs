@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use harness::control_plane::{Kubectl, KubectlOutput};
@@ -10,7 +10,8 @@ use harness::manifests::config_map;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::is_during;
+/// How long an answer that was under way may come after its server's end.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// What kubectl says when the connection to a server broke under a request
 /// that nobody may repeat.
@@ -84,4 +85,9 @@ pub fn judge(commands: &[Command], stops: &[(Instant, Instant)]) -> Result<()> {
     // work, or has not; all of these commands can be repeated.
     ensure!(commands.len() >= 8, "only {} commands", commands.len());
     Ok(())
+}
+
+/// Whether a time overlaps one of these, with slack.
+pub fn is_during(times: &[(Instant, Instant)], from: Instant, to: Instant) -> bool {
+    times.iter().any(|(begun, ended)| to >= *begun && from <= *ended + SLACK)
 }

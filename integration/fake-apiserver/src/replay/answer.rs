@@ -6,20 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use super::accept::{self, DiscoveryForm};
+use super::objects::{self, type_not_found};
 use super::path::{self, Asked};
+use super::peer::{PEER_HEADER, Peer};
+use super::reply::{Answer, accept_of, json};
 use super::status::{Status, page_not_found, text};
 use super::view::View;
-use super::{PEER_HEADER, Peer, objects};
 use crate::recordings::AGGREGATED;
-
-/// What a part of a request is answered by.
-pub(super) type Answer = Response<Body>;
 
 /// Answers a request; always with the name of the peer.
 pub(super) async fn answer(
@@ -71,7 +68,7 @@ async fn route(peer: &Peer, view: &View, request: Request<Body>) -> Answer {
             None => page_not_found(),
         },
         Asked::Version(group, version) => {
-            let known = view.has_version(&group, &version);
+            let known = view.types().has_version(&group, &version);
             if known && !is_read {
                 return Status::method_not_allowed().answer(accept::form(&accepted));
             }
@@ -134,31 +131,4 @@ fn discovery_root(view: &View, root: &str, request: &Request<Body>) -> Answer {
 
 fn document(body: Vec<u8>) -> Answer {
     json(StatusCode::OK, body)
-}
-
-/// JSON, with the headers that objects have.
-pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Answer {
-    let mut answer = Response::new(body.into());
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
-}
-
-/// The 404 of an unknown type in `group`: a `Status` where the server's own
-/// code serves the group, plain text where nothing or the code for custom
-/// resources does.
-pub(super) fn type_not_found(view: &View, group: &str, accepted: &str) -> Answer {
-    if !group.is_empty() && (view.is_custom(group) || !view.has_group(group)) {
-        return page_not_found();
-    }
-    Status::type_not_found().answer(accept::form(accepted))
-}
-
-/// The `Accept` header as one text.
-pub(super) fn accept_of(request: &Request<Body>) -> String {
-    let values = request.headers().get_all(ACCEPT);
-    let values: Vec<_> = values.iter().filter_map(|value| value.to_str().ok()).collect();
-    values.join(",")
 }

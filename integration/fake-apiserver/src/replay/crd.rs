@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::documents::{array, string};
-use super::view::Resource;
+use super::json::{array, string};
+use super::types::Resource;
 
 /// The verbs of a custom resource, in the order in which discovery names them.
 const VERBS: [&str; 8] =

@@ -1,27 +1,29 @@
 //! Changing recorded discovery documents: what was dropped goes, custom
 //! resources come.
 
+use std::collections::BTreeSet;
+
 use ring::digest;
 use serde_json::{Value, json};
 
 use super::crd::Crd;
-use super::view::{Changes, View};
+use super::json::{array, array_mut, string};
+use super::types::Types;
 
-/// The elements of the array `field`; none when it is missing.
-pub(super) fn array<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
-    value.get(field).and_then(Value::as_array).into_iter().flatten()
+/// What a test changed on one peer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Group, version and resource; `*` for all resources of a version.
+    pub(super) dropped: BTreeSet<(String, String, String)>,
+    pub(super) crds: Vec<Crd>,
 }
 
-/// The string `field`; empty when it is missing.
-pub(super) fn string<'a>(value: &'a Value, field: &str) -> &'a str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A document as it is sent.
-pub(super) fn to_body(document: &Value) -> Vec<u8> {
-    let mut body = document.to_string().into_bytes();
-    body.push(b'\n');
-    body
+impl Changes {
+    pub(super) fn drops(&self, group: &str, version: &str, resource: &str) -> bool {
+        self.dropped
+            .iter()
+            .any(|(g, v, r)| g == group && v == version && (r == resource || r == "*"))
+    }
 }
 
 /// An ETag in the server's own form.
@@ -29,10 +31,6 @@ pub(super) fn etag(body: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA512, body);
     let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
     format!("\"{hex}\"")
-}
-
-fn array_mut<'a>(value: &'a mut Value, field: &str) -> Option<&'a mut Vec<Value>> {
-    value.get_mut(field)?.as_array_mut()
 }
 
 /// The aggregated document of `/api` or `/apis`.
@@ -87,16 +85,16 @@ fn add_aggregated(groups: &mut Vec<Value>, crd: &Crd) {
 }
 
 /// The document of `/apis`.
-pub(super) fn change_group_list(document: &mut Value, changes: &Changes, view: &View) -> bool {
+pub(super) fn change_group_list(document: &mut Value, changes: &Changes, types: &Types) -> bool {
     let Some(groups) = array_mut(document, "groups") else { return false };
     groups.retain_mut(|group| {
         let name = string(group, "name").to_owned();
-        change_group(group, &name, changes, view)
+        change_group(group, &name, changes, types)
     });
     for crd in &changes.crds {
         if !groups.iter().any(|group| string(group, "name") == crd.group) {
             let mut group = json!({});
-            change_group(&mut group, &crd.group, changes, view);
+            change_group(&mut group, &crd.group, changes, types);
             if let Some(fields) = group.as_object_mut() {
                 // Only a group's own document says what it is.
                 fields.remove("kind");
@@ -114,9 +112,9 @@ pub(super) fn change_group(
     document: &mut Value,
     group: &str,
     changes: &Changes,
-    view: &View,
+    types: &Types,
 ) -> bool {
-    if !view.has_group(group) {
+    if !types.has_group(group) {
         return false;
     }
     if document.get("versions").is_none() {
@@ -125,7 +123,7 @@ pub(super) fn change_group(
         });
     }
     let Some(versions) = array_mut(document, "versions") else { return false };
-    versions.retain(|version| view.has_version(group, string(version, "version")));
+    versions.retain(|version| types.has_version(group, string(version, "version")));
     let custom = changes.crds.iter().filter(|crd| crd.group == group).flat_map(|crd| &crd.versions);
     for version in custom {
         if !versions.iter().any(|value| string(value, "version") == version.name) {

@@ -6,80 +6,20 @@ use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::accept;
-use super::answer::{Answer, accept_of, json as json_answer, type_not_found};
-use super::path::{Objects, percent_decode};
-use super::status::{Details, Status};
-use super::store::Key;
-use super::view::{Resource, View};
-use super::{Peer, watching};
+use super::object_request::{ObjectRequest, read_query};
+use super::path::Objects;
+use super::peer::Peer;
+use super::reply::{Answer, accept_of, json as json_answer};
+use super::status::{Status, page_not_found};
+use super::types::Resource;
+use super::view::View;
+use super::watching;
 
 /// The largest object that etcd takes is smaller.
 const BODY_LIMIT: usize = 3 << 20;
 
 /// A form in which objects are not read: their messages are not recorded.
 const PROTOBUF: &[u8] = b"application/vnd.kubernetes.protobuf";
-
-/// A request for objects of a type that the peer serves.
-pub(super) struct ObjectRequest<'a> {
-    pub(super) peer: &'a Peer,
-    pub(super) asked: Objects,
-    pub(super) resource: &'a Resource,
-    accept: String,
-    query: Vec<(String, String)>,
-}
-
-impl ObjectRequest<'_> {
-    /// The value of a query parameter.
-    pub(super) fn query(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// `v1`, `apps/v1`.
-    pub(super) fn api_version(&self) -> String {
-        match self.asked.group.as_str() {
-            "" => self.asked.version.clone(),
-            group => format!("{group}/{}", self.asked.version),
-        }
-    }
-
-    fn key(&self, name: &str) -> Key {
-        Key {
-            group: self.asked.group.clone(),
-            resource: self.asked.resource.clone(),
-            namespace: self.asked.namespace.clone().unwrap_or_default(),
-            name: name.to_owned(),
-        }
-    }
-
-    fn details(&self, name: &str) -> Details {
-        Details::new(&self.asked.group, &self.asked.resource, name)
-    }
-
-    fn refuse(&self, status: &Status) -> Answer {
-        status.answer(accept::form(&self.accept))
-    }
-
-    fn not_found(&self, name: &str) -> Answer {
-        // A form that is not spoken is refused before the object is looked for.
-        match accept::form(&self.accept) {
-            None => Status::not_acceptable().answer(None),
-            form => Status::object_not_found(self.details(name)).answer(form),
-        }
-    }
-
-    /// The object as this version of the API shows it.
-    pub(super) fn shown(&self, mut object: Value) -> Value {
-        if let Some(fields) = object.as_object_mut() {
-            fields.insert("apiVersion".to_owned(), json!(self.api_version()));
-            fields.insert("kind".to_owned(), json!(self.resource.kind));
-        }
-        object
-    }
-
-    fn show(&self, status: StatusCode, object: Value) -> Answer {
-        json_answer(status, format!("{}\n", self.shown(object)))
-    }
-}
 
 /// Answers a request for objects.
 pub(super) async fn answer(
@@ -90,7 +30,7 @@ pub(super) async fn answer(
 ) -> Answer {
     let accept = accept_of(&request);
     let custom = view.is_custom(&asked.group);
-    let resource = view.resource(&asked.group, &asked.version, &asked.resource);
+    let resource = view.types().resource(&asked.group, &asked.version, &asked.resource);
     let Some(resource) = resource.filter(|resource| exists(&asked, resource, custom)) else {
         return type_not_found(view, &asked.group, &accept);
     };
@@ -118,6 +58,16 @@ pub(super) async fn answer(
         (Method::DELETE, None) => delete_all(&of),
         _ => of.refuse(&Status::method_not_allowed()),
     }
+}
+
+/// The 404 of an unknown type in `group`: a `Status` where the server's own
+/// code serves the group, plain text where nothing or the code for custom
+/// resources does.
+pub(super) fn type_not_found(view: &View, group: &str, accepted: &str) -> Answer {
+    if !group.is_empty() && (view.is_custom(group) || !view.types().has_group(group)) {
+        return page_not_found();
+    }
+    Status::type_not_found().answer(accept::form(accepted))
 }
 
 /// Whether the server has a route for this: the scope is right, and the
@@ -261,9 +211,4 @@ async fn body(request: Request<Body>) -> Result<Value, Status> {
     let bytes = to_bytes(request.into_body(), BODY_LIMIT).await;
     let bytes = bytes.map_err(|error| Status::bad_request(error.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|error| Status::bad_request(error.to_string()))
-}
-
-fn read_query(query: &str) -> Vec<(String, String)> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(key, value)| (percent_decode(key), percent_decode(value))).collect()
 }

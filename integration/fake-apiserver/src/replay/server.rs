@@ -12,7 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Peer, answer};
+use super::answer;
+use super::peer::Peer;
 
 /// A listening server; dropping it ends it with all connections.
 #[derive(Debug)]

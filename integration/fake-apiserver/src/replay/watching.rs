@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::answer::{Answer, json as json_answer};
-use super::objects::ObjectRequest;
+use super::object_request::ObjectRequest;
+use super::reply::{Answer, json as json_answer};
 use super::store::{Change, Event, Store};
 
 /// kube-apiserver ends watches after 30 to 60 minutes.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{End, Operation};
+use super::journal::{End, Operation};
 use wire::client::{Answer, Client};
 
 /// client-go's number of retries.

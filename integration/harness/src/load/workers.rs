@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::{End, Journal, Operation, Retrying};
+use super::journal::{End, Journal, Operation};
+use super::retrying::Retrying;
 use crate::manifests::{CONFIG_MAPS, config_map};
 use wire::client::{Answer, Client, ClientOptions};
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::connection::{ANSWER, Connection};
 use super::polls::{self, Reply};
-use super::{ANSWER, CapturedRequest, Connection, Protocol};
+use super::request::{CapturedRequest, Protocol};
 use crate::frames::Field;
 
 /// From one piece of an endless body to the next.

@@ -8,9 +8,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
+use super::connection::{ANSWER, Connection};
 use super::http1::{TICK, counted, reply};
 use super::polls::{self, Reply};
-use super::{ANSWER, CapturedRequest, Connection, Protocol};
+use super::request::{CapturedRequest, Protocol};
 use crate::frames::{self, ACK, Block, Blocks, END_STREAM, Field, Frame, MAX_PAYLOAD, kind};
 
 /// Serves until the connection ends.

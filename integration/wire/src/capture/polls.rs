@@ -3,7 +3,8 @@
 use anyhow::Result;
 use reqwest::Method;
 
-use super::{CapturedRequest, Connection};
+use super::connection::Connection;
+use super::request::CapturedRequest;
 use crate::frames::Field;
 
 /// An answer.

@@ -1,0 +1,101 @@
+//! The state of a peer, which its connections and its handle share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::http::{HeaderMap, StatusCode};
+
+use super::crd::Crd;
+use super::documents::Changes;
+use super::store::Store;
+use super::view::View;
+use crate::recordings::Recording;
+
+/// The header that says which peer gave an answer.
+pub const PEER_HEADER: &str = "x-peer";
+
+/// An answer that a test prescribes for a path.
+#[derive(Debug, Clone)]
+pub struct Canned {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long the peer waits before it answers.
+    pub delay: Duration,
+}
+
+impl Default for Canned {
+    fn default() -> Self {
+        let (headers, body) = (HeaderMap::new(), Vec::new());
+        Self { status: StatusCode::OK, headers, body, delay: Duration::ZERO }
+    }
+}
+
+/// What the peer's connections and its handle share.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) name: String,
+    pub(super) store: Store,
+    pub(super) state: RwLock<State>,
+    pub(super) ready: AtomicBool,
+    pub(super) learns_crds: AtomicBool,
+    pub(super) requests: AtomicU64,
+}
+
+/// What a peer serves, and what the test did to that.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) recording: Arc<Recording>,
+    /// What the test changed; custom resources of the store come on top.
+    pub(super) changes: Changes,
+    /// The custom resources that `view` has from the store.
+    pub(super) learned: Vec<Crd>,
+    pub(super) view: Arc<View>,
+    pub(super) canned: BTreeMap<String, Canned>,
+}
+
+impl Peer {
+    /// What the peer serves at this moment.
+    pub(super) fn view(&self) -> Result<Arc<View>> {
+        let learned = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let learned = self.crds_of_store(&state);
+            if learned == state.learned {
+                return Ok(Arc::clone(&state.view));
+            }
+            learned
+        };
+        self.change(|state| state.learned = learned)?;
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(&state.view))
+    }
+
+    fn crds_of_store(&self, state: &State) -> Vec<Crd> {
+        if !self.learns_crds.load(Ordering::Relaxed) {
+            return state.learned.clone();
+        }
+        let (_, objects) =
+            self.store.list("apiextensions.k8s.io", "customresourcedefinitions", None);
+        objects.iter().filter_map(|(_, object)| Crd::from_object(object)).collect()
+    }
+
+    pub(super) fn canned(&self, path: &str) -> Option<Canned> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.canned.get(path).cloned()
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) -> Result<()> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let mut changes = state.changes.clone();
+        changes.crds.extend(state.learned.iter().cloned());
+        state.view = Arc::new(View::new(Arc::clone(&state.recording), changes)?);
+        Ok(())
+    }
+}
