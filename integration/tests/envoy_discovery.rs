@@ -370,8 +370,8 @@ async fn an_error_of_envoys_own_lets_nobody_read() -> Result<()> {
 #[tokio::test]
 async fn other_forms_and_methods_pass_to_one_peer_as_they_are() -> Result<()> {
     let mut scene = Scene::start().await?;
-    let direct = scene.fleet.raw_client(scene.fleet.peers[1].port())?;
-    let through = scene.fleet.raw_client(scene.stack.port())?;
+    let direct = scene.fleet.client(&scene.fleet.peers[1].url(), Http::One)?;
+    let through = scene.client(Http::One)?;
     let nopeer = format!("{V2};profile=nopeer,{V2},application/json");
     let etag = scene.peer_etag("/apis").await?;
     let quoted = format!("\"{etag}\"");
@@ -390,13 +390,17 @@ async fn other_forms_and_methods_pass_to_one_peer_as_they_are() -> Result<()> {
         ("GET", "/apis/batch/v1", "application/json", ""),
     ];
     for (method, path, accept, if_none_match) in cases {
-        let mut headers = vec![("Accept", accept.as_bytes())];
-        if !if_none_match.is_empty() {
-            headers.push(("If-None-Match", if_none_match.as_bytes()));
-        }
-        let expected = direct.request(method, path, &headers, &[]).await?;
+        let ask = async |client: &Client| {
+            let method = Method::from_bytes(method.as_bytes())?;
+            let mut request = client.request(method, path).header("accept", accept);
+            if !if_none_match.is_empty() {
+                request = request.header("if-none-match", if_none_match);
+            }
+            client.send(request).await
+        };
+        let expected = ask(&direct).await?;
         for _ in 0..2 {
-            let found = through.request(method, path, &headers, &[]).await?;
+            let found = ask(&through).await?;
             let case = format!("{method} {path} {accept}");
             assert_eq!((found.status, &found.body), (expected.status, &expected.body), "{case}");
             for name in ["content-type", "cache-control", "etag", "vary"] {

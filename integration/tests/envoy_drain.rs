@@ -25,7 +25,6 @@ use harness::relay::Relay;
 use harness::wait;
 use pki::Pki;
 use wire::client::{Client, ClientOptions, Http};
-use wire::http1::RawClient;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -45,7 +44,7 @@ fn shipped(file: &str) -> PathBuf {
 struct Host {
     _companion: Companion,
     envoy: Envoy,
-    health: RawClient,
+    health: Client,
     port: u16,
 }
 
@@ -79,7 +78,7 @@ impl Host {
             .argument("--drain-strategy")
             .argument("gradual");
         let envoy = Envoy::start(envoy).await?;
-        let health = RawClient::plain(envoy.listener_port("health").await?);
+        let health = Client::plain(envoy.listener_port("health").await?)?;
         let port = envoy.listener_port("kubernetes").await?;
         Ok(Self { _companion: companion, envoy, health, port })
     }
@@ -90,7 +89,7 @@ impl Host {
 
     /// What the load balancer in front sees; none when nothing listens.
     async fn health(&self) -> Option<u16> {
-        self.health.request("GET", "/healthz", &[], &[]).await.ok().map(|answer| answer.status)
+        self.health.get("/healthz").await.ok().map(|answer| answer.status.as_u16())
     }
 
     /// The script that the unit runs before Envoy is ended.
@@ -140,7 +139,7 @@ async fn a_host_leaves_service_under_load_and_no_request_fails() -> Result<()> {
     let (leaving, staying) =
         (Host::start(&fleet, "leaving").await?, Host::start(&fleet, "staying").await?);
     assert_eq!(leaving.health().await, Some(200));
-    assert_eq!(leaving.health.request("GET", "/", &[], &[]).await?.status, 404);
+    assert_eq!(leaving.health.get("/").await?.status, 404);
     let relay = Relay::start(leaving.address()).await?;
     let load = load(&fleet, &relay.url())?;
     works(load.journal()).await?;

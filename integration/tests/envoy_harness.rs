@@ -7,7 +7,7 @@ use anyhow::Result;
 use harness::envoy::{Envoy, EnvoyOptions};
 use harness::wait;
 use tempfile::TempDir;
-use wire::http1::RawClient;
+use wire::client::Client;
 
 const BOOTSTRAP: &str = r#"
 admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }
@@ -40,8 +40,8 @@ async fn envoys_run_side_by_side_and_end_with_their_handles() -> Result<()> {
     let mut first = Envoy::start(EnvoyOptions::new(BOOTSTRAP, folders.0.path())).await?;
     let second = Envoy::start(EnvoyOptions::new(BOOTSTRAP, folders.1.path())).await?;
     for envoy in [&first, &second] {
-        let client = RawClient::plain(envoy.listener_port("hello").await?);
-        assert_eq!(client.request("GET", "/", &[], &[]).await?.body, b"hello");
+        let client = Client::plain(envoy.listener_port("hello").await?)?;
+        assert_eq!(client.get("/").await?.body, b"hello");
         assert_eq!(envoy.stat("http.hello.downstream_rq_2xx").await?, Some(1));
         let labels =
             [r#"envoy_http_conn_manager_prefix="hello""#, r#"envoy_response_code_class="2""#];

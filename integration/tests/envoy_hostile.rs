@@ -2,10 +2,16 @@
 //! the filter's VM must survive them all, for its end is the end of every
 //! stream of the worker.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use fake_apiserver::Version;
 use harness::fleet::Fleet;
 use wire::client::Http;
+use wire::raw::Raw;
+
+/// Envoy closes a connection that asks for it long before.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Paths as bytes, for the request line.
 fn hostile_paths() -> Vec<Vec<u8>> {
@@ -71,12 +77,12 @@ async fn no_bytes_of_a_client_end_the_filters_vm() -> Result<()> {
     // One worker: every request meets the same VM.
     options.concurrency = 1;
     let mut stack = harness::stack::Stack::start(options).await?;
-    let raw = fleet.raw_client(stack.port())?;
+    let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;
 
     let mut requests = 0;
     for path in hostile_paths() {
         let line = [b"GET ", path.as_slice(), b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"];
-        raw.exchange(&line.concat()).await?;
+        raw.exchange(&line.concat(), DEADLINE).await?;
         requests += 1;
     }
     // A path of each kind of decision, for each reads other headers.
@@ -91,7 +97,7 @@ async fn no_bytes_of_a_client_end_the_filters_vm() -> Result<()> {
                         .into_bytes();
                 request.extend(value);
                 request.extend(format!("\r\n{header}: again\r\n\r\n").bytes());
-                raw.exchange(&request).await?;
+                raw.exchange(&request, DEADLINE).await?;
                 requests += 1;
             }
         }

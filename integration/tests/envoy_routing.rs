@@ -105,17 +105,24 @@ const TRULY_ABSENT: [&str; 9] = [
 #[tokio::test]
 async fn a_404_that_is_the_truth_passes_byte_for_byte() -> Result<()> {
     let (fleet, stack) = start().await?;
-    let through = fleet.raw_client(stack.port())?;
-    let direct = fleet.raw_client(fleet.peers[0].port())?;
+    let through = fleet.client(&stack.url(), Http::One)?;
+    let direct = fleet.client(&fleet.peers[0].url(), Http::One)?;
     for path in TRULY_ABSENT {
         for accept in ["application/json", PROTOBUF, "application/yaml"] {
-            for method in ["GET", "HEAD"] {
-                let headers = [("Accept", accept.as_bytes())];
-                let expected = direct.request(method, path, &headers, &[]).await?;
+            for method in [Method::GET, Method::HEAD] {
+                let ask = async |client: &Client| {
+                    let request = client.request(method.clone(), path).header("accept", accept);
+                    client.send(request).await
+                };
+                let expected = ask(&direct).await?;
                 for _ in 0..2 {
-                    let found = through.request(method, path, &headers, &[]).await?;
+                    let found = ask(&through).await?;
                     let case = format!("{method} {path} {accept}");
-                    assert_eq!((found.status, &found.body), (404, &expected.body), "{case}");
+                    assert_eq!(
+                        (found.status.as_u16(), &found.body),
+                        (404, &expected.body),
+                        "{case}"
+                    );
                     for name in ["content-type", "content-length", "cache-control"] {
                         assert_eq!(found.header(name), expected.header(name), "{case} {name}");
                     }

@@ -178,13 +178,13 @@ const EXEC: &str = "/api/v1/namespaces/n/pods/p/exec";
 async fn an_upgrade_that_cannot_pass_is_a_bad_request_with_the_reason() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_36]).await?;
     let stack = fleet.stack().await?;
-    let raw = fleet.raw_client(stack.port())?;
+    let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;
     let upgrade = |kind: &str| {
         format!("GET {EXEC} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: {kind}\r\n\r\n")
     };
     let connect = "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n".to_owned();
     for request in [upgrade("mqtt"), upgrade("tls/1.2"), connect] {
-        let answer = raw.exchange(request.as_bytes()).await?;
+        let answer = raw.exchange(request.as_bytes(), DEADLINE).await?;
         let answer = String::from_utf8_lossy(&answer).into_owned();
         ensure!(answer.starts_with("HTTP/1.1 400 "), "{request}{answer}");
         ensure!(answer.contains("content-type: application/json\r\n"), "{request}{answer}");

@@ -173,16 +173,18 @@ fn is_unavailable(answer: &Answer) -> Result<()> {
 #[tokio::test]
 async fn a_404_that_nobody_contradicts_passes_byte_for_byte() -> Result<()> {
     let mut scene = Scene::start().await?;
-    let through = scene.fleet.raw_client(scene.stack.port())?;
-    let direct = scene.fleet.raw_client(scene.fleet.peers[0].port())?;
+    let through = scene.client(Http::One)?;
+    let direct = scene.fleet.client(&scene.fleet.peers[0].url(), Http::One)?;
     for path in UNKNOWN_PATHS {
         for accept in ["application/json", PROTOBUF, "application/yaml"] {
-            for method in ["GET", "HEAD", "POST"] {
-                let headers = [("Accept", accept.as_bytes())];
-                let expected = direct.request(method, path, &headers, &[]).await?;
-                let found = through.request(method, path, &headers, &[]).await?;
+            for method in [Method::GET, Method::HEAD, Method::POST] {
+                let ask = async |client: &Client| {
+                    let request = client.request(method.clone(), path).header("accept", accept);
+                    client.send(request).await
+                };
+                let (expected, found) = (ask(&direct).await?, ask(&through).await?);
                 let case = format!("{method} {path} {accept}");
-                assert_eq!((found.status, &found.body), (404, &expected.body), "{case}");
+                assert_eq!((found.status.as_u16(), &found.body), (404, &expected.body), "{case}");
                 for name in ["content-type", "content-length", "cache-control"] {
                     assert_eq!(found.header(name), expected.header(name), "{case} {name}");
                 }

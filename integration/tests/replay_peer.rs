@@ -14,8 +14,8 @@ use pki::Pki;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wire::client::{Client, ClientOptions, Http};
-use wire::http1::{Answer, RawClient};
+use wire::client::{Answer, Client, ClientOptions, Http};
+use wire::verbatim::VerbatimClient;
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -57,10 +57,12 @@ fn difference(recorded: &Recorded, got: &Answer) -> Option<String> {
     let headers: BTreeMap<String, String> = got
         .headers
         .iter()
-        .map(|(name, value)| (name.to_lowercase(), String::from_utf8_lossy(value).into_owned()))
+        .map(|(name, value)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
         .filter(|(name, _)| !ignored.contains(&name.as_str()))
         .collect();
-    if (got.status, &headers) != (exchange.status, &exchange.headers) {
+    if (got.status.as_u16(), &headers) != (exchange.status, &exchange.headers) {
         return Some(format!("{} {headers:?}", got.status));
     }
     let same = got.body == recorded.body || is_same_document(&recorded.body, &got.body);
@@ -104,13 +106,13 @@ async fn replay_peer_answers_like_the_real_one() -> Result<()> {
 }
 
 async fn compare(setup: &Setup, peer: &ReplayPeer, recorded: &[&Recorded]) -> Result<Vec<String>> {
-    let client = RawClient::tls(peer.port(), &setup.pki.ca_pem())?;
+    let client = VerbatimClient::new(peer.port(), &setup.pki.ca_pem())?;
     let mut differences = Vec::new();
     for recorded in recorded {
         let exchange = &recorded.exchange;
         let headers: Vec<_> =
-            exchange.accept.iter().map(|accept| ("Accept", accept.as_bytes())).collect();
-        let body: &[u8] = if exchange.method.starts_with('P') { b"{}" } else { b"" };
+            exchange.accept.iter().map(|accept| ("accept", accept.as_str())).collect();
+        let body: &'static [u8] = if exchange.method.starts_with('P') { b"{}" } else { b"" };
         let got = client.request(&exchange.method, &exchange.path, &headers, body).await?;
         if let Some(got) = difference(recorded, &got) {
             let expected = String::from_utf8_lossy(&recorded.body);

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::artefacts::Artefact;
 use crate::process::{Process, Program};
-use wire::http1::{Answer, RawClient};
+use wire::client::{Answer, Client};
 
 /// It is up in milliseconds, but two cores may be shared by many tests.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ pub struct CompanionOptions {
 #[derive(Debug)]
 pub struct Companion {
     options: CompanionOptions,
-    client: RawClient,
+    client: Client,
     process: Option<Process>,
 }
 
@@ -42,7 +42,7 @@ impl Companion {
     ///
     /// When it ends, or does not answer; the message shows the log's end.
     pub async fn start(options: CompanionOptions) -> Result<Self> {
-        let client = RawClient::plain(options.port);
+        let client = Client::plain(options.port)?;
         let mut companion = Self { options, client, process: None };
         companion.write_config(&companion.options.config)?;
         companion.start_again().await?;
@@ -66,7 +66,7 @@ impl Companion {
         let process = self.process.insert(program.spawn()?);
         process
             .until("the companion", DEADLINE, async || {
-                let answer = self.client.request("GET", "/healthz", &[], &[]).await?;
+                let answer = self.client.get("/healthz").await?;
                 ensure!(answer.status == 200, "/healthz is {}", answer.status);
                 Ok(())
             })
@@ -135,7 +135,7 @@ impl Companion {
     ///
     /// When it does not answer.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        self.client.request("GET", path, &[], &[]).await
+        self.client.get(path).await
     }
 
     /// A JSON document of its HTTP endpoint, such as `/v1/map`.
@@ -145,9 +145,13 @@ impl Companion {
     /// When the answer is no 200 with JSON.
     pub async fn json(&self, path: &str) -> Result<Value> {
         let answer = self.get(path).await?;
-        let body = String::from_utf8_lossy(&answer.body);
-        ensure!(answer.status == 200, "{path} of the companion is {}: {body}", answer.status);
-        Ok(serde_json::from_str(&body)?)
+        ensure!(
+            answer.status == 200,
+            "{path} of the companion is {}: {}",
+            answer.status,
+            answer.text()
+        );
+        answer.json()
     }
 
     /// Waits until `/readyz` answers 200: something was published.
@@ -159,9 +163,8 @@ impl Companion {
         let Some(process) = &mut self.process else { anyhow::bail!("the companion does not run") };
         process
             .until("the companion to be ready", DEADLINE, async || {
-                let answer = self.client.request("GET", "/readyz", &[], &[]).await?;
-                let body = String::from_utf8_lossy(&answer.body);
-                ensure!(answer.status == 200, "/readyz is {}: {body}", answer.status);
+                let answer = self.client.get("/readyz").await?;
+                ensure!(answer.status == 200, "/readyz is {}: {}", answer.status, answer.text());
                 Ok(())
             })
             .await

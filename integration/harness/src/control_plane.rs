@@ -25,7 +25,6 @@ use crate::artefacts::Artefact;
 use crate::kubeconfig;
 use pki::{CertificateFiles, Pki};
 use wire::client::{Client, ClientOptions, Http};
-use wire::http1::RawClient;
 
 mod api_server;
 mod controller_manager;
@@ -191,16 +190,6 @@ impl ControlPlane {
             certificate: Some(files.clone()),
             http,
         })
-    }
-
-    /// A client that sends and gets each byte as it is, for the TLS server on
-    /// `port`.
-    ///
-    /// # Errors
-    ///
-    /// When the client cannot be made.
-    pub fn raw_client(&self, port: u16) -> Result<RawClient> {
-        RawClient::tls(port, &self.pki.ca_pem())
     }
 
     /// Writes a kubeconfig for `user` at `url`.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::artefacts::Artefact;
 use crate::process::{Process, Program};
-use wire::http1::RawClient;
+use wire::client::Client;
 
 /// Envoy is up in a fraction of a second; compiling the filter takes longer.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
@@ -146,10 +146,10 @@ impl Envoy {
     ///
     /// When it ends or does not become ready; the message shows its log's end.
     pub async fn wait_ready(&mut self) -> Result<()> {
-        let client = RawClient::plain(self.admin_port);
+        let client = Client::plain(self.admin_port)?;
         let ready = self.process.until("Envoy to be ready", READY_DEADLINE, async || {
-            let answer = client.request("GET", "/ready", &[], &[]).await?;
-            ensure!(answer.status == 200, "{}", String::from_utf8_lossy(&answer.body).trim());
+            let answer = client.get("/ready").await?;
+            ensure!(answer.status == 200, "{}", answer.text().trim());
             Ok(())
         });
         ready.await
@@ -196,9 +196,9 @@ impl Envoy {
     ///
     /// When the answer is no 200.
     pub async fn admin(&self, path: &str) -> Result<String> {
-        let client = RawClient::plain(self.admin_port);
-        let answer = client.request("GET", path, &[], &[]).await?;
-        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        let client = Client::plain(self.admin_port)?;
+        let answer = client.get(path).await?;
+        let body = answer.text();
         ensure!(answer.status == 200, "{path} of Envoy's admin is {}: {body}", answer.status);
         Ok(body)
     }

@@ -14,7 +14,6 @@ use fake_apiserver::replay::{ReplayOptions, ReplayPeer, Store};
 use pki::Pki;
 use wire::capture::{Capture, CaptureOptions};
 use wire::client::{Client, ClientOptions, Http};
-use wire::http1::RawClient;
 
 /// Any token will do: a replaying peer authenticates nobody.
 pub const TOKEN: &str = "client-token";
@@ -161,15 +160,6 @@ impl Fleet {
             certificate: None,
             http,
         })
-    }
-
-    /// A client that sends and gets each byte as it is.
-    ///
-    /// # Errors
-    ///
-    /// When the client cannot be made.
-    pub fn raw_client(&self, port: u16) -> Result<RawClient> {
-        RawClient::tls(port, &self.pki.ca_pem())
     }
 
     /// The authority of all certificates.

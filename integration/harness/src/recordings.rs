@@ -13,8 +13,9 @@ use serde_json::Value;
 use crate::control_plane::{ControlPlane, User};
 use crate::wait;
 use fake_apiserver::recordings::{AGGREGATES, DOCUMENTS, Exchange, INDEX};
+use wire::client::Answer;
 use wire::client::Http;
-use wire::http1::{Answer, RawClient};
+use wire::verbatim::VerbatimClient;
 
 mod samples;
 
@@ -42,7 +43,8 @@ const NOT_KEPT: [&str; 8] = [
 pub async fn record(plane: &ControlPlane, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut recorders = Vec::new();
     for server in plane.servers() {
-        let mut recorder = Recorder::new(plane.raw_client(server.port())?)?;
+        let mut recorder =
+            Recorder::new(VerbatimClient::new(server.port(), &plane.pki().ca_pem())?)?;
         recorder.discovery().await.with_context(|| server.name().to_owned())?;
         recorders.push(recorder);
     }
@@ -72,14 +74,14 @@ async fn create_widgets(plane: &ControlPlane) -> Result<()> {
 }
 
 struct Recorder {
-    client: RawClient,
+    client: VerbatimClient,
     authorization: String,
     exchanges: Vec<Exchange>,
     bodies: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 impl Recorder {
-    fn new(client: RawClient) -> Result<Self> {
+    fn new(client: VerbatimClient) -> Result<Self> {
         let authorization = User::Admin.authorization().context("the admin has a token")?;
         Ok(Self { client, authorization, exchanges: Vec::new(), bodies: BTreeMap::new() })
     }
@@ -137,12 +139,11 @@ impl Recorder {
         accept: Option<&str>,
         kind: &str,
     ) -> Result<Answer> {
-        let mut headers: Vec<(&str, &[u8])> =
-            vec![("Authorization", self.authorization.as_bytes())];
-        headers.extend(accept.map(|accept| ("Accept", accept.as_bytes())));
-        let body: &[u8] = match method {
+        let mut headers = vec![("authorization", self.authorization.as_str())];
+        headers.extend(accept.map(|accept| ("accept", accept)));
+        let body: &'static [u8] = match method {
             "POST" | "PUT" => {
-                headers.push(("Content-Type", b"application/json"));
+                headers.push(("content-type", "application/json"));
                 b"{}"
             }
             _ => b"",
@@ -156,7 +157,7 @@ impl Recorder {
             method: method.to_owned(),
             path: path.to_owned(),
             accept: accept.map(str::to_owned),
-            status: answer.status,
+            status: answer.status.as_u16(),
             headers: kept_headers(&answer),
             body: file,
         };
@@ -217,7 +218,7 @@ fn body_file(kind: &str, path: &str, answer: &Answer) -> Option<PathBuf> {
 
 fn kept_headers(answer: &Answer) -> BTreeMap<String, String> {
     let headers = answer.headers.iter().map(|(name, value)| {
-        (name.to_ascii_lowercase(), String::from_utf8_lossy(value).into_owned())
+        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     });
     headers.filter(|(name, _)| !NOT_KEPT.contains(&name.as_str())).collect()
 }

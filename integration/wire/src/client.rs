@@ -3,7 +3,7 @@
 //!
 //! It retries nothing and follows no redirect, so that every answer is seen.
 //! Paths are normalised the way the `url` crate does it; use
-//! [`crate::http1::RawClient`] where each byte matters.
+//! [`crate::verbatim`] or [`crate::raw`] where each byte matters.
 
 use std::time::Duration;
 
@@ -128,6 +128,22 @@ impl Client {
             .no_proxy()
             .connect_timeout(Duration::from_secs(5));
         Ok(Self { url: options.url.trim_end_matches('/').to_owned(), http: builder.build()? })
+    }
+
+    /// A client of the server without TLS on 127.0.0.1:`port`. It keeps no
+    /// connection, so a server that was restarted answers the next request.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn plain(port: u16) -> Result<Self> {
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client("", None, &[])?)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .pool_max_idle_per_host(0);
+        Ok(Self { url: format!("http://127.0.0.1:{port}"), http: builder.build()? })
     }
 
     /// A request to build on; `path` begins with a slash.

@@ -78,6 +78,26 @@ impl Raw {
         Ok(One { stream: self.connect(&self.one).await?, received: Vec::new(), ended: false })
     }
 
+    /// Sends these bytes on a connection for HTTP/1.1, and returns all that
+    /// came until the server closed it.
+    ///
+    /// # Errors
+    ///
+    /// When the connection cannot be made or breaks without an answer, or
+    /// nothing closes it within `limit`.
+    pub async fn exchange(&self, bytes: &[u8], limit: Duration) -> Result<Vec<u8>> {
+        let mut stream = self.connect(&self.one).await?;
+        stream.write_all(bytes).await?;
+        stream.flush().await?;
+        let mut answer = Vec::new();
+        let end = tokio::time::timeout(limit, stream.read_to_end(&mut answer)).await;
+        match end.context("the server does not close the connection")? {
+            // A server that resets after a request it disliked has answered.
+            Err(error) if answer.is_empty() => Err(error.into()),
+            _ => Ok(answer),
+        }
+    }
+
     /// A connection for HTTP/2.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::ports::free_port;
 use crate::process::{Process, Program};
 use fake_apiserver::Version;
 use pki::{CertificateFiles, Pki};
-use wire::http1::RawClient;
+use wire::verbatim::VerbatimClient;
 
 /// Ready takes 2 s on an idle machine; two cores may be shared by many tests.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
@@ -55,7 +55,7 @@ pub struct ApiServer {
     port: u16,
     /// Those arguments that stay the same over restarts.
     arguments: Vec<String>,
-    client: RawClient,
+    client: VerbatimClient,
     process: Option<Process>,
 }
 
@@ -74,7 +74,7 @@ impl ApiServer {
         let mut arguments = arguments(&folder, port, etcd, pki, &files);
         arguments.extend(front_proxy.arguments());
         arguments.extend(kubelet_arguments(pki));
-        let client = RawClient::tls(port, &pki.ca_pem())?;
+        let client = VerbatimClient::new(port, &pki.ca_pem())?;
         let mut server = Self { options, folder, port, arguments, client, process: None };
         server.spawn()?;
         Ok(server)
@@ -132,9 +132,8 @@ impl ApiServer {
         let process = self.process.as_mut().context("it was stopped")?;
         process
             .until(&what, READY_DEADLINE, async || {
-                let answer = self.client.request("GET", "/readyz", &[], &[]).await?;
-                let body = String::from_utf8_lossy(&answer.body);
-                ensure!(answer.status == 200, "/readyz is {}: {body}", answer.status);
+                let answer = self.client.request("GET", "/readyz", &[], b"").await?;
+                ensure!(answer.status == 200, "/readyz is {}: {}", answer.status, answer.text());
                 Ok(())
             })
             .await

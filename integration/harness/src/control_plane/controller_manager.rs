@@ -1,5 +1,6 @@
 //! kube-controller-manager, with chosen controllers only.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::ports::free_port;
 use crate::process::{Process, Program};
 use fake_apiserver::Version;
 use pki::Pki;
-use wire::http1::RawClient;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -73,12 +75,12 @@ impl ControllerManager {
 
     async fn wait_healthy(&mut self, port: u16) -> Result<()> {
         // It presents a certificate of its own making, so the port is all that
-        // can be asked without disabling verification; the port opens last.
-        let client = RawClient::plain(port);
+        // can be asked without disabling verification; it opens last.
         self.process
             .until("kube-controller-manager", Duration::from_secs(60), async || {
-                let answer = client.exchange(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
-                ensure!(!answer.is_empty(), "it does not answer");
+                let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+                stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+                ensure!(stream.read(&mut [0]).await? > 0, "it does not answer");
                 anyhow::Ok(())
             })
             .await

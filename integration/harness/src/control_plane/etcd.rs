@@ -13,7 +13,7 @@ use crate::artefacts::Artefact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 use fake_apiserver::Version;
-use wire::http1::RawClient;
+use wire::client::Client;
 
 /// A running etcd.
 #[derive(Debug)]
@@ -71,21 +71,17 @@ impl Etcd {
             "range_end": STANDARD.encode("/registry0"),
             "keys_only": true,
         });
-        let client = RawClient::plain(self.port);
-        let json = [("content-type", &b"application/json"[..])];
-        let body = serde_json::to_vec(&range)?;
-        let answer = client.request("POST", "/v3/kv/range", &json, &body).await?;
-        ensure!(answer.status == 200, "/v3/kv/range is {}", answer.status);
-        let found: Value = serde_json::from_slice(&answer.body)?;
+        let client = Client::plain(self.port)?;
+        let found = client.post("/v3/kv/range", &range).await?.ok()?.json()?;
         let entries = found.get("kvs").and_then(Value::as_array).context("no kvs")?;
         entries.iter().map(key).collect()
     }
 
     async fn wait_healthy(&mut self) -> Result<()> {
-        let client = RawClient::plain(self.port);
+        let client = Client::plain(self.port)?;
         self.process
             .until("etcd", Duration::from_secs(30), async || {
-                let answer = client.request("GET", "/health", &[], &[]).await?;
+                let answer = client.get("/health").await?;
                 ensure!(answer.status == 200, "/health is {}", answer.status);
                 Ok(())
             })
