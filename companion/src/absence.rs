@@ -16,4 +16,4 @@ mod query;
 
 pub use metrics::AbsenceMetrics;
 pub use prober::Prober;
-pub use query::{Absence, AbsenceQuery, Asker, Wanted, channel};
+pub use query::{AbsenceQuery, Asker, Wanted, channel};

@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use discovery_map::{Document, PeerState};
+use discovery_map::{MapDocument, PeerState};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, PeerName, RequestHeaders};
@@ -86,7 +86,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The map; its generation is 1 and is replaced at the push.
-    pub document: Document,
+    pub document: MapDocument,
     /// Every cluster that the map names, sorted by name.
     pub clusters: Vec<Cluster>,
     /// Where the peers contradict each other.

@@ -8,11 +8,12 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use discovery_map::{ABSENCE_PATH, Absence, MapDocument};
 use prometheus_client::encoding::text;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::absence::{Absence, Asker};
+use crate::absence::Asker;
 use crate::facts::PeerStatus;
 use crate::metrics::Registry;
 use crate::publish::Outcome;
@@ -38,7 +39,7 @@ pub fn router(views: Views) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/map", get(map))
         .route("/v1/peers", get(peers))
-        .route("/v1/absence", get(absence))
+        .route(ABSENCE_PATH, get(absence))
         .with_state(views)
 }
 
@@ -66,7 +67,7 @@ async fn map(State(views): State<Views>) -> Response {
     struct Published<'p> {
         generation: u64,
         pushed_at_unix_seconds: u64,
-        map: &'p discovery_map::Document,
+        map: &'p MapDocument,
     }
 
     let publication = views.outcomes.borrow().publication.clone();
@@ -85,12 +86,21 @@ async fn peers(State(views): State<Views>) -> Response {
 
 /// Answers an absence query.
 async fn absence(State(views): State<Views>, RawQuery(query): RawQuery) -> Response {
-    match views.asker.ask(query.as_deref().unwrap_or_default()).await {
-        None => (StatusCode::BAD_REQUEST, "the query must be path=<path>\n").into_response(),
-        Some(Absence::Absent) => StatusCode::NO_CONTENT.into_response(),
-        Some(Absence::Served) => (StatusCode::CONFLICT, "a peer serves the type\n").into_response(),
-        Some(Absence::Unclear) => {
-            unavailable("a peer could not be asked, or has just left the rotation\n")
+    let Some(absence) = views.asker.ask(query.as_deref().unwrap_or_default()).await else {
+        return (
+            StatusCode::BAD_REQUEST,
+            "the query must be path=<path>
+",
+        )
+            .into_response();
+    };
+    let status = StatusCode::from_u16(absence.status_code());
+    let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    match absence {
+        Absence::Absent => status.into_response(),
+        Absence::Served => (status, "a peer serves the type\n").into_response(),
+        Absence::Unclear => {
+            (status, "a peer could not be asked, or has just left the rotation\n").into_response()
         }
     }
 }

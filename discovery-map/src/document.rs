@@ -35,7 +35,7 @@ pub struct Resources {
 /// The discovery map as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Document {
+pub struct MapDocument {
     /// Always [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// Grows with every push; the filter shows it as a gauge.
@@ -47,7 +47,7 @@ pub struct Document {
     /// header: it is the route's own cluster.
     pub default_cluster: String,
     /// How the peers are told who a client with a certificate is.
-    pub identity: Identity,
+    pub identity: IdentityHeaders,
     /// Every peer that the map speaks of.
     pub peers: Vec<PeerEntry>,
     /// The distinct serving sets; `groups` refers to them by index.
@@ -148,18 +148,13 @@ impl OpenApi {
     }
 }
 
-/// What follows the name of a serving set's cluster in the name of its twin,
-/// whose connections present the front-proxy client certificate. No cluster of
-/// a serving set ends so.
-pub const FRONT_PROXY_SUFFIX: &str = "__front-proxy";
-
 /// The headers by which a front proxy tells a kube-apiserver who the client
 /// is: the server's `--requestheader-*` flags (Kubernetes documentation,
 /// "Authenticating proxy"). Names in lower case. The first of a list is what is
 /// sent; all of them are removed from what a client sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Identity {
+pub struct IdentityHeaders {
     /// Whether each cluster has a twin that presents the front-proxy client
     /// certificate. Without it a client certificate cannot be carried on.
     pub front_proxy: bool,
@@ -173,7 +168,7 @@ pub struct Identity {
     pub extra_header_prefixes: Vec<String>,
 }
 
-impl Default for Identity {
+impl Default for IdentityHeaders {
     /// The names that Kubernetes' documentation and kubeadm use; no front proxy.
     fn default() -> Self {
         Self {
@@ -230,7 +225,7 @@ pub struct SetEntry {
     pub cluster: Option<String>,
 }
 
-impl Document {
+impl MapDocument {
     /// The JSON that is pushed: one line, keys in order, so that equal
     /// documents are equal bytes.
     ///

@@ -1,6 +1,6 @@
-//! What is wrong with a document, and where.
+//! What is wrong with a map or a configuration, and where.
 
-use std::fmt;
+use std::fmt::{self, Display, Formatter};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,38 +11,73 @@ pub struct Fault {
     pub problem: String,
 }
 
-/// Everything that is wrong with one document; never empty.
+/// Everything that is wrong; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faults(pub(crate) Vec<Fault>);
+pub struct Faults(Vec<Fault>);
 
-impl Faults {
-    pub(crate) fn one(place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self(vec![Fault { place: place.into(), problem: problem.into() }])
-    }
-
-    /// The faults, in the order of the document's fields.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
+impl Fault {
+    /// A fault at a place.
+    #[must_use]
+    pub fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { place: place.into(), problem: problem.into() }
     }
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Faults {
+    /// One fault.
+    #[must_use]
+    pub fn one(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self(vec![Fault::new(place, problem)])
+    }
+
+    /// An error if there is any fault.
+    ///
+    /// # Errors
+    /// The faults, if there are any.
+    pub fn from_list(faults: Vec<Fault>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self(faults)) }
+    }
+
+    /// The faults, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.0.iter()
+    }
+
+    /// The faults, one a line, for a terminal.
+    #[must_use]
+    pub fn lines(&self) -> impl Display + '_ {
+        Joined { faults: &self.0, separator: "\n" }
+    }
+}
+
+impl Display for Fault {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.problem)
     }
 }
 
-impl fmt::Display for Faults {
-    /// One line, as a log wants it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, fault) in self.0.iter().enumerate() {
+impl Display for Faults {
+    /// All faults on one line, for a log.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Joined { faults: &self.0, separator: "; " }.fmt(f)
+    }
+}
+
+impl std::error::Error for Faults {}
+
+struct Joined<'f> {
+    faults: &'f [Fault],
+    separator: &'static str,
+}
+
+impl Display for Joined<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (position, fault) in self.faults.iter().enumerate() {
             if position > 0 {
-                f.write_str("; ")?;
+                f.write_str(self.separator)?;
             }
             fault.fmt(f)?;
         }
         Ok(())
     }
 }
-
-impl std::error::Error for Faults {}

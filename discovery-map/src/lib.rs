@@ -6,10 +6,10 @@
 //!
 //! ```text
 //!  companion                                             filter
-//!  index ── Document ── to_json ── ECDS ── from_json ── DiscoveryMap ── lookup
+//!  index ── MapDocument ── to_json ── ECDS ── from_json ── DiscoveryMap ── lookup
 //! ```
 //!
-//! [`Document`] is the form on the wire, [`DiscoveryMap`] the validated one. A
+//! [`MapDocument`] is the form on the wire, [`DiscoveryMap`] the validated one. A
 //! map exists only if the whole document is sound: [`Faults`] names everything
 //! that is wrong with it, each fault with its place.
 //!
@@ -17,15 +17,26 @@
 
 #![forbid(unsafe_code)]
 
+mod absence;
+mod accept;
+mod codec;
+mod destination;
 mod document;
 mod fault;
+mod header;
 mod map;
 mod validate;
 
+pub use absence::{ABSENCE_PARAMETER, ABSENCE_PATH, Absence, absence_query};
+pub use accept::{ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON};
+pub use codec::{Content, Documents, Packed, Packer, UnpackError};
+pub use destination::Destination;
 pub use document::{
-    BySet, Document, DocumentForm, FRONT_PROXY_SUFFIX, Identity, MergedDocument, OpenApi,
-    PeerEntry, PeerState, Resources, ResourcesBySet, SCHEMA_VERSION, SetEntry, StrictNotFound,
-    Versions,
+    BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, OpenApi, PeerEntry,
+    PeerState, Resources, ResourcesBySet, SCHEMA_VERSION, SetEntry, StrictNotFound, Versions,
 };
 pub use fault::{Fault, Faults};
-pub use map::{DiscoveryMap, Found, MergedEntry, Packed, Route, Scope};
+pub use header::{
+    CLUSTER_HEADER, FRONT_PROXY_SUFFIX, is_lowercase_token, is_reserved, is_reserved_prefix,
+};
+pub use map::{DiscoveryMap, Found, MergedEntry, Scope};

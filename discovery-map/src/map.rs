@@ -1,11 +1,11 @@
 //! The validated map, laid out for look-ups.
 //!
 //! Invariant: every stored set index is in range, and every level is sorted,
-//! for only `validate` builds a map.
+//! because only `validate` builds a map.
 
-use crate::document::{Document, DocumentForm, Identity, PeerEntry, StrictNotFound};
-use crate::fault::Faults;
-use crate::validate;
+use crate::codec::Packed;
+use crate::destination::Destination;
+use crate::document::{DocumentForm, IdentityHeaders, PeerEntry, StrictNotFound};
 
 /// Which peers serve which target, as the filter asks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,9 +13,9 @@ pub struct DiscoveryMap {
     pub(crate) generation: u64,
     pub(crate) complete: bool,
     pub(crate) default_cluster: Box<str>,
-    pub(crate) identity: Identity,
+    pub(crate) identity: IdentityHeaders,
     pub(crate) peers: Vec<PeerEntry>,
-    pub(crate) clusters: Box<[SetRoute]>,
+    pub(crate) sets: Box<[Set]>,
     pub(crate) widest_view: u16,
     pub(crate) groups: Box<[Group]>,
     pub(crate) documents: Box<[Merged]>,
@@ -35,39 +35,37 @@ pub(crate) struct Merged {
     pub(crate) packed: Packed,
 }
 
-/// The content of a merged document as it travels: JSON, compressed by gzip,
-/// in base64.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Packed {
-    /// Its position in the document's list, for messages.
-    pub position: usize,
-    /// The size of the JSON, in bytes.
-    pub size: usize,
-    /// The gzip file in base64.
-    pub gzip: String,
-}
-
 /// What the map says of a merged document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MergedEntry<'m> {
     /// Its position among [`DiscoveryMap::take_packed`]'s.
     pub index: usize,
+    /// Its path, without a slash at the end.
+    pub path: &'m str,
     /// Which of the path's documents it is.
     pub form: DocumentForm,
     /// Its `ETag`, without quotes.
     pub etag: Option<&'m str>,
-    /// Who is asked whether the client may read it.
-    pub route: Route<'m>,
+    /// Where the request goes that asks whether the client may read it.
+    pub destination: Destination<'m>,
     /// The `ETag` with which they are asked, without quotes.
     pub peer_etag: Option<&'m str>,
 }
 
+/// A serving set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Set {
+    /// Indexes into the map's peers.
+    pub(crate) peers: Box<[u16]>,
+    pub(crate) cluster: SetCluster,
+}
+
 /// Where a serving set's requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SetRoute {
+pub(crate) enum SetCluster {
     Default,
-    Cluster(Box<str>),
-    Unavailable,
+    Named(Box<str>),
+    None,
 }
 
 /// A group and its versions, sorted by name.
@@ -108,34 +106,15 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<'m> {
     /// Where it is served.
-    pub route: Route<'m>,
+    pub destination: Destination<'m>,
     /// Where in the path it stands.
     pub scope: Scope,
-}
-
-/// Where a known target is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route<'m> {
-    /// By every serving peer.
-    Default,
-    /// By the peers of this Envoy cluster.
-    Cluster(&'m str),
-    /// Only by peers that are not in rotation now.
-    Unavailable,
+    /// The serving set, for [`DiscoveryMap::peers_of`].
+    pub set: u16,
 }
 
 impl DiscoveryMap {
-    /// Reads and validates what the companion pushed.
-    ///
-    /// # Errors
-    /// All faults of the document, each with its place; a JSON error is one
-    /// fault with its line and column.
-    pub fn from_json(json: &[u8]) -> Result<Self, Faults> {
-        let document = validate::parse(json)?;
-        Self::try_from(document)
-    }
-
-    /// The document's generation.
+    /// The map's generation.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -155,21 +134,36 @@ impl DiscoveryMap {
 
     /// How the peers are told who a client with a certificate is.
     #[must_use]
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &IdentityHeaders {
         &self.identity
     }
 
-    /// The peers that the map speaks of.
+    /// Every peer in the map.
     #[must_use]
     pub fn peers(&self) -> &[PeerEntry] {
         &self.peers
+    }
+
+    /// The peers of a serving set, by its index.
+    pub fn peers_of(&self, set: u16) -> impl Iterator<Item = &PeerEntry> {
+        let peers = self.sets.get(usize::from(set)).map(|set| &*set.peers).unwrap_or_default();
+        peers.iter().filter_map(|&peer| self.peers.get(usize::from(peer)))
+    }
+
+    /// The serving set whose requests go there; `None` for
+    /// [`Destination::Unavailable`], which several sets can have.
+    #[must_use]
+    pub fn set_of(&self, destination: Destination<'_>) -> Option<u16> {
+        let indexes = (0..).take(self.sets.len());
+        let reachable = |_: &u16| destination != Destination::Unavailable;
+        indexes.filter(reachable).find(|&set| self.destination(set) == destination)
     }
 
     /// How many resources and subresources some peers serve and some do not.
     #[must_use]
     pub fn skewed_targets(&self) -> usize {
         let resources = self.groups.iter().flat_map(|g| &g.versions).flat_map(|v| &v.resources);
-        resources.filter(|resource| self.route(resource.set) != Route::Default).count()
+        resources.filter(|resource| self.destination(resource.set) != Destination::Default).count()
     }
 
     /// Where a resource, or a subresource of it, is served; `None` if no peer
@@ -188,25 +182,26 @@ impl DiscoveryMap {
         let found = find(&version.resources, |r| {
             (r.name.as_bytes(), r.subresource.as_bytes()).cmp(&wanted)
         })?;
-        Some(Found { route: self.route(found.set), scope: found.scope })
+        let destination = self.destination(found.set);
+        Some(Found { destination, scope: found.scope, set: found.set })
     }
 
     /// Where a group's discovery document is served best.
     #[must_use]
-    pub fn group(&self, group: &[u8]) -> Option<Route<'_>> {
-        self.find_group(group).map(|group| self.route(group.widest))
+    pub fn group(&self, group: &[u8]) -> Option<Destination<'_>> {
+        self.find_group(group).map(|group| self.destination(group.widest))
     }
 
     /// Where a group-version's discovery document is served best.
     #[must_use]
-    pub fn group_version(&self, group: &[u8], version: &[u8]) -> Option<Route<'_>> {
-        self.find_version(group, version).map(|version| self.route(version.widest))
+    pub fn group_version(&self, group: &[u8], version: &[u8]) -> Option<Destination<'_>> {
+        self.find_version(group, version).map(|version| self.destination(version.widest))
     }
 
     /// Where documents that span all groups are answered best by one peer.
     #[must_use]
-    pub fn widest_view(&self) -> Route<'_> {
-        self.route(self.widest_view)
+    pub fn widest_view(&self) -> Destination<'_> {
+        self.destination(self.widest_view)
     }
 
     /// Whether no document is merged: every serving peer has the same ones.
@@ -223,31 +218,31 @@ impl DiscoveryMap {
         let merged = self.documents.get(index)?;
         Some(MergedEntry {
             index,
+            path: &merged.path,
             form,
             etag: merged.etag.as_deref(),
-            route: self.route(merged.set),
+            destination: self.destination(merged.set),
             peer_etag: merged.peer_etag.as_deref(),
         })
     }
 
-    /// Hands over the contents of all merged documents, which the map then no
-    /// longer has.
+    /// Takes the contents of all merged documents out of the map.
     pub fn take_packed(&mut self) -> Vec<Packed> {
         self.documents.iter_mut().map(|merged| std::mem::take(&mut merged.packed)).collect()
     }
 
     /// Who answers for `/openapi/v2`, unless it is the same on every peer.
     #[must_use]
-    pub fn open_api_v2(&self) -> Option<Route<'_>> {
-        self.open_api_v2.map(|set| self.route(set))
+    pub fn open_api_v2(&self) -> Option<Destination<'_>> {
+        self.open_api_v2.map(|set| self.destination(set))
     }
 
     /// Who answers for a document below `/openapi/v3/`, unless it is the same
     /// on every peer, or unknown.
     #[must_use]
-    pub fn open_api_v3(&self, path: &[u8]) -> Option<Route<'_>> {
+    pub fn open_api_v3(&self, path: &[u8]) -> Option<Destination<'_>> {
         let (_, set) = find(&self.open_api_v3, |(name, _)| name.as_bytes().cmp(path))?;
-        Some(self.route(*set))
+        Some(self.destination(*set))
     }
 
     /// Whom to ask before a type-level 404 for an unknown type passes.
@@ -264,21 +259,13 @@ impl DiscoveryMap {
         find(&self.find_group(group)?.versions, |v| v.name.as_bytes().cmp(version))
     }
 
-    fn route(&self, set: u16) -> Route<'_> {
-        match self.clusters.get(usize::from(set)) {
-            Some(SetRoute::Default) => Route::Default,
-            Some(SetRoute::Cluster(name)) => Route::Cluster(name),
+    fn destination(&self, set: u16) -> Destination<'_> {
+        match self.sets.get(usize::from(set)).map(|set| &set.cluster) {
+            Some(SetCluster::Default) => Destination::Default,
+            Some(SetCluster::Named(name)) => Destination::Cluster(name),
             // An index out of range cannot be: see the module's invariant.
-            Some(SetRoute::Unavailable) | None => Route::Unavailable,
+            Some(SetCluster::None) | None => Destination::Unavailable,
         }
-    }
-}
-
-impl TryFrom<Document> for DiscoveryMap {
-    type Error = Faults;
-
-    fn try_from(document: Document) -> Result<Self, Faults> {
-        validate::build(document)
     }
 }
 

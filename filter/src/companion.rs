@@ -6,9 +6,10 @@
 
 use proxy_wasm::types::Action;
 
-use routing::absence::{self, Verdict};
+use discovery_map::absence_query;
 use routing::status::Encoding;
 
+use crate::absence::Verdict;
 use crate::held::Held;
 use crate::host;
 use crate::plugin;
@@ -19,7 +20,7 @@ pub(crate) fn ask(context: u32, path: &[u8], encoding: Encoding) -> Action {
     // A map that no longer has anybody to ask lets the 404 pass.
     let asked = plugin::with_map(|map| {
         let strict = map?.strict_not_found()?;
-        let question = absence::question(path);
+        let question = absence_query(path);
         let token = host::ask(&strict.cluster, &question, strict.timeout_milliseconds);
         Some((token, strict.passes_unanswered))
     });

@@ -12,12 +12,9 @@ use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 
 use crate::headers::{self, Headers};
 
+use discovery_map::CLUSTER_HEADER;
+use routing::interest;
 use routing::status::{Encoding, Refusal};
-use routing::watch;
-
-/// The header by which the filter names the cluster. Envoy strips a client's
-/// own: it is one of `internal_only_headers`.
-pub(crate) const CLUSTER_HEADER: &str = "x-mixed-version-proxy-cluster";
 
 /// `proxy_status_t`'s zero.
 const STATUS_OK: u32 = 0;
@@ -179,7 +176,7 @@ pub(crate) fn is_of_a_server() -> bool {
 /// for the matcher that Envoy asks whether to enter the filter then: whether the
 /// host did.
 pub(crate) fn set_filter_state(value: &[u8]) -> bool {
-    let name = watch::STATE.as_bytes();
+    let name = interest::STATE.as_bytes();
     // SAFETY: the bytes outlive the call, and the host only reads them.
     let status =
         unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
@@ -188,7 +185,7 @@ pub(crate) fn set_filter_state(value: &[u8]) -> bool {
 
 /// What the request phase kept with the stream.
 pub(crate) fn filter_state() -> Option<Vec<u8>> {
-    property(watch::STATE.as_bytes())
+    property(interest::STATE.as_bytes())
 }
 
 /// Bytes that a host call hands over; none if it does not say that all is well.

@@ -20,6 +20,7 @@
 //! would refuse requests of the worker until the VM is loaded again, so nothing
 //! may panic, whatever bytes a client or a peer sends.
 
+mod absence;
 mod callbacks;
 mod companion;
 mod headers;

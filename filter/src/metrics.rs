@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use discovery_map::{DiscoveryMap, DocumentForm};
 use routing::Reason;
-use routing::absence::Verdict;
 
+use crate::absence::Verdict;
 use crate::host::Metric;
 
 /// How often the host is told of what was counted.
@@ -24,7 +24,7 @@ pub(crate) struct Metrics {
     decided: [Cell<u64>; Reason::ALL.len()],
     replaced: Option<Metric>,
     merged: [Option<Metric>; DocumentForm::ALL.len()],
-    verdicts: [Option<Metric>; Verdict::ALL.len()],
+    verdicts: [Option<Metric>; Verdict::LABELS.len()],
     claims_removed: Option<Metric>,
     certificates_refused: Option<Metric>,
     generation: Option<Metric>,
@@ -45,8 +45,7 @@ impl Metrics {
                 let label = form_label(form);
                 Metric::counter(&format!("mixed_version_proxy_merged_documents_total.form.{label}"))
             }),
-            verdicts: Verdict::ALL.map(|verdict| {
-                let label = verdict.as_str();
+            verdicts: Verdict::LABELS.map(|label| {
                 Metric::counter(&format!(
                     "mixed_version_proxy_absence_questions_total.verdict.{label}"
                 ))
@@ -96,7 +95,7 @@ impl Metrics {
 
     /// The companion was asked about a type-level 404.
     pub(crate) fn asked(&self, verdict: Verdict) {
-        count(self.verdicts.get(verdict as usize).copied().flatten());
+        count(self.verdicts.get(verdict.number()).copied().flatten());
     }
 
     /// A request was refused for its verified client certificate.

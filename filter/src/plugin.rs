@@ -7,8 +7,7 @@
 
 use std::cell::{OnceCell, RefCell};
 
-use discovery_map::DiscoveryMap;
-use routing::merged::Documents;
+use discovery_map::{DiscoveryMap, Documents};
 
 use crate::held::{Aged, Held};
 use crate::host;

@@ -1,12 +1,12 @@
 //! What the filter reads of a request's headers, and what it passes on.
 
-use discovery_map::{FRONT_PROXY_SUFFIX, Identity};
+use discovery_map::{CLUSTER_HEADER, FRONT_PROXY_SUFFIX, IdentityHeaders};
 use identity::{Subject, connection, is_claim};
-use routing::merged::{CLIENTS_OWN, Client as Reader, Question};
+use routing::merged::{AccessCheck, CLIENTS_OWN, ReadOptions};
 use routing::status::Encoding;
 
 use crate::headers::Headers;
-use crate::host::{self, CLUSTER_HEADER, Map};
+use crate::host::{self, Map};
 
 /// Envoy sets it, and removes a client's own, where it verified a certificate
 /// (`forward_client_cert_details: SANITIZE_SET`). It saves the question about a
@@ -17,7 +17,7 @@ const CERTIFICATE_HINT: &[u8] = b"x-forwarded-client-cert";
 #[derive(Debug)]
 pub(crate) struct Request<'h> {
     headers: &'h Headers,
-    names: &'h Identity,
+    names: &'h IdentityHeaders,
     method: &'h [u8],
     pub(crate) path: &'h [u8],
     /// The first of the name, as kube-apiserver reads it; so the next two.
@@ -34,7 +34,7 @@ pub(crate) struct Request<'h> {
 
 /// As whom a request goes on.
 #[derive(Debug)]
-pub(crate) enum Client {
+pub(crate) enum ClientIdentity {
     /// Whoever the token says, or nobody: the server finds out.
     Unverified,
     /// The front proxy vouches for it, with these headers.
@@ -45,7 +45,7 @@ impl<'h> Request<'h> {
     /// Reads all headers in one pass. Every request has a method and a path:
     /// without them the host handed nothing over, and what the client claims
     /// is not known.
-    pub(crate) fn read(headers: &'h Headers, names: &'h Identity) -> Option<Self> {
+    pub(crate) fn read(headers: &'h Headers, names: &'h IdentityHeaders) -> Option<Self> {
         let mut request = Self {
             headers,
             names,
@@ -85,40 +85,40 @@ impl<'h> Request<'h> {
     }
 
     /// What is to be remembered for a document that it is answered by.
-    pub(crate) fn reader(&self) -> Reader {
-        Reader::new(self.if_none_match, self.accept_encoding.unwrap_or_default())
+    pub(crate) fn reader(&self) -> ReadOptions {
+        ReadOptions::new(self.if_none_match, self.accept_encoding.unwrap_or_default())
     }
 
     /// Who the client's certificate says it is.
     ///
     /// # Errors
     /// Why that cannot be told to a server.
-    pub(crate) fn client(&self) -> Result<Client, String> {
+    pub(crate) fn client(&self) -> Result<ClientIdentity, String> {
         let certificate = self.may_have_certificate.then(host::client_certificate).flatten();
-        let Some(certificate) = certificate else { return Ok(Client::Unverified) };
+        let Some(certificate) = certificate else { return Ok(ClientIdentity::Unverified) };
         if !self.names.front_proxy {
             return Err("client certificates are not accepted here".to_owned());
         }
         let identity = Subject::parse(&certificate.subject)
             .and_then(|subject| subject.headers(&certificate.sha256, self.names));
-        identity.map(Client::Verified).map_err(|error| error.to_string())
+        identity.map(ClientIdentity::Verified).map_err(|error| error.to_string())
     }
 
     /// Sends the request to this cluster, or to the route's own, as `client`;
     /// if there is a question, as this: whether the host did.
     pub(crate) fn forward(
         &self,
-        client: &Client,
+        client: &ClientIdentity,
         cluster: Option<&str>,
         default_cluster: &str,
-        question: Option<&Question<'_>>,
+        question: Option<&AccessCheck<'_>>,
     ) -> bool {
         match client {
-            Client::Unverified if question.is_none() && self.passes_as_it_is() => {
+            ClientIdentity::Unverified if question.is_none() && self.passes_as_it_is() => {
                 cluster.is_none_or(host::route_to)
             }
-            Client::Unverified => self.replace(cluster, &[], question),
-            Client::Verified(identity) => {
+            ClientIdentity::Unverified => self.replace(cluster, &[], question),
+            ClientIdentity::Verified(identity) => {
                 let twin = [cluster.unwrap_or(default_cluster), FRONT_PROXY_SUFFIX].concat();
                 self.replace(Some(&twin), identity, question)
             }
@@ -133,7 +133,7 @@ impl<'h> Request<'h> {
         &self,
         cluster: Option<&str>,
         identity: &[(String, String)],
-        question: Option<&Question<'_>>,
+        question: Option<&AccessCheck<'_>>,
     ) -> bool {
         let kept = |name: &[u8]| {
             name != b"connection"
@@ -146,7 +146,7 @@ impl<'h> Request<'h> {
         headers.extend(identity.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         headers.extend(cluster.map(|name| (CLUSTER_HEADER.as_bytes(), name.as_bytes())));
         headers.extend(question.map(|question| (&b"accept"[..], question.accept.as_bytes())));
-        let etag = question.and_then(Question::if_none_match);
+        let etag = question.and_then(AccessCheck::if_none_match);
         headers.extend(etag.as_deref().map(|etag| (&b"if-none-match"[..], etag.as_bytes())));
         Map::RequestHeaders.replace(&headers)
     }
@@ -154,7 +154,7 @@ impl<'h> Request<'h> {
 
 /// Removes from a request's trailers, of which there are so many, what is not a
 /// client's to send: whether none of that is left.
-pub(crate) fn clean_trailers(count: usize, names: &Identity) -> bool {
+pub(crate) fn clean_trailers(count: usize, names: &IdentityHeaders) -> bool {
     let trailers = Map::RequestTrailers.get();
     if trailers.iter().count() != count {
         return false;

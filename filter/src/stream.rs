@@ -2,13 +2,13 @@
 
 use proxy_wasm::types::Action;
 
-use routing::merged::{self, Question};
+use routing::interest::{AwaitedDocument, NotFound, ResponseInterest};
+use routing::merged::{self, AccessCheck};
 use routing::not_found::{self, Body, MAX_BODY_BYTES};
 use routing::status::{Encoding, Refusal};
-use routing::watch::{NotFound, Wanted, Watch};
-use routing::{Destination, OnTypeLevelNotFound, RequestPath, decide};
+use routing::{OnTypeLevelNotFound, RequestPath, decide};
 
-use discovery_map::{DiscoveryMap, Route};
+use discovery_map::{Destination, DiscoveryMap};
 
 use crate::companion;
 use crate::held::Held;
@@ -45,11 +45,11 @@ fn follow(request: &Request<'_>, map: &DiscoveryMap) -> Action {
     let mut decision = decide(&target, map);
     plugin::with_metrics(|metrics| metrics.decided(decision.reason, request.has_claims));
     let question = match request.is_read() {
-        true => merged::question(&path, &target, request.accept, map),
+        true => merged::access_check(&path, &target, request.accept, map),
         false => None,
     };
     if let Some(question) = &question {
-        decision.destination = destination(question);
+        decision.destination = question.entry.destination;
     }
     let cluster = match decision.destination {
         Destination::Default => None,
@@ -66,35 +66,27 @@ fn follow(request: &Request<'_>, map: &DiscoveryMap) -> Action {
     Action::Continue
 }
 
-fn destination<'m>(question: &Question<'m>) -> Destination<'m> {
-    match question.entry.route {
-        Route::Default => Destination::Default,
-        Route::Cluster(cluster) => Destination::Cluster(cluster),
-        Route::Unavailable => Destination::Unavailable,
-    }
-}
-
 /// What the response is watched for; mostly nothing but a 404.
 fn watch(
     request: &Request<'_>,
     path: &RequestPath<'_>,
-    question: Option<&Question<'_>>,
+    question: Option<&AccessCheck<'_>>,
     on_not_found: OnTypeLevelNotFound,
-) -> Watch {
+) -> ResponseInterest {
     match question {
-        Some(question) => Watch::Document(Wanted {
+        Some(question) => ResponseInterest::Document(AwaitedDocument {
             path: merged::document_path(path).into(),
             form: question.entry.form,
             client: request.reader(),
             encoding: request.encoding,
         }),
-        None => Watch::for_not_found(on_not_found, request.encoding, request.path),
+        None => ResponseInterest::for_not_found(on_not_found, request.encoding, request.path),
     }
 }
 
 /// What the request phase said of it.
-fn watched() -> Watch {
-    Watch::from_bytes(host::filter_state().as_deref())
+fn watched() -> ResponseInterest {
+    ResponseInterest::from_bytes(host::filter_state().as_deref())
 }
 
 fn refuse(refusal: Refusal<'_>, encoding: Encoding) -> Action {
@@ -128,22 +120,24 @@ pub(crate) fn on_response_headers(context: u32, end_of_stream: bool) -> Action {
             None => Action::Continue,
         },
         // Envoy gives its own errors the status 200 where a client speaks gRPC.
-        (Watch::Document(wanted), b"200" | b"304") if host::is_of_a_server() => substitute(&wanted),
+        (ResponseInterest::Document(wanted), b"200" | b"304") if host::is_of_a_server() => {
+            substitute(&wanted)
+        }
         _ => Action::Continue,
     }
 }
 
 /// For tests: Envoy's matcher keeps all others out.
-fn must_matter(watch: &Watch, status: &[u8]) {
+fn must_matter(watch: &ResponseInterest, status: &[u8]) {
     match watch {
-        Watch::Document(_) => {}
-        Watch::NotFound(_) if status == b"404" => {}
+        ResponseInterest::Document(_) => {}
+        ResponseInterest::NotFound(_) if status == b"404" => {}
         _ => std::process::abort(),
     }
 }
 
 /// The server lets the client read: sends the merged document.
-fn substitute(wanted: &Wanted) -> Action {
+fn substitute(wanted: &AwaitedDocument) -> Action {
     let peer = Map::ResponseHeaders.get();
     plugin::with_documents(|current| {
         let found = current.and_then(|(map, documents)| {

@@ -1,7 +1,7 @@
 //! The headers by which a client could claim to be somebody, or to have passed
 //! somewhere. They are removed from every request, whoever sent it.
 
-use discovery_map::Identity;
+use discovery_map::{CLUSTER_HEADER, IdentityHeaders};
 
 /// Removed whatever is configured. All begin with `x-`, and none is shorter
 /// than `SHORTEST`.
@@ -13,8 +13,7 @@ const ALWAYS: [&str; 6] = [
     // The hop marker of Kubernetes' own Mixed Version Proxy (KEP-4020): a
     // server does not pass a request on that has it.
     "x-kubernetes-apiserver-rerouted",
-    // By which the filter names the cluster.
-    "x-mixed-version-proxy-cluster",
+    CLUSTER_HEADER,
 ];
 
 /// Removed with everything that begins so.
@@ -28,7 +27,7 @@ const SHORTEST: usize = "x-remote-uid".len();
 /// the other. Allocates nothing; a name that is no claim is told by its length
 /// or its first bytes.
 #[must_use]
-pub fn is_claim(name: &[u8], names: &Identity) -> bool {
+pub fn is_claim(name: &[u8], names: &IdentityHeaders) -> bool {
     is_always_removed(name) || is_configured(name, names)
 }
 
@@ -38,7 +37,7 @@ fn is_always_removed(name: &[u8]) -> bool {
         && (ALWAYS.iter().any(|claim| is(name, claim)) || starts_with(name, ALWAYS_PREFIX))
 }
 
-fn is_configured(name: &[u8], names: &Identity) -> bool {
+fn is_configured(name: &[u8], names: &IdentityHeaders) -> bool {
     [&names.username_headers, &names.group_headers, &names.uid_headers]
         .into_iter()
         .flatten()

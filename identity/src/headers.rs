@@ -2,7 +2,7 @@
 //! request-header authenticator reads them
 //! (k8s.io/apiserver/pkg/authentication/request/headerrequest).
 
-use discovery_map::Identity;
+use discovery_map::IdentityHeaders;
 
 use crate::{Field, Subject, SubjectError};
 
@@ -29,7 +29,7 @@ impl Subject {
     pub fn headers(
         &self,
         certificate_sha256_hex: &[u8],
-        names: &Identity,
+        names: &IdentityHeaders,
     ) -> Result<Vec<(String, String)>, SubjectError> {
         let credential = credential_id(certificate_sha256_hex)?;
         let mut headers = Vec::with_capacity(self.groups().len() + 3);

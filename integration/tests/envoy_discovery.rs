@@ -498,7 +498,7 @@ async fn a_document_that_changes_is_the_new_one_at_once() -> Result<()> {
         let position =
             scene.pusher.map.documents.iter().position(|d| d.form == form && d.path == path);
         let position = position.context("no such document")?;
-        let change = |map: &mut discovery_map::Document| {
+        let change = |map: &mut discovery_map::MapDocument| {
             let old = &mut map.documents[position];
             old.etag = Some(format!("R{round}"));
             (old.size, old.gzip) = (document.size, document.gzip.clone());

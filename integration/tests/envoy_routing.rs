@@ -142,7 +142,7 @@ async fn a_type_whose_only_server_is_gone_is_unavailable_in_the_clients_encoding
         .wait_for_map("cp-2 to be unreachable", |map| {
             let policies = b"mutatingadmissionpolicies";
             let found = map.resource(b"admissionregistration.k8s.io", b"v1", policies, None);
-            found.is_some_and(|found| found.route == discovery_map::Route::Unavailable)
+            found.is_some_and(|found| found.destination == discovery_map::Destination::Unavailable)
         })
         .await?;
     for client in clients(&fleet, &stack)? {

@@ -1,6 +1,6 @@
 //! Target and map → decision: the decision table of the design, as code.
 
-use discovery_map::{DiscoveryMap, Route};
+use discovery_map::{Destination, DiscoveryMap};
 
 use crate::target::Target;
 
@@ -13,17 +13,6 @@ pub struct Decision<'m> {
     pub on_not_found: OnTypeLevelNotFound,
     /// Why, for the counters.
     pub reason: Reason,
-}
-
-/// Where a request goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination<'m> {
-    /// To the route's own cluster: every serving peer.
-    Default,
-    /// To this cluster.
-    Cluster(&'m str),
-    /// Nowhere: 503 now.
-    Unavailable,
 }
 
 /// What it means when the chosen peer says that it does not know the type.
@@ -108,15 +97,15 @@ pub fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision<'m> {
         Target::Resource(t) => match map.resource(t.group, t.version, t.resource, t.subresource) {
             Some(found) if t.is_for_another() => Decision {
                 on_not_found: OnTypeLevelNotFound::Truth,
-                ..Decision::known(found.route)
+                ..Decision::known(found.destination)
             },
             // The type of this path is not known: that of the same name has
             // another scope, and may have had this one a moment ago.
             Some(found) if t.scope().is_some_and(|scope| scope != found.scope) => Decision {
                 on_not_found: Decision::unknown(map).on_not_found,
-                ..Decision::known(found.route)
+                ..Decision::known(found.destination)
             },
-            Some(found) => Decision::known(found.route),
+            Some(found) => Decision::known(found.destination),
             None => Decision::unknown(map),
         },
     }
@@ -128,21 +117,19 @@ impl<'m> Decision<'m> {
         Self { destination: Destination::Default, on_not_found: OnTypeLevelNotFound::Truth, reason }
     }
 
-    fn known(route: Route<'m>) -> Self {
-        let (destination, reason) = match route {
-            Route::Default => (Destination::Default, Reason::Common),
-            Route::Cluster(cluster) => (Destination::Cluster(cluster), Reason::Skewed),
-            Route::Unavailable => (Destination::Unavailable, Reason::Unavailable),
+    fn known(destination: Destination<'m>) -> Self {
+        let reason = match destination {
+            Destination::Default => Reason::Common,
+            Destination::Cluster(_) => Reason::Skewed,
+            Destination::Unavailable => Reason::Unavailable,
         };
         Self { destination, on_not_found: OnTypeLevelNotFound::Uncertain, reason }
     }
 
-    fn document(route: Option<Route<'m>>, map: &DiscoveryMap) -> Self {
-        match route {
-            Some(route) => match Self::known(route) {
-                unavailable @ Self { destination: Destination::Unavailable, .. } => unavailable,
-                reachable => Self { reason: Reason::Discovery, ..reachable },
-            },
+    fn document(destination: Option<Destination<'m>>, map: &DiscoveryMap) -> Self {
+        match destination.map(Self::known) {
+            Some(unavailable) if unavailable.reason == Reason::Unavailable => unavailable,
+            Some(reachable) => Self { reason: Reason::Discovery, ..reachable },
             None => Self::unknown(map),
         }
     }

@@ -16,16 +16,15 @@
 
 #![forbid(unsafe_code)]
 
-pub mod absence;
 mod accept;
 mod decision;
+pub mod interest;
 pub mod merged;
 pub mod not_found;
 mod path;
 pub mod status;
 mod target;
-pub mod watch;
 
-pub use decision::{Decision, Destination, OnTypeLevelNotFound, Reason, decide};
+pub use decision::{Decision, OnTypeLevelNotFound, Reason, decide};
 pub use path::RequestPath;
 pub use target::{ResourceTarget, Target};

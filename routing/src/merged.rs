@@ -2,7 +2,7 @@
 //! answers.
 //!
 //! ```text
-//!  request ─ path, Accept ─► Question ─► a server: may this client read it?
+//!  request ─ path, Accept ─► AccessCheck ─► a server: may this client read it?
 //!                                            │
 //!  200 or 304 ◄─ Answer: the merged document ◄┴─ 200 or 304; all else passes
 //! ```
@@ -11,25 +11,17 @@
 //! would have sent its own.
 
 mod answer;
-mod unpack;
+mod etag;
 
-use discovery_map::{DiscoveryMap, DocumentForm, MergedEntry};
+use discovery_map::{
+    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, DiscoveryMap, DocumentForm, MergedEntry,
+};
 
 use crate::accept::{self, Offer};
 use crate::{RequestPath, Target};
+use etag::quoted;
 
-pub use answer::{Answer, Client};
-pub use unpack::{Content, Documents, UnpackError};
-
-/// What the servers are asked on `/api` and `/apis`, whichever form the client
-/// gets: that document has an `ETag`. `nopeer` saves a server that merges its
-/// peers' types the work. The last ones are for servers before 1.30 and 1.26.
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;profile=nopeer;as=APIGroupDiscoveryList,\
-     application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
-     application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,\
-     application/json";
-
-const JSON: &str = "application/json";
+pub use answer::{MergedAnswer, ReadOptions};
 
 /// What a client sends that is about the document which it gets, and not about
 /// that of the server: the server is asked for its own.
@@ -38,14 +30,14 @@ pub const CLIENTS_OWN: [&[u8]; 6] =
 
 /// Whether a client may read a merged document, as a request to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Question<'m> {
+pub struct AccessCheck<'m> {
     /// The document.
     pub entry: MergedEntry<'m>,
     /// The value of `Accept`.
     pub accept: &'static str,
 }
 
-impl Question<'_> {
+impl AccessCheck<'_> {
     /// The value of `If-None-Match`. A server compares the whole of it.
     #[must_use]
     pub fn if_none_match(&self) -> Option<String> {
@@ -63,12 +55,12 @@ pub fn document_path<'p>(path: &'p RequestPath<'_>) -> &'p [u8] {
 /// none of what it wants; then a server answers by itself. `target` is the
 /// path's own.
 #[must_use]
-pub fn question<'m>(
+pub fn access_check<'m>(
     path: &RequestPath<'_>,
     target: &Target<'_>,
     accept: &[u8],
     map: &'m DiscoveryMap,
-) -> Option<Question<'m>> {
+) -> Option<AccessCheck<'m>> {
     if map.has_no_documents() {
         return None;
     }
@@ -85,11 +77,10 @@ pub fn question<'m>(
         _ => return None,
     };
     let entry = map.document(name, accept::json_form(accept, offer)?)?;
-    Some(Question { entry, accept: if is_root { AGGREGATED } else { JSON } })
-}
-
-fn quoted(etag: &str) -> String {
-    format!("\"{etag}\"")
+    Some(AccessCheck {
+        entry,
+        accept: if is_root { ACCEPT_AGGREGATED_DISCOVERY } else { ACCEPT_JSON },
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,8 @@
 //! The form in which a document travels to the filter: gzip in base64.
 
-use std::io::Write as _;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
+use discovery_map::Packer as Codec;
 use ring::digest::{Context, SHA512};
 
 use super::Content;
@@ -34,10 +30,9 @@ impl Packer {
     pub fn pack(&mut self, content: &Content) -> Packed {
         let etag = etag(content);
         let known = self.next.iter().chain(&self.last).find(|packed| *packed.etag == etag);
-        let packed = known.cloned().unwrap_or_else(|| Packed {
-            etag: etag.into(),
-            gzip: STANDARD.encode(gzip(content)).into(),
-        });
+        let packed = known
+            .cloned()
+            .unwrap_or_else(|| Packed { etag: etag.into(), gzip: gzip(content).into() });
         self.next.push(packed.clone());
         packed
     }
@@ -54,11 +49,8 @@ fn etag(content: &Content) -> String {
     context.finish().as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// The same bytes for the same content: no name, no time.
-fn gzip(content: &Content) -> Vec<u8> {
-    let mut encoder: GzEncoder<Vec<u8>> =
-        GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6));
-    // Writing to memory does not fail.
-    content.pieces(|piece| drop(encoder.write_all(piece.as_bytes())));
-    encoder.finish().unwrap_or_default()
+fn gzip(content: &Content) -> String {
+    let mut packer = Codec::default();
+    content.pieces(|piece| packer.add(piece.as_bytes()));
+    packer.finish()
 }

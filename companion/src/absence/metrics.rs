@@ -1,10 +1,10 @@
 //! The metrics of the answers about absence.
 
+use discovery_map::Absence;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use super::query::Absence;
 use crate::config::PeerName;
 use crate::metrics::{PeerLabel, Registry, register};
 
@@ -18,7 +18,7 @@ pub struct AbsenceMetrics {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AbsenceLabels {
-    answer: Absence,
+    answer: &'static str,
 }
 
 impl AbsenceMetrics {
@@ -50,7 +50,7 @@ impl AbsenceMetrics {
 
     /// Records an answer.
     pub fn answered(&self, answer: Absence) {
-        self.questions.get_or_create(&AbsenceLabels { answer }).inc();
+        self.questions.get_or_create(&AbsenceLabels { answer: answer.as_str() }).inc();
     }
 
     /// Records the start of a round.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_discovery::{Known, Part};
+use discovery_map::Absence;
 use humantime::format_duration;
 use reqwest::header::HeaderValue;
 use tokio::sync::{mpsc, watch};
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::metrics::AbsenceMetrics;
-use super::query::{Absence, AbsenceQuery};
+use super::query::AbsenceQuery;
 use crate::apiserver::{ApiServerClient, Clients, Limits, Validators};
 use crate::config::{Config, PeerName};
 use crate::facts::{Observation, Reading, Report, View};

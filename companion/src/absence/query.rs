@@ -1,12 +1,10 @@
 //! The absence query: is a type really served by nobody?
 
 use api_discovery::{Known, Part};
-use discovery_map::Scope;
+use discovery_map::{ABSENCE_PARAMETER, Absence, Scope};
 use percent_encoding::percent_decode;
 use routing::{RequestPath, Target};
 use tokio::sync::{mpsc, oneshot};
-
-use crate::metrics::label_values;
 
 /// The type that a path asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,18 +15,6 @@ pub struct Wanted {
     resource: Option<Box<str>>,
     /// The scope, if the path tells.
     scope: Option<Scope>,
-}
-
-label_values! {
-    /// What is known after every peer was asked.
-    Absence {
-        /// No serving peer serves it.
-        Absent = "absent",
-        /// A peer serves it.
-        Served = "served",
-        /// A peer could not be asked, or has just left, and no other serves it.
-        Unclear = "unclear",
-    }
 }
 
 /// A query that waits for the next round.
@@ -58,7 +44,9 @@ impl Asker {
     /// Asks about the path in a query string such as
     /// `path=%2Fapis%2Fapps%2Fv1%2Fx`. Returns none if it has no path.
     pub async fn ask(&self, query: &str) -> Option<Absence> {
-        let path = query.split('&').find_map(|pair| pair.strip_prefix("path="))?;
+        let path = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(ABSENCE_PARAMETER)?.strip_prefix('='))?;
         let path: Vec<u8> = percent_decode(path.as_bytes()).collect();
         // No peer serves what is not a type.
         let Some(wanted) = Wanted::parse(&path) else { return Some(Absence::Absent) };

@@ -8,21 +8,13 @@ use api_discovery::{
     Aggregated, Document, LegacyGroup, LegacyGroupVersion, ListedVersion, Listing, OpenApiIndex,
     Part,
 };
+use discovery_map::{ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
 use super::client::{ApiServerClient, FetchError};
 use crate::facts::Reading;
-
-/// The forms of aggregated discovery, best first. `nopeer` asks a server that
-/// merges its peers' types into its answer for its own alone.
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;profile=nopeer;as=APIGroupDiscoveryList,\
-     application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
-     application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,\
-     application/json";
-
-const JSON: &str = "application/json";
 
 /// The `ETag` of the last document that was read of each half.
 #[derive(Debug, Default)]
@@ -48,7 +40,7 @@ impl ApiServerClient {
             git_version: Arc<str>,
         }
 
-        let (status, answer) = self.get("/version", JSON, None).await?;
+        let (status, answer) = self.get("/version", ACCEPT_JSON, None).await?;
         if status != StatusCode::OK {
             return Err(answer.unexpected());
         }
@@ -62,7 +54,8 @@ impl ApiServerClient {
         validators: &mut Validators,
     ) -> Result<Reading, FetchError> {
         let validator = validators.0.get(&part);
-        let (status, answer) = self.get(part.path(), AGGREGATED, validator).await?;
+        let (status, answer) =
+            self.get(part.path(), ACCEPT_AGGREGATED_DISCOVERY, validator).await?;
         match status {
             StatusCode::NOT_MODIFIED => Ok(Reading::Unchanged),
             StatusCode::OK => {
@@ -84,7 +77,7 @@ impl ApiServerClient {
     /// Returns the index of the peer's OpenAPI v3 documents; none from servers
     /// before 1.23.
     pub(crate) async fn open_api(&self) -> Result<Option<OpenApiIndex>, FetchError> {
-        let (status, answer) = self.get("/openapi/v3", JSON, None).await?;
+        let (status, answer) = self.get("/openapi/v3", ACCEPT_JSON, None).await?;
         match status {
             StatusCode::OK => answer.json().await.map(Some),
             StatusCode::NOT_FOUND => Ok(None),
@@ -116,7 +109,7 @@ impl ApiServerClient {
                 true => format!("/api/{version}"),
                 false => format!("/apis/{group}/{version}"),
             };
-            let (status, answer) = self.get(&path, JSON, None).await?;
+            let (status, answer) = self.get(&path, ACCEPT_JSON, None).await?;
             let (read, stale) = match status {
                 StatusCode::OK => (answer.json::<LegacyGroupVersion>().await?, false),
                 // Gone between the list and the question.

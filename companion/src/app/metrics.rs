@@ -44,11 +44,10 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
-    use discovery_map::PeerState;
+    use discovery_map::{Absence, PeerState};
     use prometheus_client::encoding::text;
 
     use super::*;
-    use crate::absence::Absence;
     use crate::facts::PeerStatus;
     use crate::poll::PollOutcome;
     use crate::publish::PushOutcome;
@@ -56,7 +55,7 @@ mod tests {
     use crate::secrets::SecretLabel;
 
     /// The table that operators read.
-    const DOCUMENT: &str = include_str!("../../../docs/operations.md");
+    const DOCUMENT: &str = include_str!("../../../docs/operations/metrics.md");
 
     /// Touches every metric with every value of its labels.
     fn touch(metrics: &Metrics) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use discovery_map::{is_reserved, is_reserved_prefix};
 use serde::{Deserialize, Serialize};
 
 use super::value::InvalidValue;
@@ -44,37 +45,6 @@ pub struct HeaderName(String);
 pub struct HeaderPrefix(String);
 
 const MAX_LENGTH: usize = 128;
-
-/// What requests need for something else. Identity headers are taken from
-/// every request, and set on those of clients with a certificate: with one of
-/// these that would break requests, or make them somebody else's.
-const NEEDED: [&str; 15] = [
-    "accept",
-    "authorization",
-    "connection",
-    "cookie",
-    "host",
-    "http2-settings",
-    "if-match",
-    "if-none-match",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "x-forwarded-client-cert",
-];
-
-/// The same for all names that begin so.
-const NEEDED_PREFIXES: [&str; 6] = [
-    "accept-",
-    "content-",
-    "impersonate-",
-    "sec-websocket-",
-    "x-mixed-version-proxy-",
-    "x-stream-protocol-",
-];
 
 impl Default for RequestHeaders {
     /// The names that Kubernetes' documentation and kubeadm use.
@@ -140,10 +110,7 @@ impl FromStr for HeaderName {
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let name = token(text)?;
-        let plain = name.replace('_', "-");
-        let needed = NEEDED.contains(&plain.as_str())
-            || NEEDED_PREFIXES.iter().any(|needed| plain.starts_with(needed));
-        if needed {
+        if is_reserved(&name) {
             return Err(InvalidValue("must not be a header that has another use"));
         }
         Ok(Self(name))
@@ -155,12 +122,7 @@ impl FromStr for HeaderPrefix {
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let prefix = token(text)?;
-        let plain = prefix.replace('_', "-");
-        let needed = NEEDED.iter().any(|needed| needed.starts_with(&plain))
-            || NEEDED_PREFIXES
-                .iter()
-                .any(|needed| needed.starts_with(&plain) || plain.starts_with(needed));
-        if needed {
+        if is_reserved_prefix(&prefix) {
             return Err(InvalidValue("must not be a prefix of a header that has another use"));
         }
         Ok(Self(prefix))

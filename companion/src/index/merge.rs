@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use discovery_map::{
-    BySet, Document, Identity, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
+    BySet, IdentityHeaders, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry,
+    Versions,
 };
 
 use super::peer::Tracked;
@@ -81,7 +82,7 @@ impl Index {
         let widest_view = sets.index_of(self.widest_view(rotation));
         let documents = self.documents(rotation, &mut sets);
         let strict = self.config.strict_not_found.as_ref();
-        let document = Document {
+        let document = MapDocument {
             schema_version: SCHEMA_VERSION,
             generation: 1,
             complete: self.is_complete(),
@@ -111,12 +112,12 @@ impl Index {
 
     /// What the cluster says goes first, for the first name of a list is the
     /// one that is sent. No client may send what only the configuration names.
-    fn identity(&self) -> Identity {
+    fn identity(&self) -> IdentityHeaders {
         let configured = &self.config.request_headers;
         let read = self.request_headers.as_ref();
         let names = read.map_or_else(|| configured.clone(), |read| read.merged_with(configured));
         let text = |names: &[HeaderName]| names.iter().map(ToString::to_string).collect();
-        Identity {
+        IdentityHeaders {
             front_proxy: self.config.front_proxy.is_some(),
             username_headers: text(&names.username_headers),
             group_headers: text(&names.group_headers),

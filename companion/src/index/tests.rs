@@ -2,7 +2,7 @@
 
 mod size;
 
-use discovery_map::{DiscoveryMap, Route};
+use discovery_map::{Destination, DiscoveryMap};
 
 use super::*;
 use crate::config::Peer;
@@ -103,11 +103,11 @@ impl World {
         let snapshot = self.index.snapshot();
         let map = DiscoveryMap::try_from(snapshot.document).unwrap();
         let parts: Vec<_> = target.split('/').map(str::as_bytes).collect();
-        match map.resource(parts[0], parts[1], parts[2], None).map(|found| found.route) {
+        match map.resource(parts[0], parts[1], parts[2], None).map(|found| found.destination) {
             None => "unknown".to_owned(),
-            Some(Route::Unavailable) => "unavailable".to_owned(),
-            Some(Route::Default) => "all".to_owned(),
-            Some(Route::Cluster(cluster)) => cluster.to_owned(),
+            Some(Destination::Unavailable) => "unavailable".to_owned(),
+            Some(Destination::Default) => "all".to_owned(),
+            Some(Destination::Cluster(cluster)) => cluster.to_owned(),
         }
     }
 

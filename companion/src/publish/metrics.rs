@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use discovery_map::Document;
+use discovery_map::MapDocument;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -103,7 +103,7 @@ impl PublishMetrics {
     }
 
     /// Records a map that was published.
-    pub fn published(&self, map: &Document, skewed_targets: usize, at: SystemTime) {
+    pub fn published(&self, map: &MapDocument, skewed_targets: usize, at: SystemTime) {
         self.generation.set(gauge(map.generation));
         self.complete.set(i64::from(map.complete));
         self.skewed_targets.set(gauge(skewed_targets));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use discovery_map::Document;
+use discovery_map::MapDocument;
 
 use super::error::PublishError;
 use super::plan::{Plan, Planner};
@@ -21,7 +21,7 @@ mod tests;
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// The map, with its generation.
-    pub document: Arc<Document>,
+    pub document: Arc<MapDocument>,
     /// How many targets some peers serve and others do not.
     pub skewed_targets: usize,
     /// When it was published.

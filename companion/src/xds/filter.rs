@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use routing::watch;
+use routing::interest;
 use serde_json::{Value, json};
 
 use super::message::type_url;
@@ -77,12 +77,12 @@ fn skip_responses_that_do_not_matter() -> Value {
             "header_name": ":status",
         },
     });
-    let watch = json!({
+    let state = json!({
         "name": "watch",
         "typed_config": {
             "@type": type_url("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"),
             // Envoy prefixes what a module stores with a stream.
-            "key": format!("wasm.{}", watch::STATE),
+            "key": format!("wasm.{}", interest::STATE),
         },
     });
     let not = |predicate: Value| json!({ "not_matcher": predicate });
@@ -90,8 +90,8 @@ fn skip_responses_that_do_not_matter() -> Value {
     let all = |predicates: [Value; 2]| json!({ "and_matcher": { "predicate": predicates } });
     let matters = any([
         // In this order; see above.
-        all([matches(&status, "exact", "404"), not(matches(&watch, "prefix", watch::NOTHING))]),
-        matches(&watch, "prefix", watch::DOCUMENT),
+        all([matches(&status, "exact", "404"), not(matches(&state, "prefix", interest::NOTHING))]),
+        matches(&state, "prefix", interest::DOCUMENT),
     ]);
     let skip = json!({
         "name": "skip",

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use discovery_map::{DiscoveryMap, Route};
+use discovery_map::{Destination, DiscoveryMap};
 
 use crate::peers::{Authority, Peer};
 
@@ -170,12 +170,12 @@ impl Companion {
     pub fn route(&self, name: &str) -> Option<String> {
         let map = self.map()?;
         let parts: Vec<_> = name.split('/').map(str::as_bytes).collect();
-        let route = map.resource(parts[0], parts[1], parts[2], None).map(|found| found.route);
+        let route = map.resource(parts[0], parts[1], parts[2], None).map(|found| found.destination);
         Some(match route {
             None => "unknown".to_owned(),
-            Some(Route::Unavailable) => "unavailable".to_owned(),
-            Some(Route::Default) => "all".to_owned(),
-            Some(Route::Cluster(cluster)) => cluster.to_owned(),
+            Some(Destination::Unavailable) => "unavailable".to_owned(),
+            Some(Destination::Default) => "all".to_owned(),
+            Some(Destination::Cluster(cluster)) => cluster.to_owned(),
         })
     }
 

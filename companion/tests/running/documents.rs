@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use base64::Engine as _;
-use discovery_map::{Document, DocumentForm, MergedDocument};
+use discovery_map::{DocumentForm, MapDocument, MergedDocument};
 use serde_json::Value;
 
 use crate::companion::{Companion, within};
@@ -14,7 +14,7 @@ const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
 const MORE: &[&str] = &["/v1/pods", "apps/v1/deployments", "new/v1/things"];
 
 /// The map as it travels.
-fn map(companion: &Companion) -> (usize, Document) {
+fn map(companion: &Companion) -> (usize, MapDocument) {
     let text = companion.map_text().unwrap_or_default();
     (text.len(), serde_json::from_str(&text).unwrap())
 }

@@ -1,8 +1,9 @@
 //! The merged documents, and who answers for OpenAPI.
 
-use super::Check;
+use super::check::Check;
+use crate::codec::Packed;
 use crate::document::{DocumentForm, MergedDocument, OpenApi};
-use crate::map::{Merged, Packed};
+use crate::map::Merged;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,10 @@ impl Check {
         for pair in merged.windows(2) {
             let [(_, first), (index, second)] = pair else { continue };
             if (&first.path, first.form) == (&second.path, second.form) {
-                self.fault(format!("documents[{index}]"), "has path and form of an earlier one");
+                self.fault(
+                    format!("documents[{index}]"),
+                    "has the path and form of an earlier document",
+                );
             }
         }
         merged.into_iter().map(|(_, merged)| merged).collect()
@@ -29,10 +33,16 @@ impl Check {
         let place = format!("documents[{index}]");
         if !is_document(&document.path) {
             let path = &document.path;
-            self.fault(format!("{place}.path"), format!("{path:?} is no discovery document"));
+            self.fault(
+                format!("{place}.path"),
+                format!("{path:?} is not the path of a discovery document"),
+            );
         }
         if document.form != DocumentForm::Plain && !matches!(&*document.path, "/api" | "/apis") {
-            self.fault(format!("{place}.form"), "only /api and /apis are aggregated");
+            self.fault(
+                format!("{place}.form"),
+                "must be plain: only /api and /apis are aggregated",
+            );
         }
         self.etag(&format!("{place}.etag"), document.etag.as_deref());
         self.set_index(format!("{place}.set"), document.set);

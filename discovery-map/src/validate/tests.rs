@@ -2,15 +2,15 @@
 
 use proptest::prelude::*;
 
-use crate::{DiscoveryMap, Document, Found, PeerState, Resources, Route, Scope};
+use crate::{Destination, DiscoveryMap, MapDocument, PeerState, Resources, Scope};
 
 const GOLDEN: &str = include_str!("../../golden/map.json");
 
-fn golden() -> Document {
+fn golden() -> MapDocument {
     serde_json::from_str(GOLDEN).unwrap()
 }
 
-fn faults_after(change: impl FnOnce(&mut Document)) -> Vec<String> {
+fn faults_after(change: impl FnOnce(&mut MapDocument)) -> Vec<String> {
     let mut document = golden();
     change(&mut document);
     let faults = DiscoveryMap::try_from(document).unwrap_err();
@@ -22,13 +22,13 @@ fn resource<'m>(
     group: &str,
     version: &str,
     name: &str,
-) -> Option<(Route<'m>, Scope)> {
+) -> Option<(Destination<'m>, Scope)> {
     let (resource, subresource) = match name.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.as_bytes())),
         None => (name, None),
     };
     map.resource(group.as_bytes(), version.as_bytes(), resource.as_bytes(), subresource)
-        .map(|Found { route, scope }| (route, scope))
+        .map(|found| (found.destination, found.scope))
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn the_golden_file_is_what_the_document_is_written_as() {
 #[test]
 fn the_golden_file_answers_look_ups() {
     let map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
-    let subset = Route::Cluster("kube-apiserver_cp-2");
+    let subset = Destination::Cluster("kube-apiserver_cp-2");
     let policies = "mutatingadmissionpolicies";
     let admission = "admissionregistration.k8s.io";
 
@@ -49,15 +49,15 @@ fn the_golden_file_answers_look_ups() {
     assert_eq!(map.skewed_targets(), 3);
     assert_eq!(map.peers()[2].state, PeerState::Unreachable);
 
-    let common = Some((Route::Default, Scope::Namespaced));
+    let common = Some((Destination::Default, Scope::Namespaced));
     assert_eq!(resource(&map, "", "v1", "pods"), common);
     assert_eq!(resource(&map, "", "v1", "pods/log"), common);
-    assert_eq!(resource(&map, "", "v1", "nodes"), Some((Route::Default, Scope::Cluster)));
+    assert_eq!(resource(&map, "", "v1", "nodes"), Some((Destination::Default, Scope::Cluster)));
     assert_eq!(resource(&map, "", "v1", "pods/resize"), Some((subset, Scope::Namespaced)));
     assert_eq!(resource(&map, admission, "v1", policies), Some((subset, Scope::Cluster)));
     assert_eq!(
         resource(&map, "resource.k8s.io", "v1alpha3", "devicetaintrules"),
-        Some((Route::Unavailable, Scope::Cluster)),
+        Some((Destination::Unavailable, Scope::Cluster)),
     );
 
     assert_eq!(resource(&map, "", "v1", "pod"), None);
@@ -70,11 +70,11 @@ fn the_golden_file_answers_look_ups() {
 #[test]
 fn documents_of_a_group_come_from_the_widest_set_that_can_answer() {
     let map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
-    assert_eq!(map.widest_view(), Route::Cluster("kube-apiserver_cp-2"));
-    assert_eq!(map.group(b"admissionregistration.k8s.io"), Some(Route::Default));
-    assert_eq!(map.group_version(b"", b"v1"), Some(Route::Default));
-    assert_eq!(map.group_version(b"stale.example.com", b"v1"), Some(Route::Default));
-    assert_eq!(map.group(b"resource.k8s.io"), Some(Route::Unavailable));
+    assert_eq!(map.widest_view(), Destination::Cluster("kube-apiserver_cp-2"));
+    assert_eq!(map.group(b"admissionregistration.k8s.io"), Some(Destination::Default));
+    assert_eq!(map.group_version(b"", b"v1"), Some(Destination::Default));
+    assert_eq!(map.group_version(b"stale.example.com", b"v1"), Some(Destination::Default));
+    assert_eq!(map.group(b"resource.k8s.io"), Some(Destination::Unavailable));
     assert_eq!(map.group(b"nosuch.io"), None);
     assert_eq!(map.group_version(b"", b"v9"), None);
 }
@@ -104,15 +104,15 @@ fn every_fault_is_reported_with_its_place() {
             "peers[1].name: \"cp-1\" is the name of an earlier peer",
             "peers[2].name: must not be empty",
             "defaultCluster: \"two words\" must be visible ASCII and not empty",
-            "identity.usernameHeaders[1]: \"X-Remote-User\" is no name, in lower case, of a header for this alone",
+            "identity.usernameHeaders[1]: \"X-Remote-User\" is not a lowercase header name reserved for identity",
             "identity.groupHeaders: must have a name for the front proxy",
-            "identity.uidHeaders[0]: \"authorization\" is no name, in lower case, of a header for this alone",
-            "identity.uidHeaders[1]: \"\" is no name, in lower case, of a header for this alone",
+            "identity.uidHeaders[0]: \"authorization\" is not a lowercase header name reserved for identity",
+            "identity.uidHeaders[1]: \"\" is not a lowercase header name reserved for identity",
             "sets[1].peers: must be ascending, without repetition",
-            "sets[1].peers: 7 is no peer: there are 3",
+            "sets[1].peers: there is no peer 7: the map has 3",
             "sets[1].cluster: \"kube-apiserver\" is the cluster of an earlier set",
-            "widestView: 9 is no serving set: there are 3",
-            "groups[\"\"][\"v1\"]: 8 is no serving set: there are 3",
+            "widestView: there is no set 9: the map has 3",
+            "groups[\"\"][\"v1\"]: there is no set 8: the map has 3",
             "groups[\"\"][\"v1\"][\"8\"]: \"pods/\" is neither a resource nor resource/subresource",
             "groups[\"\"][\"v1\"][\"8\"]: \"/x\" is neither a resource nor resource/subresource",
             "groups[\"\"][\"v1\"][\"8\"]: \"a/b/c\" is neither a resource nor resource/subresource",
@@ -244,7 +244,7 @@ proptest! {
             .entry("v1".into()).or_default().0.insert(1, served);
         let map = DiscoveryMap::try_from(document).unwrap();
         for name in &names {
-            let expected = (Route::Cluster("kube-apiserver_cp-2"), Scope::Namespaced);
+            let expected = (Destination::Cluster("kube-apiserver_cp-2"), Scope::Namespaced);
             prop_assert_eq!(resource(&map, "g.io", "v1", name), Some(expected));
         }
         prop_assert_eq!(resource(&map, "g.io", "v1", &absent), None);

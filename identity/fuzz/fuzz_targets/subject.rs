@@ -2,14 +2,14 @@
 //! that can be sent and that no client could have sent itself.
 #![no_main]
 
-use discovery_map::Identity;
+use discovery_map::IdentityHeaders;
 use identity::{Subject, connection, is_claim};
 use libfuzzer_sys::fuzz_target;
 
 const DIGEST: &[u8] = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 fuzz_target!(|bytes: &[u8]| {
-    let names = Identity { uid_headers: vec!["x-remote-uid".into()], ..Identity::default() };
+    let names = IdentityHeaders { uid_headers: vec!["x-remote-uid".into()], ..IdentityHeaders::default() };
     let _ = is_claim(bytes, &names);
     let _ = connection::sanitized(bytes);
 

@@ -1,12 +1,12 @@
 //! Which names are claims, in every spelling.
 
-use discovery_map::Identity;
+use discovery_map::IdentityHeaders;
 use proptest::prelude::*;
 
 use super::is_claim;
 
-fn configured() -> Identity {
-    Identity {
+fn configured() -> IdentityHeaders {
+    IdentityHeaders {
         front_proxy: true,
         username_headers: vec!["x-proxy-user".into(), "remote_user".into()],
         group_headers: vec!["u".into()],
@@ -15,12 +15,12 @@ fn configured() -> Identity {
     }
 }
 
-fn empty() -> Identity {
-    Identity {
+fn empty() -> IdentityHeaders {
+    IdentityHeaders {
         username_headers: Vec::new(),
         group_headers: Vec::new(),
         extra_header_prefixes: Vec::new(),
-        ..Identity::default()
+        ..IdentityHeaders::default()
     }
 }
 
@@ -53,7 +53,7 @@ fn some_names_are_claims_whatever_is_configured() {
         "X_Mixed_Version_Proxy_Cluster",
     ];
     for name in claims {
-        for names in [empty(), Identity::default(), configured()] {
+        for names in [empty(), IdentityHeaders::default(), configured()] {
             assert!(is_claim(name.as_bytes(), &names), "{name}");
         }
     }
@@ -101,7 +101,7 @@ fn other_names_are_none() {
         "v",
     ];
     for name in others {
-        for names in [empty(), Identity::default(), configured()] {
+        for names in [empty(), IdentityHeaders::default(), configured()] {
             assert!(!is_claim(name.as_bytes(), &names), "{name}");
         }
     }
@@ -125,13 +125,13 @@ fn configured_names_are_claims_in_every_spelling() {
     ];
     for name in claims {
         assert!(is_claim(name.as_bytes(), &configured()), "{name}");
-        assert!(!is_claim(name.as_bytes(), &Identity::default()), "{name}");
+        assert!(!is_claim(name.as_bytes(), &IdentityHeaders::default()), "{name}");
     }
 }
 
 #[test]
 fn an_empty_prefix_does_not_take_every_header() {
-    let names = Identity { extra_header_prefixes: vec![String::new()], ..configured() };
+    let names = IdentityHeaders { extra_header_prefixes: vec![String::new()], ..configured() };
     assert!(!is_claim(b"accept", &names));
     assert!(is_claim(b"x-uid", &names));
 }
@@ -152,7 +152,7 @@ proptest! {
                 _ => byte,
             })
             .collect();
-        for names in [Identity::default(), configured()] {
+        for names in [IdentityHeaders::default(), configured()] {
             prop_assert_eq!(is_claim(name.as_bytes(), &names), is_claim(&respelled, &names));
         }
     }

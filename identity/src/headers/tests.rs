@@ -1,6 +1,6 @@
 //! The headers of a subject, and that all of them are claims.
 
-use discovery_map::Identity;
+use discovery_map::IdentityHeaders;
 use proptest::prelude::*;
 
 use super::CREDENTIAL_ID;
@@ -10,11 +10,19 @@ use crate::{Field, Subject, SubjectError, is_claim};
 const DIGEST: &[u8] = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const SUBJECT: &[u8] = b"CN=jane,O=ops,O=dev,1.3.6.1.4.1.57683.2=#0C0175";
 
-fn names() -> Identity {
-    Identity { front_proxy: true, uid_headers: vec!["x-remote-uid".into()], ..Identity::default() }
+fn names() -> IdentityHeaders {
+    IdentityHeaders {
+        front_proxy: true,
+        uid_headers: vec!["x-remote-uid".into()],
+        ..IdentityHeaders::default()
+    }
 }
 
-fn lines(subject: &[u8], digest: &[u8], names: &Identity) -> Result<Vec<String>, SubjectError> {
+fn lines(
+    subject: &[u8],
+    digest: &[u8],
+    names: &IdentityHeaders,
+) -> Result<Vec<String>, SubjectError> {
     let headers = Subject::parse(subject)?.headers(digest, names)?;
     Ok(headers.into_iter().map(|(name, value)| format!("{name}: {value}")).collect())
 }
@@ -35,7 +43,7 @@ fn every_part_has_its_header() {
 
 #[test]
 fn the_first_configured_name_is_used() {
-    let names = Identity {
+    let names = IdentityHeaders {
         front_proxy: true,
         username_headers: vec!["X-User".into(), "x-remote-user".into()],
         group_headers: vec!["x-group".into(), "x-remote-group".into()],
@@ -50,7 +58,7 @@ fn the_first_configured_name_is_used() {
 
 #[test]
 fn what_the_servers_do_not_read_is_not_sent() {
-    let mut names = Identity { uid_headers: Vec::new(), ..names() };
+    let mut names = IdentityHeaders { uid_headers: Vec::new(), ..names() };
     names.extra_header_prefixes.clear();
     let found = lines(SUBJECT, DIGEST, &names).unwrap();
     assert_eq!(found, ["x-remote-user: jane", "x-remote-group: dev", "x-remote-group: ops"]);
@@ -58,8 +66,8 @@ fn what_the_servers_do_not_read_is_not_sent() {
 
 #[test]
 fn a_user_is_not_sent_in_part() {
-    let no_user = Identity { username_headers: Vec::new(), ..names() };
-    let no_group = Identity { group_headers: Vec::new(), ..names() };
+    let no_user = IdentityHeaders { username_headers: Vec::new(), ..names() };
+    let no_group = IdentityHeaders { group_headers: Vec::new(), ..names() };
     let missing = |field| Err(SubjectError::NoHeader(field));
     assert_eq!(lines(SUBJECT, DIGEST, &no_user), missing(Field::CommonName));
     assert_eq!(lines(SUBJECT, DIGEST, &no_group), missing(Field::Organization));

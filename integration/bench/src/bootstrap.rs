@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use discovery_map::{
-    BySet, Document, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
+    BySet, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
 };
 use harness::artefacts::{Artefact, integration_folder};
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ pub fn bootstrap(variant: Variant, resources: usize, upstream: SocketAddr) -> Re
 }
 
 fn routes() -> Value {
-    let header = "x-mixed-version-proxy-cluster";
+    let header = discovery_map::CLUSTER_HEADER;
     json!({
         "internal_only_headers": [header],
         "virtual_hosts": [{
@@ -140,7 +140,7 @@ fn cluster(name: &str, upstream: SocketAddr) -> Value {
 }
 
 /// A map of two peers with this many resources, five to a group.
-fn document(resources: usize) -> Document {
+fn document(resources: usize) -> MapDocument {
     let serving = |name: &str| PeerEntry { name: name.into(), state: PeerState::Serving };
     let version = |set: u16, namespaced: Vec<String>| {
         let resources = Resources { namespaced, cluster_scoped: Vec::new() };
@@ -154,12 +154,12 @@ fn document(resources: usize) -> Document {
         })
         .collect();
     groups.insert("skewed.example.com".into(), version(1, vec!["gadgets".into()]));
-    Document {
+    MapDocument {
         schema_version: SCHEMA_VERSION,
         generation: 1,
         complete: true,
         default_cluster: "default".into(),
-        identity: discovery_map::Identity::default(),
+        identity: discovery_map::IdentityHeaders::default(),
         peers: vec![serving("cp-1"), serving("cp-2")],
         sets: vec![
             SetEntry { peers: vec![0, 1], cluster: Some("default".into()) },
@@ -174,7 +174,7 @@ fn document(resources: usize) -> Document {
 }
 
 /// The filter as the companion publishes it, with this map.
-fn filter(document: &Document) -> Result<Value> {
+fn filter(document: &MapDocument) -> Result<Value> {
     const WASM: &str = "/typed_config/extension_config/typed_config/config";
     let golden = integration_folder().join("../companion/golden/resources.json");
     let published: Value = serde_json::from_slice(&fs::read(golden)?)?;
@@ -194,7 +194,7 @@ fn filter(document: &Document) -> Result<Value> {
     Ok(filter)
 }
 
-fn lua(document: &Document) -> Result<Value> {
+fn lua(document: &MapDocument) -> Result<Value> {
     let mut targets = String::new();
     for (group, versions) in &document.groups {
         for (version, by_set) in &versions.0 {

@@ -1,16 +1,11 @@
 //! Maps that a test makes itself, pushed as the companion pushes its own.
 
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use discovery_map::{Document, DocumentForm, MergedDocument};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use discovery_map::{DocumentForm, MapDocument, MergedDocument, Packer};
 use serde_json::{Value, json};
 
 use crate::stack::Stack;
@@ -28,7 +23,7 @@ pub struct Pusher {
     file: PathBuf,
     response: Value,
     /// The map that was pushed last.
-    pub map: Document,
+    pub map: MapDocument,
 }
 
 impl Pusher {
@@ -51,7 +46,11 @@ impl Pusher {
     /// # Errors
     ///
     /// When Envoy does not take it.
-    pub async fn push(&mut self, stack: &Stack, change: impl FnOnce(&mut Document)) -> Result<()> {
+    pub async fn push(
+        &mut self,
+        stack: &Stack,
+        change: impl FnOnce(&mut MapDocument),
+    ) -> Result<()> {
         change(&mut self.map);
         self.write()?;
         wait::until("the map to be used", DEADLINE, async || {
@@ -95,8 +94,8 @@ impl Pusher {
 ///
 /// When it is too large.
 pub fn merged(path: &str, form: DocumentForm, set: u16, content: &[u8]) -> Result<MergedDocument> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(content)?;
+    let mut packer = Packer::default();
+    packer.add(content);
     Ok(MergedDocument {
         path: path.to_owned(),
         form,
@@ -104,6 +103,6 @@ pub fn merged(path: &str, form: DocumentForm, set: u16, content: &[u8]) -> Resul
         set,
         peer_etag: None,
         size: u32::try_from(content.len())?,
-        gzip: STANDARD.encode(encoder.finish()?),
+        gzip: packer.finish(),
     })
 }

@@ -13,7 +13,7 @@ pub struct Expected {
     pub token: Option<String>,
 }
 
-const CLUSTER: &str = "x-mixed-version-proxy-cluster";
+const CLUSTER: &str = discovery_map::CLUSTER_HEADER;
 const TWIN: &[u8] = b"__front-proxy";
 
 /// The claims that arrived although they are not what is expected.

@@ -1,10 +1,10 @@
 //! The decision table of the design, row by row, on the golden map: `cp-1`
 //! and `cp-2` serve, `cp-3` cannot be reached.
 
-use discovery_map::{DiscoveryMap, Document};
+use discovery_map::{Destination, DiscoveryMap, MapDocument};
 use proptest::prelude::*;
 
-use crate::{Decision, Destination, OnTypeLevelNotFound, Reason, RequestPath, decide};
+use crate::{Decision, OnTypeLevelNotFound, Reason, RequestPath, decide};
 
 const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
 const CP_2: Destination<'static> = Destination::Cluster("kube-apiserver_cp-2");
@@ -13,7 +13,7 @@ const UNCERTAIN: OnTypeLevelNotFound = OnTypeLevelNotFound::Uncertain;
 const TRUTH: OnTypeLevelNotFound = OnTypeLevelNotFound::Truth;
 
 fn map(complete: bool) -> DiscoveryMap {
-    let mut document: Document = serde_json::from_str(GOLDEN).unwrap();
+    let mut document: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     document.complete = complete;
     document.strict_not_found = None;
     DiscoveryMap::try_from(document).unwrap()
@@ -82,7 +82,7 @@ fn what_nobody_serves_is_asked_about_first_when_there_is_somebody_to_ask() {
 
 #[test]
 fn open_api_documents_come_from_who_answers_for_them() {
-    let mut document: Document = serde_json::from_str(GOLDEN).unwrap();
+    let mut document: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     document.widest_view = 0;
     let map = DiscoveryMap::try_from(document).unwrap();
     check(&map, "/openapi/v2", CP_2, UNCERTAIN, Reason::Discovery);
@@ -118,7 +118,7 @@ fn a_404_that_no_server_can_help_passes_even_for_a_known_type() {
 #[test]
 fn a_type_of_another_scope_is_asked_about_as_an_unknown_one() {
     let ask = OnTypeLevelNotFound::AskFirst;
-    let strict: Document = serde_json::from_str(GOLDEN).unwrap();
+    let strict: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     let strict = DiscoveryMap::try_from(strict).unwrap();
     for (map, on_not_found) in [(&strict, ask), (&map(true), TRUTH), (&map(false), UNCERTAIN)] {
         check(map, "/api/v1/pods/p", DEFAULT, on_not_found, Reason::Common);
@@ -129,7 +129,7 @@ fn a_type_of_another_scope_is_asked_about_as_an_unknown_one() {
 
 #[test]
 fn what_is_behind_a_proxy_speaks_for_itself() {
-    let mut document: Document = serde_json::from_str(GOLDEN).unwrap();
+    let mut document: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     let core = document.groups.get_mut("").unwrap().0.get_mut("v1").unwrap();
     core.0.get_mut(&1).unwrap().namespaced.push("services/proxy".into());
     let map = DiscoveryMap::try_from(document).unwrap();

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use discovery_map::{DocumentForm, MergedEntry};
+use discovery_map::{Content, DocumentForm, MergedEntry};
 
-use super::{Content, quoted};
+use super::etag::quoted;
 
 /// From here on kube-apiserver compresses (k8s.io/apiserver/pkg/endpoints/
 /// handlers/responsewriters, `defaultGzipThresholdBytes`).
@@ -12,7 +12,7 @@ const GZIP_ABOVE: usize = 128 * 1024;
 
 /// What a client said of the document that it wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Client {
+pub struct ReadOptions {
     /// Its `If-None-Match`.
     pub if_none_match: Option<Box<[u8]>>,
     /// Whether it takes gzip.
@@ -21,7 +21,7 @@ pub struct Client {
 
 /// An answer of 200 or 304.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Answer<'a> {
+pub struct MergedAnswer<'a> {
     /// The status code.
     pub code: u16,
     /// Names and values; the length of the body is not among them.
@@ -30,7 +30,7 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
-impl Client {
+impl ReadOptions {
     /// Reads the values of `If-None-Match` and `Accept-Encoding`, each the
     /// first of its name, as kube-apiserver does.
     #[must_use]
@@ -52,7 +52,7 @@ impl Client {
         entry: &MergedEntry<'a>,
         content: &'a Content,
         peer: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> Answer<'a> {
+    ) -> MergedAnswer<'a> {
         let kept = peer.filter(|(name, _)| !is_about_the_document(name));
         let mut headers: Vec<_> = kept.map(|(name, value)| (name, Cow::Borrowed(value))).collect();
         let mut set = |name: &'static str, value: &'static str| {
@@ -80,7 +80,7 @@ impl Client {
             (false, true) => (200, content.gzip()),
             (false, false) => (200, content.plain()),
         };
-        Answer { code, headers, body }
+        MergedAnswer { code, headers, body }
     }
 }
 

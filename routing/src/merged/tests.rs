@@ -4,11 +4,13 @@ use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use discovery_map::{DiscoveryMap, Document, DocumentForm, MergedDocument, Packed};
+use discovery_map::{
+    Content, DiscoveryMap, DocumentForm, Documents, MapDocument, MergedDocument, Packed,
+};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Client, Content, Documents, Question, question};
+use super::{AccessCheck, ReadOptions, access_check};
 use crate::RequestPath;
 
 const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
@@ -39,8 +41,8 @@ fn document(path: &str, form: DocumentForm, plain: &[u8]) -> MergedDocument {
 }
 
 fn map(documents: Vec<MergedDocument>) -> DiscoveryMap {
-    let golden: Document = serde_json::from_str(GOLDEN).unwrap();
-    DiscoveryMap::try_from(Document { documents, ..golden }).unwrap()
+    let golden: MapDocument = serde_json::from_str(GOLDEN).unwrap();
+    DiscoveryMap::try_from(MapDocument { documents, ..golden }).unwrap()
 }
 
 fn everything() -> DiscoveryMap {
@@ -52,9 +54,9 @@ fn everything() -> DiscoveryMap {
     map(documents)
 }
 
-fn asked<'m>(map: &'m DiscoveryMap, path: &str, accept: &str) -> Option<Question<'m>> {
+fn asked<'m>(map: &'m DiscoveryMap, path: &str, accept: &str) -> Option<AccessCheck<'m>> {
     let path = RequestPath::new(path.as_bytes());
-    question(&path, &path.target(), accept.as_bytes(), map)
+    access_check(&path, &path.target(), accept.as_bytes(), map)
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn each_path_is_asked_about_in_the_form_that_the_client_wants() {
         ("/api/%zz", "", None),
     ];
     for (path, accept, form) in table {
-        let found = asked(&map, path, accept).map(|question| question.entry.form);
+        let found = asked(&map, path, accept).map(|check| check.entry.form);
         assert_eq!(found, form, "{path} {accept}");
     }
 }
@@ -94,12 +96,12 @@ fn each_path_is_asked_about_in_the_form_that_the_client_wants() {
 fn a_server_is_asked_for_what_costs_it_least() {
     let map = everything();
     for accept in [V2, V2BETA1, "application/json"] {
-        let question = asked(&map, "/apis", accept).unwrap();
-        assert!(question.accept.starts_with("application/json;g=apidiscovery.k8s.io;v=v2;"));
-        assert_eq!(question.if_none_match().as_deref(), Some("\"PEER\""));
+        let check = asked(&map, "/apis", accept).unwrap();
+        assert!(check.accept.starts_with("application/json;g=apidiscovery.k8s.io;v=v2;"));
+        assert_eq!(check.if_none_match().as_deref(), Some("\"PEER\""));
     }
-    let question = asked(&map, "/apis/apps/v1", "").unwrap();
-    assert_eq!((question.accept, question.if_none_match()), ("application/json", None));
+    let check = asked(&map, "/apis/apps/v1", "").unwrap();
+    assert_eq!((check.accept, check.if_none_match()), ("application/json", None));
 }
 
 #[test]
@@ -122,7 +124,7 @@ fn answer(
     map: &DiscoveryMap,
     path: &str,
     accept: &str,
-    client: &Client,
+    client: &ReadOptions,
     content: &Content,
 ) -> (u16, String, Vec<u8>) {
     let peer = [
@@ -135,8 +137,8 @@ fn answer(
         (b"content-length", b"7"),
         (b"x-kubernetes-pf-flowschema-uid", b"\xff"),
     ];
-    let question = asked(map, path, accept).unwrap();
-    let answer = client.answer(path.as_bytes(), &question.entry, content, peer.into_iter());
+    let check = asked(map, path, accept).unwrap();
+    let answer = client.answer(path.as_bytes(), &check.entry, content, peer.into_iter());
     let line = |(name, value): &(&[u8], std::borrow::Cow<'_, [u8]>)| {
         format!("{}: {}\n", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
     };
@@ -152,7 +154,7 @@ fn the_merged_document_comes_with_the_headers_that_a_server_sends() {
     let map = everything();
     let documents = content(b"{}");
     let content = documents.get(0).unwrap();
-    let client = Client::new(Some(b"\"OTHER\""), b"gzip");
+    let client = ReadOptions::new(Some(b"\"OTHER\""), b"gzip");
     let kept = "audit-id: 1\nx-kubernetes-pf-flowschema-uid: \u{fffd}\n";
     assert_eq!(
         answer(&map, "/apis", V2, &client, content),
@@ -183,14 +185,14 @@ fn who_has_the_merged_document_gets_no_other() {
     let map = everything();
     let documents = content(b"{}");
     let content = documents.get(0).unwrap();
-    let client = Client::new(Some(b"\"MERGED\""), b"");
+    let client = ReadOptions::new(Some(b"\"MERGED\""), b"");
     let (code, headers, body) = answer(&map, "/apis", V2, &client, content);
     assert_eq!((code, body), (304, Vec::new()));
     assert!(headers.contains("etag: \"MERGED\"\n") && !headers.contains("content-type"));
 
     // The server compares the whole value; and a plain document has no ETag.
     for other in ["MERGED", "W/\"MERGED\"", "*", "\"MERGED\", \"X\"", "\"PEER\"", ""] {
-        let client = Client::new(Some(other.as_bytes()), b"");
+        let client = ReadOptions::new(Some(other.as_bytes()), b"");
         assert_eq!(answer(&map, "/apis", V2, &client, content).0, 200, "{other}");
         assert_eq!(answer(&map, "/apis", "", &client, content).0, 200, "{other}");
     }
@@ -210,7 +212,7 @@ fn only_what_is_large_is_compressed_and_only_for_whom_wants_it() {
         ("identity", false),
         ("x-gzip", false),
     ] {
-        let client = Client::new(None, accept_encoding.as_bytes());
+        let client = ReadOptions::new(None, accept_encoding.as_bytes());
         let (code, headers, body) = answer(&map, "/apis", V2, &client, documents.get(0).unwrap());
         assert_eq!(code, 200);
         let expected = if takes { gzip(&large) } else { large.clone() };
@@ -220,47 +222,4 @@ fn only_what_is_large_is_compressed_and_only_for_whom_wants_it() {
         let (_, headers, body) = answer(&map, "/apis", V2, &client, documents.get(1).unwrap());
         assert!(body == small && !headers.contains("gzip"), "{accept_encoding}");
     }
-}
-
-#[test]
-fn what_is_not_what_the_map_says_is_refused() {
-    let refusal = |packed| Documents::unpack(vec![packed], &Documents::default()).unwrap_err();
-    let good = packed(b"{\"a\":1}");
-    for size in [0, 6, 8, 1_000_000] {
-        let error = refusal(Packed { size, ..good.clone() });
-        assert!(error.to_string().starts_with("documents[3].gzip: does not have the"), "{error}");
-    }
-    let mut bytes = gzip(b"{\"a\":1}");
-    bytes.push(0);
-    let behind = Packed { gzip: STANDARD.encode(&bytes), ..good.clone() };
-    assert_eq!(refusal(behind).to_string(), "documents[3].gzip: has something behind its end");
-    for cut in 0..bytes.len() - 1 {
-        let cut = Packed { gzip: STANDARD.encode(&bytes[..cut]), ..good.clone() };
-        refusal(cut);
-    }
-    for (at, byte) in [(0, 0), (12, 0xff), (bytes.len() - 5, 0x55), (bytes.len() - 9, 0x55)] {
-        let mut damaged = bytes[..bytes.len() - 1].to_vec();
-        damaged[at] = byte;
-        refusal(Packed { gzip: STANDARD.encode(damaged), ..good.clone() });
-    }
-    refusal(Packed { gzip: "AA=A".into(), ..good });
-}
-
-#[test]
-fn what_did_not_change_is_not_unpacked_again() {
-    let first = Documents::unpack(vec![packed(b"a"), packed(b"b")], &Documents::default()).unwrap();
-    let second = Documents::unpack(vec![packed(b"c"), packed(b"b")], &first).unwrap();
-    assert!(std::ptr::eq(first.get(1).unwrap(), second.get(1).unwrap()));
-    assert_eq!(second.get(0).unwrap().plain(), b"c");
-    // The same bytes with another size are no more right for being known.
-    let wrong = Packed { size: 2, ..packed(b"b") };
-    assert!(Documents::unpack(vec![wrong], &first).is_err());
-    assert!(second.get(2).is_none());
-}
-
-#[test]
-fn the_golden_file_is_unpacked() {
-    let mut map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
-    let documents = Documents::unpack(map.take_packed(), &Documents::default()).unwrap();
-    assert!(documents.get(0).unwrap().plain().starts_with(b"{\"kind\":\"APIGroupDiscoveryList\""));
 }

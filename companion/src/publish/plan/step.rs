@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use discovery_map::Document;
+use discovery_map::MapDocument;
 
 use crate::config::Config;
 use crate::xds::{Cluster, Endpoints, Filter, Secret};
@@ -49,7 +49,7 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct NewMap {
     /// The map, with its generation.
-    pub document: Arc<Document>,
+    pub document: Arc<MapDocument>,
     /// How many targets some peers serve and others do not.
     pub skewed_targets: usize,
     /// The endpoints of every cluster that the map names.

@@ -1,13 +1,13 @@
 //! The twin of a cluster: the same peers, over connections that present the front-proxy certificate.
 
-use discovery_map::{Document, FRONT_PROXY_SUFFIX};
+use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument};
 
 use super::step::Addresses;
 use crate::index::Snapshot;
 
 /// Returns the map of a snapshot, and the clusters that it names. They have twins if there is a front
 /// proxy and its certificate; else the map says that there is none.
-pub fn with_twins(snapshot: &Snapshot, certificate: bool) -> (Document, Addresses) {
+pub fn with_twins(snapshot: &Snapshot, certificate: bool) -> (MapDocument, Addresses) {
     let mut document = snapshot.document.clone();
     document.identity.front_proxy &= certificate;
     let mut clusters = Addresses::new();

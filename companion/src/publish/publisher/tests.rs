@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-use discovery_map::{DiscoveryMap, FRONT_PROXY_SUFFIX, Identity, PeerEntry, PeerState, SetEntry};
+use discovery_map::{
+    DiscoveryMap, FRONT_PROXY_SUFFIX, IdentityHeaders, PeerEntry, PeerState, SetEntry,
+};
 use serde_json::Value;
 
 use super::*;
@@ -89,12 +91,12 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
     });
     let entry = |name: &str| PeerEntry { name: name.to_owned(), state: PeerState::Serving };
     Snapshot {
-        document: Document {
+        document: MapDocument {
             schema_version: discovery_map::SCHEMA_VERSION,
             generation: 1,
             complete,
             default_cluster: "kube-apiserver".to_owned(),
-            identity: Identity::default(),
+            identity: IdentityHeaders::default(),
             peers: vec![entry("a"), entry("b")],
             sets: sets.collect(),
             widest_view: 0,

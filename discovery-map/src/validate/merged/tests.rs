@@ -1,10 +1,10 @@
 //! Merged documents: which are refused, and how they are found.
 
-use crate::{DiscoveryMap, Document, DocumentForm, MergedDocument, Route};
+use crate::{Destination, DiscoveryMap, DocumentForm, MapDocument, MergedDocument};
 
 const GOLDEN: &str = include_str!("../../../golden/map.json");
 
-fn golden() -> Document {
+fn golden() -> MapDocument {
     serde_json::from_str(GOLDEN).unwrap()
 }
 
@@ -21,16 +21,16 @@ fn document(path: &str, form: DocumentForm) -> MergedDocument {
 }
 
 fn faults_of(documents: Vec<MergedDocument>) -> Vec<String> {
-    let map = DiscoveryMap::try_from(Document { documents, ..golden() });
+    let map = DiscoveryMap::try_from(MapDocument { documents, ..golden() });
     map.map_or_else(|faults| faults.iter().map(ToString::to_string).collect(), |_| Vec::new())
 }
 
 #[test]
 fn the_golden_file_has_one_of_each() {
     let mut map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
-    let subset = Route::Cluster("kube-apiserver_cp-2");
+    let subset = Destination::Cluster("kube-apiserver_cp-2");
     let apis = map.document(b"/apis", DocumentForm::AggregatedV2).unwrap();
-    assert_eq!((apis.index, apis.route, apis.peer_etag), (0, subset, Some("A74552DF")));
+    assert_eq!((apis.index, apis.destination, apis.peer_etag), (0, subset, Some("A74552DF")));
     assert!(apis.etag.unwrap().starts_with("94504FDB"));
     assert_eq!(map.document(b"/apis", DocumentForm::Plain), None);
     assert_eq!(map.document(b"/api", DocumentForm::AggregatedV2), None);
@@ -57,7 +57,7 @@ fn documents_are_found_whatever_their_order() {
         document.size = size;
     }
     let wanted = documents.clone();
-    let mut map = DiscoveryMap::try_from(Document { documents, ..golden() }).unwrap();
+    let mut map = DiscoveryMap::try_from(MapDocument { documents, ..golden() }).unwrap();
     let packed = map.take_packed();
     for document in wanted {
         let found = map.document(document.path.as_bytes(), document.form).unwrap();
@@ -80,10 +80,10 @@ fn every_fault_is_reported_with_its_place() {
     assert_eq!(
         faults_of(vec![odd]),
         [
-            "documents[0].path: \"/version\" is no discovery document",
-            "documents[0].form: only /api and /apis are aggregated",
+            "documents[0].path: \"/version\" is not the path of a discovery document",
+            "documents[0].form: must be plain: only /api and /apis are aggregated",
             "documents[0].etag: \"\\\"A\\\"\" must be visible ASCII without quotes, not empty",
-            "documents[0].set: 7 is no serving set: there are 3",
+            "documents[0].set: there is no set 7: the map has 3",
             "documents[0].peerEtag: \"\" must be visible ASCII without quotes, not empty",
             "documents[0].size: must be from 1 to 67108864",
             "documents[0].gzip: must be base64, with padding, and not empty",
@@ -96,7 +96,7 @@ fn a_document_is_there_once_in_each_form() {
     let plain = || document("/apis", DocumentForm::Plain);
     assert_eq!(
         faults_of(vec![plain(), document("/api", DocumentForm::Plain), plain()]),
-        ["documents[2]: has path and form of an earlier one"],
+        ["documents[2]: has the path and form of an earlier document"],
     );
     assert!(faults_of(vec![plain(), document("/apis", DocumentForm::AggregatedV2)]).is_empty());
 }
@@ -139,9 +139,9 @@ fn open_api_and_the_companion_are_checked_as_well() {
     assert_eq!(
         faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "openApi.v2: 9 is no serving set: there are 3",
+            "openApi.v2: there is no set 9: the map has 3",
             "openApi.v3[\"/api/v1\"]: must be a path below /openapi/v3/",
-            "openApi.v3[\"/api/v1\"]: 8 is no serving set: there are 3",
+            "openApi.v3[\"/api/v1\"]: there is no set 8: the map has 3",
             "strictNotFound.cluster: \"two words\" must be visible ASCII and not empty",
             "strictNotFound.timeoutMilliseconds: must be from 1 to 60000",
         ],

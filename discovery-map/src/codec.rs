@@ -1,12 +1,30 @@
-//! From what travels to what is sent: once, when a map comes.
+//! The form in which a merged document travels: JSON, compressed by gzip, in
+//! base64. The companion packs, the filter unpacks once, when a map comes.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use discovery_map::Packed;
 use flate2::bufread::GzDecoder;
+use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
+
+/// The content of a merged document as it travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Its position in the map's list, for messages.
+    pub position: usize,
+    /// The size of the JSON, in bytes.
+    pub size: usize,
+    /// The gzip file in base64.
+    pub gzip: String,
+}
+
+/// Packs one document, whose JSON comes in pieces. Equal content makes equal
+/// bytes: the gzip file has no name and no time.
+#[derive(Debug)]
+pub struct Packer(GzEncoder<Vec<u8>>);
 
 /// A document of a map cannot be unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,14 +32,6 @@ pub struct UnpackError {
     position: usize,
     problem: String,
 }
-
-impl std::fmt::Display for UnpackError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "documents[{}].gzip: {}", self.position, self.problem)
-    }
-}
-
-impl std::error::Error for UnpackError {}
 
 /// One document, ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,13 +44,41 @@ pub struct Content {
 #[derive(Debug, Default)]
 pub struct Documents(Vec<Rc<Content>>);
 
+impl Default for Packer {
+    fn default() -> Self {
+        Self(GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6)))
+    }
+}
+
+impl Packer {
+    /// Adds a piece of the JSON.
+    pub fn add(&mut self, piece: &[u8]) {
+        // Writing to memory does not fail.
+        drop(self.0.write_all(piece));
+    }
+
+    /// The gzip file in base64, as in [`MergedDocument::gzip`](crate::MergedDocument::gzip).
+    #[must_use]
+    pub fn finish(self) -> String {
+        STANDARD.encode(self.0.finish().unwrap_or_default())
+    }
+}
+
+impl std::fmt::Display for UnpackError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "documents[{}].gzip: {}", self.position, self.problem)
+    }
+}
+
+impl std::error::Error for UnpackError {}
+
 impl Documents {
-    /// Unpacks all documents of a map. What `previous` has already, it shares:
-    /// most pushes change none or one.
+    /// Unpacks all documents of a map. Shares what `previous` has already:
+    /// most pushes change no document, or one.
     ///
     /// # Errors
-    /// The first document that is no gzip file, or is not of the size that the
-    /// map says. It depends on `packed` alone.
+    /// The first document that is not a gzip file, or has not the size that
+    /// the map says. It depends on `packed` alone.
     pub fn unpack(packed: Vec<Packed>, previous: &Self) -> Result<Self, UnpackError> {
         packed
             .into_iter()
@@ -74,14 +112,14 @@ impl Content {
         &self.plain
     }
 
-    /// The same, compressed.
+    /// The JSON, compressed by gzip.
     #[must_use]
     pub fn gzip(&self) -> &[u8] {
         &self.gzip
     }
 }
 
-/// Never has more than `size` bytes and one in hand.
+/// Allocates `size` bytes and one more, whatever the gzip file expands to.
 fn inflate(gzip: &[u8], size: usize) -> Result<Vec<u8>, String> {
     let limit = u64::try_from(size).unwrap_or(u64::MAX).saturating_add(1);
     let mut plain = Vec::with_capacity(size.saturating_add(1));
@@ -90,9 +128,13 @@ fn inflate(gzip: &[u8], size: usize) -> Result<Vec<u8>, String> {
     if plain.len() != size {
         return Err(format!("does not have the {size} bytes that `size` says"));
     }
-    // The client would get this as well.
-    match decoder.into_inner().into_inner() {
-        [] => Ok(plain),
-        _ => Err("has something behind its end".to_owned()),
+    // The client would get the trailing data as well.
+    if decoder.into_inner().into_inner().is_empty() {
+        Ok(plain)
+    } else {
+        Err("has trailing data".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@
 use discovery_map::DocumentForm;
 
 use crate::OnTypeLevelNotFound;
-use crate::merged::Client;
+use crate::merged::ReadOptions;
 use crate::status::Encoding;
 
 /// The name of the property under which the host keeps it.
@@ -30,13 +30,13 @@ const SEPARATOR: u8 = 0;
 
 /// What a response is watched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Watch {
+pub enum ResponseInterest {
     /// Nothing.
     Nothing,
     /// A 404 that could be wrong.
     NotFound(NotFound),
     /// A server was asked whether the client may have a merged document.
-    Document(Wanted),
+    Document(AwaitedDocument),
 }
 
 /// What to do about a type-level 404.
@@ -50,27 +50,27 @@ pub struct NotFound {
 
 /// A merged document that a client is waiting for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct AwaitedDocument {
     /// The document's path and form. The map may be another one by the time
     /// that the server has answered, and its document is as good.
     pub path: Box<[u8]>,
     /// See `path`.
     pub form: DocumentForm,
     /// What the client said of it.
-    pub client: Client,
+    pub client: ReadOptions,
     /// As in [`NotFound`].
     pub encoding: Encoding,
 }
 
 /// Where nothing was said: a 404 is not believed, and the client reads JSON.
 /// That errs on the safe side.
-impl Default for Watch {
+impl Default for ResponseInterest {
     fn default() -> Self {
         Self::NotFound(NotFound { encoding: Encoding::Json, ask: None })
     }
 }
 
-impl Watch {
+impl ResponseInterest {
     /// For a 404 that means this if it is type-level, on a request for `path`.
     #[must_use]
     pub fn for_not_found(meaning: OnTypeLevelNotFound, encoding: Encoding, path: &[u8]) -> Self {
@@ -96,7 +96,7 @@ impl Watch {
                 fields.extend([NOT_FOUND.as_bytes(), encoding_name(*encoding)]);
                 fields.extend(ask.as_deref());
             }
-            Self::Document(Wanted { path, form, client, encoding }) => {
+            Self::Document(AwaitedDocument { path, form, client, encoding }) => {
                 fields.extend([DOCUMENT.as_bytes(), encoding_name(*encoding), form_name(*form)]);
                 fields.push(if client.takes_gzip { GZIP } else { b"" });
                 fields.push(path);
@@ -135,8 +135,8 @@ impl Watch {
         let form = DocumentForm::ALL.into_iter().find(|known| form_name(*known) == form)?;
         let takes_gzip = fields.next()? == GZIP;
         let path = fields.next()?.into();
-        let client = Client { if_none_match: fields.next().map(Into::into), takes_gzip };
-        Some(Self::Document(Wanted { path, form, client, encoding }))
+        let client = ReadOptions { if_none_match: fields.next().map(Into::into), takes_gzip };
+        Some(Self::Document(AwaitedDocument { path, form, client, encoding }))
     }
 
     /// What to do about a type-level 404 of this response; `None`: it is the
@@ -183,36 +183,36 @@ mod tests {
         prop_oneof![Just(Encoding::Json), Just(Encoding::Protobuf)]
     }
 
-    fn watch() -> impl Strategy<Value = Watch> {
+    fn watch() -> impl Strategy<Value = ResponseInterest> {
         let not_found = (encoding(), prop::option::of(text()))
-            .prop_map(|(encoding, ask)| Watch::NotFound(NotFound { encoding, ask }));
+            .prop_map(|(encoding, ask)| ResponseInterest::NotFound(NotFound { encoding, ask }));
         let form = prop::sample::select(DocumentForm::ALL.to_vec());
         let document = (text(), form, prop::option::of(text()), any::<bool>(), encoding());
         let document = document.prop_map(|(path, form, if_none_match, takes_gzip, encoding)| {
-            let client = Client { if_none_match, takes_gzip };
-            Watch::Document(Wanted { path, form, client, encoding })
+            let client = ReadOptions { if_none_match, takes_gzip };
+            ResponseInterest::Document(AwaitedDocument { path, form, client, encoding })
         });
-        prop_oneof![Just(Watch::Nothing), not_found, document]
+        prop_oneof![Just(ResponseInterest::Nothing), not_found, document]
     }
 
     proptest! {
         #[test]
         fn is_read_as_it_was_written(watch in watch()) {
-            prop_assert_eq!(Watch::from_bytes(watch.to_bytes().as_deref()), watch);
+            prop_assert_eq!(ResponseInterest::from_bytes(watch.to_bytes().as_deref()), watch);
         }
 
         #[test]
         fn reading_never_panics(bytes: Vec<u8>) {
-            let _ = Watch::from_bytes(Some(&bytes));
+            let _ = ResponseInterest::from_bytes(Some(&bytes));
         }
 
         /// Envoy tells them apart by this.
         #[test]
         fn begins_with_what_it_is(watch in watch()) {
             let kind = match watch {
-                Watch::Nothing => NOTHING,
-                Watch::NotFound(_) => NOT_FOUND,
-                Watch::Document(_) => DOCUMENT,
+                ResponseInterest::Nothing => NOTHING,
+                ResponseInterest::NotFound(_) => NOT_FOUND,
+                ResponseInterest::Document(_) => DOCUMENT,
             };
             let bytes = watch.to_bytes();
             prop_assert!(bytes.is_none_or(|bytes| bytes.starts_with(kind.as_bytes())));

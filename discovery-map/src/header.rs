@@ -1,0 +1,72 @@
+//! Names of headers on which the filter, the companion and Envoy's
+//! configuration must agree.
+
+/// The header by which the filter names the cluster that a request goes to.
+/// Envoy strips a client's own: the route configuration lists the name in
+/// `internal_only_headers`.
+pub const CLUSTER_HEADER: &str = "x-mixed-version-proxy-cluster";
+
+/// The suffix that makes the name of a cluster's twin, whose connections
+/// present the front-proxy client certificate. No cluster of a serving set has
+/// a name that ends in it.
+pub const FRONT_PROXY_SUFFIX: &str = "__front-proxy";
+
+/// Headers that requests need for something else. Identity headers are removed
+/// from every request, and set for clients with a certificate: with one of
+/// these names that would break requests, or send them in somebody else's name.
+const RESERVED: [&str; 15] = [
+    "accept",
+    "authorization",
+    "connection",
+    "cookie",
+    "host",
+    "http2-settings",
+    "if-match",
+    "if-none-match",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "x-forwarded-client-cert",
+];
+
+/// Prefixes whose headers are all reserved.
+const RESERVED_PREFIXES: [&str; 6] = [
+    "accept-",
+    "content-",
+    "impersonate-",
+    "sec-websocket-",
+    "x-mixed-version-proxy-",
+    "x-stream-protocol-",
+];
+
+/// Returns whether this is the name of a header that has another use, so that
+/// it cannot be an identity header. `name` is in lower case; `_` counts as `-`,
+/// as it does when a client's headers are removed.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    RESERVED.contains(&name.as_str())
+        || RESERVED_PREFIXES.iter().any(|reserved| name.starts_with(reserved))
+}
+
+/// Returns whether a header that has another use begins with this prefix, so
+/// that it cannot be a prefix of identity headers. `prefix` is as in
+/// [`is_reserved`].
+#[must_use]
+pub fn is_reserved_prefix(prefix: &str) -> bool {
+    let prefix = prefix.replace('_', "-");
+    let mut reserved = RESERVED.iter().chain(&RESERVED_PREFIXES);
+    is_reserved(&prefix) || reserved.any(|reserved| reserved.starts_with(&prefix))
+}
+
+/// Returns whether this is a header's name in lower case (RFC 9110, `token`).
+#[must_use]
+pub fn is_lowercase_token(name: &str) -> bool {
+    let token = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    };
+    !name.is_empty() && name.bytes().all(token)
+}

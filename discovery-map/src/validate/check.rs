@@ -1,0 +1,128 @@
+//! Collects the faults of a document, and checks its parts without types.
+
+use std::collections::HashSet;
+
+use crate::document::{IdentityHeaders, PeerEntry, SetEntry, StrictNotFound};
+use crate::fault::{Fault, Faults};
+use crate::header::{FRONT_PROXY_SUFFIX, is_lowercase_token, is_reserved, is_reserved_prefix};
+
+/// The longest time for which a client waits until it learns that a type is
+/// unknown.
+const MAX_TIMEOUT_MILLISECONDS: u32 = 60_000;
+
+/// Collects the faults while the parts are checked.
+pub(super) struct Check {
+    set_count: usize,
+    faults: Vec<Fault>,
+}
+
+impl Check {
+    pub(super) fn new(set_count: usize) -> Self {
+        Self { set_count, faults: Vec::new() }
+    }
+
+    /// The faults, if there are any.
+    pub(super) fn into_result(self) -> Result<(), Faults> {
+        Faults::from_list(self.faults)
+    }
+
+    pub(super) fn fault(&mut self, place: impl Into<String>, problem: impl Into<String>) {
+        self.faults.push(Fault::new(place, problem));
+    }
+
+    pub(super) fn peers(&mut self, peers: &[PeerEntry]) {
+        let mut names = HashSet::new();
+        for (index, peer) in peers.iter().enumerate() {
+            if peer.name.is_empty() {
+                self.fault(format!("peers[{index}].name"), "must not be empty");
+            } else if !names.insert(peer.name.as_str()) {
+                self.fault(
+                    format!("peers[{index}].name"),
+                    format!("\"{}\" is the name of an earlier peer", peer.name),
+                );
+            }
+        }
+    }
+
+    pub(super) fn identity(&mut self, identity: &IdentityHeaders) {
+        type Rule = fn(&str) -> bool;
+        let (name, prefix): (Rule, Rule) = (is_identity_header, is_identity_prefix);
+        let lists = [
+            ("usernameHeaders", &identity.username_headers, identity.front_proxy, name),
+            ("groupHeaders", &identity.group_headers, identity.front_proxy, name),
+            ("uidHeaders", &identity.uid_headers, false, name),
+            ("extraHeaderPrefixes", &identity.extra_header_prefixes, false, prefix),
+        ];
+        for (list, names, needed, is_valid) in lists {
+            if needed && names.is_empty() {
+                self.fault(format!("identity.{list}"), "must have a name for the front proxy");
+            }
+            for (index, name) in names.iter().enumerate() {
+                if !is_valid(name) {
+                    self.fault(
+                        format!("identity.{list}[{index}]"),
+                        format!("{name:?} is not a lowercase header name reserved for identity"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A cluster name travels as a header value and as a statistics name.
+    pub(super) fn cluster(&mut self, place: &str, name: &str) {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.fault(place, format!("{name:?} must be visible ASCII and not empty"));
+        } else if name.ends_with(FRONT_PROXY_SUFFIX) {
+            self.fault(place, format!("{name:?} must not end in {FRONT_PROXY_SUFFIX:?}"));
+        }
+    }
+
+    pub(super) fn strict_not_found(&mut self, strict: &StrictNotFound) {
+        self.cluster("strictNotFound.cluster", &strict.cluster);
+        if !(1..=MAX_TIMEOUT_MILLISECONDS).contains(&strict.timeout_milliseconds) {
+            self.fault(
+                "strictNotFound.timeoutMilliseconds",
+                format!("must be from 1 to {MAX_TIMEOUT_MILLISECONDS}"),
+            );
+        }
+    }
+
+    pub(super) fn sets(&mut self, sets: &[SetEntry], peer_count: usize) {
+        let mut clusters = HashSet::new();
+        for (index, set) in sets.iter().enumerate() {
+            let place = format!("sets[{index}]");
+            if !set.peers.is_sorted_by(|a, b| a < b) {
+                self.fault(format!("{place}.peers"), "must be ascending, without repetition");
+            }
+            for &peer in set.peers.iter().filter(|&&peer| usize::from(peer) >= peer_count) {
+                self.fault(
+                    format!("{place}.peers"),
+                    format!("there is no peer {peer}: the map has {peer_count}"),
+                );
+            }
+            let Some(cluster) = &set.cluster else { continue };
+            self.cluster(&format!("{place}.cluster"), cluster);
+            if !clusters.insert(cluster.as_str()) {
+                self.fault(
+                    format!("{place}.cluster"),
+                    format!("\"{cluster}\" is the cluster of an earlier set"),
+                );
+            }
+        }
+    }
+
+    pub(super) fn set_index(&mut self, place: impl Into<String>, set: u16) {
+        if usize::from(set) >= self.set_count {
+            let count = self.set_count;
+            self.fault(place, format!("there is no set {set}: the map has {count}"));
+        }
+    }
+}
+
+fn is_identity_header(name: &str) -> bool {
+    is_lowercase_token(name) && !is_reserved(name)
+}
+
+fn is_identity_prefix(prefix: &str) -> bool {
+    is_lowercase_token(prefix) && !is_reserved_prefix(prefix)
+}
