@@ -128,7 +128,7 @@ mod tests {
 
     /// Returns the same of the rows in the document.
     fn documented() -> BTreeMap<String, String> {
-        let table = DOCUMENT.split("### Companion:").nth(1).unwrap().split("###").next().unwrap();
+        let table = DOCUMENT.split("## Companion:").nth(1).unwrap().split("\n## ").next().unwrap();
         let rows = table.lines().filter(|line| line.starts_with("| `"));
         rows.map(|row| {
             let mut cells = row.split('|').skip(1).map(str::trim);
