@@ -1,15 +1,33 @@
-//! What API servers say they serve: parsed, believed and merged.
+//! What API servers say they serve: parsed once, believed once, and merged.
 //!
-//! Pure: no I/O, no clock, no runtime.
+//! Pure: no I/O, no clock, no runtime. Each step knows only those before it:
+//!
+//! ```text
+//!  bytes of /api, /apis ─▶ DiscoveryDocument ─▶ Listing ─┐
+//!  (older servers)      ─▶ LegacyReader ──────▶ Listing ─┼─▶ Belief ─▶ merge_documents
+//!  bytes of /openapi/v3 ─▶ OpenApiIndex ─────────────────┘   (one a peer)  (all peers)
+//! ```
 
-mod discovery;
-mod documents;
+mod belief;
+mod document;
+mod fields;
+mod legacy_reader;
+mod listing;
+mod merged;
+mod openapi;
+mod origins;
+mod release;
+mod saved;
 
-pub use discovery::{
-    Document, Groups, Known, LegacyGroupVersion, ListedVersion, Listing, Origins, OriginsList,
-    Part, Types,
+pub use belief::{Belief, Change};
+pub use document::{AggregatedList, DiscoveryDocument, GroupVersion};
+pub use legacy_reader::{LegacyGroupVersion, LegacyReader};
+pub use listing::{Group, GroupNames, Listing, Part, Types, Version, group_version_path};
+pub use merged::{
+    Conflict, Content, MergeSource, MergedDocuments, PackCache, PackedContent, UnpackedDocument,
+    merge_documents,
 };
-pub use documents::{
-    Aggregated, Conflict, Content, Group, LegacyGroup, LegacyResource, Made, OpenApiIndex, Packer,
-    Release, Says, Served, aggregated_version, make,
-};
+pub use openapi::OpenApiIndex;
+pub use origins::{Origins, OriginsList};
+pub use release::Release;
+pub use saved::{SavedNames, SavedTexts};

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use api_discovery::{Aggregated, Known, Listing, OpenApiIndex, Part};
+use api_discovery::{Belief, Listing, OpenApiIndex, Part};
 use discovery_map::PeerState;
 use serde::Serialize;
 
@@ -37,18 +37,17 @@ pub enum Observation {
     /// `/readyz` says ok.
     Serving {
         /// What each half of discovery said.
-        readings: [(Part, Reading); 2],
+        readings: [(Part, Reading<Listing>); 2],
         /// The version, when it was read in this round.
         version: Option<Arc<str>>,
-        /// The index of OpenAPI v3, or why it could not be read, when the peer
-        /// was asked for it in this round and has one.
-        open_api: Option<Result<Box<OpenApiIndex>, String>>,
+        /// The index of OpenAPI v3.
+        open_api: Reading<OpenApiIndex>,
     },
     /// Asked for its types alone, it told them: whether it is ready was not
     /// asked.
     Discovered {
         /// What each half of discovery said.
-        readings: [(Part, Reading); 2],
+        readings: [(Part, Reading<Listing>); 2],
     },
     /// It answers, but not that it is ready.
     NotReady {
@@ -67,14 +66,15 @@ pub enum Observation {
     },
 }
 
-/// What was read of one half of a peer's discovery.
+/// What a round read of a document.
 #[derive(Debug)]
-pub enum Reading {
-    /// The same as the last time.
+pub enum Reading<T> {
+    /// Nothing: the document did not change, the peer has none, or it was not
+    /// requested in this round.
     Unchanged,
-    /// This: the names, and the document that has them.
-    Listed(Listing, Box<Aggregated>),
-    /// It could not be read; what was known stays.
+    /// The document.
+    Read(T),
+    /// The document could not be read, for this reason. What was known stays.
     Failed(String),
 }
 
@@ -117,8 +117,6 @@ pub struct View {
     /// Whether it did until a moment ago: what it has seen of the store that
     /// all share, others may not have seen yet.
     pub just_left: bool,
-    /// Its types.
-    pub known: Known,
-    /// The `ETag`s of the documents that say so.
-    pub etags: [(Part, Option<Box<str>>); 2],
+    /// What is believed of it.
+    pub belief: Belief,
 }

@@ -1,159 +1,93 @@
 //! What is known of all peers, and what follows from it.
 //!
-//! Pure and synchronous: events in, [`Snapshot`] out. It does no I/O and has no
-//! clock; the time is a duration since any fixed moment, and comes with each
-//! event.
+//! Pure and synchronous: events in, [`Snapshot`] and [`Note`]s out. It does no I/O,
+//! does not log, and has no clock: the time comes with each event, as a duration
+//! since any fixed moment.
 //!
 //! ```text
-//!  Report (peer) ─┐
-//!  header names ──┼─▶ Index::apply ──▶ changed? ──▶ Index::snapshot
-//!  Config ────────┤
-//!  Memory (disk) ─┘
+//!  Memory (disk) ──▶ Index::new
+//!  Report (peer) ─┐                             ┌─▶ Index::snapshot ──▶ map, clusters, Memory
+//!  Origins ───────┤                             ├─▶ Index::statuses
+//!  header names ──┼─▶ Index::apply ──▶ changed? ┼─▶ Index::views
+//!  Config, time ──┘                             └─▶ Index::take_notes ──▶ log
 //! ```
 //!
 //! The rules, each of them a test in `index/tests.rs`:
-//! - In rotation are the peers whose `/readyz` says ok, whether or not their
-//!   discovery was ever read. If that is no peer, the last rotation stays: from
-//!   here the death of all peers looks the same as a broken network of the
-//!   companion's own, and Envoy can tell the first by itself.
-//! - A peer out of rotation keeps its last known types until it is forgotten
-//!   or removed from the configuration.
-//! - Of a peer out of rotation only the types that are built into it count
-//!   while any peer is in rotation: the others (custom resources, aggregated
-//!   APIs) are in the store that all peers share, and whoever answers has them.
-//! - The map is complete when every configured peer that is not forgotten has
-//!   been read.
+//! - The peers whose `/readyz` says ok are in rotation, whether or not their
+//!   discovery was ever read. If there are none, the last rotation stays: here, the
+//!   death of all peers looks the same as a broken network of the companion, and
+//!   Envoy notices the former itself.
+//! - A peer out of rotation keeps its last known types until it is forgotten or
+//!   removed from the configuration.
+//! - While any peer is in rotation, only those types of a peer out of rotation count
+//!   that are built into it. The others (custom resources, aggregated APIs) are in
+//!   the store that all peers share, so the peers in rotation have them.
+//! - The map is complete once every configured peer that is not forgotten has been
+//!   read.
 
 mod documents;
+mod memory;
 mod merge;
 mod names;
+mod note;
 mod peer;
+mod sets;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use discovery_map::{MapDocument, PeerState};
-use serde::{Deserialize, Serialize};
+use api_discovery::{Origins, PackCache};
+use discovery_map::PeerState;
 
 use crate::config::{Config, PeerName, RequestHeaders};
 use crate::facts::{Observation, PeerStatus, Report, View};
-use api_discovery::{Aggregated, Conflict, Packer};
-use api_discovery::{Known, Origins};
 use peer::Tracked;
 
+pub use memory::{Memory, PeerMemory};
 pub use names::cluster_name;
+pub use note::{Note, NoteKind};
+pub use snapshot::{Cluster, Snapshot};
 
-/// Everything that is known, in the order in which it becomes known.
+/// Everything that is known.
 #[derive(Debug)]
 pub struct Index {
     config: Arc<Config>,
     peers: Vec<Tracked>,
-    /// The names in rotation the last time that there was any.
+    /// The names of the last rotation.
     last_rotation: BTreeSet<PeerName>,
-    /// The names of the identity headers that a peer told, once one did.
+    /// The names of the identity headers, if a peer told them.
     request_headers: Option<RequestHeaders>,
-    /// Whether a peer was asked for them, or one told them before a restart.
+    /// Whether a peer was asked for them, or told them before a restart.
     request_headers_asked: bool,
-    /// What the cluster says of its group-versions.
+    /// What the cluster says about its group-versions.
     origins: Origins,
-    /// Merged documents as they were made last. Behind a lock, for a snapshot
-    /// takes nothing in.
-    packer: Mutex<Packer>,
+    /// The merged documents of the last snapshot.
+    packs: PackCache,
     now: Duration,
 }
 
 /// Something that the index is told.
 #[derive(Debug)]
 pub enum Event {
-    /// The configuration is another.
+    /// The configuration changed.
     Configured(Arc<Config>),
     /// A round at a peer ended.
     Reported(Report),
-    /// A peer was asked for the names of the identity headers. None: it did
-    /// not tell them.
+    /// A peer was asked for the names of the identity headers; `None` if it did not
+    /// tell them.
     RequestHeaders(Option<RequestHeaders>),
-    /// Where group-versions come from, as the cluster says.
+    /// The cluster said where its group-versions come from.
     Origins(Origins),
     /// Time has passed.
     Tick,
 }
 
-/// All that follows from what is known at one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
-    /// The map; its generation is 1 and is replaced at the push.
-    pub document: MapDocument,
-    /// Every cluster that the map names, sorted by name.
-    pub clusters: Vec<Cluster>,
-    /// Where the peers contradict each other.
-    pub conflicts: BTreeSet<Conflict>,
-    /// Merged documents that are too large to be made.
-    pub oversized: Vec<String>,
-    /// No peer serves, and the rotation is the last one that there was.
-    pub frozen: bool,
-    /// What must be remembered over a restart.
-    pub memory: Memory,
-}
-
-/// An Envoy cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cluster {
-    /// Its name.
-    pub name: String,
-    /// The peers in it, sorted.
-    pub endpoints: Vec<SocketAddr>,
-}
-
-/// What must be remembered over a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Memory {
-    /// The configured peers.
-    pub peers: Vec<PeerMemory>,
-    /// The names of the identity headers that a peer told.
-    #[serde(default, rename = "requestHeaders", skip_serializing_if = "Option::is_none")]
-    pub request_headers: Option<RequestHeaders>,
-}
-
-/// What must be remembered of one peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PeerMemory {
-    /// The name of the peer.
-    pub name: String,
-    /// The address; another one is another peer.
-    pub address: SocketAddr,
-    /// What was last seen of it.
-    pub state: PeerState,
-    /// Whether it was in the last rotation.
-    pub in_rotation: bool,
-    /// How long it has been out of rotation, counted while a companion ran.
-    pub absent_seconds: u64,
-    /// The version that it said it is.
-    pub version: Option<Arc<str>>,
-    /// Its types.
-    pub known: Known,
-    /// What its documents say of what is built into it.
-    #[serde(default)]
-    pub documents: DocumentMemory,
-}
-
-/// What must be remembered of a peer's discovery documents.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DocumentMemory {
-    /// `/api`.
-    pub core: Option<Arc<Aggregated>>,
-    /// `/apis`.
-    pub named: Option<Arc<Aggregated>>,
-}
-
 impl Index {
-    /// An index of the configured peers, with what is remembered of them.
+    /// Returns an index of the configured peers, with what is remembered of them.
     #[must_use]
     pub fn new(config: Arc<Config>, memory: Memory) -> Self {
         let mut last_rotation = BTreeSet::new();
@@ -168,7 +102,7 @@ impl Index {
                 last_rotation.insert(peer.name.clone());
             }
             peer.restore(remembered);
-            before.iter().for_each(|other| peer.known.share_with(&other.known));
+            before.iter().for_each(|other| peer.belief.share_with(&other.belief));
         }
         Self {
             config,
@@ -177,12 +111,12 @@ impl Index {
             request_headers_asked: memory.request_headers.is_some(),
             request_headers: memory.request_headers,
             origins: Origins::default(),
-            packer: Mutex::default(),
+            packs: PackCache::default(),
             now: Duration::ZERO,
         }
     }
 
-    /// Takes an event in; whether the snapshot may be another now.
+    /// Takes in an event. Returns whether the snapshot may have changed.
     pub fn apply(&mut self, event: Event, now: Duration) -> bool {
         let passed = now.saturating_sub(self.now);
         self.now = now;
@@ -206,7 +140,7 @@ impl Index {
             }
             Event::Reported(report) => {
                 let reported = &report.peer;
-                // Not found: a last word from a peer that is configured no more.
+                // Not found: the last report of a peer that is no longer configured.
                 let found = self.peers.iter().position(|peer| peer.is_configured_as(reported));
                 if let Some(position) = found {
                     changed |= self.observe(position, report.asked, report.observation);
@@ -217,29 +151,34 @@ impl Index {
         changed
     }
 
-    /// Whether every peer was asked at least once, and one of them for the
-    /// names of the identity headers if any are sent.
+    /// Returns whether every peer was asked at least once, and one of them for the
+    /// names of the identity headers if those are sent.
     #[must_use]
     pub fn all_asked(&self) -> bool {
         let names = self.config.front_proxy.is_none() || self.request_headers_asked;
         names && self.peers.iter().all(|peer| peer.asked)
     }
 
-    /// Every peer as the endpoint shows it.
+    /// Returns every peer as the endpoint shows it.
     #[must_use]
     pub fn statuses(&self) -> Vec<PeerStatus> {
         self.peers.iter().map(|peer| peer.status(self.now, self.config.forget_after)).collect()
     }
 
-    /// Every peer for those who ask it again.
+    /// Returns every peer for those who ask it again.
     #[must_use]
     pub fn views(&self) -> Vec<View> {
         self.peers.iter().map(Tracked::view).collect()
     }
 
-    /// Counts the time out of rotation; whether a peer was forgotten by it.
+    /// Returns what is to be logged since the last call.
+    pub fn take_notes(&mut self) -> impl Iterator<Item = Note> {
+        self.peers.iter_mut().flat_map(|peer| peer.notes.drain(..))
+    }
+
+    /// Counts the time out of rotation. Returns whether a peer was forgotten.
     fn pass(&mut self, passed: Duration) -> bool {
-        // While no peer serves it is not known who is absent.
+        // While no peer is ready, nobody knows which ones are absent.
         if self.peers.iter().all(|peer| peer.state != PeerState::Serving) {
             return false;
         }
@@ -259,7 +198,7 @@ impl Index {
         let changed = peer.observe(asked, observation, self.now);
         if changed {
             for other in before.iter().chain(after.iter()) {
-                peer.share_with(other);
+                peer.belief.share_with(&other.belief);
             }
         }
         changed

@@ -1,63 +1,44 @@
-//! Any discovery documents of two peers of any versions, serving or away, are
-//! read and merged without a panic, whoever was asked first; and what is made
-//! of them is JSON, and adds nothing to what it was made of.
+//! Reads and merges any discovery documents of two peers, of any versions, serving
+//! or away. Nothing panics, and it does not matter which peer was asked first. What
+//! is made is JSON, and merging it again adds nothing.
 #![no_main]
 
-use std::sync::Arc;
-
 use api_discovery::{
-    Aggregated, Content, Document, Made, OpenApiIndex, OriginsList, Part, Release, Says, make,
+    Belief, Change, Content, DiscoveryDocument, MergeSource, MergedDocuments, OriginsList, Part,
+    Release, merge_documents,
 };
 use libfuzzer_sys::fuzz_target;
 
-/// What one peer answers.
-#[derive(Default)]
-struct Peer {
-    core: Option<Arc<Aggregated>>,
-    named: Option<Arc<Aggregated>>,
-    open_api: Option<Arc<OpenApiIndex>>,
+fn believe(core: &[u8], named: &[u8]) -> Belief {
+    let mut belief = Belief::default();
+    read(&mut belief, core, Part::Core);
+    read(&mut belief, named, Part::Named);
+    if let Ok(index) = serde_json::from_slice(named) {
+        belief.update_open_api(index);
+    }
+    belief
 }
 
-impl Peer {
-    fn read(core: &[u8], named: &[u8]) -> Self {
-        let open_api = serde_json::from_slice(named).ok().map(Arc::new);
-        Self { core: read(core, Part::Core), named: read(named, Part::Named), open_api }
-    }
-
-    /// `flags`: which version, and whether it serves.
-    fn says(&self, name: &'static str, flags: u8) -> Says<'_> {
-        let version = ["v1.35.4", "v1.36.3", "", "v1.36.0-rc.1"];
-        Says {
-            name,
-            release: Release::parse(version[usize::from(flags & 3)]),
-            serving: flags & 4 != 0,
-            core: self.core.as_ref(),
-            named: self.named.as_ref(),
-            open_api: self.open_api.as_ref(),
-        }
-    }
-}
-
-fn read(bytes: &[u8], part: Part) -> Option<Arc<Aggregated>> {
+fn read(belief: &mut Belief, bytes: &[u8], part: Part) -> Option<Change> {
     match serde_json::from_slice(bytes).ok()? {
-        Document::Aggregated(list) => Some(Arc::new(list.read(part).1)),
-        Document::Groups(list) => {
-            list.group_versions().for_each(drop);
-            None
-        }
-        Document::Versions(list) => {
-            list.group_versions().for_each(drop);
-            None
-        }
+        DiscoveryDocument::Aggregated(list) => Some(belief.update(part, list.read(part))),
+        DiscoveryDocument::Legacy(_) => None,
     }
 }
 
-fn contents(made: &Made) -> Vec<String> {
-    made.documents.iter().map(|document| document.content.to_string()).collect()
+/// `flags`: which version, and whether it serves.
+fn source<'b>(name: &'static str, belief: &'b Belief, flags: u8) -> MergeSource<'b> {
+    let version = ["v1.35.4", "v1.36.3", "", "v1.36.0-rc.1"];
+    let release = Release::parse(version[usize::from(flags & 3)]);
+    MergeSource { name, release, serving: flags & 4 != 0, belief }
+}
+
+fn contents(merged: &MergedDocuments) -> Vec<String> {
+    merged.documents.iter().map(|document| document.content.to_string()).collect()
 }
 
 /// Some group-versions are built in, and stay while their peer is away.
-fn built_in(group: &str, _: &str) -> bool {
+fn is_built_in(group: &str, _: &str) -> bool {
     group.len() % 2 == 0
 }
 
@@ -68,26 +49,29 @@ fuzz_target!(|bytes: &[u8]| {
     let (first, second) = (next(), next());
     let _ = serde_json::from_slice::<OriginsList>(first);
 
-    let (a, b) = (Peer::read(next(), first), Peer::read(next(), second));
-    let (says_a, says_b) = (a.says("a", flags), b.says("b", flags >> 4));
-    let made = make(&[says_a.clone(), says_b.clone()], &built_in);
-    assert_eq!(contents(&made), contents(&make(&[says_b, says_a], &built_in)));
-    for document in &made.documents {
+    let (a, mut b) = (believe(next(), first), believe(next(), second));
+    let (source_a, source_b) = (source("a", &a, flags), source("b", &b, flags >> 4));
+    let merged = merge_documents(&[source_a.clone(), source_b.clone()], &is_built_in);
+    let other_order = merge_documents(&[source_b, source_a], &is_built_in);
+    assert_eq!(contents(&merged), contents(&other_order));
+    for document in &merged.documents {
         let text = document.content.to_string();
         assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
         if matches!(document.content, Content::Aggregated { version: "v2", .. }) {
-            let mut again = Peer::default();
-            match document.path.as_str() {
-                "/api" => again.core = read(text.as_bytes(), Part::Core),
-                _ => again.named = read(text.as_bytes(), Part::Named),
-            }
-            assert!(again.core.is_some() || again.named.is_some(), "what is made can be read");
-            let alone = make(&[again.says("c", 4)], &built_in);
+            let part = if document.path == "/api" { Part::Core } else { Part::Named };
+            let mut again = Belief::default();
+            let change = read(&mut again, text.as_bytes(), part);
+            assert_eq!(change, Some(Change::Types), "what is made can be read");
+            let alone = merge_documents(&[source("c", &again, 4)], &is_built_in);
             assert_eq!(contents(&alone), Vec::<String>::new());
         }
     }
-    if let [Some(now), Some(before)] = [&a.named, &b.named] {
-        let kept = Aggregated::clone(now).over(Some(before));
-        assert_eq!(kept.groups.len(), now.groups.len());
+
+    // What an answer lists stays, and what was believed is saved and restored.
+    let count = |belief: &Belief| belief.listing(Part::Named).map(|list| list.groups().len());
+    if let Some(Change::Types | Change::Details) = read(&mut b, first, Part::Named) {
+        assert_eq!(count(&b), count(&a));
     }
+    let (names, texts) = b.save(is_built_in);
+    assert!(Belief::restore(names, texts).has_same_types_as(&b));
 });

@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_discovery::{Known, Part};
+use api_discovery::{Belief, Change, Part};
 use discovery_map::Absence;
 use humantime::format_duration;
 use reqwest::header::HeaderValue;
@@ -47,7 +47,7 @@ pub struct Prober {
 
 /// What a peer said in a round.
 enum Said {
-    This(Known),
+    This(Belief),
     Nothing,
 }
 
@@ -92,7 +92,8 @@ impl Prober {
                 parts.filter(|part| asked.iter().any(|q| q.wanted.part() == *part)).collect();
             let said = self.round(&parts).await;
             for AbsenceQuery { wanted, answer } in asked {
-                let served = |said: &Said| matches!(said, Said::This(known) if wanted.is_in(known));
+                let served =
+                    |said: &Said| matches!(said, Said::This(belief) if wanted.is_in(belief));
                 let unclear = said.is_empty() || said.iter().any(|s| matches!(s, Said::Nothing));
                 let result = match (said.iter().any(served), unclear) {
                     (true, _) => Absence::Served,
@@ -168,11 +169,11 @@ impl Prober {
         said
     }
 
-    fn heard(&mut self, peer: PeerName, result: Result<Known, String>) -> Said {
+    fn heard(&mut self, peer: PeerName, result: Result<Belief, String>) -> Said {
         match result {
-            Ok(known) => {
+            Ok(belief) => {
                 self.silent.remove(&peer);
-                Said::This(known)
+                Said::This(belief)
             }
             Err(error) => {
                 self.metrics.failed(&peer);
@@ -196,18 +197,18 @@ async fn ask(
     view: View,
     parts: &[Part],
     reports: &mpsc::Sender<Report>,
-) -> Result<Known, String> {
-    let View { peer, mut known, etags, .. } = view;
+) -> Result<Belief, String> {
+    let View { peer, mut belief, .. } = view;
     let asked = Instant::now().into_std();
     let mut readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
     let mut news = false;
     for (part, reading) in readings.iter_mut().filter(|(part, _)| parts.contains(part)) {
-        let etag = etags.iter().find(|(of, _)| of == part).and_then(|(_, etag)| etag.as_deref());
+        let etag = belief.listing(*part).and_then(|listing| listing.etag.as_deref());
         let quoted = etag.and_then(|etag| HeaderValue::from_str(&format!("\"{etag}\"")).ok());
         let mut validators = Validators::of(*part, quoted);
         *reading = client.discovery(*part, &mut validators).await.map_err(|e| e.to_string())?;
-        if let Reading::Listed(listing, _) = reading {
-            news |= known.update(*part, listing.clone());
+        if let Reading::Read(listing) = reading {
+            news |= belief.update(*part, listing.clone()) == Change::Types;
         }
     }
     if news {
@@ -215,7 +216,7 @@ async fn ask(
         // The index is gone only when the companion ends.
         let _ = reports.send(Report { peer, asked, observation }).await;
     }
-    Ok(known)
+    Ok(belief)
 }
 
 /// Returns the time limit of a round. Whoever asks may wait for the end of a

@@ -1,6 +1,6 @@
 //! The absence query: is a type really served by nobody?
 
-use api_discovery::{Known, Part};
+use api_discovery::{Belief, Part};
 use discovery_map::{ABSENCE_PARAMETER, Absence, Scope};
 use percent_encoding::percent_decode;
 use routing::{RequestPath, Target};
@@ -97,40 +97,30 @@ impl Wanted {
     /// Returns the half of discovery that would list it.
     #[must_use]
     pub fn part(&self) -> Part {
-        if self.group.is_empty() { Part::Core } else { Part::Named }
+        Part::of_group(&self.group)
     }
 
-    /// Returns whether `known` has it.
+    /// Returns whether the peer has it.
     #[must_use]
-    pub fn is_in(&self, known: &Known) -> bool {
+    pub fn is_in(&self, belief: &Belief) -> bool {
         let (version, resource) = (self.version.as_deref(), self.resource.as_deref());
-        known.has(&self.group, version, resource, self.scope)
+        belief.has(&self.group, version, resource, self.scope)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use api_discovery::{ListedVersion, Listing};
-
-    fn known(types: &[&str]) -> Known {
-        let mut listing = Listing::default();
-        for name in types {
-            let mut parts = name.splitn(3, '/');
-            let mut next = || Box::<str>::from(parts.next().unwrap());
-            let (group, version, resource) = (next(), next(), next());
-            let versions = listing.0.entry(group).or_default();
-            let listed: &mut ListedVersion = versions.entry(version).or_default();
-            listed.namespaced.insert(resource);
-        }
-        let mut known = Known::default();
-        known.update(Part::Named, listing);
-        known
-    }
+    use api_discovery::LegacyReader;
 
     #[test]
     fn a_path_is_looked_up_as_the_filter_looks_it_up() {
-        let known = known(&["a.example.com/v1/things", "a.example.com/v1/things/status"]);
+        let things = r#"{"resources": [{"name": "things", "namespaced": true},
+            {"name": "things/status", "namespaced": true}]}"#;
+        let mut listing = LegacyReader::default();
+        listing.add("a.example.com", "v1", &serde_json::from_str(things).unwrap());
+        let mut belief = Belief::default();
+        belief.update(Part::Named, listing.finish());
         for (path, there) in [
             ("/apis/a.example.com", Some(true)),
             ("/apis/a.example.com/v1", Some(true)),
@@ -150,7 +140,7 @@ mod tests {
             ("", None),
         ] {
             let wanted = Wanted::parse(path.as_bytes());
-            assert_eq!(wanted.map(|wanted| wanted.is_in(&known)), there, "{path}");
+            assert_eq!(wanted.map(|wanted| wanted.is_in(&belief)), there, "{path}");
         }
         assert_eq!(Wanted::parse(b"/apis/\xff/v1/x"), None);
     }

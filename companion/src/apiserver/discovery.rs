@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use api_discovery::{
-    Aggregated, Document, LegacyGroup, LegacyGroupVersion, ListedVersion, Listing, OpenApiIndex,
-    Part,
+    DiscoveryDocument, GroupVersion, LegacyReader, Listing, OpenApiIndex, Part, group_version_path,
 };
 use discovery_map::{ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON};
 use reqwest::StatusCode;
@@ -52,7 +51,7 @@ impl ApiServerClient {
         &self,
         part: Part,
         validators: &mut Validators,
-    ) -> Result<Reading, FetchError> {
+    ) -> Result<Reading<Listing>, FetchError> {
         let validator = validators.0.get(&part);
         let (status, answer) =
             self.get(part.path(), ACCEPT_AGGREGATED_DISCOVERY, validator).await?;
@@ -60,87 +59,61 @@ impl ApiServerClient {
             StatusCode::NOT_MODIFIED => Ok(Reading::Unchanged),
             StatusCode::OK => {
                 let etag = answer.etag.clone();
-                let (listing, mut document) = self.listing(part, answer.json().await?).await?;
-                document.etag = etag.as_ref().and_then(opaque);
+                let mut listing = match answer.json().await? {
+                    DiscoveryDocument::Aggregated(list) => list.read(part),
+                    DiscoveryDocument::Legacy(list) => self.legacy_listing(list).await?,
+                };
+                listing.etag = etag.as_ref().and_then(opaque);
                 // Only now: a document that was not read to its end must be
                 // asked for again.
                 match etag {
                     Some(etag) => validators.0.insert(part, etag),
                     None => validators.0.remove(&part),
                 };
-                Ok(Reading::Listed(listing, Box::new(document)))
+                Ok(Reading::Read(listing))
             }
             _ => Err(answer.unexpected()),
         }
     }
 
-    /// Returns the index of the peer's OpenAPI v3 documents; none from servers
-    /// before 1.23.
-    pub(crate) async fn open_api(&self) -> Result<Option<OpenApiIndex>, FetchError> {
+    /// Reads the index of the peer's OpenAPI v3 documents. Servers before 1.23 have
+    /// none.
+    pub(crate) async fn open_api(&self) -> Result<Reading<OpenApiIndex>, FetchError> {
         let (status, answer) = self.get("/openapi/v3", ACCEPT_JSON, None).await?;
         match status {
-            StatusCode::OK => answer.json().await.map(Some),
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::OK => answer.json().await.map(Reading::Read),
+            StatusCode::NOT_FOUND => Ok(Reading::Unchanged),
             _ => Err(answer.unexpected()),
         }
     }
 
-    async fn listing(
-        &self,
-        part: Part,
-        document: Document,
-    ) -> Result<(Listing, Aggregated), FetchError> {
-        match document {
-            Document::Aggregated(list) => Ok(list.read(part)),
-            Document::Groups(list) => self.legacy(list.group_versions()).await,
-            Document::Versions(list) => self.legacy(list.group_versions()).await,
-        }
-    }
-
-    /// The older form: a document for every group-version.
-    async fn legacy(
-        &self,
-        group_versions: impl Iterator<Item = (Box<str>, Box<str>)>,
-    ) -> Result<(Listing, Aggregated), FetchError> {
-        let mut listing = Listing::default();
-        let mut groups = Vec::<LegacyGroup>::new();
-        for (group, version) in group_versions {
-            let path = match group.is_empty() {
-                true => format!("/api/{version}"),
-                false => format!("/apis/{group}/{version}"),
-            };
+    /// Reads the older form: a document for every group-version.
+    async fn legacy_listing(&self, list: Vec<GroupVersion>) -> Result<Listing, FetchError> {
+        let mut reader = LegacyReader::default();
+        for (group, version) in list {
+            let path = group_version_path(&group, &version);
             let (status, answer) = self.get(&path, ACCEPT_JSON, None).await?;
-            let (read, stale) = match status {
-                StatusCode::OK => (answer.json::<LegacyGroupVersion>().await?, false),
-                // Gone between the list and the question.
-                StatusCode::NOT_FOUND => {
-                    answer.drain().await?;
-                    continue;
-                }
+            match status {
+                StatusCode::OK => reader.add(&group, &version, &answer.json().await?),
+                // Gone since the list was read.
+                StatusCode::NOT_FOUND => answer.drain().await?,
                 // The server of an aggregated API is down: the rest counts.
                 StatusCode::SERVICE_UNAVAILABLE => {
                     answer.drain().await?;
-                    (LegacyGroupVersion::default(), true)
+                    reader.add_stale(&group, &version);
                 }
                 _ => return Err(answer.unexpected()),
-            };
-            let text = read.aggregated(&group, &version, stale);
-            match groups.last_mut() {
-                Some((name, versions)) if *name == group => versions.push((version.clone(), text)),
-                _ => groups.push((group.clone(), vec![(version.clone(), text)])),
             }
-            let listed = ListedVersion { stale, ..read.listed() };
-            listing.0.entry(group).or_default().insert(version, listed);
         }
-        Ok((listing, Aggregated::of_legacy(groups)))
+        Ok(reader.finish())
     }
 }
 
 /// Returns the text between the quotes of a strong validator.
 fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
     let text = etag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
-    let sound = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
-    (!text.is_empty() && text.bytes().all(sound)).then(|| text.into())
+    let valid = |byte: u8| byte.is_ascii_graphic() && byte != b'"';
+    (!text.is_empty() && text.bytes().all(valid)).then(|| text.into())
 }
 
 impl Validators {

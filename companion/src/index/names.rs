@@ -1,16 +1,16 @@
 //! The name of a serving set's cluster.
 //!
-//! It is a header value, a file name and a part of Envoy's statistics names,
-//! so it has letters, digits, `-` and `_` only; `_` cannot be in a peer's name
-//! or the prefix and so separates without doubt. It depends on nothing but the
+//! It is a header value, a file name and a part of Envoy's statistics names, so
+//! it has only letters, digits, `-` and `_`. `_` is a safe separator: neither a
+//! peer's name nor the prefix can contain it. The name depends only on the peers'
 //! names: a set that comes back finds its cluster and connections again.
 
 use crate::config::{ClusterPrefix, PeerName};
 
-/// Above this the name has a hash of the peers' names in their place.
+/// A longer name has a hash in place of the peers' names.
 const MAX_LENGTH: usize = 100;
 
-/// The cluster of these peers, in the order of their names.
+/// Returns the cluster of these peers, whatever their order.
 #[must_use]
 pub fn cluster_name(prefix: &ClusterPrefix, peers: &[&PeerName]) -> String {
     let mut peers: Vec<&str> = peers.iter().map(|peer| peer.as_str()).collect();
@@ -19,12 +19,13 @@ pub fn cluster_name(prefix: &ClusterPrefix, peers: &[&PeerName]) -> String {
     if readable.len() <= MAX_LENGTH {
         return readable;
     }
-    // Two separators in a row: no peer is called so.
+    // Two separators in a row: no short name has those.
     format!("{prefix}__{}-peers-{:016x}", peers.len(), fnv1a(peers.join("_").as_bytes()))
 }
 
-/// FNV-1a: equal in every build and on every machine, which the standard
-/// library's hash does not promise.
+/// Hashes by FNV-1a, which is equal in every build and on every machine; the
+/// standard library's hash does not promise that. Another hash would rename the
+/// clusters of large control planes, and operators have those names in dashboards.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -41,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_name_is_readable_whatever_the_order() {
+    fn a_short_name_lists_the_peers_whatever_their_order() {
         assert_eq!(name(&["cp-2", "cp-1"]), "kube-apiserver_cp-1_cp-2");
     }
 
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_that_of_the_published_algorithm() {
+    fn the_hash_is_the_published_algorithm() {
         assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
     }
 }

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api_discovery::{Belief, Change, Listing, OpenApiIndex, Origins, Part};
 use discovery_map::PeerState;
 
-use super::{DocumentMemory, PeerMemory};
+use super::memory::PeerMemory;
+use super::note::{Note, NoteKind};
 use crate::config::{Peer, PeerName};
 use crate::facts::{Observation, PeerStatus, Reading, View};
-use api_discovery::{Aggregated, Group, OpenApiIndex};
-use api_discovery::{Known, Origins, Part};
 
 /// One peer.
 #[derive(Debug)]
@@ -18,23 +18,18 @@ pub(super) struct Tracked {
     pub name: PeerName,
     pub address: SocketAddr,
     pub state: PeerState,
-    pub known: Known,
-    /// What it said, as it said it: `/api` and `/apis`.
-    pub core: Option<Arc<Aggregated>>,
-    pub named: Option<Arc<Aggregated>>,
-    pub open_api: Option<Arc<OpenApiIndex>>,
-    /// The part of that which an earlier run read; it counts only while the
-    /// peer is away and was not read since.
-    pub remembered: DocumentMemory,
+    pub belief: Belief,
     pub version: Option<Arc<str>>,
-    /// When the rounds began that read `/api` and `/apis`.
-    read_at: [Option<Instant>; 2],
     /// How long it has been out of rotation.
     pub absent: Duration,
     /// Whether any round at it ended.
     pub asked: bool,
+    /// What is to be logged.
+    pub notes: Vec<Note>,
+    /// When the rounds began that read `/api` and `/apis`.
+    read_at: [Option<Instant>; 2],
     last_error: Option<String>,
-    /// The one of the round before.
+    /// The error of the round before.
     error_before: Option<String>,
     /// Whether it has ever served.
     has_served: bool,
@@ -45,13 +40,13 @@ pub(super) struct Tracked {
     changes: (Duration, u32),
 }
 
-/// A peer whose types change more often than this within a minute is named: no
-/// control plane does so for long, but a broken aggregated API may.
+/// A peer whose types change this often within this time is logged. No control
+/// plane does so for long, but a broken aggregated API may.
 const RESTLESS: (Duration, u32) = (Duration::from_secs(60), 20);
 
-/// Within this time a peer has seen all that another had when it left. Caches
-/// of custom resource definitions follow by fractions of a second; this is for
-/// those of servers that are overloaded by the other's clients.
+/// Within this time a peer has seen all that another had when it left. Caches of
+/// custom resource definitions lag by fractions of a second; the rest is for
+/// servers that the other's clients overload.
 const JUST: Duration = Duration::from_secs(5);
 
 impl Tracked {
@@ -60,15 +55,12 @@ impl Tracked {
             name: peer.name.clone(),
             address: peer.address,
             state: PeerState::Unreachable,
-            known: Known::default(),
-            core: None,
-            named: None,
-            open_api: None,
-            remembered: DocumentMemory::default(),
+            belief: Belief::default(),
             version: None,
-            read_at: [None; 2],
             absent: Duration::ZERO,
             asked: false,
+            notes: Vec::new(),
+            read_at: [None; 2],
             last_error: None,
             error_before: None,
             has_served: false,
@@ -92,23 +84,12 @@ impl Tracked {
         self.has_served = remembered.state == PeerState::Serving;
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version;
-        self.known = remembered.known;
-        self.remembered = remembered.documents;
+        self.belief = Belief::restore(remembered.known, remembered.documents);
     }
 
-    /// Of the documents only what is built in, and so little, is remembered:
-    /// the rest is only ever used of peers that answer.
     pub(super) fn memory(&self, in_rotation: bool, origins: &Origins) -> PeerMemory {
-        let built_in = |group: &Group| {
-            group.versions.iter().any(|version| origins.is_built_in(&group.name, version))
-        };
-        let part = |read: &Option<Arc<Aggregated>>, remembered: &Option<Arc<Aggregated>>| {
-            let read = read.as_ref().map(|document| Arc::new(document.only(built_in)));
-            read.or_else(|| remembered.clone())
-        };
-        let DocumentMemory { core, named } = &self.remembered;
-        let documents =
-            DocumentMemory { core: part(&self.core, core), named: part(&self.named, named) };
+        let is_built_in = |group: &str, version: &str| origins.is_built_in(group, version);
+        let (known, documents) = self.belief.save(is_built_in);
         PeerMemory {
             name: self.name.to_string(),
             address: self.address,
@@ -116,19 +97,17 @@ impl Tracked {
             in_rotation,
             absent_seconds: self.absent.as_secs(),
             version: self.version.clone(),
-            known: self.known.clone(),
+            known,
             documents,
         }
     }
 
     pub(super) fn view(&self) -> View {
-        let etag = |document: &Option<Arc<Aggregated>>| document.as_ref()?.etag.clone();
         View {
             peer: Peer { name: self.name.clone(), address: self.address },
             serving: self.state == PeerState::Serving,
             just_left: self.has_served && self.state != PeerState::Serving && self.absent < JUST,
-            known: self.known.clone(),
-            etags: [(Part::Core, etag(&self.core)), (Part::Named, etag(&self.named))],
+            belief: self.belief.clone(),
         }
     }
 
@@ -136,7 +115,8 @@ impl Tracked {
         self.state != PeerState::Serving && self.absent >= forget_after
     }
 
-    /// Takes the end of a round in; whether anything that counts is different.
+    /// Takes in the result of a round. Returns whether anything that counts
+    /// changed.
     pub(super) fn observe(
         &mut self,
         began: Instant,
@@ -160,14 +140,10 @@ impl Tracked {
                     self.version = version;
                     changed = true;
                 }
-                match open_api {
-                    Some(Ok(index)) => changed |= self.read_open_api(*index),
-                    Some(Err(reason)) => self.open_api_failed(reason),
-                    None => {}
-                }
+                changed |= self.read_open_api(open_api);
             }
             Observation::Discovered { readings } => {
-                // A peer that is out of rotation meanwhile may list a part only.
+                // A peer that went out of rotation meanwhile may list only a part.
                 if self.state == PeerState::Serving {
                     for (part, reading) in readings {
                         changed |= self.read(part, began, reading, now);
@@ -187,31 +163,33 @@ impl Tracked {
         changed
     }
 
-    fn read(&mut self, part: Part, began: Instant, reading: Reading, now: Duration) -> bool {
+    fn read(
+        &mut self,
+        part: Part,
+        began: Instant,
+        reading: Reading<Listing>,
+        now: Duration,
+    ) -> bool {
         match reading {
             Reading::Unchanged => false,
-            Reading::Listed(listing, document) => {
-                let read_at = self.read_at(part);
+            Reading::Read(listing) => {
+                let [core, named] = &mut self.read_at;
+                let read_at = if part == Part::Core { core } else { named };
                 if read_at.is_some_and(|read_at| read_at > began) {
                     return false;
                 }
                 *read_at = Some(began);
-                // No server serves nothing: see `Known::update`.
-                let empty = listing.0.is_empty();
-                let types_changed = self.known.update(part, listing);
-                let changed = types_changed | (!empty && self.keep(part, *document));
-                if types_changed {
+                let change = self.belief.update(part, listing);
+                if change == Change::Types {
+                    let types = self.belief.type_count();
+                    self.note(NoteKind::DiscoveryChanged { part, types });
                     self.count_change(now);
-                    let types = self.known.type_count();
-                    tracing::info!(peer = %self.name, path = part.path(), types, "discovery changed");
                 }
-                changed
+                change != Change::Nothing
             }
             Reading::Failed(reason) => {
-                // Said once, as long as it stays the same.
                 if self.error_before.as_ref() != Some(&reason) {
-                    let path = part.path();
-                    tracing::warn!(peer = %self.name, path, reason, "discovery not read");
+                    self.note(NoteKind::DiscoveryFailed { part, reason: reason.clone() });
                 }
                 self.last_error = Some(reason);
                 false
@@ -219,29 +197,20 @@ impl Tracked {
         }
     }
 
-    fn read_open_api(&mut self, index: OpenApiIndex) -> bool {
-        self.open_api_error = None;
-        let changed = self.open_api.as_deref() != Some(&index);
-        if changed {
-            self.open_api = Some(Arc::new(index));
-        }
-        changed
-    }
-
-    /// Said once, as long as it stays the same; what was read before stays.
-    fn open_api_failed(&mut self, reason: String) {
-        if self.open_api_error.as_ref() != Some(&reason) {
-            tracing::warn!(peer = %self.name, reason, "index of OpenAPI v3 not read");
-        }
-        self.open_api_error = Some(reason);
-    }
-
-    /// When the round began that read this half last.
-    fn read_at(&mut self, part: Part) -> &mut Option<Instant> {
-        let [core, named] = &mut self.read_at;
-        match part {
-            Part::Core => core,
-            Part::Named => named,
+    fn read_open_api(&mut self, reading: Reading<OpenApiIndex>) -> bool {
+        match reading {
+            Reading::Unchanged => false,
+            Reading::Read(index) => {
+                self.open_api_error = None;
+                self.belief.update_open_api(index)
+            }
+            Reading::Failed(reason) => {
+                if self.open_api_error.as_ref() != Some(&reason) {
+                    self.note(NoteKind::OpenApiFailed { reason: reason.clone() });
+                }
+                self.open_api_error = Some(reason);
+                false
+            }
         }
     }
 
@@ -253,56 +222,22 @@ impl Tracked {
         }
         *count += 1;
         if *count == most {
-            tracing::warn!(peer = %self.name, changes = most, ?within, "what it serves changes all the time");
-        }
-    }
-
-    /// Keeps a document; whether it is another.
-    fn keep(&mut self, part: Part, document: Aggregated) -> bool {
-        let kept = match part {
-            Part::Core => &mut self.core,
-            Part::Named => &mut self.named,
-        };
-        let mut document = document.over(kept.as_deref());
-        if let Some(before) = kept.as_deref() {
-            if *before == document {
-                return false;
-            }
-            document.share_with(before);
-        }
-        *kept = Some(Arc::new(document));
-        true
-    }
-
-    /// Holds what another peer says as well only once.
-    pub(super) fn share_with(&mut self, other: &Self) {
-        self.known.share_with(&other.known);
-        let halves = [(&mut self.core, &other.core), (&mut self.named, &other.named)];
-        for (own, other) in halves {
-            let (Some(kept), Some(other)) = (own.as_ref(), other) else { continue };
-            if Arc::ptr_eq(kept, other) {
-                continue;
-            }
-            if kept == other {
-                *own = Some(Arc::clone(other));
-            } else if let Some(kept) = own {
-                Arc::make_mut(kept).share_with(other);
-            }
-        }
-        if self.open_api == other.open_api {
-            self.open_api.clone_from(&other.open_api);
+            self.note(NoteKind::Restless { changes: most, within });
         }
     }
 
     fn enter(&mut self, state: PeerState, reason: Option<String>) -> bool {
         let changed = self.state != state;
         if changed {
-            let reason = reason.as_deref().unwrap_or("ready");
-            tracing::info!(peer = %self.name, from = ?self.state, to = ?state, reason, "peer state");
+            self.note(NoteKind::State { from: self.state, to: state, reason: reason.clone() });
         }
         self.last_error = reason;
         self.state = state;
         changed
+    }
+
+    fn note(&mut self, what: NoteKind) {
+        self.notes.push(Note { peer: self.name.clone(), what });
     }
 
     pub(super) fn status(&self, now: Duration, forget_after: Duration) -> PeerStatus {
@@ -312,8 +247,8 @@ impl Tracked {
             state: self.state,
             forgotten: self.is_forgotten(forget_after),
             version: self.version.clone(),
-            discovery_known: self.known.is_complete(),
-            types: self.known.type_count(),
+            discovery_known: self.belief.is_complete(),
+            types: self.belief.type_count(),
             last_answer_seconds_ago: self.last_answer.map(|at| now.saturating_sub(at).as_secs()),
             absent_seconds: self.absent.as_secs(),
             last_error: self.last_error.clone(),

@@ -1,171 +1,30 @@
 //! The rules of the index, each as a sentence.
 
+mod identity;
+mod restart;
 mod size;
+mod world;
 
-use discovery_map::{Destination, DiscoveryMap};
+use std::time::{Duration, Instant};
 
-use super::*;
-use crate::config::Peer;
-use crate::facts::Reading;
-use api_discovery::{ListedVersion, Listing, Part};
+use api_discovery::Part;
+use discovery_map::DiscoveryMap;
 
-fn config(names: &[&str]) -> Arc<Config> {
-    let peers: String = names
-        .iter()
-        .map(|name| {
-            let port: u32 = 1000 + name.bytes().map(u32::from).sum::<u32>();
-            format!("  - {{name: {name}, address: '10.0.0.1:{port}'}}\n")
-        })
-        .collect();
-    let yaml = format!(
-        "stateDirectory: /s\npeers:\n{peers}peerTls: {{caFile: /ca}}\ncredentials: {{tokenFile: \
-         /t}}\nenvoy: {{directory: /e, filterModule: /f, clusterPrefix: all}}\nforgetAfter: 1h\n"
-    );
-    Arc::new(Config::from_yaml(&yaml).unwrap())
-}
-
-/// An index with a clock, told in words.
-struct World {
-    index: Index,
-    config: Arc<Config>,
-    now: Duration,
-}
-
-impl World {
-    fn new(names: &[&str]) -> Self {
-        Self::restored(names, Memory::default())
-    }
-
-    fn restored(names: &[&str], memory: Memory) -> Self {
-        let config = config(names);
-        let index = Index::new(Arc::clone(&config), memory);
-        Self { index, config, now: Duration::ZERO }
-    }
-
-    fn peer(&self, name: &str) -> Peer {
-        let mut peers = self.config.peers.iter();
-        peers.find(|peer| peer.name.as_str() == name).unwrap().clone()
-    }
-
-    fn report(&mut self, name: &str, observation: Observation) -> bool {
-        self.report_of(Instant::now(), name, observation)
-    }
-
-    fn report_of(&mut self, asked: Instant, name: &str, observation: Observation) -> bool {
-        let report = Report { peer: self.peer(name), asked, observation };
-        self.index.apply(Event::Reported(report), self.now)
-    }
-
-    /// It is ready and serves these, each `group/version/resource`.
-    fn serves(&mut self, name: &str, types: &[&str]) -> bool {
-        let core = listing(&["/v1/pods"], false);
-        let readings = [(Part::Core, listed(core)), (Part::Named, listed(listing(types, false)))];
-        self.report(name, Observation::Serving { readings, version: None, open_api: None })
-    }
-
-    fn ready_unread(&mut self, name: &str) -> bool {
-        let failed = || Reading::Failed("no".to_owned());
-        let readings = [(Part::Core, failed()), (Part::Named, failed())];
-        self.report(name, Observation::Serving { readings, version: None, open_api: None })
-    }
-
-    fn ready_unchanged(&mut self, name: &str) -> bool {
-        let readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
-        self.report(name, Observation::Serving { readings, version: None, open_api: None })
-    }
-
-    /// Who counts as having served until a moment ago.
-    fn just_left(&self) -> Vec<String> {
-        let views = self.index.views().into_iter().filter(|view| view.just_left);
-        views.map(|view| view.peer.name.to_string()).collect()
-    }
-
-    fn not_ready(&mut self, name: &str) -> bool {
-        self.report(name, Observation::NotReady { reason: "500".to_owned() })
-    }
-
-    fn gone(&mut self, name: &str) -> bool {
-        self.report(name, Observation::Unreachable { reason: "refused".to_owned() })
-    }
-
-    fn passes(&mut self, time: Duration) -> bool {
-        self.now += time;
-        self.index.apply(Event::Tick, self.now)
-    }
-
-    fn reconfigure(&mut self, names: &[&str]) {
-        self.config = config(names);
-        self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
-    }
-
-    /// Where the map sends a type: a cluster, `unavailable` or `unknown`.
-    fn route(&self, target: &str) -> String {
-        let snapshot = self.index.snapshot();
-        let map = DiscoveryMap::try_from(snapshot.document).unwrap();
-        let parts: Vec<_> = target.split('/').map(str::as_bytes).collect();
-        match map.resource(parts[0], parts[1], parts[2], None).map(|found| found.destination) {
-            None => "unknown".to_owned(),
-            Some(Destination::Unavailable) => "unavailable".to_owned(),
-            Some(Destination::Default) => "all".to_owned(),
-            Some(Destination::Cluster(cluster)) => cluster.to_owned(),
-        }
-    }
-
-    fn members(&self, cluster: &str) -> Vec<String> {
-        let snapshot = self.index.snapshot();
-        let found = snapshot.clusters.iter().find(|found| found.name == cluster);
-        let endpoints = &found.unwrap_or_else(|| panic!("{:?}", snapshot.clusters)).endpoints;
-        let name = |address| {
-            let mut peers = self.config.peers.iter();
-            peers.find(|peer| peer.address == address).unwrap().name.to_string()
-        };
-        endpoints.iter().map(|&address| name(address)).collect()
-    }
-
-    fn complete(&self) -> bool {
-        self.index.snapshot().document.complete
-    }
-
-    fn widest(&self) -> Vec<u16> {
-        let document = self.index.snapshot().document;
-        document.sets[usize::from(document.widest_view)].peers.clone()
-    }
-}
-
-/// The names alone; documents have tests of their own.
-fn listed(listing: Listing) -> Reading {
-    Reading::Listed(listing, Box::default())
-}
-
-fn listing(types: &[&str], cluster_scoped: bool) -> Listing {
-    let mut listing = Listing::default();
-    for text in types {
-        let (group, rest) = text.split_once('/').unwrap();
-        let (version, name) = rest.split_once('/').unwrap();
-        let versions = listing.0.entry(group.into()).or_default();
-        let listed: &mut ListedVersion = versions.entry(version.into()).or_default();
-        let scope =
-            if cluster_scoped { &mut listed.cluster_scoped } else { &mut listed.namespaced };
-        scope.insert(name.into());
-    }
-    listing
-}
-
-const HOUR: Duration = Duration::from_secs(3600);
+use crate::facts::{Observation, Reading};
+use world::{HOUR, World, listed, listed_in};
 
 #[test]
-fn what_was_asked_earlier_undoes_nothing() {
+fn an_earlier_question_undoes_nothing() {
     let mut world = World::new(&["a"]);
     let early = Instant::now();
     world.serves("a", &["g/v1/old", "g/v1/new"]);
-    let readings =
-        [(Part::Core, Reading::Unchanged), (Part::Named, listed(listing(&["g/v1/old"], false)))];
+    let readings = [(Part::Core, Reading::Unchanged), (Part::Named, listed(&["g/v1/old"]))];
     assert!(!world.report_of(early, "a", Observation::Discovered { readings }));
     assert_eq!(world.route("g/v1/new"), "all");
 }
 
 #[test]
-fn what_every_peer_serves_goes_to_the_default_cluster() {
+fn a_type_that_every_peer_serves_goes_to_the_default_cluster() {
     let mut world = World::new(&["a", "b"]);
     world.serves("a", &["apps/v1/x"]);
     world.serves("b", &["apps/v1/x"]);
@@ -176,7 +35,7 @@ fn what_every_peer_serves_goes_to_the_default_cluster() {
 }
 
 #[test]
-fn what_some_serve_goes_to_the_cluster_of_those() {
+fn a_type_that_some_peers_serve_goes_to_their_cluster() {
     let mut world = World::new(&["a", "b", "c"]);
     world.serves("a", &["apps/v1/x"]);
     world.serves("b", &["apps/v1/x", "new/v1/y"]);
@@ -187,7 +46,7 @@ fn what_some_serve_goes_to_the_cluster_of_those() {
 }
 
 #[test]
-fn what_only_a_dead_peer_served_is_unavailable_until_it_is_back() {
+fn a_type_that_only_a_dead_peer_served_is_unavailable_until_it_is_back() {
     let mut world = World::new(&["a", "b"]);
     world.serves("a", &["apps/v1/x"]);
     world.serves("b", &["apps/v1/x", "new/v1/y"]);
@@ -275,7 +134,7 @@ fn a_peer_has_just_left_for_some_seconds_if_it_ever_served() {
 }
 
 #[test]
-fn when_nobody_serves_the_last_rotation_stays_and_nothing_is_forgotten() {
+fn when_no_peer_is_ready_the_last_rotation_stays_and_nothing_is_forgotten() {
     let mut world = World::new(&["a", "b", "c"]);
     world.serves("a", &["apps/v1/x"]);
     world.serves("b", &["apps/v1/x", "new/v1/y"]);
@@ -349,7 +208,7 @@ fn the_same_knowledge_is_the_same_snapshot_whatever_the_order() {
 }
 
 #[test]
-fn the_widest_view_is_of_the_peers_with_most_types_then_of_the_first_name() {
+fn the_widest_view_is_that_of_the_peers_with_the_most_types_then_of_the_first_name() {
     let mut world = World::new(&["b", "a", "c"]);
     world.serves("a", &["g/v1/x"]);
     world.serves("b", &["g/v1/y"]);
@@ -362,103 +221,14 @@ fn the_widest_view_is_of_the_peers_with_most_types_then_of_the_first_name() {
 }
 
 #[test]
-fn where_scopes_disagree_the_peers_in_rotation_count() {
+fn the_peers_in_rotation_decide_the_scope() {
     let mut world = World::new(&["a", "b"]);
     world.serves("a", &["g/v1/x"]);
     world.gone("a");
-    let readings = [
-        (Part::Core, listed(listing(&["/v1/pods"], false))),
-        (Part::Named, listed(listing(&["g/v1/x"], true))),
-    ];
-    world.report("b", Observation::Serving { readings, version: None, open_api: None });
+    world.serves_as("b", listed_in(&["g/v1/x"], true));
     assert_eq!(world.route("g/v1/x"), "all");
     let document = world.index.snapshot().document;
     let by_set = &document.groups["g"].0["v1"].0;
     let resources: Vec<_> = by_set.values().flat_map(|r| &r.cluster_scoped).collect();
     assert_eq!(resources, ["x"]);
-}
-
-#[test]
-fn a_restarted_companion_knows_what_it_knew() {
-    let mut world = World::new(&["a", "b"]);
-    world.serves("a", &["apps/v1/x"]);
-    world.serves("b", &["apps/v1/x", "new/v1/y"]);
-    world.gone("b");
-    world.passes(HOUR / 2);
-    let before = world.index.snapshot();
-    let json = serde_json::to_string(&before.memory).unwrap();
-    let memory = serde_json::from_str(&json).unwrap();
-
-    let mut world = World::restored(&["a", "b"], memory);
-    world.gone("b");
-    world.ready_unread("a");
-    assert_eq!(world.index.snapshot().document, before.document);
-    world.passes(HOUR / 2);
-    assert_eq!(world.route("new/v1/y"), "unknown", "half the time had passed before");
-}
-
-#[test]
-fn a_restarted_companion_that_reaches_nobody_keeps_the_rotation_of_before() {
-    let mut world = World::new(&["a", "b"]);
-    world.serves("a", &["apps/v1/x"]);
-    world.gone("b");
-    let before = world.index.snapshot();
-    let mut world = World::restored(&["a", "b"], before.memory);
-    world.gone("a");
-    world.gone("b");
-    assert_eq!(world.members("all"), ["a"]);
-    assert!(world.index.snapshot().frozen);
-}
-
-#[test]
-fn a_peer_with_another_address_is_another_peer() {
-    let mut world = World::new(&["a", "b"]);
-    world.serves("a", &["apps/v1/x"]);
-    world.serves("b", &["new/v1/y"]);
-    let mut memory = world.index.snapshot().memory;
-    memory.peers[1].address.set_port(1);
-    let world = World::restored(&["a", "b"], memory);
-    assert_eq!(world.route("new/v1/y"), "unknown");
-    assert!(!world.complete());
-}
-
-fn names(user: &str) -> RequestHeaders {
-    RequestHeaders { username_headers: vec![user.parse().unwrap()], ..RequestHeaders::default() }
-}
-
-#[test]
-fn the_clusters_own_header_names_go_first_and_no_configured_one_is_lost() {
-    let mut world = World::new(&["a"]);
-    let username = |world: &World| world.index.snapshot().document.identity.username_headers;
-    assert_eq!(username(&world), ["x-remote-user"]);
-    let read = Event::RequestHeaders(Some(names("X-User")));
-    assert!(world.index.apply(read, Duration::ZERO));
-    assert_eq!(username(&world), ["x-user", "x-remote-user"]);
-    assert!(!world.index.apply(Event::RequestHeaders(None), Duration::ZERO), "they stay");
-    assert!(!world.index.apply(Event::RequestHeaders(Some(names("x-user"))), Duration::ZERO));
-    assert_eq!(username(&world), ["x-user", "x-remote-user"]);
-    let again = World::restored(&["a"], world.index.snapshot().memory);
-    assert_eq!(username(&again), ["x-user", "x-remote-user"], "over a restart");
-    assert!(DiscoveryMap::try_from(again.index.snapshot().document).is_ok());
-}
-
-#[test]
-fn with_a_front_proxy_a_start_waits_for_the_header_names() {
-    let mut world = World::new(&["a"]);
-    let mut config = (*world.config).clone();
-    config.front_proxy = Some(crate::certificates::KeyPairFiles {
-        certificate_file: "/c".into(),
-        key_file: "/k".into(),
-    });
-    world.config = Arc::new(config);
-    world.index.apply(Event::Configured(Arc::clone(&world.config)), Duration::ZERO);
-    world.serves("a", &[]);
-    assert!(!world.index.all_asked());
-    assert!(world.index.snapshot().document.identity.front_proxy);
-    world.index.apply(Event::RequestHeaders(None), Duration::ZERO);
-    assert!(world.index.all_asked());
-    let known = Memory { request_headers: Some(names("x-user")), ..Memory::default() };
-    let mut world = World::restored(&["a"], known);
-    world.serves("a", &[]);
-    assert!(world.index.all_asked());
 }

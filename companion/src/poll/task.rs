@@ -73,14 +73,14 @@ impl Task {
     /// listing means a change.
     fn count(&self, observation: &Observation, etags: bool) {
         let Observation::Serving { readings, open_api, .. } = observation else { return };
-        if let Some(Err(_)) = open_api {
+        if let Reading::Failed(_) = open_api {
             self.metrics.discovery_failed(&self.peer.name);
         }
         for (_, reading) in readings {
             match reading {
                 Reading::Failed(_) => self.metrics.discovery_failed(&self.peer.name),
-                Reading::Listed(..) if etags => self.metrics.discovery_changed(&self.peer.name),
-                Reading::Listed(..) | Reading::Unchanged => {}
+                Reading::Read(_) if etags => self.metrics.discovery_changed(&self.peer.name),
+                Reading::Read(_) | Reading::Unchanged => {}
             }
         }
     }
@@ -174,7 +174,7 @@ impl Session {
                     Reading::Failed(error.to_string())
                 }
             };
-            news |= matches!(reading, Reading::Listed(..));
+            news |= matches!(reading, Reading::Read(_));
         }
         // A new version starts anew, and mostly has other types.
         self.version_due |= news;
@@ -211,15 +211,17 @@ impl Session {
         &mut self,
         client: &ApiServerClient,
         news: bool,
-    ) -> Option<Result<Box<OpenApiIndex>, String>> {
+    ) -> Reading<OpenApiIndex> {
         if !self.open_api.is_due(news) {
-            return None;
+            return Reading::Unchanged;
         }
-        let read = client.open_api().await;
-        let size = read.as_ref().ok().and_then(|index| index.as_ref().map(OpenApiIndex::size));
-        self.open_api.asked(size);
-        let read = read.transpose()?;
-        Some(read.map(Box::new).map_err(|error| error.to_string()))
+        let reading = client.open_api().await;
+        let reading = reading.unwrap_or_else(|error| Reading::Failed(error.to_string()));
+        self.open_api.asked(match &reading {
+            Reading::Read(index) => Some(index.size()),
+            Reading::Unchanged | Reading::Failed(_) => None,
+        });
+        reading
     }
 
     /// Returns whether the other peers may have changed as well.
@@ -230,7 +232,7 @@ impl Session {
         let before = self.last.replace(outcome);
         let listed = match observation {
             Observation::Serving { readings, .. } => {
-                readings.iter().any(|(_, reading)| matches!(reading, Reading::Listed(..)))
+                readings.iter().any(|(_, reading)| matches!(reading, Reading::Read(_)))
             }
             _ => false,
         };

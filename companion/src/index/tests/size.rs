@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use api_discovery::{DiscoveryDocument, OpenApiIndex, Part};
+use discovery_map::DiscoveryMap;
 use serde_json::{Value, json};
 
-use super::*;
-use api_discovery::Document;
-use api_discovery::OpenApiIndex;
+use super::world::{World, listed};
+use crate::facts::{Observation, Reading};
 
 /// Names that compress no better than real ones: words of some syllables.
 struct Words(u64);
@@ -81,13 +82,11 @@ fn with_three_thousand_custom_resources_and_five_peers_the_map_has_at_most_600_k
     for name in names {
         // Each has a type that none of the others has.
         let (list, open_api) = documents(Some(&format!("only-{name}")));
-        let Document::Aggregated(list) = serde_json::from_str(&list).unwrap() else { panic!() };
-        let (listing, document) = list.read(Part::Named);
-        let readings = [
-            (Part::Core, listed(listing_of_core())),
-            (Part::Named, Reading::Listed(listing, Box::new(document))),
-        ];
-        let open_api = Some(Ok(Box::new(open_api)));
+        let document = serde_json::from_str(&list).unwrap();
+        let DiscoveryDocument::Aggregated(list) = document else { panic!("form") };
+        let named = Reading::Read(list.read(Part::Named));
+        let readings = [(Part::Core, listed(&["/v1/pods"])), (Part::Named, named)];
+        let open_api = Reading::Read(open_api);
         world.report(name, Observation::Serving { readings, version: None, open_api });
     }
     let document = world.index.snapshot().document;
@@ -98,8 +97,4 @@ fn with_three_thousand_custom_resources_and_five_peers_the_map_has_at_most_600_k
     println!("{} bytes, {paths:?}", json.len());
     assert!(json.len() <= 600_000, "{} bytes, {paths:?}", json.len());
     assert!(DiscoveryMap::try_from(document).is_ok());
-}
-
-fn listing_of_core() -> Listing {
-    listing(&["/v1/pods"], false)
 }

@@ -1,4 +1,4 @@
-//! JSON taken apart by one level: each field keeps its text and its place.
+//! JSON, parsed one level deep: each field keeps its text and its place.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,26 +7,26 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// More than any object of discovery has; of more than these it is not looked
-/// whether they come twice.
+/// More fields than any object of discovery has. Fields beyond these are not
+/// checked for duplicates.
 const MANY_FIELDS: usize = 64;
 
 /// The fields of an object, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
+pub(crate) struct Fields<'t>(Vec<(Cow<'t, str>, &'t RawValue)>);
 
 impl<'t> Fields<'t> {
-    pub(super) fn parse(json: &'t str) -> serde_json::Result<Self> {
+    pub(crate) fn parse(json: &'t str) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&'t RawValue> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'t RawValue> {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| *value)
     }
 
-    /// The objects of the list `list` that have a name in `key`; of a name that
-    /// comes twice the first.
-    pub(super) fn named(&self, list: &str, key: &str) -> Vec<(Cow<'t, str>, &'t RawValue)> {
+    /// Returns the objects of the list `list` that have a name in `key`. If a name
+    /// comes twice, the first object counts.
+    pub(crate) fn named(&self, list: &str, key: &str) -> Vec<(Cow<'t, str>, &'t RawValue)> {
         let list = self.get(list).map(items).unwrap_or_default();
         let mut named = Vec::<(Cow<'t, str>, _)>::with_capacity(list.len());
         let mut seen = std::collections::HashSet::with_capacity(list.len());
@@ -42,8 +42,8 @@ impl<'t> Fields<'t> {
         named
     }
 
-    /// The object with other values; names that it does not have come last.
-    pub(super) fn with(&self, replaced: &[(&str, &str)]) -> String {
+    /// Returns the object with other values; names that it does not have come last.
+    pub(crate) fn with(&self, replaced: &[(&str, &str)]) -> String {
         let value = |name: &str| replaced.iter().find(|(other, _)| *other == name);
         let mut json = String::from("{");
         for (name, old) in &self.0 {
@@ -66,13 +66,13 @@ fn push_field(json: &mut String, name: &str, value: &str) {
     json.push_str(value);
 }
 
-/// The items of a list; none of what is no list.
-pub(super) fn items(list: &RawValue) -> Vec<&RawValue> {
+/// Returns the items of a list; none if the value is not a list.
+pub(crate) fn items(list: &RawValue) -> Vec<&RawValue> {
     serde_json::from_str(list.get()).unwrap_or_default()
 }
 
-/// A list of JSON values.
-pub(super) fn list(values: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+/// Returns a list of JSON values.
+pub(crate) fn list(values: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let mut json = String::from("[");
     for value in values {
         if json.len() > 1 {
@@ -84,16 +84,16 @@ pub(super) fn list(values: impl IntoIterator<Item = impl AsRef<str>>) -> String 
     json
 }
 
-/// The text that a JSON string stands for.
-pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+/// Returns the value of a JSON string.
+pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
 
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(|text| text.0)
 }
 
-/// A text as a JSON string.
-pub(super) fn quoted(text: &str) -> String {
+/// Returns a text as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Vec::<(Cow<'de, str>, &'de RawValue)>::new();
                 while let Some((Key(name), value)) = access.next_entry::<Key<'de>, _>()? {
-                    // Of a field that comes twice the first counts.
+                    // If a field comes twice, the first counts.
                     if fields.len() >= MANY_FIELDS || fields.iter().all(|(other, _)| *other != name)
                     {
                         fields.push((name, value));

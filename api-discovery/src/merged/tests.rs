@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::discovery::{Document, Part};
+use crate::belief::Change;
+use crate::document::DiscoveryDocument;
+use crate::openapi::OpenApiIndex;
 
 mod properties;
 mod recorded;
@@ -19,19 +21,21 @@ struct Peer {
     name: &'static str,
     version: &'static str,
     serving: bool,
-    core: Option<Arc<Aggregated>>,
-    named: Option<Arc<Aggregated>>,
-    open_api: Option<Arc<OpenApiIndex>>,
+    belief: Belief,
 }
 
 fn serving(name: &'static str, version: &'static str) -> Peer {
-    Peer { name, version, serving: true, core: None, named: None, open_api: None }
+    Peer { name, version, serving: true, belief: Belief::default() }
 }
 
 impl Peer {
     /// Groups as `name version,version`, each version as `v1=resource+resource`.
-    fn with(mut self, groups: &[&str]) -> Self {
-        self.named = Some(Arc::new(read(&list(groups))));
+    fn with(self, groups: &[&str]) -> Self {
+        self.listing(read(&list(groups)))
+    }
+
+    fn listing(mut self, named: Listing) -> Self {
+        self.belief.named = Some(Arc::new(named));
         self
     }
 
@@ -48,18 +52,17 @@ impl Peer {
             )
         };
         let paths: serde_json::Map<_, _> = paths.iter().map(entry).collect();
-        self.open_api = Some(Arc::new(serde_json::from_value(json!({"paths": paths})).unwrap()));
+        let index = serde_json::from_value(json!({"paths": paths})).unwrap();
+        self.belief.open_api = Some(Arc::new(index));
         self
     }
 
-    fn says(&self) -> Says<'_> {
-        Says {
+    fn source(&self) -> MergeSource<'_> {
+        MergeSource {
             name: self.name,
             release: Release::parse(self.version),
             serving: self.serving,
-            core: self.core.as_ref(),
-            named: self.named.as_ref(),
-            open_api: self.open_api.as_ref(),
+            belief: &self.belief,
         }
     }
 }
@@ -105,23 +108,24 @@ fn list(groups: &[&str]) -> Value {
         "items": items})
 }
 
-/// As a peer's answer is read; the `ETag` is as unique as the content.
-fn read(list: &Value) -> Aggregated {
+/// Reads a peer's answer; the `ETag` is as unique as the content.
+fn read(list: &Value) -> Listing {
     read_part(&list.to_string(), Part::Named)
 }
 
-fn read_part(json: &str, part: Part) -> Aggregated {
-    let Document::Aggregated(list) = serde_json::from_str(json).unwrap() else { panic!("form") };
-    let mut document = list.read(part).1;
+fn read_part(json: &str, part: Part) -> Listing {
+    let document = serde_json::from_str(json).unwrap();
+    let DiscoveryDocument::Aggregated(list) = document else { panic!("form") };
+    let mut document = list.read(part);
     document.etag = Some(pack(json).etag.to_string().into());
     document
 }
 
-fn pack(text: &str) -> pack::Packed {
-    Packer::default().pack(&Content::Text(text.to_owned()))
+fn pack(text: &str) -> PackedContent {
+    PackCache::default().pack(&Content::Text(text.to_owned()))
 }
 
-fn text(served: &Served) -> String {
+fn text(served: &UnpackedDocument) -> String {
     let text = served.content.to_string();
     assert_eq!(text.len(), served.content.len());
     text
@@ -131,22 +135,26 @@ fn built_in(group: &str, _: &str) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io")
 }
 
-fn made(peers: &[Peer]) -> Made {
-    let says: Vec<_> = peers.iter().map(Peer::says).collect();
-    make(&says, &built_in)
+fn made(peers: &[Peer]) -> MergedDocuments {
+    let sources: Vec<_> = peers.iter().map(Peer::source).collect();
+    merge_documents(&sources, &built_in)
 }
 
-fn find<'m>(made: &'m Made, path: &str, form: DocumentForm) -> Option<&'m Served> {
+fn find<'m>(
+    made: &'m MergedDocuments,
+    path: &str,
+    form: DocumentForm,
+) -> Option<&'m UnpackedDocument> {
     made.documents.iter().find(|document| document.path == path && document.form == form)
 }
 
-fn aggregated(made: &Made) -> Value {
+fn aggregated(made: &MergedDocuments) -> Value {
     let found = find(made, "/apis", DocumentForm::AggregatedV2).unwrap();
     serde_json::from_str(&text(found)).unwrap()
 }
 
 /// The merged list in the words of [`Peer::with`], without details.
-fn words(made: &Made) -> Vec<String> {
+fn words(made: &MergedDocuments) -> Vec<String> {
     let list = aggregated(made);
     let version = |version: &Value| {
         let stale = if version["freshness"] == "Stale" { "!" } else { "" };
@@ -176,8 +184,8 @@ fn words(made: &Made) -> Vec<String> {
 fn peers_that_say_the_same_are_left_alone() {
     let a = serving("a", "v1.36.0").with(&["apps v1=x"]).open_api(&[("api", "1")]);
     let b = Peer { name: "b", ..a.clone() };
-    assert_eq!(made(&[a, b]), Made::default());
-    assert_eq!(made(&[]), Made::default());
+    assert_eq!(made(&[a, b]), MergedDocuments::default());
+    assert_eq!(made(&[]), MergedDocuments::default());
 }
 
 #[test]
@@ -237,7 +245,7 @@ fn a_resource_without_verbs_has_no_say_where_another_serves_it() {
     let a = serving("a", "v1.35.0").with(&["g v1=x:get"]);
     let mut b = list(&["g v1=x/scale"]);
     b["items"][0]["versions"][0]["resources"][0]["verbs"] = Value::Null;
-    let b = Peer { named: Some(Arc::new(read(&b))), ..serving("b", "v1.36.0") };
+    let b = serving("b", "v1.36.0").listing(read(&b));
     let made = made(&[a, b]);
     let resource = &aggregated(&made)["items"][0]["versions"][0]["resources"][0];
     assert_eq!(resource["verbs"], json!(["get"]));
@@ -260,17 +268,17 @@ fn of_a_peer_that_is_away_what_is_built_in_stays_and_custom_resources_go() {
 fn where_nobody_adds_anything_a_peer_that_is_away_makes_no_document() {
     let a = serving("a", "v1.36.0").with(&["apps v1=x", "b.example.com v1=y"]);
     let b = serving("b", "v1.35.0").with(&["apps v1=x", "c.example.com v1=c"]);
-    assert_eq!(made(&[a, b.away()]), Made::default());
+    assert_eq!(made(&[a, b.away()]), MergedDocuments::default());
 }
 
 #[test]
 fn stale_and_empty_versions_keep_what_was_known_and_are_marked() {
-    let before = read(&list(&["m v1=x+y", "n v1=z", "o v1=p"]));
-    let now = read(&list(&["m v1!=", "n v1=", "o v1=p"])).over(Some(&before));
-    assert!(now.amended);
-    let again = read(&list(&["m v1!=", "n v1=", "o v1=p"])).over(Some(&now));
-    assert_eq!(again, now);
-    let a = Peer { named: Some(Arc::new(now)), ..serving("a", "v1.36.0") };
+    let mut a = serving("a", "v1.36.0");
+    a.belief.update(Part::Named, read(&list(&["m v1=x+y", "n v1=z", "o v1=p"])));
+    let now = read(&list(&["m v1!=", "n v1=", "o v1=p"]));
+    a.belief.update(Part::Named, now.clone());
+    assert!(a.belief.named.as_ref().unwrap().amended);
+    assert_eq!(a.belief.update(Part::Named, now), Change::Nothing);
     let all_stale = made(std::slice::from_ref(&a));
     assert_eq!(words(&all_stale), ["m v1!=x+y", "n v1!=z", "o v1=p"]);
     let b = serving("b", "v1.35.0").with(&["m v1=x", "n v1=z", "o v1=p"]);
@@ -284,7 +292,7 @@ fn what_peers_mean_by_one_name_is_compared() {
     let resource = &mut b["items"][0]["versions"][0]["resources"][0];
     resource["responseKind"]["kind"] = "Other".into();
     resource["scope"] = "Cluster".into();
-    let b = Peer { named: Some(Arc::new(read(&b))), ..serving("b", "v1.36.0") };
+    let b = serving("b", "v1.36.0").listing(read(&b));
     let conflicts: Vec<_> = made(&[a, b]).conflicts.into_iter().collect();
     let conflict = |field, values: [&str; 2]| Conflict {
         resource: "g/v1/x".to_owned(),
@@ -316,10 +324,10 @@ fn two_names_for_one_group_and_unusable_ones_are_no_part_of_it() {
     let mut list = list(&["g v1=x", "h v1=y"]);
     list["items"][1]["metadata"]["name"] = "g".into();
     let document = read(&list);
-    assert_eq!(document.groups.len(), 1);
+    assert_eq!(document.groups().len(), 1);
     assert!(document.amended);
     let none = read_part(&list.to_string(), Part::Core);
-    assert!(none.groups.is_empty() && none.amended);
+    assert!(none.groups().is_empty() && none.amended);
 }
 
 #[test]
@@ -327,10 +335,10 @@ fn names_that_no_path_could_carry_make_no_document() {
     let odd = |versions: &str| {
         let mut list = list(&[&format!("g {versions}"), "h v1=y"]);
         list["items"][0]["versions"][0]["version"] = "a/b".into();
-        Arc::new(read(&list))
+        read(&list)
     };
-    let a = Peer { named: Some(odd("x=x,v1=x")), ..serving("a", "v1.35.0") };
-    let b = Peer { named: Some(odd("x=y,v1=z")), ..serving("b", "v1.36.0") };
+    let a = serving("a", "v1.35.0").listing(odd("x=x,v1=x"));
+    let b = serving("b", "v1.36.0").listing(odd("x=y,v1=z"));
     let made = made(&[a, b]);
     assert_eq!(words(&made), ["g v1=x+z", "h v1=y"]);
     let paths: Vec<_> = made.documents.iter().map(|document| document.path.as_str()).collect();
@@ -344,7 +352,7 @@ fn more_than_any_server_has_is_refused() {
     let versions: Vec<_> = (0..300).map(|n| json!({"version": format!("v{n}")})).collect();
     let list = json!({"kind": "APIGroupDiscoveryList", "items": [
         {"metadata": {"name": "g"}, "versions": versions}]});
-    let error = serde_json::from_str::<Document>(&list.to_string()).unwrap_err();
+    let error = serde_json::from_str::<DiscoveryDocument>(&list.to_string()).unwrap_err();
     assert!(error.to_string().contains("more groups or versions"), "{error}");
 }
 
@@ -353,10 +361,10 @@ fn the_same_content_is_the_same_pack_and_is_packed_once() {
     use base64::Engine as _;
     use std::io::Read as _;
 
-    let mut packer = Packer::default();
+    let mut packer = PackCache::default();
     let content = Content::Text("{}".to_owned());
     let first = packer.pack(&content);
-    packer.turn();
+    packer.end_map();
     let second = packer.pack(&content);
     assert!(Arc::ptr_eq(&first.gzip, &second.gzip));
     assert_eq!(first.gzip, pack("{}").gzip);

@@ -1,6 +1,7 @@
 //! The documents of real servers.
 
 use super::*;
+use crate::legacy_reader::LegacyReader;
 
 const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../integration/recordings");
 
@@ -10,14 +11,19 @@ fn file(version: &str, path: &str) -> String {
 
 fn recorded(name: &'static str, version: &'static str) -> Peer {
     let read = |path: &str, part| Some(Arc::new(read_part(&file(version, path), part)));
-    Peer {
+    let open_api = serde_json::from_str(&file(version, "documents/openapi/v3")).unwrap();
+    let belief = Belief {
         core: read("aggregated/api", Part::Core),
         named: read("aggregated/apis", Part::Named),
-        open_api: Some(Arc::new(
-            serde_json::from_str(&file(version, "documents/openapi/v3")).unwrap(),
-        )),
-        ..serving(name, version)
-    }
+        open_api: Some(Arc::new(open_api)),
+    };
+    Peer { belief, ..serving(name, version) }
+}
+
+/// The groups of a list as they are merged if all peers say the same.
+fn groups(listing: &Listing) -> Vec<MergedGroup> {
+    let listing = Entry { value: listing, serving: true };
+    aggregated::merge(&[listing], &built_in).0
 }
 
 #[test]
@@ -53,19 +59,16 @@ fn the_older_documents_made_of_the_aggregated_ones_are_the_real_ones() {
     let version = "v1.36.3";
     let named = read_part(&file(version, "aggregated/apis"), Part::Named);
     let core = read_part(&file(version, "aggregated/api"), Part::Core);
-    assert_eq!(legacy::group_list(&named).unwrap(), file(version, "documents/apis"));
+    assert_eq!(legacy::group_list(&groups(&named)).unwrap(), file(version, "documents/apis"));
     let mut compared = 0;
-    for group in named.groups.iter().chain(&core.groups) {
+    for group in groups(&named).iter().chain(&groups(&core)) {
         if !group.name.is_empty() {
             let real = file(version, &format!("documents/apis/{}", group.name));
             assert_eq!(legacy::group(group).unwrap(), real);
         }
         let fields = Fields::parse(&group.text).unwrap();
         for (name, text) in fields.named("versions", "version") {
-            let path = match group.name.is_empty() {
-                true => format!("documents/api/{name}"),
-                false => format!("documents/apis/{}/{name}", group.name),
-            };
+            let path = format!("documents{}", group_version_path(&group.name, &name));
             let made = legacy::resource_list(&group.name, &name, text).unwrap();
             assert_eq!(without_hashes(&made), without_hashes(&file(version, &path)), "{path}");
             compared += 1;
@@ -76,20 +79,19 @@ fn the_older_documents_made_of_the_aggregated_ones_are_the_real_ones() {
 
 #[test]
 fn what_is_made_of_the_older_documents_says_the_same() {
-    let version = "v1.36.3";
-    let real = read_part(&file(version, "aggregated/apis"), Part::Named);
-    let mut groups = Vec::new();
-    for group in &real.groups {
-        let versions = group.versions.iter().map(|name| {
-            let json = file(version, &format!("documents/apis/{}/{name}", group.name));
-            let listed: crate::discovery::LegacyGroupVersion = serde_json::from_str(&json).unwrap();
-            (name.clone(), listed.aggregated(&group.name, name, false))
-        });
-        groups.push((group.name.clone(), versions.collect()));
+    let release = "v1.36.3";
+    let real = read_part(&file(release, "aggregated/apis"), Part::Named);
+    let mut reader = LegacyReader::default();
+    for Group { names, .. } in real.groups() {
+        for version in &names.versions {
+            let json = file(release, &format!("documents/apis/{}/{}", names.name, version.name));
+            reader.add(&names.name, &version.name, &serde_json::from_str(&json).unwrap());
+        }
     }
-    let made = Aggregated::of_legacy(groups);
-    for (made, real) in made.groups.iter().zip(&real.groups) {
-        let lists = |group: &Group| {
+    let made = reader.finish();
+    assert!(made.has_same_types_as(&real));
+    for (made, real) in groups(&made).iter().zip(&groups(&real)) {
+        let lists = |group: &MergedGroup| {
             let fields = Fields::parse(&group.text).unwrap();
             let list = |(name, text): (std::borrow::Cow<'_, str>, &serde_json::value::RawValue)| {
                 legacy::resource_list(&group.name, &name, text).unwrap()

@@ -1,27 +1,25 @@
-//! The text of a document, in pieces: with many custom resources it has
-//! megabytes, of which the peers' groups are nearly all.
+//! The text of a merged document, in pieces: with many custom resources it has
+//! megabytes, most of them the peers' own groups.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::Group;
-
 /// The text of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// As it is.
+    /// The whole text.
     Text(String),
     /// A list of aggregated discovery.
     Aggregated {
         /// `v2` or `v2beta1`, which differ in nothing else.
         version: &'static str,
-        /// The items.
-        groups: Vec<Arc<Group>>,
+        /// The texts of the groups.
+        groups: Vec<Arc<str>>,
     },
 }
 
 impl Content {
-    /// Gives the text to `write`, piece by piece.
+    /// Passes the text to `write`, piece by piece.
     pub(super) fn pieces(&self, mut write: impl FnMut(&str)) {
         match self {
             Self::Text(text) => write(text),
@@ -33,7 +31,7 @@ impl Content {
                     if position > 0 {
                         write(",");
                     }
-                    write(&group.text);
+                    write(group);
                 }
                 // kube-apiserver ends its documents with a line feed.
                 write("]}\n");
@@ -41,7 +39,7 @@ impl Content {
         }
     }
 
-    /// How many bytes it has.
+    /// Returns the size in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         let mut length = 0;
@@ -49,7 +47,7 @@ impl Content {
         length
     }
 
-    /// Whether it has none.
+    /// Returns whether the text is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -1,13 +1,12 @@
-//! The documents of before aggregated discovery: made from it, and for a peer
-//! that has nothing else, it made from them.
+//! The documents that are older than aggregated discovery, made from it.
 //!
-//! `storageVersionHash` is in these alone; it says which peers store objects
-//! alike, of which a merged document can say nothing, and is left out.
+//! They leave out `storageVersionHash`, which is in the older documents alone: it
+//! tells which peers store objects alike, and a merged document cannot say that.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Aggregated, Group};
+use super::aggregated::MergedGroup;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,26 +65,26 @@ struct Resource {
     categories: Vec<String>,
 }
 
-/// `APIGroupList`: `/apis`.
-pub(super) fn group_list(document: &Aggregated) -> serde_json::Result<String> {
-    let groups = document.groups.iter().map(|group| entry(group, false)).collect();
+/// Renders an `APIGroupList`: `/apis`.
+pub(super) fn group_list(groups: &[MergedGroup]) -> serde_json::Result<String> {
+    let groups = groups.iter().map(|group| entry(group, false)).collect();
     line(&GroupList { kind: "APIGroupList", api_version: "v1", groups })
 }
 
-/// `APIGroup`: `/apis/<group>`.
-pub(super) fn group(group: &Group) -> serde_json::Result<String> {
+/// Renders an `APIGroup`: `/apis/<group>`.
+pub(super) fn group(group: &MergedGroup) -> serde_json::Result<String> {
     line(&entry(group, true))
 }
 
-fn entry(group: &Group, alone: bool) -> GroupEntry<'_> {
+fn entry(group: &MergedGroup, alone: bool) -> GroupEntry<'_> {
     let name = &*group.name;
     let version = |version| GroupVersion { group_version: format!("{name}/{version}"), version };
-    let mut versions = group.versions.iter().map(|name| version(&**name));
+    let versions = group.versions.iter().map(|name| version(&**name));
     GroupEntry {
         kind: alone.then_some("APIGroup"),
         api_version: alone.then_some("v1"),
         name,
-        versions: versions.by_ref().collect(),
+        versions: versions.collect(),
         preferred_version: group.versions.first().map(|name| version(&**name)),
     }
 }
@@ -141,7 +140,7 @@ struct Kind {
     kind: String,
 }
 
-/// `APIResourceList`: `/api/<version>` and `/apis/<group>/<version>`.
+/// Renders an `APIResourceList`: `/api/<version>` and `/apis/<group>/<version>`.
 pub(super) fn resource_list(
     group: &str,
     version: &str,
@@ -167,21 +166,23 @@ pub(super) fn resource_list(
             sub.common.entry(name, namespaced, own)
         }));
     }
-    let (api_version, group_version) = match group.is_empty() {
-        // The core group's list has none.
-        true => (None, version.to_owned()),
-        false => (Some("v1"), format!("{group}/{version}")),
+    let (api_version, group_version) = if group.is_empty() {
+        // The core group's list has no `apiVersion`.
+        (None, version.to_owned())
+    } else {
+        (Some("v1"), format!("{group}/{version}"))
     };
     line(&ResourceList { kind: "APIResourceList", api_version, group_version, resources })
 }
 
 impl Common {
-    /// Group and version are only there where they are not the list's own.
+    /// Leaves out group and version if they are the list's own.
     fn entry(self, name: String, namespaced: bool, own: (&str, &str)) -> Resource {
         let Kind { group, version, kind } = self.response_kind.unwrap_or_default();
-        let (group, version) = match (group.as_str(), version.as_str()) == own {
-            true => Default::default(),
-            false => (group, version),
+        let (group, version) = if (group.as_str(), version.as_str()) == own {
+            Default::default()
+        } else {
+            (group, version)
         };
         Resource {
             name,
@@ -200,91 +201,4 @@ impl Common {
 /// kube-apiserver ends its documents with a line feed.
 fn line(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(value).map(|json| json + "\n")
-}
-
-/// An entry of an `APIResourceList`: a resource, or with a `/` in its name a
-/// subresource.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LegacyResource {
-    /// `pods`, `pods/log`.
-    pub name: String,
-    /// Whether it is in a namespace.
-    #[serde(default)]
-    pub namespaced: bool,
-    #[serde(default)]
-    singular_name: String,
-    #[serde(default)]
-    group: String,
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    verbs: Option<Vec<String>>,
-    #[serde(default)]
-    short_names: Option<Vec<String>>,
-    #[serde(default)]
-    categories: Option<Vec<String>>,
-}
-
-/// A version as aggregated discovery has it (JSON), as a kube-apiserver itself
-/// makes it of the older form.
-#[must_use]
-pub fn aggregated_version(
-    group: &str,
-    version: &str,
-    stale: bool,
-    listed: &[LegacyResource],
-) -> String {
-    use serde_json::{Map, Value, json};
-
-    let kind = |entry: &LegacyResource| {
-        let group = if entry.group.is_empty() { group } else { &entry.group };
-        let version = if entry.version.is_empty() { version } else { &entry.version };
-        json!({"group": group, "version": version, "kind": entry.kind})
-    };
-    let scope = |entry: &LegacyResource| if entry.namespaced { "Namespaced" } else { "Cluster" };
-    let mut resources = Vec::<Map<String, Value>>::new();
-    let mut positions = std::collections::HashMap::<&str, usize>::new();
-    let (parents, subresources): (Vec<_>, Vec<_>) =
-        listed.iter().partition(|entry| !entry.name.contains('/'));
-    for entry in parents {
-        if positions.insert(&entry.name, resources.len()).is_some() {
-            continue;
-        }
-        let mut resource = Map::new();
-        resource.insert("resource".into(), entry.name.as_str().into());
-        resource.insert("responseKind".into(), kind(entry));
-        resource.insert("scope".into(), scope(entry).into());
-        resource.insert("singularResource".into(), entry.singular_name.as_str().into());
-        resource.insert("verbs".into(), entry.verbs.clone().unwrap_or_default().into());
-        for (field, names) in
-            [("shortNames", &entry.short_names), ("categories", &entry.categories)]
-        {
-            if let Some(names) = names {
-                resource.insert(field.into(), names.clone().into());
-            }
-        }
-        resources.push(resource);
-    }
-    for entry in subresources {
-        let Some((parent, name)) = entry.name.split_once('/') else { continue };
-        let at = *positions.entry(parent).or_insert_with(|| {
-            let mut resource = Map::new();
-            resource.insert("resource".into(), parent.into());
-            resource.insert("scope".into(), scope(entry).into());
-            resource.insert("verbs".into(), Value::Null);
-            resources.push(resource);
-            resources.len() - 1
-        });
-        let Some(resource) = resources.get_mut(at) else { continue };
-        let list = resource.entry("subresources").or_insert_with(|| Value::Array(Vec::new()));
-        if let Value::Array(list) = list {
-            let verbs = entry.verbs.clone().unwrap_or_default();
-            list.push(json!({"subresource": name, "responseKind": kind(entry), "verbs": verbs}));
-        }
-    }
-    let freshness = if stale { "Stale" } else { "Current" };
-    json!({"version": version, "resources": resources, "freshness": freshness}).to_string()
 }

@@ -1,18 +1,18 @@
 //! Where a group-version comes from: built into a kube-apiserver, or from the
 //! store that all of them share (custom resources, aggregated APIs).
 //!
-//! kube-apiserver itself makes an `APIService` object for every group-version
-//! and labels those of its own that it makes at its start.
+//! kube-apiserver makes an `APIService` object for every group-version, and
+//! labels those that it makes for its own at its start.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What the cluster says of its group-versions.
+/// What the cluster says about its group-versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(BTreeMap<Box<str>, bool>);
 
-/// The list of `APIService` objects, with metadata alone or whole.
+/// The list of `APIService` objects, whole or with their metadata alone.
 #[derive(Debug, Deserialize)]
 pub struct OriginsList {
     items: Vec<ApiService>,
@@ -45,18 +45,18 @@ impl From<OriginsList> for Origins {
 }
 
 impl Origins {
-    /// Whether a group-version is built in. Of one of which the cluster says
-    /// nothing, or may not say it, the group's name tells: Kubernetes' own have
-    /// no dot or end in `.k8s.io`. That takes some custom resources of
-    /// Kubernetes' sub-projects for built in: they are unavailable for a while
-    /// where they could be gone, and not the other way round.
+    /// Returns whether a group-version is built in. If the cluster does not say,
+    /// or the companion may not ask, the group's name decides: Kubernetes' own
+    /// groups have no dot or end in `.k8s.io`. Some custom resources of Kubernetes'
+    /// sub-projects then count as built in. That is the safe side: they are
+    /// unavailable for a while although they could be gone.
     #[must_use]
     pub fn is_built_in(&self, group: &str, version: &str) -> bool {
         if group.is_empty() {
             return true;
         }
-        let said = self.0.get(format!("{version}.{group}").as_str());
-        said.copied().unwrap_or_else(|| !group.contains('.') || group.ends_with(".k8s.io"))
+        let known = self.0.get(format!("{version}.{group}").as_str());
+        known.copied().unwrap_or_else(|| !group.contains('.') || group.ends_with(".k8s.io"))
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_label_tells_and_else_the_name() {
+    fn the_label_decides_and_without_it_the_name() {
         let list = r#"{"kind":"PartialObjectMetadataList","items":[
             {"metadata":{"name":"v1.apps","labels":{"kube-aggregator.kubernetes.io/automanaged":"onstart"}}},
             {"metadata":{"name":"v1.gateway.networking.k8s.io",

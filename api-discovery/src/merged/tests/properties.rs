@@ -1,5 +1,7 @@
 //! What must hold of any peers.
 
+use std::collections::HashSet;
+
 use super::*;
 
 /// The versions, as every peer orders them.
@@ -47,6 +49,11 @@ fn core() -> impl Strategy<Value = Value> {
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const VERSIONS: [&str; 3] = ["v1.34.1", "v1.35.4", "v1.36.3"];
 
+fn believed(core: &Value, named: &Value) -> Belief {
+    let core = Arc::new(read_part(&core.to_string(), Part::Core));
+    Belief { core: Some(core), named: Some(Arc::new(read(named))), open_api: None }
+}
+
 fn peers() -> impl Strategy<Value = Vec<Peer>> {
     peers_of(documents(true), 0.8)
 }
@@ -63,16 +70,17 @@ fn peers_of(
                 name,
                 version: VERSIONS[version],
                 serving,
-                core: Some(Arc::new(read_part(&core.to_string(), Part::Core))),
-                named: Some(Arc::new(read(&list))),
-                open_api: None,
+                belief: believed(&core, &list),
             })
             .collect()
     })
 }
 
 /// What the filter gets, with names in place of positions.
-fn named(peers: &[Peer], made: Made) -> Vec<(String, String, Vec<&'static str>, String)> {
+fn named(
+    peers: &[Peer],
+    made: MergedDocuments,
+) -> Vec<(String, String, Vec<&'static str>, String)> {
     let name = |at: &usize| peers[*at].name;
     let documents = made.documents.into_iter();
     documents
@@ -85,12 +93,12 @@ fn named(peers: &[Peer], made: Made) -> Vec<(String, String, Vec<&'static str>, 
         .collect()
 }
 
-fn content(made: &Made) -> Option<String> {
+fn content(made: &MergedDocuments) -> Option<String> {
     find(made, "/apis", DocumentForm::AggregatedV2).map(text)
 }
 
 /// Every document, by its path and form.
-fn contents(made: &Made) -> BTreeMap<(String, DocumentForm), String> {
+fn contents(made: &MergedDocuments) -> BTreeMap<(String, DocumentForm), String> {
     let documents = made.documents.iter();
     documents.map(|served| ((served.path.clone(), served.form), text(served))).collect()
 }
@@ -101,7 +109,7 @@ fn union(peers: &[Peer], path: &str) -> Value {
     let merged = made(peers);
     match find(&merged, path, DocumentForm::AggregatedV2) {
         Some(served) => serde_json::from_str(&text(served)).unwrap(),
-        None if path == "/api" => whole(peers[0].core.as_ref().unwrap()),
+        None if path == "/api" => whole(peers[0].belief.core.as_ref().unwrap()),
         None => named_list(&peers[0]),
     }
 }
@@ -150,12 +158,12 @@ fn types(list: &Value) -> HashSet<String> {
 
 /// What `/apis` of a peer lists.
 fn named_list(peer: &Peer) -> Value {
-    whole(peer.named.as_ref().unwrap())
+    whole(peer.belief.named.as_ref().unwrap())
 }
 
-fn whole(part: &Aggregated) -> Value {
-    let items: Vec<Value> =
-        part.groups.iter().map(|group| serde_json::from_str(&group.text).unwrap()).collect();
+fn whole(listing: &Listing) -> Value {
+    let texts = listing.groups().iter().map(|group| group.text.as_deref().unwrap());
+    let items: Vec<Value> = texts.map(|text| serde_json::from_str(text).unwrap()).collect();
     json!({"kind": "APIGroupDiscoveryList", "items": items})
 }
 
@@ -207,8 +215,7 @@ proptest! {
         let mut part = |list: &Value| part_of(list, || keeps.next().unwrap());
         let (core_part, named_part) = (part(&core), part(&named));
         peers.push(Peer {
-            core: Some(Arc::new(read_part(&core_part.to_string(), Part::Core))),
-            named: Some(Arc::new(read(&named_part))),
+            belief: believed(&core_part, &named_part),
             ..serving("z", "v1.33.0")
         });
         let after = contents(&made(&peers));
@@ -223,15 +230,14 @@ proptest! {
     fn a_merge_is_not_changed_by_what_is_in_it(peers in peers()) {
         let merged = made(&peers);
         let Some(text) = content(&merged) else { return Ok(()) };
-        let mut newest = serving("z", "v1.99.0");
-        newest.named = Some(Arc::new(read_part(&text, Part::Named)));
+        let newest = serving("z", "v1.99.0").listing(read_part(&text, Part::Named));
         // One that says the whole, and one that says a part of it in the same order.
         let mut part: Value = serde_json::from_str(&text).unwrap();
         part["items"].as_array_mut().unwrap().pop();
-        let part = Peer { named: Some(Arc::new(read(&part))), ..serving("y", "v1.35.0") };
+        let part = serving("y", "v1.35.0").listing(read(&part));
         let made_again = made(&[newest.clone(), part]);
         prop_assert!(content(&made_again).is_none_or(|again| again == text));
-        prop_assert_eq!(made(&[newest]), Made::default());
+        prop_assert_eq!(made(&[newest]), MergedDocuments::default());
     }
 
     #[test]

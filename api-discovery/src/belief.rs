@@ -1,0 +1,202 @@
+//! What is believed of one peer after all its answers.
+//!
+//! One rule holds for names, texts and the index of OpenAPI v3: an answer
+//! replaces what was known, unless it does not vouch for what it leaves out. A
+//! group-version that is stale or has no types keeps the types known before, and
+//! a document that lists nothing at all changes nothing: no server serves
+//! nothing, so it is not ready to say, or something in between answered. A
+//! failed read never gets here, so it changes nothing either.
+
+use std::sync::Arc;
+
+use discovery_map::Scope;
+
+use crate::fields::{Fields, items, list};
+use crate::listing::{Group, GroupNames, Listing, Part, Types, Version};
+use crate::openapi::OpenApiIndex;
+
+/// What is believed of one peer. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Belief {
+    pub(crate) core: Option<Arc<Listing>>,
+    pub(crate) named: Option<Arc<Listing>>,
+    pub(crate) open_api: Option<Arc<OpenApiIndex>>,
+}
+
+/// What an answer changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    Nothing,
+    /// How the types are described, but not which there are.
+    Details,
+    /// Which types there are.
+    Types,
+}
+
+impl Belief {
+    /// Takes in what one half of discovery lists.
+    pub fn update(&mut self, part: Part, answer: Listing) -> Change {
+        let known = match part {
+            Part::Core => &mut self.core,
+            Part::Named => &mut self.named,
+        };
+        if answer.groups().is_empty() {
+            return Change::Nothing;
+        }
+        let Some(before) = known else {
+            *known = Some(Arc::new(answer));
+            return Change::Types;
+        };
+        let mut now = keep_unless_vouched_for(answer, before);
+        if **before == now {
+            return Change::Nothing;
+        }
+        let same_types = before.has_same_types_as(&now);
+        now.share_with(before);
+        *before = Arc::new(now);
+        if same_types { Change::Details } else { Change::Types }
+    }
+
+    /// Takes in an index of OpenAPI v3. Returns whether it changed.
+    pub fn update_open_api(&mut self, answer: OpenApiIndex) -> bool {
+        if answer.0.is_empty() || self.open_api.as_deref() == Some(&answer) {
+            return false;
+        }
+        self.open_api = Some(Arc::new(answer));
+        true
+    }
+
+    /// Returns one half of discovery, if it is known.
+    #[must_use]
+    pub fn listing(&self, part: Part) -> Option<&Listing> {
+        match part {
+            Part::Core => self.core.as_deref(),
+            Part::Named => self.named.as_deref(),
+        }
+    }
+
+    /// Returns whether both halves are known.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.core.is_some() && self.named.is_some()
+    }
+
+    /// Returns whether the peer has a group; with `version`, that version; with
+    /// `resource` (`pods`, `pods/status`), that type, in `scope` if one is given.
+    #[must_use]
+    pub fn has(
+        &self,
+        group: &str,
+        version: Option<&str>,
+        resource: Option<&str>,
+        scope: Option<Scope>,
+    ) -> bool {
+        let listing = self.listing(Part::of_group(group));
+        let Some(group) = listing.and_then(|listing| listing.group(group)) else { return false };
+        let Some(version) = version else { return true };
+        let Some(version) = group.names.version(version) else { return false };
+        resource.is_none_or(|name| version.types.has(name, scope))
+    }
+
+    /// Returns every group-version with its types.
+    pub fn group_versions(&self) -> impl Iterator<Item = (&str, &str, &Types)> {
+        let halves = [&self.core, &self.named].into_iter().flatten();
+        halves.flat_map(|listing| listing.groups()).flat_map(|Group { names, .. }| {
+            names.versions.iter().map(|version| (&*names.name, &*version.name, &version.types))
+        })
+    }
+
+    /// Returns the number of types.
+    #[must_use]
+    pub fn type_count(&self) -> usize {
+        self.group_versions().map(|(_, _, types)| types.count()).sum()
+    }
+
+    /// Returns whether both peers serve the same types.
+    #[must_use]
+    pub fn has_same_types_as(&self, other: &Self) -> bool {
+        Part::ALL.into_iter().all(|part| match (self.listing(part), other.listing(part)) {
+            (Some(own), Some(other)) => own.has_same_types_as(other),
+            (None, None) => true,
+            _ => false,
+        })
+    }
+
+    /// Holds in memory only once what another peer says as well: most peers say
+    /// the same, and with many CRDs that is much.
+    pub fn share_with(&mut self, other: &Self) {
+        for (own, other) in [(&mut self.core, &other.core), (&mut self.named, &other.named)] {
+            let (Some(known), Some(other)) = (own, other) else { continue };
+            if known == other {
+                *known = Arc::clone(other);
+            } else {
+                Arc::make_mut(known).share_with(other);
+            }
+        }
+        if self.open_api == other.open_api {
+            self.open_api.clone_from(&other.open_api);
+        }
+    }
+}
+
+/// Applies the rule to an answer.
+fn keep_unless_vouched_for(mut answer: Listing, before: &Listing) -> Listing {
+    let mut amended = answer.amended;
+    for group in answer.groups_mut() {
+        if !group.names.versions.iter().any(Version::is_inconclusive) {
+            continue;
+        }
+        let Some(known) = before.group(&group.names.name) else { continue };
+        if let (Some(now), Some(before)) = (&group.text, &known.text)
+            && let Some(text) = with_known_resources(now, before, &group.names)
+        {
+            group.text = Some(text);
+            amended = true;
+        }
+        group.names = Arc::new(with_known_types(&group.names, &known.names));
+    }
+    answer.amended = amended;
+    answer
+}
+
+/// Returns the names of a group, with the types known before in the versions
+/// that are inconclusive.
+fn with_known_types(now: &GroupNames, before: &GroupNames) -> GroupNames {
+    let mut names = now.clone();
+    for version in names.versions.iter_mut().filter(|version| version.is_inconclusive()) {
+        if let Some(known) = before.version(&version.name) {
+            version.types = known.types.clone();
+        }
+    }
+    names
+}
+
+/// Returns the text of a group in which the inconclusive versions have the
+/// resources known before and are marked as stale. `None` if there are none.
+fn with_known_resources(now: &str, before: &str, names: &GroupNames) -> Option<Arc<str>> {
+    let now = Fields::parse(now).ok()?;
+    let before = Fields::parse(before).ok()?;
+    let known = before.named("versions", "version");
+    let mut changed = false;
+    let versions = now.named("versions", "version").into_iter().map(|(name, value)| {
+        let inconclusive = names.version(&name).is_some_and(Version::is_inconclusive);
+        let known = known.iter().find(|(other, _)| inconclusive && *other == name);
+        let resources = known.and_then(|(_, value)| {
+            let resources = Fields::parse(value.get()).ok()?.get("resources")?;
+            (!items(resources).is_empty()).then_some(resources)
+        });
+        match (Fields::parse(value.get()), resources) {
+            (Ok(fields), Some(resources)) => {
+                changed = true;
+                fields.with(&[("resources", resources.get()), ("freshness", "\"Stale\"")])
+            }
+            _ => value.get().to_owned(),
+        }
+    });
+    let versions = list(versions);
+    changed.then(|| now.with(&[("versions", &versions)]).into())
+}
+
+#[cfg(test)]
+mod tests;

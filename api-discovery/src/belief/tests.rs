@@ -1,0 +1,86 @@
+use super::*;
+
+fn listing(versions: &[(&str, &str, &[&str], bool)]) -> Listing {
+    let groups = versions.iter().map(|&(group, version, resources, stale)| {
+        let resources = resources.iter().map(|&name| name.into()).collect();
+        let types = Types::new(resources, Default::default());
+        let version = Version { name: version.into(), types, stale };
+        let names = GroupNames { name: group.into(), versions: [version].into() };
+        Group { names: Arc::new(names), text: None }
+    });
+    Listing::new(groups.collect())
+}
+
+fn resources(belief: &Belief) -> Vec<String> {
+    let versions = belief.group_versions();
+    let name = |(group, version, types): (&str, &str, &Types)| {
+        let names = types.namespaced.iter();
+        names.map(|name| format!("{group}/{version}/{name}")).collect::<Vec<_>>()
+    };
+    versions.flat_map(name).collect()
+}
+
+/// Takes a listing in. Returns whether the types changed.
+fn update(belief: &mut Belief, part: Part, listing: Listing) -> bool {
+    belief.update(part, listing) == Change::Types
+}
+
+#[test]
+fn a_current_answer_replaces_what_was_known() {
+    let mut belief = Belief::default();
+    assert!(update(&mut belief, Part::Named, listing(&[("apps", "v1", &["a", "b"], false)])));
+    assert!(update(&mut belief, Part::Named, listing(&[("apps", "v1", &["b"], false)])));
+    assert_eq!(resources(&belief), ["apps/v1/b"]);
+    let again = listing(&[("apps", "v1", &["b"], false)]);
+    assert_eq!(belief.update(Part::Named, again), Change::Nothing);
+}
+
+#[test]
+fn a_stale_or_empty_group_version_keeps_what_was_known() {
+    let mut belief = Belief::default();
+    let mut changes = |listing| update(&mut belief, Part::Named, listing);
+    assert!(changes(listing(&[("metrics", "v1", &["nodes", "pods"], false)])));
+    assert!(!changes(listing(&[("metrics", "v1", &[], true)])));
+    assert!(!changes(listing(&[("metrics", "v1", &["nodes"], true)])));
+    assert!(!changes(listing(&[("metrics", "v1", &[], false)])));
+    assert_eq!(resources(&belief), ["metrics/v1/nodes", "metrics/v1/pods"]);
+}
+
+#[test]
+fn an_empty_list_is_not_believed() {
+    let mut belief = Belief::default();
+    assert_eq!(belief.update(Part::Named, Listing::default()), Change::Nothing);
+    assert!(!belief.is_complete());
+    belief.update(Part::Named, listing(&[("apps", "v1", &["a"], false)]));
+    assert_eq!(belief.update(Part::Named, Listing::default()), Change::Nothing);
+    assert_eq!(belief.type_count(), 1);
+}
+
+#[test]
+fn an_empty_index_of_open_api_is_not_believed() {
+    let index = OpenApiIndex([("api".into(), "/openapi/v3/api".into())].into());
+    let mut belief = Belief::default();
+    assert!(belief.update_open_api(index.clone()));
+    assert!(!belief.update_open_api(OpenApiIndex::default()));
+    assert!(!belief.update_open_api(index));
+    assert!(belief.open_api.is_some());
+}
+
+#[test]
+fn the_halves_are_known_separately() {
+    let mut belief = Belief::default();
+    belief.update(Part::Core, listing(&[("", "v1", &["pods"], false)]));
+    assert!(!belief.is_complete());
+    belief.update(Part::Named, listing(&[("apps", "v1", &["a"], false)]));
+    assert!(belief.is_complete());
+    assert_eq!(resources(&belief), ["/v1/pods", "apps/v1/a"]);
+}
+
+#[test]
+fn a_group_that_is_no_longer_listed_is_gone() {
+    let mut belief = Belief::default();
+    let both = listing(&[("apps", "v1", &["a"], false), ("crd", "v1", &["b"], false)]);
+    belief.update(Part::Named, both);
+    belief.update(Part::Named, listing(&[("apps", "v1", &["a"], false)]));
+    assert_eq!(resources(&belief), ["apps/v1/a"]);
+}

@@ -1,0 +1,234 @@
+//! What a peer lists: group → version → types, with each group's own text.
+//!
+//! A [`Listing`] is one half of a peer's discovery, both as an answer has it and
+//! as it is believed. A group is kept as the text that the peer sent, so that
+//! fields which this program does not know survive the merge. Names and texts
+//! are shared: what several peers say alike is in memory once.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use discovery_map::Scope;
+use serde::{Deserialize, Serialize};
+
+/// The two halves of discovery, each with a document and an `ETag` of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// `/api`: the core group.
+    Core,
+    /// `/apis`: all named groups.
+    Named,
+}
+
+/// The resources (`pods`) and subresources (`pods/status`) of a group-version,
+/// sorted. No name is in both lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Types {
+    /// Those in a namespace.
+    pub namespaced: Box<[Box<str>]>,
+    /// Those of the whole cluster.
+    pub cluster_scoped: Box<[Box<str>]>,
+}
+
+/// A version of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its name, such as `v1beta1`.
+    pub name: Box<str>,
+    /// Its types.
+    pub types: Types,
+    /// Whether the peer says that it could not refresh this version.
+    pub stale: bool,
+}
+
+/// The names in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupNames {
+    /// The group's name; empty for the core group.
+    pub name: Box<str>,
+    /// Its versions, the preferred one first; no name twice.
+    pub versions: Box<[Version]>,
+}
+
+/// A group as a peer lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its names.
+    pub names: Arc<GroupNames>,
+    /// Its item in aggregated discovery (JSON). `None` if only the names
+    /// survived a restart.
+    pub text: Option<Arc<str>>,
+}
+
+/// One half of a peer's discovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The document's `ETag`, without quotes.
+    pub etag: Option<Box<str>>,
+    /// The groups, in the peer's order; no name twice.
+    groups: Vec<Group>,
+    /// Positions in `groups`, sorted by the groups' names.
+    by_name: Box<[usize]>,
+    /// Whether the texts differ from what the peer said.
+    pub(crate) amended: bool,
+    /// Whether this was restored after a restart and not read since.
+    pub(crate) restored: bool,
+}
+
+impl Part {
+    /// Both halves.
+    pub const ALL: [Self; 2] = [Self::Core, Self::Named];
+
+    /// Returns the path of the document.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Core => "/api",
+            Self::Named => "/apis",
+        }
+    }
+
+    /// Returns the half that lists a group.
+    #[must_use]
+    pub fn of_group(group: &str) -> Self {
+        if group.is_empty() { Self::Core } else { Self::Named }
+    }
+}
+
+/// Returns the path of a group-version: `/api/v1`, `/apis/apps/v1`.
+#[must_use]
+pub fn group_version_path(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
+}
+
+impl Types {
+    /// A resource has one scope. No server is known to give one two; if it
+    /// does, the scope is the namespace, because two would make the map invalid.
+    #[must_use]
+    pub fn new(namespaced: BTreeSet<Box<str>>, mut cluster_scoped: BTreeSet<Box<str>>) -> Self {
+        cluster_scoped.retain(|name| !namespaced.contains(name));
+        Self {
+            namespaced: namespaced.into_iter().collect(),
+            cluster_scoped: cluster_scoped.into_iter().collect(),
+        }
+    }
+
+    /// Returns whether `name` is a type, in `scope` if one is given.
+    #[must_use]
+    pub fn has(&self, name: &str, scope: Option<Scope>) -> bool {
+        let is_in = |names: &[Box<str>]| names.binary_search_by(|n| (**n).cmp(name)).is_ok();
+        (scope != Some(Scope::Cluster) && is_in(&self.namespaced))
+            || (scope != Some(Scope::Namespaced) && is_in(&self.cluster_scoped))
+    }
+
+    /// Returns the number of types.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.namespaced.len() + self.cluster_scoped.len()
+    }
+}
+
+impl Version {
+    /// Returns whether this takes nothing away from what was known: the version
+    /// is not current, or has no types.
+    pub(crate) fn is_inconclusive(&self) -> bool {
+        self.stale || self.types.count() == 0
+    }
+}
+
+impl GroupNames {
+    /// Returns the version `name`.
+    #[must_use]
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| &*version.name == name)
+    }
+
+    fn has_same_types_as(&self, other: &Self) -> bool {
+        let same = |version: &Version| {
+            other.version(&version.name).is_some_and(|other| other.types == version.types)
+        };
+        self.name == other.name
+            && self.versions.len() == other.versions.len()
+            && self.versions.iter().all(same)
+    }
+}
+
+impl Group {
+    /// Shares names and text with `other` where they are equal.
+    fn share_with(&mut self, other: &Self) {
+        if self.names == other.names {
+            self.names = Arc::clone(&other.names);
+        }
+        if self.text == other.text {
+            self.text.clone_from(&other.text);
+        }
+    }
+}
+
+impl Listing {
+    /// Returns a listing of these groups, in the peer's order. If a name comes
+    /// twice, the first group counts.
+    #[must_use]
+    pub fn new(mut groups: Vec<Group>) -> Self {
+        let mut seen = HashSet::with_capacity(groups.len());
+        let count = groups.len();
+        groups.retain(|group| seen.insert(group.names.name.clone()));
+        let amended = groups.len() != count;
+        let mut by_name: Vec<_> = groups.iter().enumerate().collect();
+        by_name.sort_unstable_by_key(|(_, group)| &*group.names.name);
+        let by_name = by_name.into_iter().map(|(position, _)| position).collect();
+        Self { etag: None, groups, by_name, amended, restored: false }
+    }
+
+    /// Returns a listing of groups whose texts are unknown or were read before a
+    /// restart: it tells what a peer serves, and no document can be made of it
+    /// while the peer is in rotation.
+    #[must_use]
+    pub fn restored(groups: Vec<Group>) -> Self {
+        Self { restored: true, ..Self::new(groups) }
+    }
+
+    /// Returns the groups, in the peer's order.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Returns the group `name`.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        let position = |at: &usize| self.groups.get(*at).map(|group| &*group.names.name);
+        let found = self.by_name.binary_search_by(|at| position(at).cmp(&Some(name))).ok()?;
+        self.groups.get(*self.by_name.get(found)?)
+    }
+
+    pub(crate) fn groups_mut(&mut self) -> impl Iterator<Item = &mut Group> {
+        self.groups.iter_mut()
+    }
+
+    /// Returns whether both list the same types, in any order.
+    pub(crate) fn has_same_types_as(&self, other: &Self) -> bool {
+        let same = |group: &Group| {
+            other.group(&group.names.name).is_some_and(|other| {
+                Arc::ptr_eq(&group.names, &other.names)
+                    || group.names.has_same_types_as(&other.names)
+            })
+        };
+        self.groups.len() == other.groups.len() && self.groups.iter().all(same)
+    }
+
+    /// Returns whether both have the same texts in the same order.
+    pub(crate) fn has_same_texts_as(&self, other: &Self) -> bool {
+        self.groups.iter().map(|group| &group.text).eq(other.groups.iter().map(|group| &group.text))
+    }
+
+    /// Shares what `other` says as well.
+    pub(crate) fn share_with(&mut self, other: &Self) {
+        for group in &mut self.groups {
+            if let Some(other) = other.group(&group.names.name) {
+                group.share_with(other);
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Merged documents: which ones are made, and which peers are asked for each.
+//!
+//! ```text
+//!  Belief (each peer) ──┬─ /api, /apis ──▶ aggregated ──┬─▶ /api, /apis (v2, v2beta1)
+//!                       │                               └─▶ /apis, /apis/<g>, /apis/<g>/<v>, /api/v1
+//!                       └─ /openapi/v3 ──▶ open_api ──────▶ /openapi/v3, and who answers below it
+//! ```
+//!
+//! The rules, each of them a test:
+//! - A document is made only if the serving peers do not say the same.
+//! - Groups, versions and resources stand in the order on which the peers agree
+//!   (`order.rs`), whichever peer was asked first.
+//! - The first version of a group is one that every serving peer with that group
+//!   has, if there is one.
+//! - A resource is described as the newest peer that serves it describes it; its
+//!   subresources are those of all peers.
+//! - A peer that is away adds only what is built into it.
+
+mod aggregated;
+mod by_name;
+mod content;
+mod legacy;
+mod open_api;
+mod order;
+mod pack;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use discovery_map::DocumentForm;
+
+use crate::belief::Belief;
+use crate::fields::Fields;
+use crate::listing::{Group, Listing, Part, group_version_path};
+use crate::release::Release;
+use aggregated::{Entry, IsBuiltIn};
+
+pub use aggregated::{Conflict, MergedGroup};
+pub use content::Content;
+pub use pack::{PackCache, PackedContent};
+
+/// The largest document that is made, in bytes. The filter of every worker holds
+/// the documents, and no control plane has a larger one.
+const MAX_SIZE: usize = 16 << 20;
+
+/// A peer whose documents are merged.
+#[derive(Clone, Debug)]
+pub struct MergeSource<'p> {
+    /// Its name. Among peers of one version, the word of the first name counts
+    /// most.
+    pub name: &'p str,
+    /// Its version.
+    pub release: Release,
+    /// Whether it is in rotation.
+    pub serving: bool,
+    /// What is believed of it.
+    pub belief: &'p Belief,
+}
+
+/// The merged documents, and who answers for documents that are not merged.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct MergedDocuments {
+    /// The documents.
+    pub documents: Vec<UnpackedDocument>,
+    /// Positions of the peers that answer for `/openapi/v2`, if not all do.
+    pub open_api_v2: Option<Vec<usize>>,
+    /// Positions of the peers that answer for a path below `/openapi/v3/`.
+    pub open_api_v3: BTreeMap<Box<str>, Vec<usize>>,
+    /// Where the peers contradict each other.
+    pub conflicts: BTreeSet<Conflict>,
+    /// Paths of documents that are too large to be made.
+    pub oversized: Vec<String>,
+}
+
+/// A merged document before it is packed, and who is asked whether a client may
+/// read it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnpackedDocument {
+    /// The path.
+    pub path: String,
+    /// The form; a path can have several.
+    pub form: DocumentForm,
+    /// Whether kube-apiserver gives it an `ETag`.
+    pub has_etag: bool,
+    /// Positions of the peers that are asked, sorted.
+    pub peers: Vec<usize>,
+    /// The `ETag` of their own document.
+    pub peer_etag: Option<Box<str>>,
+    /// The content.
+    pub content: Content,
+}
+
+/// Merges the documents of `peers`, in any order. The positions in what is
+/// returned are those of this slice. `is_built_in` tells whether a version of a
+/// group is built into a kube-apiserver.
+#[must_use]
+pub fn merge_documents(
+    peers: &[MergeSource<'_>],
+    is_built_in: &dyn Fn(&str, &str) -> bool,
+) -> MergedDocuments {
+    let mut ranked: Vec<_> = peers.iter().enumerate().collect();
+    ranked.sort_by(|(_, a), (_, b)| {
+        let key = |peer: &MergeSource<'_>| (Reverse(peer.serving), Reverse(peer.release.clone()));
+        key(a).cmp(&key(b)).then_with(|| a.name.cmp(b.name))
+    });
+    let mut merger = Merger { ranked: &ranked, is_built_in, merged: MergedDocuments::default() };
+    merger.half(Part::Core);
+    merger.half(Part::Named);
+    merger.open_api();
+    merger.merged
+}
+
+struct Merger<'m, 'p> {
+    /// The peers with their positions, the one whose word counts most first.
+    ranked: &'m [(usize, &'m MergeSource<'p>)],
+    is_built_in: IsBuiltIn<'m>,
+    merged: MergedDocuments,
+}
+
+/// The listing of a serving peer, with the peer's position.
+type Own<'p> = (usize, &'p Listing);
+
+impl<'p> MergeSource<'p> {
+    /// A restored listing does not have all texts, so it counts only for a peer
+    /// that is away.
+    fn listing(&self, part: Part) -> Option<&'p Listing> {
+        self.belief.listing(part).filter(|listing| !(self.serving && listing.restored))
+    }
+}
+
+impl<'p> Merger<'_, 'p> {
+    /// Makes all documents of one half of discovery.
+    fn half(&mut self, part: Part) {
+        let read =
+            self.ranked.iter().filter_map(|&(at, peer)| Some((at, peer, peer.listing(part)?)));
+        let read: Vec<_> = read.collect();
+        let own = read.iter().filter(|(_, peer, _)| peer.serving);
+        let own: Vec<Own<'_>> = own.map(|&(at, _, listing)| (at, listing)).collect();
+        let Some((_, first)) = own.first() else { return };
+        let all_read = own.len() == self.serving().count();
+        let same = |(_, own): &Own<'_>| !own.amended && first.has_same_texts_as(own);
+        if all_read && own.len() == read.len() && own.iter().all(same) {
+            return;
+        }
+        let listings = read.iter().map(|&(_, peer, value)| Entry { value, serving: peer.serving });
+        let (groups, conflicts) =
+            aggregated::merge(&listings.collect::<Vec<_>>(), self.is_built_in);
+        self.merged.conflicts.extend(conflicts);
+        if !all_read || !own.iter().all(|(_, own)| has_these_texts(own, &groups)) {
+            self.aggregated(part, &groups, &own);
+        }
+        if part == Part::Named
+            && !(all_read && own.iter().all(|(_, own)| has_these_versions(own, &groups)))
+        {
+            self.plain("/apis".to_owned(), positions(&own), legacy::group_list(&groups));
+        }
+        self.groups(&groups, &own);
+    }
+
+    fn serving(&self) -> impl Iterator<Item = &(usize, &MergeSource<'p>)> {
+        self.ranked.iter().filter(|(_, peer)| peer.serving)
+    }
+
+    fn aggregated(&mut self, part: Part, groups: &[MergedGroup], own: &[Own<'_>]) {
+        let (peers, peer_etag) = largest_with_one_etag(own);
+        let forms =
+            [(DocumentForm::AggregatedV2, "v2"), (DocumentForm::AggregatedV2beta1, "v2beta1")];
+        for (form, version) in forms {
+            let groups = groups.iter().map(|group| Arc::clone(&group.text)).collect();
+            self.add(UnpackedDocument {
+                path: part.path().to_owned(),
+                form,
+                has_etag: true,
+                peers: peers.clone(),
+                peer_etag: peer_etag.clone(),
+                content: Content::Aggregated { version, groups },
+            });
+        }
+    }
+
+    fn plain(&mut self, path: String, peers: Vec<usize>, content: serde_json::Result<String>) {
+        // A peer sent a field with a type that the API does not allow: clients
+        // cannot read it either.
+        let Ok(content) = content else { return };
+        let content = Content::Text(content);
+        let form = DocumentForm::Plain;
+        self.add(UnpackedDocument { path, form, has_etag: false, peers, peer_etag: None, content });
+    }
+
+    fn add(&mut self, mut document: UnpackedDocument) {
+        document.peers.sort_unstable();
+        if document.content.len() > MAX_SIZE {
+            self.merged.oversized.push(document.path);
+        } else {
+            self.merged.documents.push(document);
+        }
+    }
+
+    /// Makes the documents of the groups that the peers with the group list
+    /// differently. A request for such a group goes to those peers anyway.
+    fn groups(&mut self, groups: &[MergedGroup], own: &[Own<'_>]) {
+        let mut own_groups = HashMap::<&str, Vec<(usize, &Group)>>::new();
+        for &(at, own) in own {
+            for group in own.groups() {
+                own_groups.entry(&group.names.name).or_default().push((at, group));
+            }
+        }
+        for group in groups {
+            let Some(own) = own_groups.get(&*group.name) else { continue };
+            if own.iter().all(|(_, own)| own.text.as_ref() == Some(&group.text)) {
+                continue;
+            }
+            let same_versions = own.iter().all(|(_, own)| has_versions(own, group));
+            if !group.name.is_empty() && !same_versions {
+                let path = format!("/apis/{}", group.name);
+                self.plain(path, positions(own), legacy::group(group));
+            }
+            self.versions(group, own);
+        }
+    }
+
+    /// Makes the documents of a group's versions that the peers with the version
+    /// list differently.
+    fn versions(&mut self, group: &MergedGroup, own: &[(usize, &Group)]) {
+        let Ok(merged) = Fields::parse(&group.text) else { return };
+        let own = own.iter().filter_map(|&(at, own)| {
+            let fields = Fields::parse(own.text.as_deref()?).ok()?;
+            Some((at, fields.named("versions", "version")))
+        });
+        let own: Vec<_> = own.collect();
+        for (version, text) in merged.named("versions", "version") {
+            let with_version = own.iter().filter_map(|(at, versions)| {
+                let (_, own) = versions.iter().find(|(name, _)| *name == version)?;
+                Some((*at, own.get()))
+            });
+            let with_version: Vec<_> = with_version.collect();
+            if with_version.iter().all(|(_, own)| *own == text.get()) {
+                continue;
+            }
+            let path = group_version_path(&group.name, &version);
+            let content = legacy::resource_list(&group.name, &version, text);
+            self.plain(path, positions(&with_version), content);
+        }
+    }
+
+    fn open_api(&mut self) {
+        let serving: Vec<_> = self.serving().copied().collect();
+        let known = serving.iter().filter_map(|&(at, p)| Some((at, p.belief.open_api.as_ref()?)));
+        let known: Vec<_> = known.collect();
+        let all_read = known.len() == serving.len();
+        let Some((_, newest)) = serving.first() else { return };
+        let same_index =
+            known.iter().all(|(_, index)| known.first().is_some_and(|(_, first)| index == first));
+        let same_release = serving.iter().all(|(_, peer)| peer.release == newest.release);
+        if !(same_index && same_release) {
+            self.merged.open_api_v2 = Some(largest_with_one_index(
+                serving.iter().filter(|(_, peer)| peer.release == newest.release),
+            ));
+        }
+        if known.is_empty() || (same_index && all_read) {
+            return;
+        }
+        let indexes: Vec<_> = known.iter().map(|(_, index)| &***index).collect();
+        let merged = open_api::merge(&indexes);
+        for (path, answered_by) in merged.answered_by {
+            let peers = answered_by.iter().filter_map(|at| Some(known.get(*at)?.0));
+            self.merged.open_api_v3.insert(path, sorted(peers.collect()));
+        }
+        self.plain("/openapi/v3".to_owned(), positions(&known), Ok(merged.index.render()));
+    }
+}
+
+/// Returns whether clients would read the same at this peer.
+fn has_these_texts(own: &Listing, groups: &[MergedGroup]) -> bool {
+    let texts = own.groups().iter().map(|group| group.text.as_ref());
+    !own.amended && texts.eq(groups.iter().map(|group| Some(&group.text)))
+}
+
+fn has_these_versions(own: &Listing, groups: &[MergedGroup]) -> bool {
+    own.groups().len() == groups.len()
+        && own.groups().iter().zip(groups).all(|(own, group)| has_versions(own, group))
+}
+
+fn has_versions(own: &Group, group: &MergedGroup) -> bool {
+    let versions = own.names.versions.iter().map(|version| &version.name);
+    own.names.name == group.name && versions.eq(&group.versions)
+}
+
+/// Returns the largest group of peers that share an `ETag`, and the `ETag`; ties
+/// go to the group with the peer whose word counts most.
+fn largest_with_one_etag(own: &[Own<'_>]) -> (Vec<usize>, Option<Box<str>>) {
+    let with_etag = own.iter().filter_map(|(at, own)| Some((*at, own.etag.as_ref()?)));
+    // `max_by_key` takes the last of the largest.
+    match by_value(with_etag).into_iter().rev().max_by_key(|(_, peers)| peers.len()) {
+        Some((etag, peers)) => (sorted(peers), Some(etag.clone())),
+        None => (sorted(positions(own)), None),
+    }
+}
+
+/// Returns the largest group of peers that serve identical documents.
+fn largest_with_one_index<'p>(
+    peers: impl Iterator<Item = &'p (usize, &'p MergeSource<'p>)>,
+) -> Vec<usize> {
+    let indexes = peers.map(|(at, peer)| (*at, &peer.belief.open_api));
+    let groups = by_value(indexes).into_iter().rev();
+    let largest = groups.max_by_key(|(index, peers)| (index.is_some(), peers.len()));
+    largest.map(|(_, peers)| sorted(peers)).unwrap_or_default()
+}
+
+/// Groups positions by an equal value, in the order of the values' first
+/// positions.
+fn by_value<V: PartialEq>(values: impl Iterator<Item = (usize, V)>) -> Vec<(V, Vec<usize>)> {
+    let mut groups = Vec::<(V, Vec<usize>)>::new();
+    for (at, value) in values {
+        match groups.iter_mut().find(|(other, _)| *other == value) {
+            Some((_, positions)) => positions.push(at),
+            None => groups.push((value, vec![at])),
+        }
+    }
+    groups
+}
+
+fn positions<T>(peers: &[(usize, T)]) -> Vec<usize> {
+    peers.iter().map(|(at, _)| *at).collect()
+}
+
+fn sorted(mut peers: Vec<usize>) -> Vec<usize> {
+    peers.sort_unstable();
+    peers
+}

@@ -1,0 +1,175 @@
+//! An index with a clock, told in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_discovery::{Group, GroupNames, Listing, Part, Types, Version};
+use discovery_map::{Destination, DiscoveryMap};
+
+use crate::config::{Config, Peer};
+use crate::facts::{Observation, Reading, Report};
+use crate::index::{Event, Index, Memory};
+
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+
+fn config(names: &[&str]) -> Arc<Config> {
+    let peers: String = names
+        .iter()
+        .map(|name| {
+            let port: u32 = 1000 + name.bytes().map(u32::from).sum::<u32>();
+            format!("  - {{name: {name}, address: '10.0.0.1:{port}'}}\n")
+        })
+        .collect();
+    let yaml = format!(
+        "stateDirectory: /s\npeers:\n{peers}peerTls: {{caFile: /ca}}\ncredentials: {{tokenFile: \
+         /t}}\nenvoy: {{directory: /e, filterModule: /f, clusterPrefix: all}}\nforgetAfter: 1h\n"
+    );
+    Arc::new(Config::from_yaml(&yaml).unwrap())
+}
+
+/// An index with a clock, told in words.
+pub(super) struct World {
+    pub(super) index: Index,
+    pub(super) config: Arc<Config>,
+    pub(super) now: Duration,
+}
+
+impl World {
+    pub(super) fn new(names: &[&str]) -> Self {
+        Self::restored(names, Memory::default())
+    }
+
+    pub(super) fn restored(names: &[&str], memory: Memory) -> Self {
+        let config = config(names);
+        let index = Index::new(Arc::clone(&config), memory);
+        Self { index, config, now: Duration::ZERO }
+    }
+
+    pub(super) fn peer(&self, name: &str) -> Peer {
+        let mut peers = self.config.peers.iter();
+        peers.find(|peer| peer.name.as_str() == name).unwrap().clone()
+    }
+
+    pub(super) fn report(&mut self, name: &str, observation: Observation) -> bool {
+        self.report_of(Instant::now(), name, observation)
+    }
+
+    pub(super) fn report_of(
+        &mut self,
+        asked: Instant,
+        name: &str,
+        observation: Observation,
+    ) -> bool {
+        let report = Report { peer: self.peer(name), asked, observation };
+        self.index.apply(Event::Reported(report), self.now)
+    }
+
+    /// It is ready and serves these, each `group/version/resource`.
+    pub(super) fn serves(&mut self, name: &str, types: &[&str]) -> bool {
+        self.serves_as(name, listed(types))
+    }
+
+    /// It is ready, and reading `/apis` ended like this.
+    pub(super) fn serves_as(&mut self, name: &str, named: Reading<Listing>) -> bool {
+        self.ready(name, [listed(&["/v1/pods"]), named])
+    }
+
+    pub(super) fn ready_unread(&mut self, name: &str) -> bool {
+        self.ready(name, [(); 2].map(|()| Reading::Failed("no".to_owned())))
+    }
+
+    pub(super) fn ready_unchanged(&mut self, name: &str) -> bool {
+        self.ready(name, [Reading::Unchanged, Reading::Unchanged])
+    }
+
+    fn ready(&mut self, name: &str, [core, named]: [Reading<Listing>; 2]) -> bool {
+        let readings = [(Part::Core, core), (Part::Named, named)];
+        let open_api = Reading::Unchanged;
+        self.report(name, Observation::Serving { readings, version: None, open_api })
+    }
+
+    /// Who counts as having served until a moment ago.
+    pub(super) fn just_left(&self) -> Vec<String> {
+        let views = self.index.views().into_iter().filter(|view| view.just_left);
+        views.map(|view| view.peer.name.to_string()).collect()
+    }
+
+    pub(super) fn not_ready(&mut self, name: &str) -> bool {
+        self.report(name, Observation::NotReady { reason: "500".to_owned() })
+    }
+
+    pub(super) fn gone(&mut self, name: &str) -> bool {
+        self.report(name, Observation::Unreachable { reason: "refused".to_owned() })
+    }
+
+    pub(super) fn passes(&mut self, time: Duration) -> bool {
+        self.now += time;
+        self.index.apply(Event::Tick, self.now)
+    }
+
+    pub(super) fn reconfigure(&mut self, names: &[&str]) {
+        self.config = config(names);
+        self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
+    }
+
+    /// Where the map sends a type: a cluster, `unavailable` or `unknown`.
+    pub(super) fn route(&mut self, target: &str) -> String {
+        let snapshot = self.index.snapshot();
+        let map = DiscoveryMap::try_from(snapshot.document).unwrap();
+        let parts: Vec<_> = target.split('/').map(str::as_bytes).collect();
+        match map.resource(parts[0], parts[1], parts[2], None).map(|found| found.destination) {
+            None => "unknown".to_owned(),
+            Some(Destination::Unavailable) => "unavailable".to_owned(),
+            Some(Destination::Default) => "all".to_owned(),
+            Some(Destination::Cluster(cluster)) => cluster.to_owned(),
+        }
+    }
+
+    pub(super) fn members(&mut self, cluster: &str) -> Vec<String> {
+        let snapshot = self.index.snapshot();
+        let found = snapshot.clusters.iter().find(|found| found.name == cluster);
+        let endpoints = &found.unwrap_or_else(|| panic!("{:?}", snapshot.clusters)).endpoints;
+        let name = |address| {
+            let mut peers = self.config.peers.iter();
+            peers.find(|peer| peer.address == address).unwrap().name.to_string()
+        };
+        endpoints.iter().map(|&address| name(address)).collect()
+    }
+
+    pub(super) fn complete(&mut self) -> bool {
+        self.index.snapshot().document.complete
+    }
+
+    pub(super) fn widest(&mut self) -> Vec<u16> {
+        let document = self.index.snapshot().document;
+        document.sets[usize::from(document.widest_view)].peers.clone()
+    }
+}
+
+/// The names alone; documents have tests of their own.
+pub(super) fn listed(types: &[&str]) -> Reading<Listing> {
+    listed_in(types, false)
+}
+
+pub(super) fn listed_in(types: &[&str], cluster_scoped: bool) -> Reading<Listing> {
+    let mut groups = BTreeMap::<_, BTreeMap<_, BTreeSet<_>>>::new();
+    for text in types {
+        let (group, rest) = text.split_once('/').unwrap();
+        let (version, name) = rest.split_once('/').unwrap();
+        groups.entry(group).or_default().entry(version).or_default().insert(name.into());
+    }
+    let group = |(name, versions): (&str, BTreeMap<&str, _>)| {
+        let version = |(name, names): (&str, _)| {
+            let none = BTreeSet::new();
+            let (namespaced, cluster_scoped) =
+                if cluster_scoped { (none, names) } else { (names, none) };
+            let types = Types::new(namespaced, cluster_scoped);
+            Version { name: name.into(), types, stale: false }
+        };
+        let versions = versions.into_iter().map(version).collect();
+        let names = GroupNames { name: name.into(), versions };
+        Group { names: Arc::new(names), text: None }
+    };
+    Reading::Read(Listing::restored(groups.into_iter().map(group).collect()))
+}
