@@ -15,6 +15,5 @@ mod discovery;
 pub use client::FetchError;
 pub(crate) use client::{ApiServerClient, Limits};
 pub(crate) use clients::Clients;
-pub(crate) use credentials::Credentials;
 pub use credentials::CredentialsError;
 pub(crate) use discovery::Validators;

@@ -128,9 +128,8 @@ impl Prober {
         self.metrics.round();
         let config = self.configs.borrow().clone();
         let views = self.views.borrow().clone();
-        if let Err(error) = Clients::refresh(&mut self.clients, &config) {
-            tracing::warn!(%error, "credentials cannot be used");
-        }
+        let mut clients =
+            Clients::refresh(&mut self.clients, &config).map_err(|error| error.to_string());
         let mut round = JoinSet::new();
         let limit = time_limit(&config);
         let limits = Limits { timeout: limit, ..Limits::from(&config.polling) };
@@ -138,24 +137,16 @@ impl Prober {
         let mut said: Vec<_> =
             views.iter().filter(|view| view.just_left).map(|_| Said::Nothing).collect();
         for view in views.into_iter().filter(|view| view.serving) {
-            let client = self.clients.as_mut().map(|clients| clients.get(&view.peer, limits));
-            let client = match client {
-                Some(Ok(client)) => client,
-                Some(Err(error)) => {
-                    said.push(self.cannot_ask(view.peer.name, &error.to_string()));
-                    continue;
-                }
-                // There were never credentials, which is logged above.
-                None => {
-                    said.push(Said::Nothing);
-                    continue;
-                }
+            let client = match &mut clients {
+                Ok(clients) => clients.get(&view.peer, limits).map_err(|error| error.to_string()),
+                Err(error) => Err(error.clone()),
             };
             let parts = parts.to_vec();
             let reports = self.reports.clone();
             round.spawn(async move {
                 let peer = view.peer.name.clone();
-                let answer = tokio::time::timeout(limit, ask(client, view, &parts, &reports));
+                let answer = async { ask(client?, view, &parts, &reports).await };
+                let answer = tokio::time::timeout(limit, answer);
                 let late = |_| Err(format!("no answer within {}", format_duration(limit)));
                 (peer, answer.await.unwrap_or_else(late))
             });
@@ -177,17 +168,12 @@ impl Prober {
             }
             Err(error) => {
                 self.metrics.failed(&peer);
-                self.cannot_ask(peer, &error)
+                if self.silent.insert(peer.clone()) {
+                    tracing::warn!(%peer, error, "peer cannot be asked whether it serves a type");
+                }
+                Said::Nothing
             }
         }
-    }
-
-    fn cannot_ask(&mut self, peer: PeerName, error: &str) -> Said {
-        if !self.silent.contains(&peer) {
-            tracing::warn!(%peer, error, "peer cannot be asked whether it serves a type");
-            self.silent.insert(peer);
-        }
-        Said::Nothing
     }
 }
 

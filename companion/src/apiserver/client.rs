@@ -9,12 +9,12 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Response, StatusCode};
+use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::credentials::{Credentials, CredentialsError};
 use crate::config::{Peer, Polling, ServerName};
 
 /// The cause of an error.
@@ -88,19 +88,17 @@ impl From<&Polling> for Limits {
 }
 
 impl ApiServerClient {
-    pub(crate) fn new(
+    pub(super) fn new(
         peer: &Peer,
         server_name: &ServerName,
         limits: Limits,
-        credentials: &Credentials,
-    ) -> Result<Self, CredentialsError> {
-        let mut headers = HeaderMap::new();
-        if let Some(token) = credentials.authorization()? {
-            headers.insert(AUTHORIZATION, token);
-        }
+        tls: ClientConfig,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Self, reqwest::Error> {
+        let headers = authorization.map(|token| (AUTHORIZATION, token)).into_iter().collect();
         // The URL has the name that is verified; the address is set next to it.
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(credentials.tls()?)
+            .tls_backend_preconfigured(tls)
             .resolve(server_name.as_str(), peer.address)
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
@@ -109,8 +107,7 @@ impl ApiServerClient {
             .pool_max_idle_per_host(1)
             .timeout(limits.timeout)
             .user_agent(concat!("mixed-version-companion/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(CredentialsError::Client)?;
+            .build()?;
         Ok(Self { http, base: format!("https://{server_name}:{}", peer.address.port()), limits })
     }
 

@@ -1,8 +1,11 @@
-//! The clients for several API servers, kept from one round to the next.
+//! The clients for the API servers, kept from one round to the next.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use reqwest::header::HeaderValue;
+use rustls::ClientConfig;
 
 use super::client::{ApiServerClient, Limits};
 use super::credentials::{Credentials, CredentialsError};
@@ -12,28 +15,34 @@ use crate::config::{Config, Peer};
 pub(crate) struct Clients {
     config: Arc<Config>,
     credentials: Credentials,
+    tls: ClientConfig,
+    authorization: Option<HeaderValue>,
     by_address: HashMap<SocketAddr, ApiServerClient>,
 }
 
 impl Clients {
-    /// Returns `kept`, or no clients yet if the configuration or the content of
-    /// the credentials' files changed. An error leaves `kept` as it is.
+    /// Reads the credentials' files. Returns the clients in `kept`, or none yet if
+    /// the credentials or the configuration changed. Credentials that cannot be
+    /// used are logged, and the earlier ones stay.
+    ///
+    /// # Errors
+    /// The credentials cannot be used, and there are no earlier ones.
     pub(crate) fn refresh<'k>(
         kept: &'k mut Option<Self>,
         config: &Arc<Config>,
     ) -> Result<&'k mut Self, CredentialsError> {
-        let credentials = Credentials::load(&config.peer_tls, &config.credentials)?;
-        let current = |clients: &Self| {
-            Arc::ptr_eq(&clients.config, config) && clients.credentials == credentials
+        let read = Credentials::load(&config.peer_tls, &config.credentials);
+        let next = match (read, kept.take()) {
+            (Ok(credentials), Some(kept)) if kept.are_for(config, &credentials) => kept,
+            (read, kept) => match read.and_then(|credentials| Self::new(config, credentials)) {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(%error, "credentials cannot be used");
+                    kept.ok_or(error)?
+                }
+            },
         };
-        if !kept.as_ref().is_some_and(current) {
-            *kept = None;
-        }
-        Ok(kept.get_or_insert_with(|| Self {
-            config: Arc::clone(config),
-            credentials,
-            by_address: HashMap::new(),
-        }))
+        Ok(kept.insert(next))
     }
 
     /// Returns the client for a peer. `limits` must be the same in every call.
@@ -46,8 +55,24 @@ impl Clients {
             return Ok(client.clone());
         }
         let server_name = &self.config.peer_tls.server_name;
-        let client = ApiServerClient::new(peer, server_name, limits, &self.credentials)?;
+        let (tls, authorization) = (self.tls.clone(), self.authorization.clone());
+        let client = ApiServerClient::new(peer, server_name, limits, tls, authorization)
+            .map_err(CredentialsError::Client)?;
         self.by_address.insert(peer.address, client.clone());
         Ok(client)
+    }
+
+    fn new(config: &Arc<Config>, credentials: Credentials) -> Result<Self, CredentialsError> {
+        Ok(Self {
+            config: Arc::clone(config),
+            tls: credentials.tls()?,
+            authorization: credentials.authorization()?,
+            credentials,
+            by_address: HashMap::new(),
+        })
+    }
+
+    fn are_for(&self, config: &Arc<Config>, credentials: &Credentials) -> bool {
+        Arc::ptr_eq(&self.config, config) && self.credentials == *credentials
     }
 }

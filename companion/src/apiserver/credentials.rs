@@ -40,7 +40,7 @@ pub enum CredentialsError {
 
 /// The content of the credentials' files. Compared to detect a change.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Credentials {
+pub(super) struct Credentials {
     ca: Vec<u8>,
     secret: Secret,
 }
@@ -53,7 +53,7 @@ enum Secret {
 
 impl Credentials {
     /// Reads the files.
-    pub(crate) fn load(tls: &PeerTls, files: &CredentialFiles) -> Result<Self, CredentialsError> {
+    pub(super) fn load(tls: &PeerTls, files: &CredentialFiles) -> Result<Self, CredentialsError> {
         let secret = match files {
             CredentialFiles::Token { file } => Secret::Token(read(file)?),
             CredentialFiles::ClientCertificate(files) => Secret::Certificate {

@@ -11,9 +11,7 @@ use tokio::time::Instant;
 use super::judge::Judge;
 use super::metrics::{PollMetrics, PollOutcome};
 use super::open_api::OpenApiTurns;
-use crate::apiserver::{
-    ApiServerClient, Credentials, CredentialsError, FetchError, Limits, Validators,
-};
+use crate::apiserver::{ApiServerClient, Clients, FetchError, Limits, Validators};
 use crate::config::{Config, Peer, PeerName};
 use crate::facts::{Observation, Reading, Report};
 
@@ -32,14 +30,12 @@ pub(super) struct Task {
 /// What a task keeps between rounds.
 #[derive(Default)]
 struct Session {
-    client: Option<(Credentials, ApiServerClient)>,
+    clients: Option<Clients>,
     validators: Validators,
     open_api: OpenApiTurns,
     judge: Judge,
     /// Whether the version must be read.
     version_due: bool,
-    /// Why it could not be read; logged once.
-    version_error: Option<String>,
     /// The kind of the last conclusive observation, to see a change.
     last: Option<PollOutcome>,
 }
@@ -114,40 +110,22 @@ impl Task {
     }
 
     async fn round(&self, session: &mut Session) -> Observation {
-        if let Err(error) = self.refresh_client(session) {
-            // The client with the earlier credentials goes on, if there is one.
-            tracing::warn!(peer = %self.peer.name, %error, "credentials cannot be used");
-            if session.client.is_none() {
-                return Observation::Inconclusive { reason: error.to_string() };
-            }
-        }
-        let Session { client: Some((_, client)), judge, last, .. } = session else {
-            return Observation::Inconclusive { reason: "no client".to_owned() };
+        let limits = Limits::from(&self.config.polling);
+        let clients = Clients::refresh(&mut session.clients, &self.config);
+        let client = match clients.and_then(|clients| clients.get(&self.peer, limits)) {
+            Ok(client) => client,
+            Err(error) => return Observation::Inconclusive { reason: error.to_string() },
         };
-        let client = client.clone();
         if let Err(error) = readiness(&client).await {
-            return judge.failed(&error);
+            return session.judge.failed(&error);
         }
-        judge.answered();
-        let first = *last != Some(PollOutcome::Serving);
+        session.judge.answered();
+        let first = session.last != Some(PollOutcome::Serving);
         match session.read_all(&self.peer.name, &client, first).await {
             Ok(observation) => observation,
             // The peer went away after it was ready.
             Err(error) => session.judge.failed(&error),
         }
-    }
-
-    /// Replaces the client if the content of the credentials' files changed.
-    fn refresh_client(&self, session: &mut Session) -> Result<(), CredentialsError> {
-        let config = &self.config;
-        let credentials = Credentials::load(&config.peer_tls, &config.credentials)?;
-        if session.client.as_ref().is_some_and(|(current, _)| *current == credentials) {
-            return Ok(());
-        }
-        let (server_name, limits) = (&config.peer_tls.server_name, Limits::from(&config.polling));
-        let client = ApiServerClient::new(&self.peer, server_name, limits, &credentials)?;
-        session.client = Some((credentials, client));
-        Ok(())
     }
 }
 
@@ -178,33 +156,14 @@ impl Session {
         }
         // A new version starts anew, and mostly has other types.
         self.version_due |= news;
-        let version = self.read_version(peer, client).await;
+        let version = if self.version_due { client.version().await.map(Some) } else { Ok(None) };
+        let version = version.unwrap_or_else(|error| {
+            tracing::debug!(%peer, %error, "version not read");
+            None
+        });
+        self.version_due &= version.is_none();
         let open_api = self.read_open_api(client, news).await;
         Ok(Observation::Serving { readings, version, open_api })
-    }
-
-    async fn read_version(
-        &mut self,
-        peer: &PeerName,
-        client: &ApiServerClient,
-    ) -> Option<Arc<str>> {
-        if !self.version_due {
-            return None;
-        }
-        match client.version().await {
-            Ok(version) => {
-                (self.version_due, self.version_error) = (false, None);
-                Some(version)
-            }
-            Err(error) => {
-                let error = Some(error.to_string());
-                if self.version_error != error {
-                    tracing::warn!(%peer, error, "version not read");
-                }
-                self.version_error = error;
-                None
-            }
-        }
     }
 
     async fn read_open_api(

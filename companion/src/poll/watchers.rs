@@ -21,13 +21,7 @@ pub struct Watchers {
 }
 
 /// What a task depends on in the configuration.
-#[derive(PartialEq, Eq)]
-struct Settings {
-    peer: Peer,
-    tls: PeerTls,
-    credentials: CredentialFiles,
-    polling: Polling,
-}
+type Settings = (Peer, PeerTls, CredentialFiles, Polling);
 
 /// A task ended that should run forever.
 #[derive(Debug, thiserror::Error)]
@@ -64,11 +58,8 @@ impl Watchers {
 
     /// Ends the tasks whose settings changed, and starts what is missing.
     fn apply(&mut self, config: &Arc<Config>) {
-        let wanted: HashMap<_, _> = config
-            .peers
-            .iter()
-            .map(|peer| (peer.name.clone(), Settings::new(peer, config)))
-            .collect();
+        let wanted: HashMap<_, _> =
+            config.peers.iter().map(|peer| (peer.name.clone(), settings(peer, config))).collect();
         self.running.retain(|name, (settings, task)| {
             let keep = wanted.get(name) == Some(settings);
             if !keep {
@@ -82,7 +73,7 @@ impl Watchers {
                 continue;
             }
             let task = Task {
-                peer: settings.peer.clone(),
+                peer: settings.0.clone(),
                 config: Arc::clone(config),
                 reports: self.reports.clone(),
                 nudge: self.nudge.clone(),
@@ -104,13 +95,7 @@ impl Watchers {
     }
 }
 
-impl Settings {
-    fn new(peer: &Peer, config: &Config) -> Self {
-        Self {
-            peer: peer.clone(),
-            tls: config.peer_tls.clone(),
-            credentials: config.credentials.clone(),
-            polling: config.polling.clone(),
-        }
-    }
+fn settings(peer: &Peer, config: &Config) -> Settings {
+    let Config { peer_tls, credentials, polling, .. } = config;
+    (peer.clone(), peer_tls.clone(), credentials.clone(), polling.clone())
 }
