@@ -32,7 +32,6 @@ use crate::certificates::FileError;
 use crate::config::{Config, ConfigError};
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::index::Index;
-use crate::metrics::Registry;
 use crate::poll::Watchers;
 use crate::publish::{self, FileSink, Outcome, PublishError, Publisher};
 use crate::reload::Follower;
@@ -82,7 +81,10 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let seen = std::fs::read(config_path).ok();
     let config = Arc::new(Config::load(config_path)?);
     let settings = Settings::read(Arc::clone(&config))?;
-    let signals = Signals::new()?;
+    // Registered before any task starts, so that none is missed.
+    let on = |kind| signal(kind).map_err(io("signals"));
+    let (hangups, terminate) = (on(SignalKind::hangup())?, on(SignalKind::terminate())?);
+    let interrupt = on(SignalKind::interrupt())?;
     let listener = TcpListener::bind(config.listen).await.map_err(io("listen"))?;
     let store = Store::open(&config.state_directory)?;
     let state = store.load().unwrap_or_else(|error| {
@@ -93,43 +95,20 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let publisher = Publisher::new(&settings, store, &state, sink);
     tracing::info!(listen = %config.listen, peers = config.peers.len(), "starting");
 
-    let Signals { hangup, terminate, interrupt } = signals;
-    let (metrics, registry) = Metrics::new();
-    let (config_sender, configs) = watch::channel(Arc::clone(&config));
+    let metrics = Metrics::new();
     let follower = Follower {
         path: config_path.to_owned(),
         seen,
-        configs: config_sender,
-        hangups: hangup,
+        configs: watch::Sender::new(Arc::clone(&config)),
+        hangups,
         metrics: metrics.reload.clone(),
     };
     let index = Index::new(config, state.memory);
     let mut tasks = Tasks::default();
-    tasks.start(Parts {
-        follower,
-        configs,
-        settings,
-        index,
-        publisher,
-        listener,
-        metrics,
-        registry: Arc::new(registry),
-    });
+    tasks.start(follower, settings, index, publisher, listener, metrics);
     let stopped = tasks.until(stop(terminate, interrupt)).await;
     tasks.set.shutdown().await;
     stopped
-}
-
-/// What exists before any task runs.
-struct Parts {
-    follower: Follower,
-    configs: watch::Receiver<Arc<Config>>,
-    settings: Settings,
-    index: Index,
-    publisher: Publisher<FileSink>,
-    listener: TcpListener,
-    metrics: Metrics,
-    registry: Arc<Registry>,
 }
 
 /// The tasks, each with its name.
@@ -139,7 +118,14 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn add(
+    fn add(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.add_fallible(name, async {
+            task.await;
+            Ok(())
+        });
+    }
+
+    fn add_fallible(
         &mut self,
         name: &'static str,
         task: impl Future<Output = Result<(), String>> + Send + 'static,
@@ -148,9 +134,16 @@ impl Tasks {
     }
 
     /// Connects the parts by channels and starts them.
-    fn start(&mut self, parts: Parts) {
-        let Parts { follower, configs, settings, index, publisher, listener, metrics, registry } =
-            parts;
+    fn start(
+        &mut self,
+        follower: Follower,
+        settings: Settings,
+        index: Index,
+        publisher: Publisher<FileSink>,
+        listener: TcpListener,
+        metrics: Metrics,
+    ) {
+        let configs = follower.configs.subscribe();
         let (report_sender, reports) = mpsc::channel(64);
         let (name_sender, names) = mpsc::channel(1);
         let (origin_sender, origins) = mpsc::channel(1);
@@ -161,7 +154,7 @@ impl Tasks {
         let (asker, queries) = absence::channel();
         let (outcome_sender, outcomes) = watch::channel(Outcome::default());
 
-        let Metrics { poll, absence, index: indexed, publish, secrets, reload: _ } = metrics;
+        let Metrics { poll, absence, index: indexed, publish, secrets, registry, .. } = metrics;
         let prober = Prober::new(configs.clone(), views, queries, report_sender.clone(), absence);
         let watchers = Watchers::new(report_sender, poll).run(configs.clone());
         let names_reader =
@@ -173,33 +166,15 @@ impl Tasks {
         let publish = publish::run(publisher, snapshots, settings, outcome_sender, publish);
         let router = serve::router(Views { outcomes, peers, registry, asker });
 
-        self.add("configuration", async move {
-            follower.run().await;
-            Ok(())
-        });
-        self.add("peers", async move { watchers.await.map_err(|error| error.to_string()) });
-        self.add("index", indexer.run(Sources { reports, names, origins, configs }));
-        self.add("origins", async move {
-            origins_reader.run().await;
-            Ok(())
-        });
-        self.add("identity headers", async move {
-            names_reader.run().await;
-            Ok(())
-        });
-        self.add("prober", async move {
-            prober.run().await;
-            Ok(())
-        });
-        self.add("secrets", async move {
-            secrets.run().await;
-            Ok(())
-        });
-        self.add("publish", async move {
-            publish.await;
-            Ok(())
-        });
-        self.add("endpoint", async move {
+        self.add("configuration", follower.run());
+        self.add_fallible("peers", async { watchers.await.map_err(|error| error.to_string()) });
+        self.add_fallible("index", indexer.run(Sources { reports, names, origins, configs }));
+        self.add("origins", origins_reader.run());
+        self.add("identity headers", names_reader.run());
+        self.add("prober", prober.run());
+        self.add("secrets", secrets.run());
+        self.add("publish", publish);
+        self.add_fallible("endpoint", async {
             axum::serve(listener, router).await.map_err(|error| error.to_string())
         });
     }
@@ -217,24 +192,6 @@ impl Tasks {
                 Err(error) => AppError::Ended { task: "unknown", problem: error.to_string() },
             }),
         }
-    }
-}
-
-/// The signals, registered before any task starts so that none is missed.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, AppError> {
-        let new = |kind| signal(kind).map_err(io("signals"));
-        Ok(Self {
-            hangup: new(SignalKind::hangup())?,
-            terminate: new(SignalKind::terminate())?,
-            interrupt: new(SignalKind::interrupt())?,
-        })
     }
 }
 

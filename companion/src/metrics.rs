@@ -6,42 +6,30 @@
 //! makes all of them. Every label is a closed set: an enum, or the peers' names,
 //! which the configuration closes.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Unit};
 
 pub use prometheus_client::registry::Registry;
 
-/// The label of metrics for each peer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PeerLabel {
-    /// The peer's name.
-    pub peer: String,
-}
+/// The name and the value of a label.
+pub type Label<V> = [(&'static str, V); 1];
 
-impl PeerLabel {
-    /// Returns the label of a peer.
-    pub fn of(name: impl ToString) -> Self {
-        Self { peer: name.to_string() }
-    }
+/// Returns the label of a peer.
+pub fn of_peer(name: impl ToString) -> Label<String> {
+    [("peer", name.to_string())]
 }
 
 /// Registers a metric, and returns it.
-pub fn register<M: Metric + Clone>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    metric: M,
-) -> M {
+pub fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
     registry.register(name, help, metric.clone());
     metric
 }
 
-/// Registers a metric whose name ends in its unit, and returns it.
-pub fn register_in<M: Metric + Clone>(
+/// Registers a metric whose name gets its unit as a suffix, and returns it.
+pub fn add_with_unit<M: Metric + Clone>(
     registry: &mut Registry,
-    unit: Unit,
-    name: &str,
+    (name, unit): (&str, Unit),
     help: &str,
     metric: M,
 ) -> M {

@@ -76,23 +76,20 @@ impl Indexer {
         let mut save = tokio::time::interval(SAVE);
         loop {
             let (event, force) = tokio::select! {
-                report = reports.recv() => match report {
-                    Some(report) => (Event::Reported(report), false),
-                    None => return Err("the peers are no longer polled".to_owned()),
-                },
-                names = names.recv() => match names {
-                    Some(names) => (Event::RequestHeaders(names), false),
-                    None => return Err("the names of the identity headers are no longer read".to_owned()),
-                },
-                origins = origins.recv() => match origins {
-                    Some(Some(origins)) => (Event::Origins(origins), false),
-                    Some(None) => (Event::Tick, false),
-                    None => return Err("the APIServices are no longer read".to_owned()),
-                },
-                changed = configs.changed() => match changed {
-                    Ok(()) => (Event::Configured(configs.borrow_and_update().clone()), true),
-                    Err(_) => return Err("the configuration is no longer followed".to_owned()),
-                },
+                report = reports.recv() => {
+                    (Event::Reported(report.ok_or("the peers are no longer polled")?), false)
+                }
+                names = names.recv() => {
+                    (Event::RequestHeaders(names.ok_or("no task reads the ConfigMap")?), false)
+                }
+                origins = origins.recv() => {
+                    let origins = origins.ok_or("no task reads the APIServices")?;
+                    (origins.map_or(Event::Tick, Event::Origins), false)
+                }
+                changed = configs.changed() => {
+                    changed.map_err(|_| "no task follows the configuration")?;
+                    (Event::Configured(configs.borrow_and_update().clone()), true)
+                }
                 _ = tick.tick() => (Event::Tick, false),
                 _ = save.tick() => (Event::Tick, true),
             };

@@ -1,5 +1,7 @@
 //! All metrics of the companion: each area makes and registers its own.
 
+use std::sync::Arc;
+
 use prometheus_client::metrics::info::Info;
 
 use super::indexer::IndexMetrics;
@@ -18,24 +20,26 @@ pub(super) struct Metrics {
     pub publish: PublishMetrics,
     pub secrets: SecretMetrics,
     pub reload: ReloadMetrics,
+    /// All of them, to be encoded.
+    pub registry: Arc<Registry>,
 }
 
 impl Metrics {
-    /// Makes the metrics, and the registry in which they are.
-    pub(super) fn new() -> (Self, Registry) {
+    /// Registers the metrics of all areas.
+    pub(super) fn new() -> Self {
         let mut registry = Registry::with_prefix("mixed_version_companion");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the companion", build);
         let r = &mut registry;
-        let metrics = Self {
+        Self {
             poll: PollMetrics::new(r),
             absence: AbsenceMetrics::new(r),
             index: IndexMetrics::new(r),
             publish: PublishMetrics::new(r),
             secrets: SecretMetrics::new(r),
             reload: ReloadMetrics::new(r),
-        };
-        (metrics, registry)
+            registry: Arc::new(registry),
+        }
     }
 }
 
@@ -145,10 +149,10 @@ mod tests {
 
     #[test]
     fn operations_md_lists_every_metric_and_every_label_value() {
-        let (metrics, registry) = Metrics::new();
+        let metrics = Metrics::new();
         touch(&metrics);
         let mut exposition = String::new();
-        text::encode(&mut exposition, &registry).unwrap();
+        text::encode(&mut exposition, &metrics.registry).unwrap();
         let (exposed, documented) = (exposed(&exposition), documented());
         assert!(exposed.keys().eq(documented.keys()), "{exposed:#?}\n{documented:#?}");
         for ((metric, values), meaning) in exposed.iter().zip(documented.values()) {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -10,21 +9,15 @@ use prometheus_client::registry::Unit;
 
 use crate::config::PeerName;
 use crate::facts::Observation;
-use crate::metrics::{PeerLabel, Registry, durations, label_values, register, register_in};
+use crate::metrics::{Label, Registry, add, add_with_unit, durations, label_values, of_peer};
 
 /// The metrics of polling; clones share their values.
 #[derive(Clone, Debug)]
 pub struct PollMetrics {
-    polls: Family<PollLabels, Counter>,
-    duration: Family<PeerLabel, Histogram, fn() -> Histogram>,
-    failures: Family<PeerLabel, Counter>,
-    changes: Family<PeerLabel, Counter>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PollLabels {
-    peer: String,
-    outcome: PollOutcome,
+    polls: Family<(Label<String>, Label<PollOutcome>), Counter>,
+    duration: Family<Label<String>, Histogram, fn() -> Histogram>,
+    failures: Family<Label<String>, Counter>,
+    changes: Family<Label<String>, Counter>,
 }
 
 label_values! {
@@ -58,59 +51,40 @@ impl PollOutcome {
 
 impl PollMetrics {
     /// Registers the metrics.
-    pub fn new(registry: &mut Registry) -> Self {
-        let r = registry;
+    pub fn new(r: &mut Registry) -> Self {
         let duration = Family::new_with_constructor(durations as fn() -> Histogram);
-        let (failures, changes) = (Family::default(), Family::default());
+        let duration_name = ("poll_duration", Unit::Seconds);
         Self {
-            polls: register(r, "polls", "Rounds at a peer, by outcome", Family::default()),
-            duration: register_in(
-                r,
-                Unit::Seconds,
-                "poll_duration",
-                "Duration of a round at a peer",
-                duration,
-            ),
-            failures: register(
-                r,
-                "discovery_failures",
-                "Discovery documents of a peer that could not be read",
-                failures,
-            ),
-            changes: register(
-                r,
-                "discovery_changes",
-                "Rounds in which a peer's discovery changed",
-                changes,
-            ),
+            polls: add(r, "polls", "Rounds at a peer, by outcome"),
+            duration: add_with_unit(r, duration_name, "Duration of a round at a peer", duration),
+            failures: add(r, "discovery_failures", "Failed reads of a peer's discovery documents"),
+            changes: add(r, "discovery_changes", "Rounds in which a peer's discovery changed"),
         }
     }
 
     /// Records the end of a round at a peer.
     pub fn polled(&self, peer: &PeerName, outcome: PollOutcome, duration: Duration) {
-        let label = PeerLabel::of(peer);
-        self.duration.get_or_create(&label).observe(duration.as_secs_f64());
-        self.polls.get_or_create(&PollLabels { peer: label.peer, outcome }).inc();
+        self.duration.get_or_create(&of_peer(peer)).observe(duration.as_secs_f64());
+        self.polls.get_or_create(&(of_peer(peer), [("outcome", outcome)])).inc();
     }
 
     /// Records that a discovery document of a peer could not be read.
     pub fn discovery_failed(&self, peer: &PeerName) {
-        self.failures.get_or_create(&PeerLabel::of(peer)).inc();
+        self.failures.get_or_create(&of_peer(peer)).inc();
     }
 
     /// Records that a peer's discovery changed.
     pub fn discovery_changed(&self, peer: &PeerName) {
-        self.changes.get_or_create(&PeerLabel::of(peer)).inc();
+        self.changes.get_or_create(&of_peer(peer)).inc();
     }
 
     /// Drops what was recorded of a peer that is no longer polled.
     pub fn forget_peer(&self, peer: &PeerName) {
-        let label = PeerLabel::of(peer);
         for outcome in PollOutcome::ALL {
-            self.polls.remove(&PollLabels { peer: label.peer.clone(), outcome });
+            self.polls.remove(&(of_peer(peer), [("outcome", outcome)]));
         }
-        self.duration.remove(&label);
-        self.failures.remove(&label);
-        self.changes.remove(&label);
+        self.duration.remove(&of_peer(peer));
+        self.failures.remove(&of_peer(peer));
+        self.changes.remove(&of_peer(peer));
     }
 }

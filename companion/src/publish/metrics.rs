@@ -3,14 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use discovery_map::MapDocument;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use crate::metrics::{Registry, durations, gauge, label_values, register, register_in};
+use crate::metrics::{Label, Registry, add, add_with_unit, durations, gauge, label_values};
 
 /// The metrics of publishing; clones share their values.
 #[derive(Clone, Debug)]
@@ -21,15 +20,10 @@ pub struct PublishMetrics {
     serving_sets: Gauge,
     merged_documents: Gauge,
     merged_document_bytes: Gauge,
-    pushes: Family<PushLabels, Counter>,
+    pushes: Family<Label<PushOutcome>, Counter>,
     push_duration: Histogram,
     last_push: Gauge,
     repairs: Counter,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PushLabels {
-    outcome: PushOutcome,
 }
 
 label_values! {
@@ -44,61 +38,36 @@ label_values! {
 
 impl PublishMetrics {
     /// Registers the metrics.
-    pub fn new(registry: &mut Registry) -> Self {
-        let r = registry;
-        let number = |r: &mut Registry, name, help| register(r, name, help, Gauge::default());
+    pub fn new(r: &mut Registry) -> Self {
+        let complete = "1 if the discovery of every peer is known";
+        let skewed = "Resources and subresources that not every peer in rotation serves";
+        let documents = "Merged documents in the map published last";
+        let bytes = "Size of the merged documents in the map, compressed and in base64";
+        let at = "Time of the last push, since 1970";
+        let duration = ("push_duration", Unit::Seconds);
+        let gauge = Gauge::default;
         Self {
-            generation: number(r, "map_generation", "Generation of the map published last"),
-            complete: number(
+            generation: add(r, "map_generation", "Generation of the map published last"),
+            complete: add(r, "map_complete", complete),
+            skewed_targets: add(r, "map_skewed_targets", skewed),
+            serving_sets: add(r, "map_serving_sets", "Distinct sets of peers in the map"),
+            merged_documents: add(r, "map_merged_documents", documents),
+            merged_document_bytes: add_with_unit(
                 r,
-                "map_complete",
-                "1 if the discovery of every peer was read, so that an unknown type does not exist",
+                ("map_merged_documents", Unit::Bytes),
+                bytes,
+                gauge(),
             ),
-            skewed_targets: number(
-                r,
-                "map_skewed_targets",
-                "Resources and subresources that some peers in rotation do not serve",
-            ),
-            serving_sets: number(r, "map_serving_sets", "Distinct sets of peers in the map"),
-            merged_documents: number(
-                r,
-                "map_merged_documents",
-                "Merged documents in the map published last",
-            ),
-            merged_document_bytes: register_in(
-                r,
-                Unit::Bytes,
-                "map_merged_documents",
-                "Size of the merged documents in the map, compressed and in base64",
-                Gauge::default(),
-            ),
-            pushes: register(r, "pushes", "Pushes to Envoy, by outcome", Family::default()),
-            push_duration: register_in(
-                r,
-                Unit::Seconds,
-                "push_duration",
-                "Duration of a push",
-                durations(),
-            ),
-            last_push: register_in(
-                r,
-                Unit::Seconds,
-                "last_push_timestamp",
-                "Time of the last push, since 1970",
-                Gauge::default(),
-            ),
-            repairs: register(
-                r,
-                "repairs",
-                "Times that published files were found changed by others",
-                Counter::default(),
-            ),
+            pushes: add(r, "pushes", "Pushes to Envoy, by outcome"),
+            push_duration: add_with_unit(r, duration, "Duration of a push", durations()),
+            last_push: add_with_unit(r, ("last_push_timestamp", Unit::Seconds), at, gauge()),
+            repairs: add(r, "repairs", "Times that others had changed published files"),
         }
     }
 
     /// Records the end of a push.
     pub fn pushed(&self, outcome: PushOutcome, duration: Duration) {
-        self.pushes.get_or_create(&PushLabels { outcome }).inc();
+        self.pushes.get_or_create(&[("outcome", outcome)]).inc();
         self.push_duration.observe(duration.as_secs_f64());
     }
 

@@ -1,19 +1,13 @@
 //! The metrics of configuration reloads.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use crate::metrics::{Registry, label_values, register};
+use crate::metrics::{Label, Registry, add, label_values};
 
 /// The metrics of reloads; clones share their values.
 #[derive(Clone, Debug)]
-pub struct ReloadMetrics(Family<ReloadLabels, Counter>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReloadLabels {
-    outcome: ReloadOutcome,
-}
+pub struct ReloadMetrics(Family<Label<ReloadOutcome>, Counter>);
 
 label_values! {
     /// How a reload of the configuration ended.
@@ -27,13 +21,12 @@ label_values! {
 
 impl ReloadMetrics {
     /// Registers the metrics.
-    pub fn new(registry: &mut Registry) -> Self {
-        let help = "Changes of the configuration, by outcome";
-        Self(register(registry, "config_reloads", help, Family::default()))
+    pub fn new(r: &mut Registry) -> Self {
+        Self(add(r, "config_reloads", "Changes of the configuration, by outcome"))
     }
 
     /// Records the end of a reload.
     pub fn reloaded(&self, outcome: ReloadOutcome) {
-        self.0.get_or_create(&ReloadLabels { outcome }).inc();
+        self.0.get_or_create(&[("outcome", outcome)]).inc();
     }
 }

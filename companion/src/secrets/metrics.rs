@@ -1,28 +1,17 @@
 //! The metrics of the secrets that are published for Envoy.
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Unit;
 
-use crate::metrics::{Registry, label_values, register, register_in};
+use crate::metrics::{Label, Registry, add, add_with_unit, label_values};
 
 /// The metrics of the secrets; clones share their values.
 #[derive(Clone, Debug)]
 pub struct SecretMetrics {
-    errors: Family<ErrorLabels, Counter>,
-    expiry: Family<CertificateLabels, Gauge>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ErrorLabels {
-    secret: SecretLabel,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CertificateLabels {
-    certificate: SecretLabel,
+    errors: Family<Label<SecretLabel>, Counter>,
+    expiry: Family<Label<SecretLabel>, Gauge>,
 }
 
 label_values! {
@@ -41,35 +30,29 @@ label_values! {
 
 impl SecretMetrics {
     /// Registers the metrics.
-    pub fn new(registry: &mut Registry) -> Self {
-        let r = registry;
-        let errors = Family::default();
+    pub fn new(r: &mut Registry) -> Self {
+        let expiry = ("certificate_expiry_timestamp", Unit::Seconds);
+        let help = "Time at which the published certificate expires, since 1970";
         Self {
-            errors: register(r, "secret_errors", "Failed reads of a secret's files", errors),
-            expiry: register_in(
-                r,
-                Unit::Seconds,
-                "certificate_expiry_timestamp",
-                "Time at which the published certificate expires, since 1970",
-                Family::default(),
-            ),
+            errors: add(r, "secret_errors", "Failed reads of a secret's files"),
+            expiry: add_with_unit(r, expiry, help, Family::default()),
         }
     }
 
     /// Records that the files of a secret cannot be used.
     pub fn failed(&self, secret: SecretLabel) {
-        self.errors.get_or_create(&ErrorLabels { secret }).inc();
+        self.errors.get_or_create(&[("secret", secret)]).inc();
     }
 
     /// Records when a certificate expires (seconds since 1970), if there is one.
     pub fn expires(&self, certificate: SecretLabel, at: Option<i64>) {
-        let labels = CertificateLabels { certificate };
+        let label = [("certificate", certificate)];
         match at {
             Some(at) => {
-                self.expiry.get_or_create(&labels).set(at);
+                self.expiry.get_or_create(&label).set(at);
             }
             None => {
-                self.expiry.remove(&labels);
+                self.expiry.remove(&label);
             }
         }
     }

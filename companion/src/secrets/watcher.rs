@@ -138,14 +138,9 @@ impl Watcher {
     }
 
     fn show(&self, secrets: &Secrets) {
-        let pairs = [
-            (SecretLabel::Listener, &secrets.listener),
-            (SecretLabel::FrontProxy, &secrets.front_proxy),
-        ];
-        for (label, pair) in pairs {
-            let expiry = pair.as_ref().map(|pair| pair.certificates().expiry());
-            self.metrics.expires(label, expiry);
-        }
+        let expiry = |pair: &KeyPair| pair.certificates().expiry();
+        self.metrics.expires(SecretLabel::Listener, secrets.listener.as_ref().map(expiry));
+        self.metrics.expires(SecretLabel::FrontProxy, secrets.front_proxy.as_ref().map(expiry));
     }
 }
 
