@@ -34,11 +34,14 @@ pub struct State {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Published {
-    /// The endpoints of each cluster, by the cluster's name.
-    pub endpoints: BTreeMap<String, Vec<SocketAddr>>,
+    /// The endpoints of each cluster.
+    pub endpoints: Addresses,
     /// The name of the secret that the twins present.
     pub front_proxy: Option<String>,
 }
+
+/// The addresses of endpoints, by the name of their cluster.
+pub type Addresses = BTreeMap<String, Vec<SocketAddr>>;
 
 /// The file.
 #[derive(Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 //!
 //! A resource holds what can differ between two pushes; its JSON adds what is always the same.
 //! Resources name each other, and do not know how they are carried: whoever carries them says where
-//! Envoy gets what is named ([`Sources`]).
+//! Envoy gets what is named ([`ConfigSource`]).
 
 mod cluster;
 mod endpoints;
@@ -19,5 +19,5 @@ mod tests;
 pub use cluster::Cluster;
 pub use endpoints::Endpoints;
 pub use filter::{FILTER_NAME, Filter, MAP};
-pub use message::{ConfigSource, Sources, response};
+pub use message::{ConfigSource, response};
 pub use secret::{CLIENT_CA, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name};

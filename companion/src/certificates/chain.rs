@@ -5,12 +5,12 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
-use ring::digest;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::file::{FileError, content, encode};
+use crate::fingerprint::fingerprint;
 
 /// The certificates of a file, at least one.
 #[derive(Clone, PartialEq, Eq)]
@@ -96,8 +96,7 @@ impl Certificates {
     /// Returns 16 hexadecimal digits of a hash of the content.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let digest = digest::digest(&digest::SHA256, self.pem.as_bytes());
-        digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        fingerprint(self.pem.as_bytes())
     }
 }
 

@@ -8,22 +8,27 @@
 mod layout;
 mod written;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::error::PublishError;
-use super::plan::{Inventory, Step};
+use super::plan::{Name, Step};
 use super::sink::Sink;
 use crate::files::{self, Access};
-use crate::xds::{self, Cluster, Endpoints, Secret};
+use crate::xds::{self, Cluster, ConfigSource};
 use layout::Layout;
 use written::Written;
 
 /// The time in which Envoy takes up a file. It watches each file on its own, and may read two that
 /// were renamed in a row in either order.
 const TAKE_UP: Duration = Duration::from_millis(50);
+
+/// The version of endpoints and secrets: Envoy compares their content, which mostly stays the same
+/// from push to push.
+const UNVERSIONED: u64 = 1;
 
 /// Files in one directory.
 #[derive(Debug)]
@@ -35,84 +40,80 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Makes the directories, and removes the temporary files with keys that a killed companion left.
+    /// Makes the directories, and removes what a killed companion left of secrets: it may hold a key.
     ///
     /// # Errors
-    /// A directory cannot be made, or such a file cannot be removed.
+    /// A directory cannot be made, or a file cannot be removed.
     pub fn open(directory: &Path) -> Result<Self, PublishError> {
         let layout = Layout::new(directory);
         files::create_directory(&layout.endpoints)?;
         files::create_directory(&layout.secrets)?;
-        for temporary in layout.temporary_secrets() {
-            files::remove(&temporary)?;
-        }
+        layout.unfinished_secrets().try_for_each(|file| files::remove(&file))?;
         Ok(Self { layout, written: Written::default(), pending: None })
     }
 
-    /// Waits until Envoy has the clusters, or the filter, that were just written. Other files need no
-    /// wait: Envoy opens them when it gets the clusters that name them.
-    fn wait_for_envoy(&mut self) {
-        if let Some(written) = self.pending.take() {
-            std::thread::sleep(TAKE_UP.saturating_sub(written.elapsed()));
-        }
+    /// Writes a response with these resources. Returns whether the file changed.
+    fn write(
+        &mut self,
+        path: &Path,
+        version: u64,
+        resources: &[Value],
+        access: Access,
+    ) -> Result<bool, PublishError> {
+        let content = serde_json::to_vec(&xds::response(version, resources))?;
+        Ok(self.written.write(path, &content, access)?)
     }
 
-    fn write_secret(&mut self, secret: &Secret) -> Result<(), PublishError> {
-        let access = if secret.is_private() { Access::Owner } else { Access::Umask };
-        let content = response(1, &[secret.to_json()])?;
-        self.written.write(&self.layout.secret(&secret.name), &content, access)?;
-        Ok(())
-    }
-
-    /// Writes a cluster's endpoints. Like a secret, they always have the same version: Envoy compares
-    /// the content, which mostly stays the same from push to push.
-    fn write_endpoints(&mut self, endpoints: &Endpoints) -> Result<(), PublishError> {
-        let content = response(1, &[endpoints.to_json()])?;
-        self.written.write(&self.layout.endpoints(&endpoints.cluster), &content, Access::Umask)?;
-        Ok(())
-    }
-
-    fn write_clusters(&mut self, version: u64, clusters: &[Cluster]) -> Result<(), PublishError> {
-        let resources: Vec<_> =
-            clusters.iter().map(|cluster| cluster.to_json(&self.layout)).collect();
-        self.write_before_others(&self.layout.clusters(), version, &resources)
-    }
-
-    /// Writes what Envoy must have before the next step.
-    fn write_before_others(
+    /// Writes what Envoy must have before the next step. Other files need no wait: Envoy opens them
+    /// when it gets the clusters that name them.
+    fn write_and_wait(
         &mut self,
         path: &Path,
         version: u64,
         resources: &[Value],
     ) -> Result<(), PublishError> {
-        if self.written.write(path, &response(version, resources)?, Access::Umask)? {
+        if self.write(path, version, resources, Access::Umask)? {
             self.pending = Some(Instant::now());
         }
         Ok(())
-    }
-
-    fn remove(&mut self, paths: impl IntoIterator<Item = PathBuf>) -> Result<(), PublishError> {
-        Ok(paths.into_iter().try_for_each(|path| self.written.remove(&path))?)
     }
 }
 
 impl Sink for FileSink {
     fn apply(&mut self, step: &Step) -> Result<(), PublishError> {
-        self.wait_for_envoy();
+        if let Some(written) = self.pending.take() {
+            std::thread::sleep(TAKE_UP.saturating_sub(written.elapsed()));
+        }
         let layout = self.layout.clone();
         match step {
-            Step::Secrets(all) => all.iter().try_for_each(|secret| self.write_secret(secret)),
-            Step::Endpoints(all) => all.iter().try_for_each(|one| self.write_endpoints(one)),
-            Step::Clusters { version, clusters } => self.write_clusters(*version, clusters),
-            Step::Filter { version, filter } => {
-                self.write_before_others(&layout.filter(), *version, &[filter.to_json()])
+            Step::Secrets(all) => all.iter().try_for_each(|secret| {
+                let access = if secret.is_private() { Access::Owner } else { Access::Umask };
+                let path = layout.secret(&secret.name);
+                self.write(&path, UNVERSIONED, &[secret.to_json()], access).map(drop)
+            }),
+            Step::Endpoints(all) => all.iter().try_for_each(|one| {
+                let path = layout.endpoints(&one.cluster);
+                self.write(&path, UNVERSIONED, &[one.to_json()], Access::Umask).map(drop)
+            }),
+            Step::Clusters { version, clusters } => {
+                let to_json = |cluster: &Cluster| {
+                    let endpoints = ConfigSource::Path(layout.endpoints(&cluster.name));
+                    cluster.to_json(&endpoints, |name| ConfigSource::Path(layout.secret(name)))
+                };
+                let clusters: Vec<_> = clusters.iter().map(to_json).collect();
+                self.write_and_wait(&layout.clusters, *version, &clusters)
             }
-            Step::RemoveEndpoints(all) => self.remove(all.iter().map(|one| layout.endpoints(one))),
-            Step::RemoveSecrets(all) => self.remove(all.iter().map(|one| layout.secret(one))),
+            Step::Filter { version, filter } => {
+                self.write_and_wait(&layout.filter, *version, &[filter.to_json()])
+            }
+            Step::Remove(names) => Ok(names.iter().try_for_each(|name| match name {
+                Name::Endpoints(cluster) => self.written.remove(&layout.endpoints(cluster)),
+                Name::Secret(name) => self.written.remove(&layout.secret(name)),
+            })?),
         }
     }
 
-    fn inventory(&self) -> Inventory {
+    fn inventory(&self) -> BTreeSet<Name> {
         self.layout.inventory()
     }
 
@@ -120,8 +121,4 @@ impl Sink for FileSink {
         let damaged = self.written.take_damaged();
         damaged.into_iter().map(|path| path.display().to_string()).collect()
     }
-}
-
-fn response(version: u64, resources: &[Value]) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&xds::response(version, resources))
 }

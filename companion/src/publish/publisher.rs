@@ -9,10 +9,9 @@ use discovery_map::MapDocument;
 use super::error::PublishError;
 use super::plan::{Plan, Planner};
 use super::sink::Sink;
-use crate::index::{Memory, Snapshot};
+use crate::index::Snapshot;
 use crate::secrets::Settings;
 use crate::state::{State, StateError, Store};
-use crate::xds;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +30,6 @@ pub struct Publication {
 /// Publishes snapshots through a sink.
 pub struct Publisher<S> {
     planner: Planner,
-    memory: Memory,
     store: Store,
     saved: State,
     sink: S,
@@ -41,15 +39,9 @@ impl<S: Sink> Publisher<S> {
     /// Goes on from what an earlier run left: generations go on from its last, and clusters stay a
     /// while, for Envoy's map may name them.
     pub fn new(settings: &Settings, store: Store, state: &State, sink: S) -> Self {
-        let generation = state.generation.unwrap_or_else(first_generation);
-        let published = state.published.clone();
-        Self {
-            planner: Planner::new(settings.clone(), generation, published, sink.inventory()),
-            memory: state.memory.clone(),
-            store,
-            saved: state.clone(),
-            sink,
-        }
+        let generation = state.generation.or_else(first_generation);
+        let planner = Planner::new(settings.clone(), State { generation, ..state.clone() });
+        Self { planner, store, saved: state.clone(), sink }
     }
 
     /// Takes another configuration or other secrets. What they change is in the next push.
@@ -62,8 +54,8 @@ impl<S: Sink> Publisher<S> {
     /// # Errors
     /// The sink failed.
     pub fn write_listener(&mut self) -> Result<(), PublishError> {
-        let told = self.sink.inventory().secrets.contains(xds::CLIENT_CA);
-        self.sink.apply(&self.planner.listener(told))
+        let step = self.planner.listener(&self.sink.inventory());
+        self.sink.apply(&step)
     }
 
     /// Publishes what differs from what is published. Returns the map if it is new.
@@ -71,15 +63,13 @@ impl<S: Sink> Publisher<S> {
     /// # Errors
     /// The map is invalid, or the state or the sink failed: the next call goes on from there.
     pub fn push(&mut self, snapshot: &Snapshot) -> Result<Option<Publication>, PublishError> {
-        let plan = self.planner.plan(snapshot)?;
-        self.memory.clone_from(&snapshot.memory);
-        let Some(plan) = plan else {
+        let Some(plan) = self.planner.plan(snapshot, &self.sink.inventory())? else {
             self.remember()?;
             return Ok(None);
         };
         let published = self.carry_out(plan)?;
         if published.is_none() {
-            let generation = self.planner.generation();
+            let generation = self.planner.state().generation;
             tracing::info!(generation, "clusters published with other certificates");
         }
         Ok(published)
@@ -110,35 +100,27 @@ impl<S: Sink> Publisher<S> {
         Ok(())
     }
 
-    /// The state is saved before the first step, for the generation must never be used again, and
-    /// after the last one, for what Envoy has is another then. A companion that is killed in between
-    /// goes on from what Envoy had before.
+    /// Saves the state before the first step, for no generation may be used twice, and after the last
+    /// one, for then Envoy has something else. A companion that is killed in between goes on from what
+    /// Envoy had before.
     fn carry_out(&mut self, plan: Plan) -> Result<Option<Publication>, PublishError> {
         self.remember()?;
-        for step in &plan.steps {
-            self.sink.apply(step)?;
-            self.planner.applied(step);
-        }
-        self.remember()?;
-        let Some(map) = plan.map else { return Ok(None) };
-        let publication = Publication {
+        plan.steps.iter().try_for_each(|step| self.sink.apply(step))?;
+        let publication = plan.map.as_ref().map(|map| Publication {
             document: Arc::clone(&map.document),
             skewed_targets: map.skewed_targets,
             at: SystemTime::now(),
-        };
-        self.planner.finished(map);
-        Ok(Some(publication))
+        });
+        self.planner.finished(plan);
+        // What is not remembered is published again.
+        self.remember().inspect_err(|_| self.planner.invalidate())?;
+        Ok(publication)
     }
 
     fn remember(&mut self) -> Result<(), StateError> {
-        let state = State {
-            generation: Some(self.planner.generation()),
-            memory: self.memory.clone(),
-            published: self.planner.published().clone(),
-        };
-        if state != self.saved {
-            self.store.save(&state)?;
-            self.saved = state;
+        if *self.planner.state() != self.saved {
+            self.store.save(self.planner.state())?;
+            self.saved.clone_from(self.planner.state());
         }
         Ok(())
     }
@@ -146,7 +128,7 @@ impl<S: Sink> Publisher<S> {
 
 /// Returns where generations begin when the state is lost: milliseconds since 1970. Envoys may hold
 /// a map of an earlier run, and no run pushes a thousand times a second.
-fn first_generation() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or_default()
+fn first_generation() -> Option<u64> {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since_1970.as_millis()).ok()
 }

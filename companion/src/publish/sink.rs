@@ -1,7 +1,9 @@
 //! Who carries a plan to Envoy.
 
+use std::collections::BTreeSet;
+
 use super::error::PublishError;
-use super::plan::{Inventory, Step};
+use super::plan::{Name, Step};
 
 /// Carries resources to Envoy.
 ///
@@ -16,8 +18,8 @@ pub trait Sink {
     /// The step was not carried out, or not completely. It may be repeated.
     fn apply(&mut self, step: &Step) -> Result<(), PublishError>;
 
-    /// Returns what Envoy may have got, in this run and before.
-    fn inventory(&self) -> Inventory;
+    /// Returns which endpoints and secrets exist, from this run and from earlier ones.
+    fn inventory(&self) -> BTreeSet<Name>;
 
     /// Returns what was lost or changed by others since it was applied, in words for the log. The
     /// caller applies everything again.

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::message::{Sources, type_url};
+use super::message::{ConfigSource, type_url};
 use crate::config::ServerName;
 
-/// A cluster. It names its endpoints and secrets; see [`Sources`] for where Envoy gets them.
+/// A cluster. It names its endpoints and secrets, and does not know where Envoy gets them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// Its name.
@@ -19,14 +19,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Returns the resource in proto3 JSON.
+    /// Returns the resource in proto3 JSON, with the sources of its endpoints and of each secret.
     #[must_use]
-    pub fn to_json(&self, sources: &impl Sources) -> Value {
+    pub fn to_json(
+        &self,
+        endpoints: &ConfigSource,
+        secret: impl Fn(&str) -> ConfigSource,
+    ) -> Value {
         json!({
             "@type": type_url("envoy.config.cluster.v3.Cluster"),
             "name": self.name,
             "type": "EDS",
-            "eds_cluster_config": { "eds_config": sources.endpoints(&self.name).to_json() },
+            "eds_cluster_config": { "eds_config": endpoints.to_json() },
             "connect_timeout": "1s",
             "lb_policy": "ROUND_ROBIN",
             // A removed host leaves the rotation at once, whatever its health, and finishes the
@@ -45,13 +49,12 @@ impl Cluster {
             "typed_extension_protocol_options": {
                 "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(),
             },
-            "transport_socket": self.transport_socket(sources),
+            "transport_socket": self.transport_socket(secret),
         })
     }
 
-    fn transport_socket(&self, sources: &impl Sources) -> Value {
-        let secret =
-            |name: &str| json!({ "name": name, "sds_config": sources.secret(name).to_json() });
+    fn transport_socket(&self, source: impl Fn(&str) -> ConfigSource) -> Value {
+        let secret = |name: &str| json!({ "name": name, "sds_config": source(name).to_json() });
         let name = self.server_name.as_str();
         let mut common = json!({
             "combined_validation_context": {

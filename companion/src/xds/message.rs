@@ -5,20 +5,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-/// Where Envoy gets a resource that another resource names.
+/// Where Envoy gets a resource that another one names. Whoever carries the resources decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigSource {
     /// A file with that resource alone, which Envoy watches.
     Path(PathBuf),
-}
-
-/// Where Envoy gets endpoints and secrets. Whoever carries the resources decides.
-pub trait Sources {
-    /// Returns the source of the endpoints of `cluster`.
-    fn endpoints(&self, cluster: &str) -> ConfigSource;
-
-    /// Returns the source of the secret `name`.
-    fn secret(&self, name: &str) -> ConfigSource;
 }
 
 impl ConfigSource {

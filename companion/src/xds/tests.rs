@@ -4,17 +4,12 @@ use std::path::Path;
 
 use super::*;
 
-/// Files under `/e`.
-struct Files;
+fn source(directory: &str, name: &str) -> ConfigSource {
+    ConfigSource::Path(format!("/e/{directory}/{name}.json").into())
+}
 
-impl Sources for Files {
-    fn endpoints(&self, cluster: &str) -> ConfigSource {
-        ConfigSource::Path(format!("/e/eds/{cluster}.json").into())
-    }
-
-    fn secret(&self, name: &str) -> ConfigSource {
-        ConfigSource::Path(format!("/e/sds/{name}.json").into())
-    }
+fn to_json(cluster: &Cluster) -> serde_json::Value {
+    cluster.to_json(&source("eds", &cluster.name), |name| source("sds", name))
 }
 
 /// Compares everything that Envoy is told with what an Envoy last accepted. After an intended change,
@@ -47,8 +42,8 @@ fn the_resources_are_those_of_the_golden_file() {
         secret("client-ca", SecretContent::Authorities(None)).to_json(),
         secret(peer_ca, authorities).to_json(),
         endpoints.to_json(),
-        cluster.to_json(&Files),
-        twin.to_json(&Files),
+        to_json(&cluster),
+        to_json(&twin),
         filter.to_json(),
     ];
     let now = serde_json::to_string_pretty(&response(7, &resources)).unwrap() + "\n";

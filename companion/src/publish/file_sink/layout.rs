@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::publish::plan::Inventory;
-use crate::xds::{ConfigSource, Sources};
+use crate::publish::plan::Name;
 
-/// The places in Envoy's directory.
+/// The files in Envoy's directory.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    directory: PathBuf,
+    /// All clusters.
+    pub clusters: PathBuf,
+    /// The filter.
+    pub filter: PathBuf,
     /// The directory of the endpoints, one file for each cluster.
     pub endpoints: PathBuf,
     /// The directory of the secrets, one file for each.
@@ -20,20 +22,11 @@ pub struct Layout {
 impl Layout {
     pub fn new(directory: &Path) -> Self {
         Self {
-            directory: directory.to_owned(),
+            clusters: directory.join("cds.json"),
+            filter: directory.join("ecds.json"),
             endpoints: directory.join("eds"),
             secrets: directory.join("sds"),
         }
-    }
-
-    /// Returns the file with all clusters.
-    pub fn clusters(&self) -> PathBuf {
-        self.directory.join("cds.json")
-    }
-
-    /// Returns the file with the filter.
-    pub fn filter(&self) -> PathBuf {
-        self.directory.join("ecds.json")
     }
 
     /// Returns the file with the endpoints of a cluster.
@@ -47,33 +40,21 @@ impl Layout {
     }
 
     /// Returns what there are files for. A directory that cannot be read has none.
-    pub fn inventory(&self) -> Inventory {
-        Inventory { clusters: resources(&self.endpoints), secrets: resources(&self.secrets) }
+    pub fn inventory(&self) -> BTreeSet<Name> {
+        let resource = |file: String| Some(file.strip_suffix(".json")?.to_owned());
+        let endpoints = files(&self.endpoints).filter_map(resource).map(Name::Endpoints);
+        let secrets = files(&self.secrets).filter_map(resource).map(Name::Secret);
+        endpoints.chain(secrets).collect()
     }
 
     /// Returns the files of secrets that were not written to their end.
-    pub fn temporary_secrets(&self) -> impl Iterator<Item = PathBuf> {
-        let temporary = |name: &String| name.starts_with('.') && name.ends_with(".new");
-        names(&self.secrets).filter(temporary).map(|name| self.secrets.join(name))
+    pub fn unfinished_secrets(&self) -> impl Iterator<Item = PathBuf> {
+        let unfinished = |file: &String| file.starts_with('.') && file.ends_with(".new");
+        files(&self.secrets).filter(unfinished).map(|file| self.secrets.join(file))
     }
 }
 
-impl Sources for Layout {
-    fn endpoints(&self, cluster: &str) -> ConfigSource {
-        ConfigSource::Path(self.endpoints(cluster))
-    }
-
-    fn secret(&self, name: &str) -> ConfigSource {
-        ConfigSource::Path(self.secret(name))
-    }
-}
-
-fn resources(directory: &Path) -> BTreeSet<String> {
-    let resource = |name: String| Some(name.strip_suffix(".json")?.to_owned());
-    names(directory).filter_map(resource).collect()
-}
-
-fn names(directory: &Path) -> impl Iterator<Item = String> {
+fn files(directory: &Path) -> impl Iterator<Item = String> {
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     files.map(|file| file.file_name().to_string_lossy().into_owned())
 }

@@ -5,46 +5,43 @@
 
 use std::net::SocketAddr;
 
-use super::step::Addresses;
+use crate::state::Addresses;
 use crate::xds::Endpoints;
 
 /// The endpoints on both sides of a map.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Before the map: those that are in the cluster before and after it. A cluster that would be
-    /// empty, or is new, gets all of them.
+    /// Before the map: the endpoints that are in the cluster before and after it. A cluster that is
+    /// new, or would be empty, has all of them.
     pub before: Vec<Endpoints>,
-    /// After the map: all, for the clusters that others join.
+    /// After the map: all endpoints of the clusters that others join.
     pub joining: Vec<Endpoints>,
 }
 
-/// Returns the way from the endpoints that are published to the next ones. Those of the other
-/// clusters that stay are repeated, in case they were damaged.
+/// Returns the way from the endpoints that are published to the next ones. Those of retired clusters
+/// are repeated, in case they were damaged.
 pub fn change<'n>(
     now: &Addresses,
     next: &Addresses,
-    staying: impl Iterator<Item = &'n String>,
+    retired: impl Iterator<Item = &'n String>,
 ) -> Change {
-    let mut change = Change { before: Vec::new(), joining: Vec::new() };
+    let known = retired.filter_map(|name| now.get_key_value(name));
+    let before = known.map(|(cluster, addresses)| of(cluster, addresses)).collect();
+    let mut change = Change { before, joining: Vec::new() };
     for (cluster, next) in next {
         let stays = |address: &_| now.get(cluster).is_none_or(|now| now.contains(address));
-        let mut both: Vec<_> = next.iter().copied().filter(stays).collect();
-        if both.is_empty() {
-            both.clone_from(next);
+        let both: Vec<_> = next.iter().copied().filter(stays).collect();
+        let before = if both.is_empty() { next } else { &both };
+        if before != next {
+            change.joining.push(of(cluster, next));
         }
-        if both != *next {
-            change.joining.push(of(cluster, next.clone()));
-        }
-        change.before.push(of(cluster, both));
+        change.before.push(of(cluster, before));
     }
-    let retired = staying.filter(|name| !next.contains_key(*name));
-    let known = retired.filter_map(|name| now.get_key_value(name));
-    change.before.extend(known.map(|(cluster, addresses)| of(cluster, addresses.clone())));
     change
 }
 
-fn of(cluster: &str, addresses: Vec<SocketAddr>) -> Endpoints {
-    Endpoints { cluster: cluster.to_owned(), addresses }
+fn of(cluster: &str, addresses: &[SocketAddr]) -> Endpoints {
+    Endpoints { cluster: cluster.to_owned(), addresses: addresses.to_vec() }
 }
 
 #[cfg(test)]
@@ -81,9 +78,9 @@ mod tests {
     #[test]
     fn a_new_cluster_has_all_its_endpoints_before_a_map_names_it() {
         let (now, next) = (addresses("a", &[1]), addresses("b", &[2, 3]));
-        let staying = ["a", "b", "unknown"].map(str::to_owned);
-        let change = change(&now, &next, staying.iter());
-        assert_eq!(change.before, [of("b", next["b"].clone()), of("a", now["a"].clone())]);
+        let retired = ["a", "unknown"].map(str::to_owned);
+        let change = change(&now, &next, retired.iter());
+        assert_eq!(change.before, [of("a", &now["a"]), of("b", &next["b"])]);
         assert!(change.joining.is_empty());
     }
 }

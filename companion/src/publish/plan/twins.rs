@@ -2,8 +2,8 @@
 
 use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument};
 
-use super::step::Addresses;
 use crate::index::Snapshot;
+use crate::state::Addresses;
 
 /// Returns the map of a snapshot, and the clusters that it names. They have twins if there is a front
 /// proxy and its certificate; else the map says that there is none.

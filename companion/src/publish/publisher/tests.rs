@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::config::Config;
-use crate::index::Cluster;
+use crate::index::{Cluster, Memory};
 use crate::publish::FileSink;
+use crate::xds;
 
 struct World {
     directory: tempfile::TempDir,
