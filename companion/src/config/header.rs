@@ -1,4 +1,4 @@
-//! The headers by which a front proxy tells the peers who a client is.
+//! The names of the headers in which a front proxy tells the peers who a client is.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::value::InvalidValue;
 
-/// kube-apiserver's `--requestheader-*` flags, each a list of names. Of the
-/// user and of the groups there is always one.
+/// kube-apiserver's `--requestheader-*` flags, each a list of names. The lists
+/// for user and groups are never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestHeaders {
@@ -23,7 +23,7 @@ pub struct RequestHeaders {
     pub extra_header_prefixes: Vec<HeaderPrefix>,
 }
 
-/// What a header tells of a client, for those that have a name.
+/// What a header with a fixed name tells about a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Its name.
@@ -34,12 +34,12 @@ pub enum Role {
     Uid,
 }
 
-/// The name of a header that only a front proxy sends, in lower case.
+/// The lowercase name of a header that only a front proxy sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HeaderName(String);
 
-/// The beginning of such names, in lower case.
+/// A lowercase prefix of such names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HeaderPrefix(String);
@@ -59,19 +59,20 @@ impl Default for RequestHeaders {
 }
 
 impl RequestHeaders {
-    /// These first, for the first is the one that is sent; then what only
-    /// `others` has. A name that has another role here keeps it.
+    /// Returns these names first, because the first of each list is sent, and
+    /// then those that only `others` has. A name that has another role here
+    /// keeps it.
     #[must_use]
     pub fn merged_with(&self, others: &Self) -> Self {
         let taken = |name: &HeaderName| self.roles().any(|(_, names)| names.contains(name));
-        let and = |mine: &[HeaderName], others: &[HeaderName]| {
+        let merged = |mine: &[HeaderName], others: &[HeaderName]| {
             let free: Vec<_> = others.iter().filter(|name| !taken(name)).cloned().collect();
             union(mine, &free)
         };
         Self {
-            username_headers: and(&self.username_headers, &others.username_headers),
-            group_headers: and(&self.group_headers, &others.group_headers),
-            uid_headers: and(&self.uid_headers, &others.uid_headers),
+            username_headers: merged(&self.username_headers, &others.username_headers),
+            group_headers: merged(&self.group_headers, &others.group_headers),
+            uid_headers: merged(&self.uid_headers, &others.uid_headers),
             extra_header_prefixes: union(
                 &self.extra_header_prefixes,
                 &others.extra_header_prefixes,
@@ -79,7 +80,7 @@ impl RequestHeaders {
         }
     }
 
-    /// The names that another role has before this one: a server would take a
+    /// Returns the names that an earlier role has too: a server would take a
     /// user called `system:masters` for a member of that group.
     pub fn ambiguous(&self) -> impl Iterator<Item = (Role, &HeaderName)> {
         self.roles().flat_map(move |(role, names)| {
