@@ -11,7 +11,7 @@
 //! that an operator need not restart once for each.
 
 mod build;
-mod faults;
+mod fault_log;
 mod files;
 mod header;
 mod model;
@@ -25,7 +25,8 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-pub use faults::{Fault, Faults};
+use discovery_map::Faults;
+
 pub(crate) use files::check_front_proxy;
 pub use header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
 pub use model::{Config, CredentialFiles, EnvoyOutput, ListenerTls, Peer, PeerTls, Polling};
@@ -44,7 +45,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file's content is not a valid configuration; it must be edited.
-    #[error(transparent)]
+    #[error("{}", .0.lines())]
     Invalid(#[from] Faults),
 }
 

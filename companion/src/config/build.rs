@@ -9,7 +9,9 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::faults::{FaultLog, Faults, Faulty};
+use discovery_map::Faults;
+
+use super::fault_log::{FaultLog, Faulty};
 use super::model::{Config, CredentialFiles, EnvoyOutput, Peer, PeerTls, Polling};
 use super::reader::{Section, parsed};
 use super::request_headers::request_headers;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::faults::{FaultLog, Faults};
+use discovery_map::Faults;
+
+use super::fault_log::FaultLog;
 use super::model::{Config, CredentialFiles};
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 

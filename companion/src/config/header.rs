@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use discovery_map::{is_reserved, is_reserved_prefix};
+use discovery_map::{is_lowercase_token, is_reserved, is_reserved_prefix};
 use serde::{Deserialize, Serialize};
 
 use super::value::InvalidValue;
@@ -130,11 +130,11 @@ impl FromStr for HeaderPrefix {
     }
 }
 
-/// A header's name in lower case (RFC 9110: `token`).
+/// Returns a header's name in lower case.
 fn token(text: &str) -> Result<String, InvalidValue> {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(word) {
-        Ok(text.to_ascii_lowercase())
+    let name = text.to_ascii_lowercase();
+    if name.len() <= MAX_LENGTH && is_lowercase_token(&name) {
+        Ok(name)
     } else {
         Err(InvalidValue("must be a valid header name of 1 to 128 bytes"))
     }

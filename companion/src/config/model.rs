@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::faults::{Fault, Faults};
+use discovery_map::{Fault, Faults};
+
 use super::header::RequestHeaders;
 use super::strict::StrictNotFound;
 use super::value::{ClusterPrefix, PeerName, ServerName};

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::faults::{FaultLog, Faulty};
+use super::fault_log::{FaultLog, Faulty};
 
 /// A mapping whose fields are taken one by one.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The section `requestHeaders`: the names of the identity headers.
 
-use super::faults::Faulty;
+use super::fault_log::Faulty;
 use super::header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
 use super::reader::{Section, parsed};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::faults::Faulty;
+use super::fault_log::Faulty;
 use super::reader::Section;
 use super::value::duration;
 

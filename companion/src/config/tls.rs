@@ -1,6 +1,6 @@
 //! The TLS sections: key pairs, and the certificates of Envoy's listener.
 
-use super::faults::Faulty;
+use super::fault_log::Faulty;
 use super::model::ListenerTls;
 use super::reader::Section;
 use super::value::absolute;

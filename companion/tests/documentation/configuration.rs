@@ -1,7 +1,8 @@
 //! `docs/configuration.md` against the reader of the configuration. The fault
 //! of an unknown field lists the known ones: so the code itself tells its fields.
 
-use companion::config::{Config, Fault};
+use companion::config::Config;
+use discovery_map::Fault;
 use serde_json::{Value, json};
 
 const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
