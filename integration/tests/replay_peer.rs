@@ -34,13 +34,9 @@ impl Setup {
     }
 
     async fn peer(&self, name: &str, version: Version) -> Result<ReplayPeer> {
-        let options = ReplayOptions {
-            name: name.to_owned(),
-            recording: Recording::of(version)?,
-            store: self.store.clone(),
-            certificate: self.pki.server(name)?,
-            port: 0,
-        };
+        let (recording, certificate) = (Recording::of(version)?, self.pki.server(name)?);
+        let mut options = ReplayOptions::new(name, recording, certificate);
+        options.store = self.store.clone();
         ReplayPeer::start(options).await
     }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::Version;
 
@@ -90,6 +91,33 @@ impl Recording {
             .filter(|path| patch(path).is_some())
             .max_by_key(patch);
         Self::load(&found.with_context(|| format!("no recording of {version}: `make recordings`"))?)
+    }
+
+    /// The answers of a server that serves no type at all.
+    pub fn empty(version: &str) -> Self {
+        let exchange = |path: &str, accept: Option<&str>, body: Value| Recorded {
+            exchange: Exchange {
+                method: "GET".to_owned(),
+                path: path.to_owned(),
+                accept: accept.map(str::to_owned),
+                status: 200,
+                headers: BTreeMap::from([("etag".to_owned(), "\"0\"".to_owned())]),
+                body: Some(Path::new(DOCUMENTS).join("empty.json")),
+            },
+            body: body.to_string().into_bytes(),
+        };
+        let list = json!({
+            "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2",
+            "metadata": {}, "items": [],
+        });
+        let exchanges = vec![
+            exchange("/api", Some(AGGREGATED), list.clone()),
+            exchange("/apis", Some(AGGREGATED), list),
+            exchange("/api", None, json!({ "kind": "APIVersions", "versions": ["v1"] })),
+            exchange("/apis", None, json!({ "kind": "APIGroupList", "groups": [] })),
+            exchange("/version", None, json!({ "gitVersion": version })),
+        ];
+        Self { version: version.to_owned(), exchanges }
     }
 
     /// The recording in `folder`, which is named after the version.

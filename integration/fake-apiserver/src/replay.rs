@@ -43,7 +43,7 @@ mod view;
 mod watching;
 
 pub use crd::{Crd, CrdVersion};
-pub use peer::{Canned, PEER_HEADER};
+pub use peer::{Canned, CannedEnd, PEER_HEADER, Rules};
 pub use store::{Key, Store};
 
 use documents::Changes;
@@ -61,8 +61,22 @@ pub struct ReplayOptions {
     pub store: Store,
     /// Its server certificate.
     pub certificate: CertificateFiles,
+    /// The authority (PEM) of its clients, which must have a certificate then.
+    pub client_ca_pem: Option<String>,
     /// Its port on 127.0.0.1; 0 for a free one.
     pub port: u16,
+}
+
+impl ReplayOptions {
+    /// A peer on a free port, with a store of its own.
+    pub fn new(
+        name: impl Into<String>,
+        recording: Recording,
+        certificate: CertificateFiles,
+    ) -> Self {
+        let (name, store, client_ca_pem) = (name.into(), Store::default(), None);
+        Self { name, recording, store, certificate, client_ca_pem, port: 0 }
+    }
 }
 
 /// A peer; dropping it closes its port and all of its connections.
@@ -89,6 +103,7 @@ impl ReplayPeer {
             learned: Vec::new(),
             view,
             canned: BTreeMap::new(),
+            rules: Rules::default(),
         };
         let peer = Arc::new(Peer {
             name: options.name,
@@ -97,8 +112,9 @@ impl ReplayPeer {
             ready: AtomicBool::new(true),
             learns_crds: AtomicBool::new(true),
             requests: AtomicU64::new(0),
+            whole_documents: AtomicU64::new(0),
         });
-        let tls = Arc::new(tls::server(&options.certificate)?);
+        let tls = Arc::new(tls::server_of(&options.certificate, options.client_ca_pem.as_deref())?);
         let mut replay = Self { peer, tls, port: options.port, server: None };
         replay.start_again().await?;
         Ok(replay)
@@ -128,6 +144,18 @@ impl ReplayPeer {
     /// The number of requests so far, those of discovery and health included.
     pub fn requests(&self) -> u64 {
         self.peer.requests.load(Ordering::Relaxed)
+    }
+
+    /// The number of aggregated discovery documents that it sent whole, and not
+    /// as a 304.
+    pub fn whole_documents(&self) -> u64 {
+        self.peer.whole_documents.load(Ordering::Relaxed)
+    }
+
+    /// Sets what it demands of its clients from now on.
+    pub fn set_rules(&self, rules: Rules) {
+        let mut state = self.peer.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.rules = rules;
     }
 
     /// Serves another recording from now on: an upgrade, without the restart.
@@ -172,6 +200,15 @@ impl ReplayPeer {
         self.peer.change(|state| state.changes.crds.push(crd))
     }
 
+    /// Serves these custom resources in place of those that were added.
+    ///
+    /// # Errors
+    ///
+    /// When the recording is unusable.
+    pub fn set_crds(&self, crds: Vec<Crd>) -> Result<()> {
+        self.peer.change(|state| state.changes.crds = crds)
+    }
+
     /// Undoes all of [`Self::drop_resource`] and [`Self::add_crd`].
     ///
     /// # Errors
@@ -188,10 +225,16 @@ impl ReplayPeer {
         state.canned.insert(path.to_owned(), canned);
     }
 
+    /// Answers requests for exactly these paths with these, and all others as
+    /// recorded.
+    pub fn answer_only(&self, answers: impl IntoIterator<Item = (String, Canned)>) {
+        let answers = answers.into_iter().collect();
+        self.peer.state.write().unwrap_or_else(PoisonError::into_inner).canned = answers;
+    }
+
     /// Undoes [`Self::answer_with`] for all paths.
     pub fn answer_as_recorded(&self) {
-        let mut state = self.peer.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.canned.clear();
+        self.answer_only([]);
     }
 
     /// Closes its port and all connections at once, as a killed server would.

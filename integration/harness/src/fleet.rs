@@ -57,13 +57,9 @@ impl Fleet {
     /// When the recording cannot be read, or the peer cannot be started.
     pub async fn add(&mut self, version: Version) -> Result<()> {
         let name = format!("cp-{}", self.peers.len() + 1);
-        let options = ReplayOptions {
-            certificate: self.pki.server(&name)?,
-            name,
-            recording: Recording::of(version)?,
-            store: self.store.clone(),
-            port: 0,
-        };
+        let (recording, certificate) = (Recording::of(version)?, self.pki.server(&name)?);
+        let mut options = ReplayOptions::new(name, recording, certificate);
+        options.store = self.store.clone();
         self.peers.push(ReplayPeer::start(options).await?);
         Ok(())
     }

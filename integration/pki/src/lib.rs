@@ -154,6 +154,16 @@ impl Pki {
         self.issue(file, params)
     }
 
+    /// A certificate in `<file>.crt` and `<file>.key` with this one name, good
+    /// for servers and for clients.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn for_any_purpose(&self, file: &str, name: &str) -> Result<CertificateFiles> {
+        self.issue(file, CertificateParams::new(vec![name.to_owned()])?)
+    }
+
     /// A client certificate in `<file>.crt` and `<file>.key`, for the user
     /// `common_name` in the groups `organizations`.
     ///

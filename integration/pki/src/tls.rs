@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -31,13 +32,9 @@ pub fn client(
     files: Option<&CertificateFiles>,
     protocols: &[&str],
 ) -> Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
-        roots.add(certificate.context("the CA certificate is no PEM")?)?;
-    }
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
+        .with_root_certificates(roots(ca_pem)?);
     let mut config = match files {
         None => builder.with_no_client_auth(),
         Some(files) => {
@@ -55,11 +52,28 @@ pub fn client(
 ///
 /// When the files cannot be read.
 pub fn server(files: &CertificateFiles) -> Result<ServerConfig> {
+    server_of(files, None)
+}
+
+/// The same, and its clients must present a certificate that the authority in
+/// `client_ca_pem` signed, if there is one.
+///
+/// # Errors
+///
+/// When the files or the authority cannot be read.
+pub fn server_of(files: &CertificateFiles, client_ca_pem: Option<&str>) -> Result<ServerConfig> {
     let (chain, key) = read(files)?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let builder =
+        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = match client_ca_pem {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let roots = Arc::new(roots(pem)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            builder.with_client_cert_verifier(verifier.build()?)
+        }
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -75,6 +89,14 @@ pub async fn presented(port: u16, ca_pem: &str) -> Result<CertificateDer<'static
     let stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
     let certificates = stream.get_ref().1.peer_certificates();
     Ok(certificates.and_then(<[_]>::first).context("no certificate")?.clone().into_owned())
+}
+
+fn roots(ca_pem: &str) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        roots.add(certificate.context("the CA certificate is not valid PEM")?)?;
+    }
+    Ok(roots)
 }
 
 fn read(

@@ -5,14 +5,17 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::body::{Body, HttpBody};
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use futures_util::stream::{self, Stream, StreamExt};
 
 use super::accept::{self, DiscoveryForm};
 use super::objects::{self, type_not_found};
 use super::path::{self, Asked};
-use super::peer::{PEER_HEADER, Peer};
+use super::peer::{Canned, CannedEnd, PEER_HEADER, Peer};
 use super::reply::{Answer, accept_of, json};
 use super::status::{Status, page_not_found, text};
 use super::view::View;
@@ -25,23 +28,46 @@ pub(super) async fn answer(
 ) -> Result<Answer, Infallible> {
     peer.requests.fetch_add(1, Ordering::Relaxed);
     let is_head = request.method() == Method::HEAD;
-    let mut answer = match peer.canned(request.uri().path()) {
-        Some(canned) => {
-            tokio::time::sleep(canned.delay).await;
-            let mut answer = Response::new(Body::from(canned.body));
-            *answer.status_mut() = canned.status;
-            *answer.headers_mut() = canned.headers;
-            answer
-        }
-        None => match peer.view() {
+    let path = request.uri().path();
+    let mut answer = if path != "/version" && !is_authorized(&peer, &request) {
+        text(StatusCode::UNAUTHORIZED, "Unauthorized")
+    } else if let Some(canned) = peer.canned(path) {
+        as_prescribed(canned).await
+    } else {
+        match peer.view() {
             Ok(view) => route(&peer, &view, request.map(Body::new)).await,
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
-        },
+        }
     };
     if let Ok(name) = HeaderValue::from_str(&peer.name) {
         answer.headers_mut().insert(PEER_HEADER, name);
     }
     Ok(if is_head { without_body(answer) } else { answer })
+}
+
+fn is_authorized<B>(peer: &Peer, request: &Request<B>) -> bool {
+    let given = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    peer.rules().token.is_none_or(|token| given == Some(format!("Bearer {token}").as_bytes()))
+}
+
+async fn as_prescribed(canned: Canned) -> Answer {
+    tokio::time::sleep(canned.delay).await;
+    let begin = stream::iter([Bytes::from(canned.body.clone())]);
+    let body = match canned.end {
+        CannedEnd::Complete => Body::from(canned.body),
+        CannedEnd::Endless => {
+            endless(begin.chain(stream::repeat(Bytes::from_static(&[b' '; 4096]))))
+        }
+        CannedEnd::Stalled => endless(begin.chain(stream::pending())),
+    };
+    let mut answer = Response::new(body);
+    *answer.status_mut() = canned.status;
+    *answer.headers_mut() = canned.headers;
+    answer
+}
+
+fn endless(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    Body::from_stream(pieces.map(Ok::<_, Infallible>))
 }
 
 /// The answer to HEAD: it says how long the body would be. hyper leaves that
@@ -62,7 +88,7 @@ async fn route(peer: &Peer, view: &View, request: Request<Body>) -> Answer {
     let accepted = accept_of(&request);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     match path::read(path) {
-        Asked::Root(root) => discovery_root(view, root, &request),
+        Asked::Root(root) => discovery_root(peer, view, root, &request),
         Asked::Group(group) => match view.legacy(&format!("/apis/{group}")) {
             Some(body) => document(body),
             None => page_not_found(),
@@ -105,8 +131,14 @@ fn health_or_document(peer: &Peer, view: &View, path: &str) -> Option<Answer> {
 }
 
 /// `/api` and `/apis`, whose aggregated form has an ETag.
-fn discovery_root(view: &View, root: &str, request: &Request<Body>) -> Answer {
-    match accept::discovery_form(&accept_of(request)) {
+fn discovery_root(peer: &Peer, view: &View, root: &str, request: &Request<Body>) -> Answer {
+    let (accepted, rules) = (accept_of(request), peer.rules());
+    let form = match accept::discovery_form(&accepted) {
+        _ if rules.own_view_only && !accepted.contains("profile=nopeer") => None,
+        Some(_) if rules.older_forms_only => Some(DiscoveryForm::Legacy),
+        form => form,
+    };
+    match form {
         None => Status::discovery_not_acceptable().answer(None),
         Some(DiscoveryForm::Legacy) => view.legacy(root).map_or_else(page_not_found, document),
         Some(DiscoveryForm::Aggregated) => {
@@ -122,6 +154,7 @@ fn discovery_root(view: &View, root: &str, request: &Request<Body>) -> Answer {
             if unchanged {
                 *answer.status_mut() = StatusCode::NOT_MODIFIED;
             } else {
+                peer.whole_documents.fetch_add(1, Ordering::Relaxed);
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
             }
             answer

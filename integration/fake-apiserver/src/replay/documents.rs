@@ -51,10 +51,8 @@ pub(super) fn change_aggregated(document: &mut Value, path: &str, changes: &Chan
         versions.retain(|version| array(version, "resources").next().is_some());
     }
     groups.retain(|group| array(group, "versions").next().is_some());
-    if path == "/apis" {
-        for crd in &changes.crds {
-            add_aggregated(groups, crd);
-        }
+    for crd in changes.crds.iter().filter(|crd| crd.group.is_empty() == (path == "/api")) {
+        add_aggregated(groups, crd);
     }
 }
 
@@ -91,7 +89,7 @@ pub(super) fn change_group_list(document: &mut Value, changes: &Changes, types: 
         let name = string(group, "name").to_owned();
         change_group(group, &name, changes, types)
     });
-    for crd in &changes.crds {
+    for crd in changes.crds.iter().filter(|crd| !crd.group.is_empty()) {
         if !groups.iter().any(|group| string(group, "name") == crd.group) {
             let mut group = json!({});
             change_group(&mut group, &crd.group, changes, types);

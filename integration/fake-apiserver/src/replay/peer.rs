@@ -26,14 +26,45 @@ pub struct Canned {
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
+    /// What follows the body.
+    pub end: CannedEnd,
     /// How long the peer waits before it answers.
     pub delay: Duration,
 }
 
+/// How the body of a canned answer ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CannedEnd {
+    /// As it should.
+    #[default]
+    Complete,
+    /// Never: spaces follow for as long as the client reads.
+    Endless,
+    /// Never: nothing follows.
+    Stalled,
+}
+
+/// What a peer demands of its clients, and what it keeps from them.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// The bearer token without which every request but `/version` is a 401.
+    pub token: Option<String>,
+    /// Whether discovery is a 406 unless the client asks for the server's own
+    /// view (`profile=nopeer`).
+    pub own_view_only: bool,
+    /// Whether discovery comes in its older forms, whatever the client accepts.
+    pub older_forms_only: bool,
+}
+
 impl Default for Canned {
     fn default() -> Self {
-        let (headers, body) = (HeaderMap::new(), Vec::new());
-        Self { status: StatusCode::OK, headers, body, delay: Duration::ZERO }
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            end: CannedEnd::Complete,
+            delay: Duration::ZERO,
+        }
     }
 }
 
@@ -46,6 +77,7 @@ pub(super) struct Peer {
     pub(super) ready: AtomicBool,
     pub(super) learns_crds: AtomicBool,
     pub(super) requests: AtomicU64,
+    pub(super) whole_documents: AtomicU64,
 }
 
 /// What a peer serves, and what the test did to that.
@@ -58,6 +90,7 @@ pub(super) struct State {
     pub(super) learned: Vec<Crd>,
     pub(super) view: Arc<View>,
     pub(super) canned: BTreeMap<String, Canned>,
+    pub(super) rules: Rules,
 }
 
 impl Peer {
@@ -88,6 +121,11 @@ impl Peer {
     pub(super) fn canned(&self, path: &str) -> Option<Canned> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.canned.get(path).cloned()
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.rules.clone()
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut State)) -> Result<()> {

@@ -4,7 +4,7 @@
 //! As long as nothing is changed, documents are the recorded bytes with their
 //! recorded ETag; otherwise they are made from the recorded ones.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -20,6 +20,10 @@ pub(super) struct View {
     recording: Arc<Recording>,
     changes: Changes,
     types: Types,
+    /// The changed aggregated documents, once one was asked for: they can be
+    /// megabytes.
+    api: OnceLock<Option<(String, Vec<u8>)>>,
+    apis: OnceLock<Option<(String, Vec<u8>)>>,
 }
 
 impl View {
@@ -39,7 +43,8 @@ impl View {
                 types.add(&crd.group, &version.name, &crd.plural, crd.resource(version));
             }
         }
-        Ok(Self { recording, changes, types })
+        let (api, apis) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { recording, changes, types, api, apis })
     }
 
     /// The version of the recorded server, such as `v1.36.3`.
@@ -69,10 +74,14 @@ impl View {
             let etag = recorded.exchange.headers.get("etag")?.clone();
             return Some((etag, recorded.body.clone()));
         }
-        let mut document = serde_json::from_slice(&recorded.body).ok()?;
-        documents::change_aggregated(&mut document, path, &self.changes);
-        let body = to_body(&document);
-        Some((documents::etag(&body), body))
+        let made = if path == "/api" { &self.api } else { &self.apis };
+        let make = || {
+            let mut document = serde_json::from_slice(&recorded.body).ok()?;
+            documents::change_aggregated(&mut document, path, &self.changes);
+            let body = to_body(&document);
+            Some((documents::etag(&body), body))
+        };
+        made.get_or_init(make).clone()
     }
 
     /// The document of `/apis`, of a group, or of a version, in its older form.
