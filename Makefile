@@ -64,6 +64,7 @@ bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
 fuzz: ## Fuzz what parses a client's bytes, a minute each (needs cargo-fuzz and nightly)
 	cd routing && cargo +nightly fuzz run path -- -max_total_time=60
 	cd routing && cargo +nightly fuzz run not_found -- -max_total_time=60
+	cd routing && cargo +nightly fuzz run accept -- -max_total_time=60
 	cd identity && cargo +nightly fuzz run subject -- -max_total_time=60
 	cd api-discovery && cargo +nightly fuzz run documents -- -max_total_time=60
 

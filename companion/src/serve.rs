@@ -94,7 +94,7 @@ async fn absence(State(views): State<Views>, RawQuery(query): RawQuery) -> Respo
         )
             .into_response();
     };
-    let status = StatusCode::from_u16(absence.status_code());
+    let status = StatusCode::from_bytes(absence.status().as_bytes());
     let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     match absence {
         Absence::Absent => status.into_response(),

@@ -1,8 +1,6 @@
 //! The absence query: the filter asks the companion whether a type is really
 //! served by nobody, and the companion answers by a status code.
 
-use std::fmt::Write;
-
 /// The path of the companion's endpoint for absence queries.
 pub const ABSENCE_PATH: &str = "/v1/absence";
 
@@ -34,21 +32,20 @@ impl Absence {
         }
     }
 
-    /// The status code that says so.
+    /// The HTTP status that says so.
     #[must_use]
-    pub fn status_code(self) -> u16 {
+    pub fn status(self) -> &'static str {
         match self {
-            Self::Absent => 204,
-            Self::Served => 409,
-            Self::Unclear => 503,
+            Self::Absent => "204",
+            Self::Served => "409",
+            Self::Unclear => "503",
         }
     }
 
     /// Reads a status; `None` if the companion does not answer with it.
     #[must_use]
     pub fn from_status(status: &[u8]) -> Option<Self> {
-        let code: u16 = str::from_utf8(status).ok()?.parse().ok()?;
-        Self::ALL.into_iter().find(|absence| absence.status_code() == code)
+        Self::ALL.into_iter().find(|absence| absence.status().as_bytes() == status)
     }
 }
 
@@ -63,11 +60,15 @@ pub fn absence_query(path: &[u8]) -> String {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
                 query.push(char::from(byte));
             }
-            // Writing to a string does not fail.
-            _ => drop(write!(query, "%{byte:02X}")),
+            _ => query.extend(escaped(byte)),
         }
     }
     query
+}
+
+fn escaped(byte: u8) -> [char; 3] {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
+    ['%', digit(byte >> 4), digit(byte & 15)]
 }
 
 #[cfg(test)]
@@ -91,8 +92,7 @@ mod tests {
     fn an_answer_is_read_as_it_was_sent() {
         for (position, absence) in Absence::ALL.into_iter().enumerate() {
             assert_eq!(absence as usize, position);
-            let status = absence.status_code().to_string();
-            assert_eq!(Absence::from_status(status.as_bytes()), Some(absence));
+            assert_eq!(Absence::from_status(absence.status().as_bytes()), Some(absence));
             let same = Absence::ALL.into_iter().filter(|other| other.as_str() == absence.as_str());
             assert_eq!(same.count(), 1);
         }

@@ -56,7 +56,7 @@ pub struct MergedEntry<'m> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Set {
     /// Indexes into the map's peers.
-    pub(crate) peers: Box<[u16]>,
+    pub(crate) peers: Vec<u16>,
     pub(crate) cluster: SetCluster,
 }
 

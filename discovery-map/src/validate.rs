@@ -116,5 +116,5 @@ fn in_memory(set: SetEntry, default_cluster: &str) -> Set {
         Some(cluster) if cluster == default_cluster => SetCluster::Default,
         Some(cluster) => SetCluster::Named(cluster.into_boxed_str()),
     };
-    Set { peers: set.peers.into_boxed_slice(), cluster }
+    Set { peers: set.peers, cluster }
 }

@@ -2,56 +2,71 @@
 //!
 //! Each entry into the module costs more than what the filter does there. The
 //! SDK keeps an object for each stream, and so must be entered when a stream
-//! begins and when it ends. This filter keeps something only of the streams
-//! whose response it holds back, so those two entries are saved: the ABI leaves
-//! it to a module without `proxy_on_context_create` to keep its own state.
+//! begins and when it ends. This filter remembers only the streams whose
+//! response it holds back, so those two entries are saved: the ABI leaves it to
+//! a module without `proxy_on_context_create` to keep its own state.
 //!
 //! `ship` exports these functions by the ABI's names (0.2.1) and drops the
 //! SDK's of the same names.
 
+use filter_core::{CalloutToken, Filter, StreamId};
 use proxy_wasm::types::Action;
 
-use crate::{companion, metrics, plugin, stream};
+use crate::host::Envoy;
+#[cfg(feature = "trap")]
+use crate::trap;
+
+thread_local! {
+    // A VM has one thread.
+    static FILTER: Filter<Envoy> = const { Filter::new(Envoy) };
+}
 
 /// `proxy_on_configure`: whether the configuration is accepted.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_configure(_root_context: u32, _size: usize) -> bool {
-    plugin::configure()
+    let configured = FILTER.with(Filter::on_configure);
+    if let Err(error) = &configured {
+        log::error!("refused discovery map: {error}");
+    }
+    configured.is_ok()
 }
 
 /// `proxy_on_tick`, by each configuration that is in use.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_tick(_root_context: u32) {
-    plugin::with_metrics(metrics::Metrics::publish);
+    FILTER.with(Filter::on_tick);
 }
 
 /// `proxy_on_request_headers`.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_request_headers(_context: u32, _headers: usize, _end: u32) -> Action {
-    stream::on_request_headers()
+extern "C" fn filter_on_request_headers(stream: u32, _headers: usize, _end: u32) -> Action {
+    #[cfg(feature = "trap")]
+    trap::on_request_headers();
+    FILTER.with(|filter| action(filter.on_request_headers(StreamId::new(stream))))
 }
 
 /// `proxy_on_request_trailers`; few requests have any.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_request_trailers(_context: u32, trailers: usize) -> Action {
-    stream::on_request_trailers(trailers)
+extern "C" fn filter_on_request_trailers(stream: u32, trailers: usize) -> Action {
+    FILTER.with(|filter| action(filter.on_request_trailers(StreamId::new(stream), trailers)))
 }
 
 /// `proxy_on_response_headers`.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_response_headers(context: u32, _headers: usize, end: u32) -> Action {
-    stream::on_response_headers(context, end != 0)
+extern "C" fn filter_on_response_headers(stream: u32, _headers: usize, end: u32) -> Action {
+    #[cfg(feature = "trap")]
+    trap::on_response_headers();
+    FILTER.with(|filter| action(filter.on_response_headers(StreamId::new(stream), end != 0)))
 }
 
 /// `proxy_on_response_body`.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_response_body(context: u32, _size: usize, end: u32) -> Action {
-    stream::on_response_body(context, end != 0)
+extern "C" fn filter_on_response_body(stream: u32, _size: usize, end: u32) -> Action {
+    FILTER.with(|filter| action(filter.on_response_body(StreamId::new(stream), end != 0)))
 }
 
-/// `proxy_on_http_call_response`: the answer of the companion, or that there
-/// is none. The host keeps questions by the root context, not by the stream
-/// that asked.
+/// `proxy_on_http_call_response`: the companion's answer, or that there is none.
+/// The host keeps callouts by the root context, not by the stream that asked.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_http_call_response(
     _root_context: u32,
@@ -60,5 +75,12 @@ extern "C" fn filter_on_http_call_response(
     _body_size: usize,
     _trailers: usize,
 ) {
-    companion::on_answer(token, headers > 0);
+    FILTER.with(|filter| filter.on_callout_response(CalloutToken::new(token), headers > 0));
+}
+
+fn action(action: filter_core::Action) -> Action {
+    match action {
+        filter_core::Action::Continue => Action::Continue,
+        filter_core::Action::Pause => Action::Pause,
+    }
 }

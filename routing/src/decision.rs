@@ -1,29 +1,30 @@
-//! Target and map → decision: the decision table of the design, as code.
+//! Target and map → decision: the table in `docs/architecture.md` ("From path to
+//! decision"), as code.
 
 use discovery_map::{Destination, DiscoveryMap};
 
 use crate::target::Target;
 
-/// What to do with one request.
+/// What the map says of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision<'m> {
+pub(crate) struct Decision<'m> {
     /// Where the request goes.
-    pub destination: Destination<'m>,
+    pub(crate) destination: Destination<'m>,
     /// What a type-level 404 of the chosen peer means.
-    pub on_not_found: OnTypeLevelNotFound,
+    pub(crate) on_not_found: OnTypeLevelNotFound,
     /// Why, for the counters.
-    pub reason: Reason,
+    pub(crate) reason: Reason,
 }
 
-/// What it means when the chosen peer says that it does not know the type.
+/// What it means when the chosen peer does not know the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnTypeLevelNotFound {
+pub(crate) enum OnTypeLevelNotFound {
     /// The truth, as far as the map knows: it passes.
     Truth,
     /// It contradicts the map, or the map cannot tell: 503 instead.
     Uncertain,
-    /// The truth as far as the map knows. Whether it still is, the companion
-    /// is asked first.
+    /// The truth, as far as the map knows; it passes if the companion confirms
+    /// it.
     AskFirst,
 }
 
@@ -73,34 +74,30 @@ impl Reason {
     }
 }
 
-/// Decides one request.
-#[must_use]
-pub fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision<'m> {
+/// Decides by the target alone.
+pub(crate) fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision<'m> {
     match target {
         Target::NotAnApi => Decision::pass(Reason::NotAnApi),
-        Target::Discovery => Decision::document(Some(map.widest_view()), map),
-        Target::OpenApiV2 => {
-            let route = map.open_api_v2().unwrap_or(map.widest_view());
-            Decision::document(Some(route), map)
-        }
+        Target::Discovery => Decision::document(map.widest_view()),
+        Target::OpenApiV2 => Decision::document(map.open_api_v2().unwrap_or(map.widest_view())),
         Target::OpenApiV3 { document, group_version } => {
-            let route = map.open_api_v3(document).or(match group_version {
+            let destination = map.open_api_v3(document).or(match group_version {
                 Some((group, version)) => map.group_version(group, version),
                 None => Some(map.widest_view()),
             });
-            Decision::document(route, map)
+            Decision::document_if_known(destination, map)
         }
-        Target::Group(group) => Decision::document(map.group(group), map),
+        Target::Group(group) => Decision::document_if_known(map.group(group), map),
         Target::GroupVersion { group, version } => {
-            Decision::document(map.group_version(group, version), map)
+            Decision::document_if_known(map.group_version(group, version), map)
         }
         Target::Resource(t) => match map.resource(t.group, t.version, t.resource, t.subresource) {
             Some(found) if t.is_for_another() => Decision {
                 on_not_found: OnTypeLevelNotFound::Truth,
                 ..Decision::known(found.destination)
             },
-            // The type of this path is not known: that of the same name has
-            // another scope, and may have had this one a moment ago.
+            // Same name, other scope: treat as unknown, since the CRD may just
+            // have changed scope.
             Some(found) if t.scope().is_some_and(|scope| scope != found.scope) => Decision {
                 on_not_found: Decision::unknown(map).on_not_found,
                 ..Decision::known(found.destination)
@@ -126,12 +123,16 @@ impl<'m> Decision<'m> {
         Self { destination, on_not_found: OnTypeLevelNotFound::Uncertain, reason }
     }
 
-    fn document(destination: Option<Destination<'m>>, map: &DiscoveryMap) -> Self {
-        match destination.map(Self::known) {
-            Some(unavailable) if unavailable.reason == Reason::Unavailable => unavailable,
-            Some(reachable) => Self { reason: Reason::Discovery, ..reachable },
-            None => Self::unknown(map),
+    /// A discovery document that is answered there.
+    pub(crate) fn document(destination: Destination<'m>) -> Self {
+        match Self::known(destination) {
+            unavailable if unavailable.reason == Reason::Unavailable => unavailable,
+            reachable => Self { reason: Reason::Discovery, ..reachable },
         }
+    }
+
+    fn document_if_known(destination: Option<Destination<'m>>, map: &DiscoveryMap) -> Self {
+        destination.map_or_else(|| Self::unknown(map), Self::document)
     }
 
     fn unknown(map: &DiscoveryMap) -> Self {

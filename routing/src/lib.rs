@@ -1,14 +1,13 @@
-//! Where a request goes, decided without a host: everything here is pure and
-//! takes bytes as a client may send them.
+//! What happens to a request, decided without a host: everything here is pure
+//! and takes bytes as a client may send them.
 //!
 //! ```text
-//!  :path ── RequestPath ── target ─┐
-//!                                  ├── decide ── Decision ── forward to / answer 503
-//!           discovery-map ─────────┘                │
-//!                                                   └─ Watch: what of the response matters
-//!  404 response ── not_found::is_type_level ─┬─ status::Refusal (503 + Retry-After)
-//!                                            └─ absence::question ── Verdict
-//!  discovery ── merged::question ── 200 │ 304 ── the merged document
+//!  RequestFacts ─┐
+//!                ├─ plan ── Plan ─┬─ destination: a cluster, or 503
+//!  DiscoveryMap ─┘                ├─ access check, for a merged document
+//!                                 └─ ResponseInterest: what of the response matters
+//!  404 response ── not_found::is_type_level ── status::Refusal (503 + Retry-After)
+//!  200 or 304 to an access check ── merged::ReadOptions::answer ── the merged document
 //! ```
 //!
 //! Routing is never an authorization decision: the API server authenticates
@@ -22,9 +21,11 @@ pub mod interest;
 pub mod merged;
 pub mod not_found;
 mod path;
+mod plan;
 pub mod status;
 mod target;
 
-pub use decision::{Decision, OnTypeLevelNotFound, Reason, decide};
+pub use decision::Reason;
 pub use path::RequestPath;
+pub use plan::{Plan, RequestFacts, plan};
 pub use target::{ResourceTarget, Target};

@@ -3,12 +3,12 @@
 //!
 //! ```text
 //!  request ─ path, Accept ─► AccessCheck ─► a server: may this client read it?
-//!                                            │
-//!  200 or 304 ◄─ Answer: the merged document ◄┴─ 200 or 304; all else passes
+//!                                                  │
+//!  200 or 304 ◄─ MergedAnswer: the document ◄──────┴─ 200 or 304; all else passes
 //! ```
 //!
-//! Authorization stays with the server: the document is sent only to whom it
-//! would have sent its own.
+//! Authorization stays with the server: a client gets the merged document only
+//! if the server would have sent it its own.
 
 mod answer;
 mod etag;
@@ -18,17 +18,18 @@ use discovery_map::{
 };
 
 use crate::accept::{self, Offer};
-use crate::{RequestPath, Target};
+use crate::path::RequestPath;
+use crate::target::Target;
 use etag::quoted;
 
 pub use answer::{MergedAnswer, ReadOptions};
 
-/// What a client sends that is about the document which it gets, and not about
-/// that of the server: the server is asked for its own.
+/// Request headers about the document that the client gets. An access check
+/// asks a server for its own document, so these do not go on.
 pub const CLIENTS_OWN: [&[u8]; 6] =
     [b"accept", b"accept-encoding", b"if-modified-since", b"if-none-match", b"if-range", b"range"];
 
-/// Whether a client may read a merged document, as a request to a server.
+/// The request that asks a server whether the client may read a merged document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessCheck<'m> {
     /// The document.
@@ -45,17 +46,11 @@ impl AccessCheck<'_> {
     }
 }
 
-/// The path of a merged document, as the map has it.
+/// The check before the client gets a merged document; `None` if the map has no
+/// document in the form that the client wants, so that a server answers by
+/// itself. `target` is the path's own.
 #[must_use]
-pub fn document_path<'p>(path: &'p RequestPath<'_>) -> &'p [u8] {
-    path.trimmed()
-}
-
-/// What to ask before the client gets a merged document. `None` if there is
-/// none of what it wants; then a server answers by itself. `target` is the
-/// path's own.
-#[must_use]
-pub fn access_check<'m>(
+pub(crate) fn access_check<'m>(
     path: &RequestPath<'_>,
     target: &Target<'_>,
     accept: &[u8],

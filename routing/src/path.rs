@@ -8,9 +8,10 @@ use std::borrow::Cow;
 
 use crate::target::Target;
 
-/// A request path without its query, percent-decoded.
+/// A request path: as received, and without its query and percent-decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestPath<'p> {
+    raw: &'p [u8],
     /// `None` for a path with a broken escape, which the API server refuses.
     decoded: Option<Cow<'p, [u8]>>,
 }
@@ -27,7 +28,13 @@ impl<'p> RequestPath<'p> {
         } else {
             Some(Cow::Borrowed(path))
         };
-        Self { decoded }
+        Self { raw, decoded }
+    }
+
+    /// The path as the client sent it, with its query.
+    #[must_use]
+    pub fn as_received(&self) -> &'p [u8] {
+        self.raw
     }
 
     /// The decoded path, without a slash at its end.

@@ -1,10 +1,11 @@
-//! The decision table of the design, row by row, on the golden map: `cp-1`
+//! The decision table, row by row, on the golden map: `cp-1`
 //! and `cp-2` serve, `cp-3` cannot be reached.
 
 use discovery_map::{Destination, DiscoveryMap, MapDocument};
 use proptest::prelude::*;
 
-use crate::{Decision, OnTypeLevelNotFound, Reason, RequestPath, decide};
+use super::{Decision, OnTypeLevelNotFound, Reason, decide};
+use crate::path::RequestPath;
 
 const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
 const CP_2: Destination<'static> = Destination::Cluster("kube-apiserver_cp-2");

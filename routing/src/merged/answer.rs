@@ -1,4 +1,4 @@
-//! The answer that takes the place of a server's, as it would have made it.
+//! The answer that replaces a server's, with the headers that it would have sent.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use super::etag::quoted;
 /// handlers/responsewriters, `defaultGzipThresholdBytes`).
 const GZIP_ABOVE: usize = 128 * 1024;
 
-/// What a client said of the document that it wants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadOptions {
+/// How a client wants to read a merged document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions<'c> {
     /// Its `If-None-Match`.
-    pub if_none_match: Option<Box<[u8]>>,
+    pub if_none_match: Option<&'c [u8]>,
     /// Whether it takes gzip.
     pub takes_gzip: bool,
 }
@@ -30,25 +30,24 @@ pub struct MergedAnswer<'a> {
     pub body: &'a [u8],
 }
 
-impl ReadOptions {
+impl<'c> ReadOptions<'c> {
     /// Reads the values of `If-None-Match` and `Accept-Encoding`, each the
     /// first of its name, as kube-apiserver does.
     #[must_use]
-    pub fn new(if_none_match: Option<&[u8]>, accept_encoding: &[u8]) -> Self {
+    pub fn new(if_none_match: Option<&'c [u8]>, accept_encoding: &[u8]) -> Self {
         let mut encodings = accept_encoding.split(|&byte| byte == b',');
         Self {
-            if_none_match: if_none_match.map(Into::into),
+            if_none_match,
             // With a quality value it is not known to kube-apiserver.
             takes_gzip: encodings.any(|encoding| encoding.trim_ascii() == b"gzip"),
         }
     }
 
-    /// The merged document of `path` for this client; `peer` is the headers of
-    /// the server that let it.
+    /// The merged document for this client; `peer` is the headers of the server
+    /// that let it read.
     #[must_use]
     pub fn answer<'a>(
         &self,
-        path: &[u8],
         entry: &MergedEntry<'a>,
         content: &'a Content,
         peer: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -64,30 +63,31 @@ impl ReadOptions {
             set("vary", "Accept");
         }
         let etag = entry.etag.map(quoted);
-        let unchanged =
-            etag.is_some() && etag.as_deref().map(str::as_bytes) == self.if_none_match.as_deref();
+        let unchanged = etag.is_some() && etag.as_deref().map(str::as_bytes) == self.if_none_match;
         let compressed = self.takes_gzip && content.plain().len() > GZIP_ABOVE;
         if !unchanged {
-            set("content-type", content_type(path, entry.form));
+            set("content-type", content_type(entry));
         }
         if !unchanged && compressed {
             set("content-encoding", "gzip");
             set("vary", "Accept-Encoding");
         }
         headers.extend(etag.map(|etag| (&b"etag"[..], Cow::Owned(etag.into_bytes()))));
-        let (code, body) = match (unchanged, compressed) {
-            (true, _) => (304, &b""[..]),
-            (false, true) => (200, content.gzip()),
-            (false, false) => (200, content.plain()),
+        let (code, body) = if unchanged {
+            (304, &b""[..])
+        } else if compressed {
+            (200, content.gzip())
+        } else {
+            (200, content.plain())
         };
         MergedAnswer { code, headers, body }
     }
 }
 
-fn content_type(path: &[u8], form: DocumentForm) -> &'static str {
-    match form {
+fn content_type(entry: &MergedEntry<'_>) -> &'static str {
+    match entry.form {
         // The index of OpenAPI v3 has it from Go's file server.
-        DocumentForm::Plain if path.starts_with(b"/openapi/") => "text/plain; charset=utf-8",
+        DocumentForm::Plain if entry.path.starts_with("/openapi/") => "text/plain; charset=utf-8",
         DocumentForm::Plain => "application/json",
         DocumentForm::AggregatedV2 => {
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

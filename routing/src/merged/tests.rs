@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::{AccessCheck, ReadOptions, access_check};
-use crate::RequestPath;
+use crate::path::RequestPath;
 
 const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -124,7 +124,7 @@ fn answer(
     map: &DiscoveryMap,
     path: &str,
     accept: &str,
-    client: &ReadOptions,
+    options: &ReadOptions<'_>,
     content: &Content,
 ) -> (u16, String, Vec<u8>) {
     let peer = [
@@ -138,7 +138,7 @@ fn answer(
         (b"x-kubernetes-pf-flowschema-uid", b"\xff"),
     ];
     let check = asked(map, path, accept).unwrap();
-    let answer = client.answer(path.as_bytes(), &check.entry, content, peer.into_iter());
+    let answer = options.answer(&check.entry, content, peer.into_iter());
     let line = |(name, value): &(&[u8], std::borrow::Cow<'_, [u8]>)| {
         format!("{}: {}\n", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
     };
@@ -154,10 +154,10 @@ fn the_merged_document_comes_with_the_headers_that_a_server_sends() {
     let map = everything();
     let documents = content(b"{}");
     let content = documents.get(0).unwrap();
-    let client = ReadOptions::new(Some(b"\"OTHER\""), b"gzip");
+    let options = ReadOptions::new(Some(b"\"OTHER\""), b"gzip");
     let kept = "audit-id: 1\nx-kubernetes-pf-flowschema-uid: \u{fffd}\n";
     assert_eq!(
-        answer(&map, "/apis", V2, &client, content),
+        answer(&map, "/apis", V2, &options, content),
         (
             200,
             format!(
@@ -167,16 +167,16 @@ fn the_merged_document_comes_with_the_headers_that_a_server_sends() {
         ),
     );
     assert_eq!(
-        answer(&map, "/apis/apps", "", &client, content),
+        answer(&map, "/apis/apps", "", &options, content),
         (
             200,
             format!("{kept}cache-control: no-cache, private\ncontent-type: application/json\n"),
             b"{}".to_vec(),
         ),
     );
-    let (_, headers, _) = answer(&map, "/openapi/v3", "", &client, content);
+    let (_, headers, _) = answer(&map, "/openapi/v3", "", &options, content);
     assert!(headers.contains("content-type: text/plain; charset=utf-8\n"));
-    let (_, headers, _) = answer(&map, "/apis", V2BETA1, &client, content);
+    let (_, headers, _) = answer(&map, "/apis", V2BETA1, &options, content);
     assert!(headers.contains(&format!("content-type: {V2BETA1}\n")));
 }
 
@@ -185,16 +185,16 @@ fn who_has_the_merged_document_gets_no_other() {
     let map = everything();
     let documents = content(b"{}");
     let content = documents.get(0).unwrap();
-    let client = ReadOptions::new(Some(b"\"MERGED\""), b"");
-    let (code, headers, body) = answer(&map, "/apis", V2, &client, content);
+    let options = ReadOptions::new(Some(b"\"MERGED\""), b"");
+    let (code, headers, body) = answer(&map, "/apis", V2, &options, content);
     assert_eq!((code, body), (304, Vec::new()));
     assert!(headers.contains("etag: \"MERGED\"\n") && !headers.contains("content-type"));
 
     // The server compares the whole value; and a plain document has no ETag.
     for other in ["MERGED", "W/\"MERGED\"", "*", "\"MERGED\", \"X\"", "\"PEER\"", ""] {
-        let client = ReadOptions::new(Some(other.as_bytes()), b"");
-        assert_eq!(answer(&map, "/apis", V2, &client, content).0, 200, "{other}");
-        assert_eq!(answer(&map, "/apis", "", &client, content).0, 200, "{other}");
+        let options = ReadOptions::new(Some(other.as_bytes()), b"");
+        assert_eq!(answer(&map, "/apis", V2, &options, content).0, 200, "{other}");
+        assert_eq!(answer(&map, "/apis", "", &options, content).0, 200, "{other}");
     }
 }
 
@@ -212,14 +212,14 @@ fn only_what_is_large_is_compressed_and_only_for_whom_wants_it() {
         ("identity", false),
         ("x-gzip", false),
     ] {
-        let client = ReadOptions::new(None, accept_encoding.as_bytes());
-        let (code, headers, body) = answer(&map, "/apis", V2, &client, documents.get(0).unwrap());
+        let options = ReadOptions::new(None, accept_encoding.as_bytes());
+        let (code, headers, body) = answer(&map, "/apis", V2, &options, documents.get(0).unwrap());
         assert_eq!(code, 200);
         let expected = if takes { gzip(&large) } else { large.clone() };
         assert!(body == expected, "{accept_encoding}");
         assert_eq!(headers.contains("content-encoding: gzip\nvary: Accept-Encoding\n"), takes);
         assert!(headers.contains("vary: Accept\n"));
-        let (_, headers, body) = answer(&map, "/apis", V2, &client, documents.get(1).unwrap());
+        let (_, headers, body) = answer(&map, "/apis", V2, &options, documents.get(1).unwrap());
         assert!(body == small && !headers.contains("gzip"), "{accept_encoding}");
     }
 }

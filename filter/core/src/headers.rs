@@ -2,8 +2,8 @@
 //!
 //! Each call into the host, and each allocation that the host asks of the
 //! module for an answer, crosses V8's boundary, which costs more than all that
-//! the filter does with the answer. So a request's headers are fetched once,
-//! all of them. The SDK can do that too, but copies every name and value, and
+//! the filter does with the answer. So all headers of a request are fetched in
+//! one call. The SDK can do that too, but copies every name and value, and
 //! panics on a name that is not UTF-8.
 //!
 //! The form (proxy-wasm ABI 0.2.1, "serialization of maps"), numbers little
@@ -12,19 +12,20 @@
 
 /// A serialized header map.
 #[derive(Debug)]
-pub(crate) struct Headers(Vec<u8>);
+pub struct Headers(Vec<u8>);
 
 const NUMBER: usize = size_of::<u32>();
 
 impl Headers {
-    pub(crate) fn new(serialized: Vec<u8>) -> Self {
+    /// Headers from the host's bytes; any bytes will do.
+    #[must_use]
+    pub fn new(serialized: Vec<u8>) -> Self {
         Self(serialized)
     }
 
-    /// Names, in lower case as Envoy has them, and values, in their order. A
-    /// map that is cut short, which no host sends, has no more headers than it
-    /// has bytes for.
-    pub(crate) fn iter(&self) -> Iter<'_> {
+    /// Names, in lower case as Envoy has them, and values, in their order. If
+    /// the bytes are cut short, which no host does, the headers end there.
+    pub fn iter(&self) -> Iter<'_> {
         self.parts().unwrap_or_default()
     }
 
@@ -37,7 +38,7 @@ impl Headers {
 
 /// Goes through a serialized header map.
 #[derive(Debug, Default)]
-pub(crate) struct Iter<'h> {
+pub struct Iter<'h> {
     lengths: &'h [u8],
     strings: &'h [u8],
 }
@@ -56,7 +57,8 @@ impl<'h> Iterator for Iter<'h> {
 }
 
 /// The form in which the host takes a whole map.
-pub(crate) fn serialize(headers: &[(&[u8], &[u8])]) -> Vec<u8> {
+#[must_use]
+pub fn serialize(headers: &[(&[u8], &[u8])]) -> Vec<u8> {
     let size = |(name, value): &(&[u8], &[u8])| 2 * NUMBER + name.len() + value.len() + 2;
     let mut bytes = Vec::with_capacity(NUMBER + headers.iter().map(size).sum::<usize>());
     let number = |bytes: &mut Vec<u8>, number: usize| {

@@ -1,0 +1,153 @@
+//! What the filter needs of the proxy.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use crate::headers::Headers;
+
+/// A stream: one request and its response. The host never uses a number again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamId(u32);
+
+/// An absence query that waits for its answer. The host never uses a number
+/// again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CalloutToken(u32);
+
+impl StreamId {
+    /// The stream of this number.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The stream's number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl CalloutToken {
+    /// The query of this number.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The query's number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// What the host does after a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The stream goes on.
+    Continue,
+    /// The stream stops here: it is answered, or held back.
+    Pause,
+}
+
+/// Headers that the filter reads, and replaces, as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderMap {
+    /// In `on_request_headers`.
+    Request,
+    /// In `on_request_trailers`.
+    RequestTrailers,
+    /// In `on_response_headers`.
+    Response,
+}
+
+/// A client certificate that the proxy verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The subject, in the form of RFC 2253.
+    pub subject: Vec<u8>,
+    /// The SHA-256 of the certificate (DER), in hexadecimal digits.
+    pub sha256: Vec<u8>,
+}
+
+/// The proxy, as the filter sees it. Each call is about the stream whose
+/// callback is running, or that [`select_stream`](Self::select_stream) chose.
+/// A call that returns whether it succeeded did nothing if it did not.
+pub trait Host {
+    /// A counter or gauge that the host keeps.
+    type Metric: Copy + Debug;
+
+    /// The configuration: the map as JSON; in `on_configure`.
+    fn configuration(&self) -> Vec<u8>;
+
+    /// Requests a call of `on_tick` once a period, as long as this configuration
+    /// is in use; in `on_configure`.
+    fn tick_every(&self, period: Duration);
+
+    /// All headers of a map; none if the host does not hand them over.
+    fn headers(&self, map: HeaderMap) -> Headers;
+
+    /// Replaces all headers of a map, in one call. Returns whether it succeeded.
+    fn replace_headers(&self, map: HeaderMap, headers: &[(&[u8], &[u8])]) -> bool;
+
+    /// Sets the cluster header; in `on_request_headers`. Returns whether it
+    /// succeeded.
+    fn set_cluster_header(&self, cluster: &str) -> bool;
+
+    /// The verified certificate of the client, if it presented one.
+    fn client_certificate(&self) -> Option<Certificate>;
+
+    /// Keeps bytes with the stream for the response phase; in
+    /// `on_request_headers`. Returns whether it succeeded.
+    fn set_filter_state(&self, value: &[u8]) -> bool;
+
+    /// The bytes that the request phase kept; in the response phase.
+    fn filter_state(&self) -> Option<Vec<u8>>;
+
+    /// A header of the response; in `on_response_headers`.
+    fn response_header(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// Returns whether a server sent the response, and not the proxy itself; in
+    /// the response phase.
+    fn is_from_server(&self) -> bool;
+
+    /// At most `limit` bytes of the body that is held back; in `on_response_body`.
+    fn response_body(&self, limit: usize) -> Vec<u8>;
+
+    /// Answers the stream, at most once. What is held back of a server's answer
+    /// is dropped.
+    fn respond(&self, code: u16, headers: &[(&[u8], &[u8])], body: &[u8]);
+
+    /// Sends a GET for `path` to a cluster. `on_callout_response` gets the
+    /// answer, also if the stream has ended by then. `None` if the host could not
+    /// begin.
+    fn call_out(
+        &self,
+        cluster: &str,
+        path: &str,
+        timeout_milliseconds: u32,
+    ) -> Option<CalloutToken>;
+
+    /// A header of the answer to a callout; in `on_callout_response`.
+    fn callout_header(&self, name: &str) -> Option<Vec<u8>>;
+
+    /// Makes the calls that follow be about this stream, until the callback
+    /// returns. Returns whether the stream is still there.
+    fn select_stream(&self, stream: StreamId) -> bool;
+
+    /// Lets a response go on that was held back; outside of its own callbacks.
+    fn resume_response(&self);
+
+    /// Defines a counter; `None` if the host has no room for it.
+    fn counter(&self, name: &str) -> Option<Self::Metric>;
+
+    /// Defines a gauge; `None` if the host has no room for it.
+    fn gauge(&self, name: &str) -> Option<Self::Metric>;
+
+    /// Adds to a counter.
+    fn add(&self, counter: Self::Metric, count: u64);
+
+    /// Sets a gauge.
+    fn record(&self, gauge: Self::Metric, value: u64);
+}

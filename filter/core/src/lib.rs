@@ -1,0 +1,49 @@
+//! One request's life in the filter, without a proxy: a state machine that is
+//! entered by callbacks, reads through a narrow [`Host`], and says what is to
+//! be done as data.
+//!
+//! ```text
+//!  callback ─▶ Filter ─▶ decision (request, response) ─▶ Effect ─▶ apply ─▶ Host
+//!                │              ▲                                    │
+//!                │       plan · map · held                           └─ counts
+//!                └─ what outlives a callback: the map, what is held back, the counts
+//! ```
+//!
+//! | callback | of a stream in state | effect |
+//! |---|---|---|
+//! | `on_request_headers` | new | `Route`, or `Refuse` |
+//! | `on_request_trailers` | any | `StripTrailers`, `Pass` or `Refuse` |
+//! | `on_response_headers` | any | `Pass`; `Hold`, `Ask` or `ReplaceNotFound` for a 404; `SendDocument` |
+//! | `on_response_body` | held for its body | `Hold` again, `Pass`, `Ask` or `ReplaceNotFound` |
+//! | `on_response_body` | waiting for the companion | `Hold` again |
+//! | `on_response_body` | not held | `Pass` |
+//! | `on_callout_response` | waiting for the companion | `Release` or `ReplaceNotFound` |
+//! | `on_callout_response` | forgotten for its age | `Release` |
+//! | `on_callout_response` | gone | none |
+//!
+//! Nothing here panics, whatever bytes a client or a server sends: a trap
+//! would refuse the requests of the worker until the VM is loaded again.
+
+#![forbid(unsafe_code)]
+
+mod absence;
+mod apply;
+mod effect;
+mod filter;
+mod forward;
+mod headers;
+mod held;
+mod host;
+mod memory;
+mod metrics;
+mod request;
+mod response;
+
+#[cfg(any(test, feature = "mock"))]
+pub mod mock;
+
+pub use filter::{ConfigureError, Filter};
+pub use headers::{Headers, Iter, serialize};
+pub use held::GENERATION;
+pub use host::{Action, CalloutToken, Certificate, HeaderMap, Host, StreamId};
+pub use metrics::INTERVAL;

@@ -1,0 +1,265 @@
+//! A host that tests script: streams are what a test puts there, any call can
+//! be made to fail, and every call is recorded.
+//!
+//! ```text
+//!  test ─▶ MockProxy ─ callbacks ─▶ Filter ─ calls ─▶ MockHost ─▶ Stream, metrics, callouts
+//! ```
+
+mod proxy;
+mod stream;
+
+use std::cell::{Ref, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::headers::{Headers, serialize};
+use crate::host::{CalloutToken, Certificate, HeaderMap, Host, StreamId};
+
+pub use proxy::{GOLDEN, MockProxy};
+pub use stream::{Callout, Fields, Reply, Stream, fields};
+
+/// The calls of [`Host`], without their arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    /// [`Host::configuration`].
+    Configuration,
+    /// [`Host::tick_every`].
+    TickEvery,
+    /// [`Host::headers`].
+    Headers,
+    /// [`Host::replace_headers`].
+    ReplaceHeaders,
+    /// [`Host::set_cluster_header`].
+    SetClusterHeader,
+    /// [`Host::client_certificate`].
+    ClientCertificate,
+    /// [`Host::set_filter_state`].
+    SetFilterState,
+    /// [`Host::filter_state`].
+    FilterState,
+    /// [`Host::response_header`].
+    ResponseHeader,
+    /// [`Host::is_from_server`].
+    IsFromServer,
+    /// [`Host::response_body`].
+    ResponseBody,
+    /// [`Host::respond`].
+    Respond,
+    /// [`Host::call_out`].
+    CallOut,
+    /// [`Host::callout_header`].
+    CalloutHeader,
+    /// [`Host::select_stream`].
+    SelectStream,
+    /// [`Host::resume_response`].
+    ResumeResponse,
+    /// [`Host::counter`] and [`Host::gauge`].
+    DefineMetric,
+    /// [`Host::add`].
+    Add,
+    /// [`Host::record`].
+    Record,
+}
+
+/// What the host knows, and what it was asked to do.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The configuration that `on_configure` reads.
+    pub configuration: Vec<u8>,
+    /// The stream that calls are about.
+    pub current: u32,
+    /// Every stream, by its number.
+    pub streams: BTreeMap<u32, Stream>,
+    /// The calls that fail.
+    pub failing: BTreeSet<Call>,
+    /// Every call so far.
+    pub calls: Vec<Call>,
+    /// Every callout so far, in order; the token is the position.
+    pub callouts: Vec<Callout>,
+    /// The headers of the answer to a callout.
+    pub callout_answer: Fields,
+    /// Metrics by name; the number is the position.
+    pub metrics: Vec<(String, u64)>,
+    /// How often `on_tick` was requested.
+    pub tick: Option<Duration>,
+}
+
+/// A host that tests script.
+#[derive(Debug, Default)]
+pub struct MockHost(RefCell<State>);
+
+impl MockHost {
+    /// What the host knows, and what it was asked to do.
+    pub fn state(&self) -> Ref<'_, State> {
+        self.0.borrow()
+    }
+
+    /// Changes what the host knows.
+    pub fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.borrow_mut());
+    }
+
+    /// Records a call. Returns whether it succeeds.
+    fn call(&self, call: Call) -> bool {
+        let mut state = self.0.borrow_mut();
+        state.calls.push(call);
+        !state.failing.contains(&call)
+    }
+
+    /// Reads from the stream at hand, if the call succeeds and there is one.
+    fn read<T>(&self, call: Call, read: impl FnOnce(&Stream) -> Option<T>) -> Option<T> {
+        if !self.call(call) {
+            return None;
+        }
+        let state = self.0.borrow();
+        read(state.streams.get(&state.current)?)
+    }
+
+    /// Changes the stream at hand, if the call succeeds and there is one.
+    fn write(&self, call: Call, write: impl FnOnce(&mut Stream)) -> bool {
+        if !self.call(call) {
+            return false;
+        }
+        let mut state = self.0.borrow_mut();
+        let current = state.current;
+        state.streams.get_mut(&current).map(write).is_some()
+    }
+
+    fn metric(&self, name: &str) -> Option<usize> {
+        if !self.call(Call::DefineMetric) {
+            return None;
+        }
+        let mut state = self.0.borrow_mut();
+        state.metrics.push((name.to_owned(), 0));
+        state.metrics.len().checked_sub(1)
+    }
+
+    fn change_metric(&self, call: Call, metric: usize, change: impl FnOnce(&mut u64)) {
+        if self.call(call)
+            && let Some((_, value)) = self.0.borrow_mut().metrics.get_mut(metric)
+        {
+            change(value);
+        }
+    }
+}
+
+impl Host for Rc<MockHost> {
+    type Metric = usize;
+
+    fn configuration(&self) -> Vec<u8> {
+        if self.call(Call::Configuration) { self.state().configuration.clone() } else { Vec::new() }
+    }
+
+    fn tick_every(&self, period: Duration) {
+        if self.call(Call::TickEvery) {
+            self.change(|state| state.tick = Some(period));
+        }
+    }
+
+    fn headers(&self, map: HeaderMap) -> Headers {
+        let bytes = self.read(Call::Headers, |stream| {
+            let fields = stream.map(map).iter();
+            let fields: Vec<_> = fields.map(|(name, value)| (&**name, &**value)).collect();
+            Some(serialize(&fields))
+        });
+        Headers::new(bytes.unwrap_or_default())
+    }
+
+    fn replace_headers(&self, map: HeaderMap, headers: &[(&[u8], &[u8])]) -> bool {
+        let headers = headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        self.write(Call::ReplaceHeaders, |stream| *stream.map_mut(map) = headers)
+    }
+
+    fn set_cluster_header(&self, cluster: &str) -> bool {
+        let field = (discovery_map::CLUSTER_HEADER.into(), cluster.into());
+        self.write(Call::SetClusterHeader, |stream| stream.request.push(field))
+    }
+
+    fn client_certificate(&self) -> Option<Certificate> {
+        self.read(Call::ClientCertificate, |stream| stream.certificate.clone())
+    }
+
+    fn set_filter_state(&self, value: &[u8]) -> bool {
+        self.write(Call::SetFilterState, |stream| stream.filter_state = Some(value.to_vec()))
+    }
+
+    fn filter_state(&self) -> Option<Vec<u8>> {
+        self.read(Call::FilterState, |stream| stream.filter_state.clone())
+    }
+
+    fn response_header(&self, name: &str) -> Option<Vec<u8>> {
+        self.read(Call::ResponseHeader, |stream| stream::value(&stream.response, name))
+    }
+
+    fn is_from_server(&self) -> bool {
+        self.read(Call::IsFromServer, |stream| Some(stream.is_from_server)) == Some(true)
+    }
+
+    fn response_body(&self, limit: usize) -> Vec<u8> {
+        let body = self.read(Call::ResponseBody, |stream| {
+            Some(stream.body.iter().take(limit).copied().collect())
+        });
+        body.unwrap_or_default()
+    }
+
+    fn respond(&self, code: u16, headers: &[(&[u8], &[u8])], body: &[u8]) {
+        let headers = headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        let reply = Reply { code, headers, body: body.to_vec() };
+        self.write(Call::Respond, |stream| stream.replies.push(reply));
+    }
+
+    fn call_out(&self, cluster: &str, path: &str, timeout: u32) -> Option<CalloutToken> {
+        if !self.call(Call::CallOut) {
+            return None;
+        }
+        let mut state = self.0.borrow_mut();
+        let callout = Callout {
+            stream: state.current,
+            cluster: cluster.to_owned(),
+            path: path.to_owned(),
+            timeout_milliseconds: timeout,
+        };
+        let token = u32::try_from(state.callouts.len()).ok()?;
+        state.callouts.push(callout);
+        Some(CalloutToken::new(token))
+    }
+
+    fn callout_header(&self, name: &str) -> Option<Vec<u8>> {
+        if !self.call(Call::CalloutHeader) {
+            return None;
+        }
+        stream::value(&self.state().callout_answer, name)
+    }
+
+    fn select_stream(&self, stream: StreamId) -> bool {
+        let is_there = |state: &State| {
+            state.streams.get(&stream.number()).is_some_and(|stream| !stream.has_ended)
+        };
+        let selected = self.call(Call::SelectStream) && is_there(&self.state());
+        if selected {
+            self.change(|state| state.current = stream.number());
+        }
+        selected
+    }
+
+    fn resume_response(&self) {
+        self.write(Call::ResumeResponse, |stream| stream.resumed += 1);
+    }
+
+    fn counter(&self, name: &str) -> Option<usize> {
+        self.metric(name)
+    }
+
+    fn gauge(&self, name: &str) -> Option<usize> {
+        self.metric(name)
+    }
+
+    fn add(&self, counter: usize, count: u64) {
+        self.change_metric(Call::Add, counter, |value| *value += count);
+    }
+
+    fn record(&self, gauge: usize, value: u64) {
+        self.change_metric(Call::Record, gauge, |recorded| *recorded = value);
+    }
+}

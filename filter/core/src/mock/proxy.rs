@@ -1,0 +1,153 @@
+//! A filter on a mock host, entered as a proxy enters it.
+
+use std::cell::Ref;
+use std::rc::Rc;
+
+use super::{Call, Fields, MockHost, Stream, fields};
+use crate::filter::{ConfigureError, Filter};
+use crate::host::{Action, CalloutToken, StreamId};
+
+/// The map of the contract's golden file: `cp-1` and `cp-2` serve, only `cp-2`
+/// serves `pods/resize`, and `cp-3` cannot be reached.
+pub const GOLDEN: &str = include_str!("../../../../discovery-map/golden/map.json");
+
+/// A filter on a mock host.
+#[derive(Debug)]
+pub struct MockProxy {
+    /// The host.
+    pub host: Rc<MockHost>,
+    /// The filter.
+    pub filter: Filter<Rc<MockHost>>,
+}
+
+impl Default for MockProxy {
+    /// A filter without a map.
+    fn default() -> Self {
+        let host = Rc::<MockHost>::default();
+        Self { filter: Filter::new(Rc::clone(&host)), host }
+    }
+}
+
+impl MockProxy {
+    /// A filter that has been configured with this map, whatever came of it.
+    #[must_use]
+    pub fn with_map(json: &str) -> Self {
+        let proxy = Self::default();
+        drop(proxy.configure(json));
+        proxy
+    }
+
+    /// A filter with the golden map.
+    #[must_use]
+    pub fn golden() -> Self {
+        Self::with_map(GOLDEN)
+    }
+
+    /// Pushes a map.
+    ///
+    /// # Errors
+    /// Those of the filter.
+    pub fn configure(&self, json: &str) -> Result<(), ConfigureError> {
+        self.host.change(|state| state.configuration = json.as_bytes().to_vec());
+        self.filter.on_configure()
+    }
+
+    /// Makes a call fail from now on.
+    #[must_use]
+    pub fn failing(self, call: Call) -> Self {
+        self.host.change(|state| state.failing.extend([call]));
+        self
+    }
+
+    /// Changes a stream, which is there from now on.
+    pub fn change(&self, stream: u32, change: impl FnOnce(&mut Stream)) {
+        self.host.change(|state| change(state.streams.entry(stream).or_default()));
+    }
+
+    /// Enters the filter by a request's headers.
+    pub fn request(&self, stream: u32, headers: &[(&str, &str)]) -> Action {
+        self.request_bytes(stream, fields(headers))
+    }
+
+    /// Enters the filter by a request's headers, of any bytes.
+    pub fn request_bytes(&self, stream: u32, headers: Fields) -> Action {
+        self.select(stream, |stream| stream.request = headers);
+        self.filter.on_request_headers(StreamId::new(stream))
+    }
+
+    /// Enters the filter by a GET of a path.
+    pub fn get(&self, stream: u32, path: &str) -> Action {
+        self.request(stream, &[(":method", "GET"), (":path", path)])
+    }
+
+    /// Enters the filter by a request's trailers.
+    pub fn trailers(&self, stream: u32, trailers: &[(&str, &str)]) -> Action {
+        self.trailers_bytes(stream, fields(trailers))
+    }
+
+    /// Enters the filter by a request's trailers, of any bytes.
+    pub fn trailers_bytes(&self, stream: u32, trailers: Fields) -> Action {
+        let count = trailers.len();
+        self.select(stream, |stream| stream.trailers = trailers);
+        self.filter.on_request_trailers(StreamId::new(stream), count)
+    }
+
+    /// Enters the filter by the headers of a server's response.
+    pub fn response(&self, stream: u32, headers: &[(&str, &str)], end_of_stream: bool) -> Action {
+        self.response_bytes(stream, fields(headers), end_of_stream)
+    }
+
+    /// Enters the filter by the headers of a server's response, of any bytes.
+    pub fn response_bytes(&self, stream: u32, headers: Fields, end_of_stream: bool) -> Action {
+        self.select(stream, |stream| {
+            stream.response = headers;
+            stream.is_from_server = true;
+        });
+        self.filter.on_response_headers(StreamId::new(stream), end_of_stream)
+    }
+
+    /// Enters the filter by more of a response's body, which is held back with
+    /// what came before.
+    pub fn body(&self, stream: u32, chunk: &[u8], end_of_stream: bool) -> Action {
+        self.select(stream, |stream| stream.body.extend_from_slice(chunk));
+        self.filter.on_response_body(StreamId::new(stream), end_of_stream)
+    }
+
+    /// Enters the filter by the answer to a callout; without headers there was
+    /// none.
+    pub fn answer(&self, token: u32, headers: &[(&str, &str)]) {
+        self.host.change(|state| state.callout_answer = fields(headers));
+        self.filter.on_callout_response(CalloutToken::new(token), !headers.is_empty());
+    }
+
+    /// A stream as it is now.
+    #[must_use]
+    pub fn stream(&self, stream: u32) -> Stream {
+        self.host.state().streams.get(&stream).cloned().unwrap_or_default()
+    }
+
+    /// The value of a metric, by what follows `mixed_version_proxy_`, after the
+    /// filter has told the host.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<u64> {
+        self.filter.on_tick();
+        let name = format!("mixed_version_proxy_{name}");
+        let state = self.host.state();
+        state.metrics.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    /// The calls since the last time that this was asked.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        let calls = Ref::map(self.host.state(), |state| &state.calls).clone();
+        self.host.change(|state| state.calls.clear());
+        calls
+    }
+
+    fn select(&self, stream: u32, change: impl FnOnce(&mut Stream)) {
+        self.host.change(|state| {
+            state.current = stream;
+            change(state.streams.entry(stream).or_default());
+        });
+    }
+}

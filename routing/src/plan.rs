@@ -1,0 +1,138 @@
+//! The one decision about a request: its facts and the map → a plan. Whoever
+//! carries the plan out (the filter) or shows it (an operator's tool) decides
+//! nothing more.
+//!
+//! ```text
+//!  RequestFacts ── target ── decision ──┐
+//!       │                               ├── Plan: reason, destination, twin,
+//!       ├── merged::access_check ───────┤         access check, interest
+//!       └── DiscoveryMap ───────────────┘
+//! ```
+//!
+//! Planning allocates nothing: a plan borrows from the facts and the map.
+
+mod explanation;
+
+use std::borrow::Cow;
+
+use discovery_map::{Destination, DiscoveryMap, FRONT_PROXY_SUFFIX};
+
+use crate::decision::{Decision, OnTypeLevelNotFound, Reason, decide};
+use crate::interest::{AwaitedDocument, NotFound, ResponseInterest};
+use crate::merged::{self, AccessCheck, ReadOptions};
+use crate::path::RequestPath;
+use crate::status::Encoding;
+use crate::target::Target;
+
+/// What a plan depends on, besides the map. Header values are those of the
+/// first header of the name, as kube-apiserver reads them; empty if there is
+/// none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestFacts<'r> {
+    /// The `:path`.
+    pub path: RequestPath<'r>,
+    /// The `:method`.
+    pub method: &'r [u8],
+    /// The value of `Accept`.
+    pub accept: &'r [u8],
+    /// The encoding of a `Status` for this client, by `accept`.
+    pub encoding: Encoding,
+    /// The value of `Accept-Encoding`.
+    pub accept_encoding: &'r [u8],
+    /// The value of `If-None-Match`.
+    pub if_none_match: Option<&'r [u8]>,
+    /// Whether the client showed a certificate, so that the front proxy must
+    /// say who it is.
+    pub has_certificate: bool,
+}
+
+/// What happens to one request and its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan<'a> {
+    /// What the request asks for.
+    pub target: Target<'a>,
+    /// Why the plan is this one, for the counters.
+    pub reason: Reason,
+    /// The serving set that the request goes to.
+    pub destination: Destination<'a>,
+    /// The cluster whose twin carries the request; `None` if the cluster itself
+    /// does, as for every client without a certificate.
+    pub twin_of: Option<&'a str>,
+    /// The request that goes on in place of the client's, if a merged document
+    /// is the answer.
+    pub access_check: Option<AccessCheck<'a>>,
+    /// What of the response matters.
+    pub interest: ResponseInterest<'a>,
+}
+
+/// Plans one request.
+#[must_use]
+pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> {
+    let target = facts.path.target();
+    let access_check = if matches!(facts.method, b"GET" | b"HEAD") {
+        merged::access_check(&facts.path, &target, facts.accept, map)
+    } else {
+        None
+    };
+    let decision = match &access_check {
+        Some(check) => Decision::document(check.entry.destination),
+        None => decide(&target, map),
+    };
+    let interest = match &access_check {
+        Some(check) => ResponseInterest::Document(awaited(check, facts)),
+        None => not_found(decision.on_not_found, facts),
+    };
+    let Decision { destination, reason, .. } = decision;
+    let twin_of = if facts.has_certificate { cluster(destination, map) } else { None };
+    Plan { target, reason, destination, twin_of, access_check, interest }
+}
+
+impl<'a> Plan<'a> {
+    /// The Envoy cluster that carries the request; `None` if it is the route's
+    /// own, or none. Allocates for a twin only.
+    #[must_use]
+    pub fn cluster(&self) -> Option<Cow<'a, str>> {
+        match (self.twin_of, self.destination) {
+            (Some(cluster), _) => Some(Cow::Owned([cluster, FRONT_PROXY_SUFFIX].concat())),
+            (None, Destination::Cluster(cluster)) => Some(Cow::Borrowed(cluster)),
+            (None, Destination::Default | Destination::Unavailable) => None,
+        }
+    }
+}
+
+fn cluster<'m>(destination: Destination<'m>, map: &'m DiscoveryMap) -> Option<&'m str> {
+    match destination {
+        Destination::Default => Some(map.default_cluster()),
+        Destination::Cluster(cluster) => Some(cluster),
+        Destination::Unavailable => None,
+    }
+}
+
+fn awaited<'a>(check: &AccessCheck<'a>, facts: &RequestFacts<'a>) -> AwaitedDocument<'a> {
+    AwaitedDocument {
+        path: check.entry.path.as_bytes(),
+        form: check.entry.form,
+        options: ReadOptions::new(facts.if_none_match, facts.accept_encoding),
+        encoding: facts.encoding,
+    }
+}
+
+fn not_found<'a>(
+    meaning: OnTypeLevelNotFound,
+    facts: &'a RequestFacts<'_>,
+) -> ResponseInterest<'a> {
+    let encoding = facts.encoding;
+    match meaning {
+        OnTypeLevelNotFound::Truth => ResponseInterest::Nothing,
+        OnTypeLevelNotFound::Uncertain => {
+            ResponseInterest::NotFound(NotFound { encoding, ask: None })
+        }
+        OnTypeLevelNotFound::AskFirst => {
+            let ask = Some(facts.path.as_received());
+            ResponseInterest::NotFound(NotFound { encoding, ask })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! The sentences that explain a plan to a person.
+
+use std::fmt::{self, Display, Formatter};
+
+use discovery_map::{Destination, DiscoveryMap, DocumentForm, PeerEntry, PeerState};
+
+use super::Plan;
+use crate::decision::Reason;
+use crate::interest::ResponseInterest;
+use crate::merged::AccessCheck;
+use crate::target::Target;
+
+impl Plan<'_> {
+    /// Explains the plan in English sentences: what happens, why, and which API
+    /// servers are meant. `map` is the map that the plan was made with.
+    #[must_use]
+    pub fn explanation(&self, map: &DiscoveryMap) -> String {
+        let mut text = match &self.access_check {
+            Some(check) => self.merged(check, map),
+            None => self.routed(map),
+        };
+        if let Some(cluster) = self.cluster() {
+            text.push_str(&format!(" It goes to the cluster {cluster}."));
+        }
+        text.push_str(match self.interest {
+            _ if self.destination == Destination::Unavailable => "",
+            ResponseInterest::Nothing => " A 404 passes.",
+            ResponseInterest::NotFound(not_found) if not_found.ask.is_some() => {
+                " A type-level 404 passes only if the companion confirms that no API server serves \
+                 the type; otherwise it becomes 503."
+            }
+            ResponseInterest::NotFound(_) | ResponseInterest::Document(_) => {
+                " A type-level 404 becomes 503."
+            }
+        });
+        text
+    }
+
+    fn merged(&self, check: &AccessCheck<'_>, map: &DiscoveryMap) -> String {
+        let form = match check.entry.form {
+            DocumentForm::Plain => "plain",
+            DocumentForm::AggregatedV2 => "aggregated v2",
+            DocumentForm::AggregatedV2beta1 => "aggregated v2beta1",
+        };
+        let path = check.entry.path;
+        let intro = format!("The answer is the merged document {path} ({form})");
+        match self.destination {
+            Destination::Unavailable => {
+                format!(
+                    "{intro}, but no API server that can check access to it is in rotation. The answer is 503."
+                )
+            }
+            Destination::Default => {
+                format!("{intro}, if any API server in rotation lets the client read it.")
+            }
+            Destination::Cluster(_) => {
+                format!("{intro}, if {} lets the client read it.", self.peers_or_some(map))
+            }
+        }
+    }
+
+    fn routed(&self, map: &DiscoveryMap) -> String {
+        let target = &self.target;
+        let any = "any API server in rotation answers";
+        match self.reason {
+            Reason::NotAnApi => format!("This is {target}: {any}."),
+            Reason::Discovery => match self.destination {
+                Destination::Cluster(_) => {
+                    format!("{} answers best for {target}.", self.peers_or_some(map))
+                }
+                _ => format!("All API servers answer alike for {target}: {any}."),
+            },
+            Reason::Common => format!("Every API server in rotation serves {target}: {any}."),
+            Reason::Skewed => format!("Only {} serves {target}.", self.peers_or_some(map)),
+            Reason::Unavailable => {
+                let peers = self.peers(map).map(|peers| format!(": {peers}")).unwrap_or_default();
+                format!(
+                    "Only API servers out of rotation serve {target}{peers}. The answer is 503."
+                )
+            }
+            Reason::Unknown => format!("No API server serves {target}: {any}."),
+            Reason::Undetermined => format!(
+                "No API server is known to serve {target}, but not all of them were read: {any}.",
+            ),
+        }
+    }
+
+    /// The names of the peers that serve the target, if the map tells.
+    fn peers(&self, map: &DiscoveryMap) -> Option<String> {
+        let set = map.set_of(self.destination).or_else(|| match self.target {
+            Target::Resource(t) => {
+                map.resource(t.group, t.version, t.resource, t.subresource).map(|found| found.set)
+            }
+            _ => None,
+        })?;
+        Some(map.peers_of(set).map(named).collect::<Vec<_>>().join(" or "))
+    }
+
+    fn peers_or_some(&self, map: &DiscoveryMap) -> String {
+        self.peers(map).unwrap_or_else(|| "one API server".to_owned())
+    }
+}
+
+fn named(peer: &PeerEntry) -> String {
+    let name = &peer.name;
+    match peer.state {
+        PeerState::Serving => name.clone(),
+        PeerState::NotReady => format!("{name} (not ready)"),
+        PeerState::Unreachable => format!("{name} (unreachable)"),
+    }
+}
+
+impl Display for Target<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy;
+        match self {
+            Self::NotAnApi => f.write_str("not an API path"),
+            Self::Discovery => f.write_str("the discovery of all groups"),
+            Self::OpenApiV2 => f.write_str("the OpenAPI v2 document"),
+            Self::OpenApiV3 { document, .. } => {
+                write!(f, "the OpenAPI v3 document {}", text(document))
+            }
+            Self::Group(group) => write!(f, "the group {}", text(group)),
+            Self::GroupVersion { group: b"", version } => {
+                write!(f, "the core version {}", text(version))
+            }
+            Self::GroupVersion { group, version } => {
+                write!(f, "the group version {}/{}", text(group), text(version))
+            }
+            Self::Resource(target) => {
+                if !target.group.is_empty() {
+                    write!(f, "{}/", text(target.group))?;
+                }
+                write!(f, "{} {}", text(target.version), text(target.resource))?;
+                match target.subresource {
+                    Some(subresource) => write!(f, "/{}", text(subresource)),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
