@@ -6,8 +6,8 @@
 //!        └────────View─────────┘
 //! ```
 //!
-//! Those who write these facts and those who read them depend on this file, and
-//! not on each other.
+//! The writers and the readers of these facts depend on this file, and not on each
+//! other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::config::Peer;
 /// What one round at one peer found.
 #[derive(Debug)]
 pub struct Report {
-    /// The peer, with the address that was asked.
+    /// The peer, with the address that was used.
     pub peer: Peer,
-    /// When the round began. Rounds of the prober overlap with those of the
-    /// peer's task, so reports can arrive in another order.
+    /// When the round started. Rounds of the prober and of the peer's task overlap,
+    /// so reports can arrive out of order.
     pub asked: Instant,
     /// What was found.
     pub observation: Observation,
@@ -34,32 +34,31 @@ pub struct Report {
 /// What a round found.
 #[derive(Debug)]
 pub enum Observation {
-    /// `/readyz` says ok.
+    /// The peer is ready.
     Serving {
         /// What each half of discovery said.
         readings: [(Part, Reading<Listing>); 2],
-        /// The version, when it was read in this round.
+        /// The version, if it was read in this round.
         version: Option<Arc<str>>,
         /// The index of OpenAPI v3.
         open_api: Reading<OpenApiIndex>,
     },
-    /// Asked for its types alone, it told them: whether it is ready was not
-    /// asked.
+    /// The peer sent its types. The round did not read whether it is ready.
     Discovered {
         /// What each half of discovery said.
         readings: [(Part, Reading<Listing>); 2],
     },
-    /// It answers, but not that it is ready.
+    /// The peer answers, but not that it is ready.
     NotReady {
-        /// How it answered.
+        /// What it answered.
         reason: String,
     },
-    /// It cannot be reached.
+    /// The peer cannot be reached.
     Unreachable {
         /// How the attempt ended.
         reason: String,
     },
-    /// Nothing was learnt: its state stays as it was.
+    /// The round does not tell: the peer's state stays.
     Inconclusive {
         /// Why.
         reason: String,
@@ -88,16 +87,18 @@ pub struct PeerStatus {
     pub address: SocketAddr,
     /// What was last seen of it.
     pub state: PeerState,
-    /// Whether it is out of rotation for so long that its types do not count.
+    /// Whether it has been out of rotation for so long that its types no longer
+    /// count.
     pub forgotten: bool,
-    /// The version that it says it is.
+    /// Its `gitVersion`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Arc<str>>,
     /// Whether its discovery was read, now or before a restart.
     pub discovery_known: bool,
-    /// How many resources and subresources it is known to serve.
+    /// The number of resources and subresources that it is known to serve.
     pub types: usize,
-    /// How long ago it last answered, if it did since the companion started.
+    /// The time since its last answer; none if it has not answered since the
+    /// companion started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_answer_seconds_ago: Option<u64>,
     /// How long it has been out of rotation.
@@ -114,8 +115,8 @@ pub struct View {
     pub peer: Peer,
     /// Whether it serves.
     pub serving: bool,
-    /// Whether it did until a moment ago: what it has seen of the store that
-    /// all share, others may not have seen yet.
+    /// Whether it did until a moment ago. It may have seen a change in the shared
+    /// store that the other peers have not seen yet.
     pub just_left: bool,
     /// What is believed of it.
     pub belief: Belief,
