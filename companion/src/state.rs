@@ -6,7 +6,6 @@
 //! A field that an older companion did not write has its default, and one that only a newer companion
 //! knows is ignored, so the file survives upgrades and rollbacks.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,13 +19,14 @@ use crate::index::Memory;
 const VERSION: u32 = 1;
 
 /// What survives a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The generation that was used last, or was about to be.
     pub generation: Option<u64>,
     /// What was known of the peers.
     pub memory: Memory,
     /// What Envoy was told.
+    #[serde(default)]
     pub published: Published,
 }
 
@@ -43,14 +43,16 @@ pub struct Published {
 /// The addresses of endpoints, by the name of their cluster.
 pub type Addresses = BTreeMap<String, Vec<SocketAddr>>;
 
-/// The file.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Saved<'s> {
     version: u32,
-    generation: Option<u64>,
-    memory: Cow<'s, Memory>,
-    #[serde(default)]
-    published: Cow<'s, Published>,
+    #[serde(flatten)]
+    state: &'s State,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 /// The state could not be saved or loaded.
@@ -96,16 +98,14 @@ impl Store {
             }
             Err(error) => return Err(unusable(error.to_string())),
         };
-        let saved: Saved<'_> =
-            serde_json::from_slice(&content).map_err(|error| unusable(error.to_string()))?;
-        if saved.version != VERSION {
-            return Err(unusable(format!("version {} is not {VERSION}", saved.version)));
+        let read = || {
+            let Version { version } = serde_json::from_slice(&content)?;
+            Ok((version, serde_json::from_slice(&content)?))
+        };
+        match read().map_err(|error: serde_json::Error| unusable(error.to_string()))? {
+            (VERSION, state) => Ok(state),
+            (version, _) => Err(unusable(format!("version {version} is not {VERSION}"))),
         }
-        Ok(State {
-            generation: saved.generation,
-            memory: saved.memory.into_owned(),
-            published: saved.published.into_owned(),
-        })
     }
 
     /// Saves the state. It is on disk when this returns.
@@ -113,12 +113,7 @@ impl Store {
     /// # Errors
     /// The file cannot be written. Then the old one is still there.
     pub fn save(&self, state: &State) -> Result<(), StateError> {
-        let saved = Saved {
-            version: VERSION,
-            generation: state.generation,
-            memory: Cow::Borrowed(&state.memory),
-            published: Cow::Borrowed(&state.published),
-        };
+        let saved = Saved { version: VERSION, state };
         let json = serde_json::to_vec(&saved).map_err(|error| StateError::Unusable {
             path: self.0.clone(),
             problem: error.to_string(),

@@ -127,3 +127,11 @@ impl fmt::Debug for KeyPair {
         write!(f, "KeyPair({})", self.certificates.fingerprint())
     }
 }
+
+#[cfg(test)]
+impl KeyPair {
+    /// Returns a stand-in for comparisons with recorded output.
+    pub(crate) fn of_text(certificates: Certificates, key: &str) -> Self {
+        Self { certificates, key: key.into() }
+    }
+}

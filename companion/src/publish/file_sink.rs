@@ -46,8 +46,7 @@ impl FileSink {
     /// A directory cannot be made, or a file cannot be removed.
     pub fn open(directory: &Path) -> Result<Self, PublishError> {
         let layout = Layout::new(directory);
-        files::create_directory(&layout.endpoints)?;
-        files::create_directory(&layout.secrets)?;
+        layout.directories().iter().try_for_each(|directory| files::create_directory(directory))?;
         layout.unfinished_secrets().try_for_each(|file| files::remove(&file))?;
         Ok(Self { layout, written: Written::default(), pending: None })
     }
@@ -64,18 +63,9 @@ impl FileSink {
         Ok(self.written.write(path, &content, access)?)
     }
 
-    /// Writes what Envoy must have before the next step. Other files need no wait: Envoy opens them
-    /// when it gets the clusters that name them.
-    fn write_and_wait(
-        &mut self,
-        path: &Path,
-        version: u64,
-        resources: &[Value],
-    ) -> Result<(), PublishError> {
-        if self.write(path, version, resources, Access::Umask)? {
-            self.pending = Some(Instant::now());
-        }
-        Ok(())
+    fn cluster(&self, cluster: &Cluster) -> Value {
+        let endpoints = ConfigSource::Path(self.layout.endpoints(&cluster.name));
+        cluster.to_json(&endpoints, |name| ConfigSource::Path(self.layout.secret(name)))
     }
 }
 
@@ -84,33 +74,39 @@ impl Sink for FileSink {
         if let Some(written) = self.pending.take() {
             std::thread::sleep(TAKE_UP.saturating_sub(written.elapsed()));
         }
-        let layout = self.layout.clone();
-        match step {
-            Step::Secrets(all) => all.iter().try_for_each(|secret| {
-                let access = if secret.is_private() { Access::Owner } else { Access::Umask };
-                let path = layout.secret(&secret.name);
-                self.write(&path, UNVERSIONED, &[secret.to_json()], access).map(drop)
-            }),
-            Step::Endpoints(all) => all.iter().try_for_each(|one| {
-                let path = layout.endpoints(&one.cluster);
-                self.write(&path, UNVERSIONED, &[one.to_json()], Access::Umask).map(drop)
-            }),
+        // Endpoints and secrets need no wait: Envoy opens them when it gets the clusters.
+        let must_wait = match step {
+            Step::Secrets(secrets) => {
+                for secret in secrets {
+                    let access = if secret.is_private() { Access::Owner } else { Access::Umask };
+                    let path = self.layout.secret(&secret.name);
+                    self.write(&path, UNVERSIONED, &[secret.to_json()], access)?;
+                }
+                false
+            }
+            Step::Endpoints(all) => {
+                for one in all {
+                    let path = self.layout.endpoints(&one.cluster);
+                    self.write(&path, UNVERSIONED, &[one.to_json()], Access::Umask)?;
+                }
+                false
+            }
             Step::Clusters { version, clusters } => {
-                let to_json = |cluster: &Cluster| {
-                    let endpoints = ConfigSource::Path(layout.endpoints(&cluster.name));
-                    cluster.to_json(&endpoints, |name| ConfigSource::Path(layout.secret(name)))
-                };
-                let clusters: Vec<_> = clusters.iter().map(to_json).collect();
-                self.write_and_wait(&layout.clusters, *version, &clusters)
+                let clusters: Vec<_> = clusters.iter().map(|one| self.cluster(one)).collect();
+                self.write(&self.layout.clusters(), *version, &clusters, Access::Umask)?
             }
             Step::Filter { version, filter } => {
-                self.write_and_wait(&layout.filter, *version, &[filter.to_json()])
+                self.write(&self.layout.filter(), *version, &[filter.to_json()], Access::Umask)?
             }
-            Step::Remove(names) => Ok(names.iter().try_for_each(|name| match name {
-                Name::Endpoints(cluster) => self.written.remove(&layout.endpoints(cluster)),
-                Name::Secret(name) => self.written.remove(&layout.secret(name)),
-            })?),
-        }
+            Step::Remove(names) => {
+                for name in names {
+                    self.written.remove(&self.layout.named(name))?;
+                }
+                false
+            }
+        };
+        self.pending = must_wait.then(Instant::now);
+        Ok(())
     }
 
     fn inventory(&self) -> BTreeSet<Name> {

@@ -1,5 +1,5 @@
-//! When the publisher acts: on a new snapshot, on other secrets, and once a
-//! second to see that everything is still as it was left.
+//! When the publisher acts: on a new snapshot, on changed settings, and once a second to remove what
+//! has expired and to repair what was damaged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::sink::Sink;
 use crate::index::Snapshot;
 use crate::secrets::Settings;
 
-/// The time in which the changes of several peers come together.
+/// The time in which the changes of several peers are collected.
 const SETTLE: Duration = Duration::from_millis(50);
 
 const CHECK: Duration = Duration::from_secs(1);
@@ -23,23 +23,13 @@ const CHECK: Duration = Duration::from_secs(1);
 /// What the rest of the companion may see of the publisher.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// What was published last.
+    /// The last publication.
     pub publication: Option<Publication>,
-    /// What went wrong in the last attempt.
+    /// Why the last attempt failed, if it did.
     pub error: Option<String>,
 }
 
-/// Why the publisher acts.
-enum Cause {
-    /// There is something else to say; changes that belong to it may follow.
-    Change,
-    /// A certificate was rotated. Nothing else belongs to that.
-    Rotation,
-    /// Time passed.
-    Check,
-}
-
-/// Publishes until no snapshot can come any more.
+/// Publishes until no more snapshot can come.
 pub async fn run<S: Sink + Send>(
     mut publisher: Publisher<S>,
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
@@ -53,68 +43,62 @@ pub async fn run<S: Sink + Send>(
     let mut checked = Instant::now();
     let mut current = settings.borrow_and_update().clone();
     loop {
-        let cause = tokio::select! {
-            changed = snapshots.changed() => match changed {
-                Ok(()) => Cause::Change,
-                Err(_) => return,
-            },
-            changed = settings.changed() => match changed {
-                Ok(()) if settings.borrow().config == current.config => Cause::Rotation,
-                Ok(()) => Cause::Change,
-                Err(_) => return,
-            },
-            _ = check.tick() => Cause::Check,
+        let changed = tokio::select! {
+            changed = snapshots.changed() => {
+                if changed.is_err() { return; }
+                settle(&mut bucket).await;
+                true
+            }
+            changed = settings.changed() => {
+                if changed.is_err() { return; }
+                // A rotated certificate comes alone, so nothing is waited for.
+                if settings.borrow().config != current.config {
+                    settle(&mut bucket).await;
+                }
+                true
+            }
+            _ = check.tick() => false,
         };
-        if matches!(cause, Cause::Change) {
-            tokio::time::sleep(SETTLE).await;
-            bucket.take().await;
-        }
-        let pending = !matches!(cause, Cause::Check);
-        if pending {
+        if changed {
             current = settings.borrow_and_update().clone();
             publisher.configure(&current);
         }
         let passed = checked.elapsed();
         checked = Instant::now();
         let snapshot = snapshots.borrow_and_update().clone();
-        // The files are written on this thread: there is one write at a time,
-        // and the others go on in the meantime.
+        let due = changed || outcomes.borrow().error.is_some();
+        // A sink works on this thread: one at a time, while the other tasks go on.
         let result = tokio::task::block_in_place(|| {
-            let attempt = Attempt { publisher: &mut publisher, metrics: &metrics };
-            attempt.run(snapshot.as_deref(), pending, passed, outcomes.borrow().error.is_some())
+            publish(&mut publisher, snapshot.as_deref(), due, passed, &metrics)
         });
         report(result, checked.elapsed(), &outcomes, &metrics);
     }
 }
 
-struct Attempt<'a, S> {
-    publisher: &'a mut Publisher<S>,
-    metrics: &'a PublishMetrics,
+/// Waits for other changes that belong to the first one, and for the permission to push.
+async fn settle(bucket: &mut Bucket) {
+    tokio::time::sleep(SETTLE).await;
+    bucket.take().await;
 }
 
-impl<S: Sink> Attempt<'_, S> {
-    fn run(
-        self,
-        snapshot: Option<&Snapshot>,
-        pending: bool,
-        passed: Duration,
-        retry: bool,
-    ) -> Result<Option<Publication>, PublishError> {
-        self.publisher.write_listener()?;
-        let Some(snapshot) = snapshot else { return Ok(None) };
-        let mut published = None;
-        if pending || retry {
-            published = self.publisher.push(snapshot)?;
-        }
-        self.publisher.expire(passed)?;
-        let damaged = self.publisher.damaged();
-        if !damaged.is_empty() {
-            tracing::warn!(files = ?damaged, "files were changed by someone else: writing them anew");
-            self.metrics.repaired();
-            published = self.publisher.push_again(snapshot)?.or(published);
-        }
-        Ok(published)
+fn publish<S: Sink>(
+    publisher: &mut Publisher<S>,
+    snapshot: Option<&Snapshot>,
+    due: bool,
+    passed: Duration,
+    metrics: &PublishMetrics,
+) -> Result<Option<Publication>, PublishError> {
+    publisher.write_listener()?;
+    let Some(snapshot) = snapshot else { return Ok(None) };
+    let published = if due { publisher.push(snapshot)? } else { None };
+    publisher.expire(passed)?;
+    let damaged = publisher.damaged();
+    if damaged.is_empty() {
+        return Ok(published);
     }
+    tracing::warn!(?damaged, "someone else changed what was published: publishing it again");
+    metrics.repaired();
+    Ok(publisher.push_again(snapshot)?.or(published))
 }
 
 fn report(

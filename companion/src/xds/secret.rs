@@ -5,8 +5,6 @@
 //! cluster, and Envoy then drains the connections that were made with the old one. Envoy uses a
 //! secret that changes in place for new connections only.
 
-use std::fmt;
-
 use serde_json::{Value, json};
 
 use super::message::type_url;
@@ -18,28 +16,22 @@ pub const LISTENER: &str = "listener";
 /// The name of the authorities that verify client certificates.
 pub const CLIENT_CA: &str = "client-ca";
 
-/// A secret. Its `Debug` output has the name only.
-#[derive(Clone, PartialEq, Eq)]
+/// A secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     /// The name that listeners and clusters use.
     pub name: String,
-    /// What is kept under the name.
+    /// What has the name.
     pub content: SecretContent,
 }
 
 /// The content of a secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretContent {
-    /// Certificates and their private key (PEM).
-    KeyPair {
-        /// The certificate and its intermediates.
-        certificates: String,
-        /// The private key.
-        key: String,
-    },
-    /// Certificates (PEM) that verify others. Without any, a listener requests no client
-    /// certificate.
-    Authorities(Option<String>),
+    /// A certificate, its intermediates and its key.
+    KeyPair(KeyPair),
+    /// Certificates that verify others. Without any, a listener requests no client certificate.
+    Authorities(Option<Certificates>),
 }
 
 /// Returns the name of the secret that verifies the peers.
@@ -55,41 +47,25 @@ pub fn front_proxy_name(pair: &KeyPair) -> String {
 }
 
 impl Secret {
-    /// Returns a secret with a certificate and its key.
-    #[must_use]
-    pub fn key_pair(name: impl Into<String>, pair: &KeyPair) -> Self {
-        let certificates = pair.certificates().pem().to_owned();
-        let content = SecretContent::KeyPair { certificates, key: pair.key().to_owned() };
-        Self { name: name.into(), content }
-    }
-
-    /// Returns a secret that verifies others.
-    #[must_use]
-    pub fn authorities(name: impl Into<String>, certificates: Option<&Certificates>) -> Self {
-        let pem = certificates.map(|certificates| certificates.pem().to_owned());
-        Self { name: name.into(), content: SecretContent::Authorities(pem) }
-    }
-
     /// Returns whether the secret holds a private key.
     #[must_use]
     pub fn is_private(&self) -> bool {
-        matches!(self.content, SecretContent::KeyPair { .. })
+        matches!(self.content, SecretContent::KeyPair(_))
     }
 
     /// Returns the resource in proto3 JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
+        let text = |pem: &str| json!({ "inline_string": pem });
         let (kind, content) = match &self.content {
-            SecretContent::KeyPair { certificates, key } => {
-                let content = json!({
-                    "certificate_chain": { "inline_string": certificates },
-                    "private_key": { "inline_string": key },
-                });
-                ("tls_certificate", content)
+            SecretContent::KeyPair(pair) => {
+                let certificates = text(pair.certificates().pem());
+                let key = text(pair.key());
+                let pair = json!({ "certificate_chain": certificates, "private_key": key });
+                ("tls_certificate", pair)
             }
             SecretContent::Authorities(Some(certificates)) => {
-                let content = json!({ "trusted_ca": { "inline_string": certificates } });
-                ("validation_context", content)
+                ("validation_context", json!({ "trusted_ca": text(certificates.pem()) }))
             }
             SecretContent::Authorities(None) => ("validation_context", json!({})),
         };
@@ -98,11 +74,5 @@ impl Secret {
             "name": self.name,
             kind: content,
         })
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret({})", self.name)
     }
 }

@@ -7,54 +7,64 @@ use std::path::{Path, PathBuf};
 use crate::publish::plan::Name;
 
 /// The files in Envoy's directory.
-#[derive(Clone, Debug)]
-pub struct Layout {
-    /// All clusters.
-    pub clusters: PathBuf,
-    /// The filter.
-    pub filter: PathBuf,
-    /// The directory of the endpoints, one file for each cluster.
-    pub endpoints: PathBuf,
-    /// The directory of the secrets, one file for each.
-    pub secrets: PathBuf,
-}
+#[derive(Debug)]
+pub struct Layout(PathBuf);
 
 impl Layout {
     pub fn new(directory: &Path) -> Self {
-        Self {
-            clusters: directory.join("cds.json"),
-            filter: directory.join("ecds.json"),
-            endpoints: directory.join("eds"),
-            secrets: directory.join("sds"),
-        }
+        Self(directory.to_owned())
+    }
+
+    /// Returns the directories, which must exist.
+    pub fn directories(&self) -> [PathBuf; 2] {
+        ["eds", "sds"].map(|name| self.0.join(name))
+    }
+
+    /// Returns the file with all clusters.
+    pub fn clusters(&self) -> PathBuf {
+        self.0.join("cds.json")
+    }
+
+    /// Returns the file with the filter.
+    pub fn filter(&self) -> PathBuf {
+        self.0.join("ecds.json")
     }
 
     /// Returns the file with the endpoints of a cluster.
     pub fn endpoints(&self, cluster: &str) -> PathBuf {
-        self.endpoints.join(format!("{cluster}.json"))
+        self.0.join(format!("eds/{cluster}.json"))
     }
 
     /// Returns the file with a secret.
     pub fn secret(&self, name: &str) -> PathBuf {
-        self.secrets.join(format!("{name}.json"))
+        self.0.join(format!("sds/{name}.json"))
+    }
+
+    /// Returns the file with a resource.
+    pub fn named(&self, name: &Name) -> PathBuf {
+        match name {
+            Name::Endpoints(cluster) => self.endpoints(cluster),
+            Name::Secret(name) => self.secret(name),
+        }
     }
 
     /// Returns what there are files for. A directory that cannot be read has none.
     pub fn inventory(&self) -> BTreeSet<Name> {
         let resource = |file: String| Some(file.strip_suffix(".json")?.to_owned());
-        let endpoints = files(&self.endpoints).filter_map(resource).map(Name::Endpoints);
-        let secrets = files(&self.secrets).filter_map(resource).map(Name::Secret);
-        endpoints.chain(secrets).collect()
+        let [endpoints, secrets] = self.directories().map(|directory| files(&directory));
+        let endpoints = endpoints.filter_map(resource).map(Name::Endpoints);
+        endpoints.chain(secrets.filter_map(resource).map(Name::Secret)).collect()
     }
 
     /// Returns the files of secrets that were not written to their end.
     pub fn unfinished_secrets(&self) -> impl Iterator<Item = PathBuf> {
+        let [_, secrets] = self.directories();
         let unfinished = |file: &String| file.starts_with('.') && file.ends_with(".new");
-        files(&self.secrets).filter(unfinished).map(|file| self.secrets.join(file))
+        files(&secrets).filter(unfinished).map(move |file| secrets.join(file))
     }
 }
 
-fn files(directory: &Path) -> impl Iterator<Item = String> {
+fn files(directory: &Path) -> impl Iterator<Item = String> + use<> {
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     files.map(|file| file.file_name().to_string_lossy().into_owned())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::name::Name;
 use super::twins::is_twin;
 use crate::secrets::{Secrets, Settings};
+use crate::xds::SecretContent::{Authorities, KeyPair};
 use crate::xds::{self, Cluster, Secret};
 
 /// Returns the listener's secrets.
@@ -13,22 +14,26 @@ use crate::xds::{self, Cluster, Secret};
 /// any more, unless nothing in `found` says that they ever were. A listener's certificate that is not
 /// configured any more stays, because the listener must have one.
 pub fn listener_secrets(secrets: &Secrets, found: &BTreeSet<Name>) -> Vec<Secret> {
-    let client_ca = Name::Secret(xds::CLIENT_CA.to_owned());
-    let mut step = Vec::new();
-    if secrets.listener.is_some() || found.contains(&client_ca) {
-        step.push(Secret::authorities(xds::CLIENT_CA, secrets.client_ca.as_ref()));
-    }
-    step.extend(secrets.listener.as_ref().map(|pair| Secret::key_pair(xds::LISTENER, pair)));
-    step
+    let client_ca = xds::CLIENT_CA.to_owned();
+    let told = found.contains(&Name::Secret(client_ca.clone()));
+    let authorities = (secrets.listener.is_some() || told)
+        .then(|| Secret { name: client_ca, content: Authorities(secrets.client_ca.clone()) });
+    let pair = secrets
+        .listener
+        .clone()
+        .map(|pair| Secret { name: xds::LISTENER.to_owned(), content: KeyPair(pair) });
+    authorities.into_iter().chain(pair).collect()
 }
 
 /// Returns the secrets that clusters name.
 pub fn upstream_secrets(secrets: &Secrets) -> Vec<Secret> {
-    let peer_ca = xds::peer_ca_name(&secrets.peer_ca);
-    let mut upstream = vec![Secret::authorities(peer_ca, Some(&secrets.peer_ca))];
-    let pair = |pair| Secret::key_pair(xds::front_proxy_name(pair), pair);
-    upstream.extend(secrets.front_proxy.as_ref().map(pair));
-    upstream
+    let name = xds::peer_ca_name(&secrets.peer_ca);
+    let peer_ca = Secret { name, content: Authorities(Some(secrets.peer_ca.clone())) };
+    let front_proxy = secrets
+        .front_proxy
+        .clone()
+        .map(|pair| Secret { name: xds::front_proxy_name(&pair), content: KeyPair(pair) });
+    [peer_ca].into_iter().chain(front_proxy).collect()
 }
 
 /// Returns the clusters of these names. Without a front-proxy certificate, a twin keeps that of an
