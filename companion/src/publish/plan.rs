@@ -8,8 +8,9 @@
 //!
 //! The order: the endpoints that leave, the secrets that the clusters name, the clusters, the map
 //! that names them, the endpoints that join. A cluster is removed some time after the last map that
-//! named it, a secret some time after the last clusters that named it. A plan that was not finished
-//! changes nothing here but the generation: the next one begins with what was published before.
+//! named it, a secret some time after the last clusters that named it. If a plan
+//! was not finished, the next one begins with what was published before, except the endpoints that
+//! were to leave: those count as gone.
 
 mod endpoints;
 mod name;
@@ -102,6 +103,9 @@ impl Planner {
         let config = Arc::clone(&self.settings.config);
         let filter = Filter { map: json, module: config.envoy.filter_module.clone() };
         let [secrets, clusters] = self.upstream(&next, &retired, generation);
+        // Remembered at once: whatever fails from here on, these may be there, and the map covers them.
+        let before = change.before.iter().map(|one| (one.cluster.clone(), one.addresses.clone()));
+        self.state.published.endpoints.extend(before);
         let filter = Step::Filter { version: generation, filter };
         let mut steps = vec![Step::Endpoints(change.before), secrets, clusters, filter];
         if !change.joining.is_empty() {

@@ -1,6 +1,7 @@
 //! What is on disk after each step, and after a crash at each step.
 
 mod identity;
+mod recorded;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

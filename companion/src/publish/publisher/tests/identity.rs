@@ -6,7 +6,7 @@ use super::*;
 
 impl World {
     /// With a certificate for the listener and one for the front proxy.
-    fn with_identity() -> Self {
+    pub(super) fn with_identity() -> Self {
         let mut world = Self::new();
         world.rotate("front-proxy");
         world.rotate("listener");
@@ -25,7 +25,7 @@ impl World {
         world
     }
 
-    fn rotate(&self, name: &str) {
+    pub(super) fn rotate(&self, name: &str) {
         let (certificate, key) = pair();
         fs::write(self.directory.path().join(format!("{name}.crt")), certificate).unwrap();
         fs::write(self.directory.path().join(format!("{name}.key")), key).unwrap();
