@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use discovery_map::{DocumentForm, MapDocument, MergedDocument, Packer};
+use fake_apiserver::Version;
+use fake_apiserver::replay::Canned;
 use serde_json::{Value, json};
+use wire::client::{Client, Http};
 
-use crate::stack::Stack;
+use crate::fleet::Fleet;
+use crate::stack::{Stack, StackOptions};
 use crate::wait;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -85,6 +89,76 @@ impl Pusher {
     pub fn set_of(&self, cluster: &str) -> Result<u16> {
         let position = self.map.sets.iter().position(|set| set.cluster.as_deref() == Some(cluster));
         Ok(u16::try_from(position.with_context(|| format!("no set has {cluster}"))?)?)
+    }
+}
+
+/// A fleet of 1.35 and 1.36, and a stack in front of it whose maps a test makes.
+#[derive(Debug)]
+pub struct PushedStack {
+    // Envoy goes before the peers.
+    /// Envoy; the companion was killed.
+    pub stack: Stack,
+    /// The peers.
+    pub fleet: Fleet,
+    /// What pushes.
+    pub pusher: Pusher,
+}
+
+impl PushedStack {
+    /// Starts all of it, with these changes to the stack's options, and takes
+    /// over when the companion's map is complete.
+    ///
+    /// # Errors
+    ///
+    /// When something does not become ready.
+    pub async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<Self> {
+        let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
+        let mut options = fleet.stack_options()?;
+        change(&mut options);
+        let mut stack = Stack::start(options).await?;
+        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        let pusher = Pusher::take_over(&mut stack)?;
+        Ok(Self { stack, fleet, pusher })
+    }
+
+    /// Pushes the map after this change, and waits until Envoy uses it.
+    ///
+    /// # Errors
+    ///
+    /// When Envoy does not take it.
+    pub async fn push(&mut self, change: impl FnOnce(&mut MapDocument)) -> Result<()> {
+        self.pusher.push(&self.stack, change).await
+    }
+
+    /// A client of Envoy.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made.
+    pub fn client(&self, http: Http) -> Result<Client> {
+        self.fleet.client(&self.stack.url(), http)
+    }
+
+    /// Prescribes the answer of all peers to requests for `path`.
+    pub fn all_answer_with(&self, path: &str, canned: &Canned) {
+        for peer in &self.fleet.peers {
+            peer.answer_with(path, canned.clone());
+        }
+    }
+
+    /// Fails unless the filter's VMs are those that Envoy began with.
+    ///
+    /// # Errors
+    ///
+    /// When one was started anew, or panicked.
+    pub async fn is_sound(&mut self) -> Result<()> {
+        for name in ["vm_reload", "vm_reload_failure", "vm_reload_success"] {
+            let stat = format!("wasm.mixed-version-proxy.{name}");
+            ensure!(self.stack.envoy.stat(&stat).await?.unwrap_or_default() == 0, "{name}");
+        }
+        let log = fs::read_to_string(self.stack.envoy.process().log())?;
+        ensure!(!log.contains("panicked at"), "the filter panicked:\n{log}");
+        Ok(())
     }
 }
 

@@ -1,0 +1,109 @@
+//! Maps that are pushed while clients read.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use discovery_map::{DocumentForm, MapDocument, MergedDocument};
+use fake_apiserver::replay::Canned;
+use harness::pushed::merged;
+use harness::wait;
+use reqwest::StatusCode;
+use wire::client::Http;
+
+use super::scene::{ASKED, DOCUMENTS, ROUNDS, V2, content, get, peer_etag, start};
+
+#[tokio::test]
+async fn a_document_that_a_push_took_away_is_not_sent_half() -> Result<()> {
+    let mut scene = start().await?;
+    let slow = Canned { status: StatusCode::NOT_MODIFIED, ..Canned::default() };
+    let slow = Canned { delay: Duration::from_secs(2), ..slow };
+    scene.all_answer_with("/apis", &slow);
+    let client = scene.client(Http::Two)?;
+    let before = scene.fleet.peers[1].requests();
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { get(&client, "/apis", &[("accept", V2)]).await }
+    });
+    wait::until("the server to be asked", Duration::from_secs(10), async || {
+        ensure!(scene.fleet.peers[1].requests() > before, "not yet");
+        anyhow::Ok(())
+    })
+    .await?;
+    scene.push(|map| map.documents.clear()).await?;
+    // The 304 is to a question that the client did not ask.
+    let answer = waiting.await??;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("1")));
+
+    for peer in &scene.fleet.peers {
+        peer.answer_as_recorded();
+    }
+    let answer = get(&client, "/apis", &[("accept", V2)]).await?.ok()?;
+    assert_eq!(
+        answer.header("etag"),
+        Some(format!("\"{}\"", peer_etag(&scene, "/apis").await?)).as_deref()
+    );
+    scene.is_sound().await
+}
+
+#[tokio::test]
+async fn a_document_that_changes_is_the_new_one_at_once() -> Result<()> {
+    let mut scene = start().await?;
+    let client = scene.client(Http::Two)?;
+    for round in 0..5 {
+        let (path, form) = ("/apis", DocumentForm::AggregatedV2);
+        let changed = format!("{{\"round\":{round}}}");
+        let document = merged(path, form, scene.pusher.set_of(ASKED)?, changed.as_bytes())?;
+        let position =
+            scene.pusher.map.documents.iter().position(|d| d.form == form && d.path == path);
+        let position = position.context("no such document")?;
+        let change = |map: &mut MapDocument| {
+            let old = &mut map.documents[position];
+            old.etag = Some(format!("R{round}"));
+            (old.size, old.gzip) = (document.size, document.gzip.clone());
+        };
+        scene.push(change).await?;
+        for _ in 0..ROUNDS {
+            let answer = get(&client, path, &[("accept", V2)]).await?.ok()?;
+            assert_eq!(
+                (answer.text(), answer.header("etag")),
+                (changed.clone(), Some(format!("\"R{round}\"").as_str()))
+            );
+        }
+        let other = get(&client, "/api/v1", &[]).await?.ok()?;
+        assert_eq!(other.body, content("/api/v1", DocumentForm::Plain));
+    }
+    scene.is_sound().await
+}
+
+#[tokio::test]
+async fn a_map_whose_documents_are_not_what_it_says_is_refused() -> Result<()> {
+    let mut scene = start().await?;
+    let good = scene.pusher.map.clone();
+    let client = scene.client(Http::Two)?;
+    let rejected = "extension_config_discovery.http_filter.mixed-version-proxy.update_rejected";
+    let damages: [fn(&mut MergedDocument); 4] = [
+        |document| document.size += 1,
+        |document| document.size -= 1,
+        |document| document.gzip = "AAAA".into(),
+        |document| document.set = 99,
+    ];
+    for damage in damages {
+        let before = scene.stack.envoy.stat(rejected).await?.unwrap_or_default();
+        scene.pusher.map.documents = good.documents.clone();
+        damage(&mut scene.pusher.map.documents[0]);
+        scene.pusher.write()?;
+        wait::until("the map to be refused", Duration::from_secs(20), async || {
+            let now = scene.stack.envoy.stat(rejected).await?.unwrap_or_default();
+            ensure!(now > before, "{now}");
+            anyhow::Ok(())
+        })
+        .await?;
+        assert_eq!(scene.stack.generation().await?, good.generation);
+        for (path, form, accept) in DOCUMENTS {
+            let answer = get(&client, path, &[("accept", accept)]).await?;
+            assert_eq!(answer.text().as_bytes(), content(path, form));
+        }
+    }
+    scene.push(|map| map.documents = good.documents.clone()).await?;
+    Ok(())
+}
