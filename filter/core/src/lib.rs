@@ -46,4 +46,4 @@ pub use filter::{ConfigureError, Filter};
 pub use headers::{Headers, Iter, serialize};
 pub use held::GENERATION;
 pub use host::{Action, CalloutToken, Certificate, HeaderMap, Host, StreamId};
-pub use metrics::INTERVAL;
+pub use metrics::{INTERVAL, METRIC_NAMES};

@@ -15,6 +15,19 @@ use crate::host::Host;
 /// How often the host is told of what was counted.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
+/// The names of all metrics, without labels.
+pub const METRIC_NAMES: [&str; 9] = [
+    "mixed_version_proxy_requests_total",
+    "mixed_version_proxy_not_found_replaced_total",
+    "mixed_version_proxy_merged_documents_total",
+    "mixed_version_proxy_absence_questions_total",
+    "mixed_version_proxy_requests_with_identity_headers_removed_total",
+    "mixed_version_proxy_client_certificates_refused_total",
+    "mixed_version_proxy_map_generation",
+    "mixed_version_proxy_skewed_targets",
+    "mixed_version_proxy_map_complete",
+];
+
 /// The metrics of one VM; the host adds those of all workers up.
 #[derive(Debug)]
 pub(crate) struct Metrics<M> {

@@ -1,0 +1,252 @@
+//! Every callback in every state of a stream: the host may call in any order.
+
+use filter_core::Action;
+use filter_core::mock::{GOLDEN, MockProxy};
+
+use crate::setup::*;
+
+/// The stream that is looked at.
+const STREAM: u32 = 1;
+
+/// How far a stream has come.
+#[derive(Clone, Copy)]
+enum State {
+    New,
+    CommonSent,
+    UnknownSent,
+    NoApiSent,
+    DiscoverySent,
+    HeldForBody,
+    HeldForCompanion,
+    Released,
+    Replaced,
+    Refused,
+}
+
+/// What the host calls.
+#[derive(Clone, Copy)]
+enum Callback {
+    Request,
+    CleanTrailers,
+    ClaimingTrailers,
+    Ok,
+    NotFound,
+    NotFoundWithoutBody,
+    TypeLevelBody,
+    OtherBody,
+    PartOfBody,
+    Absent,
+    Served,
+    Unclear,
+    NoAnswer,
+    Tick,
+    SameMap,
+}
+
+impl State {
+    fn reach(self) -> MockProxy {
+        let proxy = MockProxy::golden();
+        proxy.change(STREAM, |_| ());
+        let unknown_not_found = || {
+            proxy.get(STREAM, UNKNOWN);
+            proxy.response(STREAM, &PLAIN_404, false);
+        };
+        let asked = || {
+            unknown_not_found();
+            proxy.body(STREAM, TYPE_LEVEL, true);
+            proxy.change(STREAM, |stream| stream.body.clear());
+        };
+        match self {
+            Self::New => {}
+            Self::CommonSent => drop(proxy.get(STREAM, COMMON)),
+            Self::UnknownSent => drop(proxy.get(STREAM, UNKNOWN)),
+            Self::NoApiSent => drop(proxy.get(STREAM, "/healthz")),
+            Self::DiscoverySent => get_discovery(&proxy, STREAM),
+            Self::HeldForBody => unknown_not_found(),
+            Self::HeldForCompanion => asked(),
+            Self::Released => {
+                asked();
+                proxy.answer(0, &ABSENT);
+            }
+            Self::Replaced => {
+                asked();
+                proxy.answer(0, &SERVED);
+            }
+            Self::Refused => drop(proxy.get(STREAM, UNAVAILABLE)),
+        }
+        proxy
+    }
+}
+
+impl Callback {
+    fn enter(self, proxy: &MockProxy) -> Option<Action> {
+        match self {
+            Self::Request => Some(proxy.get(STREAM, COMMON)),
+            Self::CleanTrailers => Some(proxy.trailers(STREAM, &[("x", "y")])),
+            Self::ClaimingTrailers => {
+                Some(proxy.trailers(STREAM, &[("x-remote-user", "admin"), ("x", "y")]))
+            }
+            Self::Ok => Some(proxy.response(STREAM, &[(":status", "200")], false)),
+            Self::NotFound => Some(proxy.response(STREAM, &PLAIN_404, false)),
+            Self::NotFoundWithoutBody => Some(proxy.response(STREAM, &PLAIN_404_HEAD, true)),
+            Self::TypeLevelBody => Some(proxy.body(STREAM, TYPE_LEVEL, true)),
+            Self::OtherBody => Some(proxy.body(STREAM, b"no such object", true)),
+            Self::PartOfBody => Some(proxy.body(STREAM, b"404 ", false)),
+            Self::Absent => proxy.answer(0, &ABSENT).into_none(),
+            Self::Served => proxy.answer(0, &SERVED).into_none(),
+            Self::Unclear => proxy.answer(0, &UNCLEAR).into_none(),
+            Self::NoAnswer => proxy.answer(0, &[]).into_none(),
+            Self::Tick => proxy.filter.on_tick().into_none(),
+            Self::SameMap => proxy.configure(GOLDEN).unwrap().into_none(),
+        }
+    }
+}
+
+/// For callbacks that return nothing.
+trait IntoNone {
+    fn into_none(self) -> Option<Action>;
+}
+
+impl IntoNone for () {
+    fn into_none(self) -> Option<Action> {
+        None
+    }
+}
+
+/// What a callback returned and did, in words.
+fn outcome(state: State, callback: Callback) -> String {
+    let proxy = state.reach();
+    let before = proxy.stream(STREAM);
+    let callouts = proxy.host.state().callouts.len();
+    let action = callback.enter(&proxy);
+    let after = proxy.stream(STREAM);
+    let mut words = Vec::new();
+    words.extend(action.map(|action| format!("{action:?}").to_lowercase()));
+    words.extend(after.codes().iter().skip(before.replies.len()).map(ToString::to_string));
+    if after.resumed > before.resumed {
+        words.push("resume".to_owned());
+    }
+    if proxy.host.state().callouts.len() > callouts {
+        words.push("ask".to_owned());
+    }
+    if matches!(callback, Callback::ClaimingTrailers) && after.trailers.len() == 1 {
+        words.push("strip".to_owned());
+    }
+    if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
+}
+
+macro_rules! table {
+    ($($callback:ident = $variant:ident {
+        $new:literal $common:literal $unknown:literal $no_api:literal $discovery:literal
+        $body:literal $companion:literal $released:literal $replaced:literal $refused:literal
+    })+) => {
+        $(mod $callback {
+            use super::*;
+
+            #[test]
+            fn on_a_new_stream() {
+                assert_eq!(outcome(State::New, Callback::$variant), $new);
+            }
+            #[test]
+            fn after_a_request_for_a_common_type() {
+                assert_eq!(outcome(State::CommonSent, Callback::$variant), $common);
+            }
+            #[test]
+            fn after_a_request_for_an_unknown_type() {
+                assert_eq!(outcome(State::UnknownSent, Callback::$variant), $unknown);
+            }
+            #[test]
+            fn after_a_request_that_is_not_for_an_api() {
+                assert_eq!(outcome(State::NoApiSent, Callback::$variant), $no_api);
+            }
+            #[test]
+            fn after_a_request_for_discovery() {
+                assert_eq!(outcome(State::DiscoverySent, Callback::$variant), $discovery);
+            }
+            #[test]
+            fn while_a_404_is_held_for_its_body() {
+                assert_eq!(outcome(State::HeldForBody, Callback::$variant), $body);
+            }
+            #[test]
+            fn while_a_404_waits_for_the_companion() {
+                assert_eq!(outcome(State::HeldForCompanion, Callback::$variant), $companion);
+            }
+            #[test]
+            fn after_a_404_was_released() {
+                assert_eq!(outcome(State::Released, Callback::$variant), $released);
+            }
+            #[test]
+            fn after_a_404_was_replaced() {
+                assert_eq!(outcome(State::Replaced, Callback::$variant), $replaced);
+            }
+            #[test]
+            fn after_a_request_was_refused() {
+                assert_eq!(outcome(State::Refused, Callback::$variant), $refused);
+            }
+        })+
+    };
+}
+
+// The columns are the states in the order of `State`.
+table! {
+    the_headers_of_a_request = Request {
+        "continue" "continue" "continue" "continue" "continue"
+        "continue" "continue" "continue" "continue" "continue"
+    }
+    trailers_without_claims = CleanTrailers {
+        "continue" "continue" "continue" "continue" "continue"
+        "continue" "continue" "continue" "continue" "continue"
+    }
+    trailers_with_a_claim = ClaimingTrailers {
+        "continue strip" "continue strip" "continue strip" "continue strip" "continue strip"
+        "continue strip" "continue strip" "continue strip" "continue strip" "continue strip"
+    }
+    a_200 = Ok {
+        "continue" "continue" "continue" "continue" "pause 200"
+        "continue" "continue" "continue" "continue" "continue"
+    }
+    a_404_whose_body_follows = NotFound {
+        "pause" "pause" "pause" "continue" "pause"
+        "pause" "pause" "pause" "pause" "pause"
+    }
+    a_404_without_a_body = NotFoundWithoutBody {
+        "pause 503" "pause 503" "pause ask" "continue" "pause 503"
+        "pause ask" "pause ask" "pause ask" "pause ask" "pause 503"
+    }
+    the_body_of_a_type_level_404 = TypeLevelBody {
+        "continue" "continue" "continue" "continue" "continue"
+        "pause ask" "pause" "continue" "continue" "continue"
+    }
+    another_body = OtherBody {
+        "continue" "continue" "continue" "continue" "continue"
+        "continue" "pause" "continue" "continue" "continue"
+    }
+    a_part_of_a_body = PartOfBody {
+        "continue" "continue" "continue" "continue" "continue"
+        "pause" "pause" "continue" "continue" "continue"
+    }
+    the_answer_that_nobody_serves_the_type = Absent {
+        "nothing" "nothing" "nothing" "nothing" "nothing"
+        "nothing" "resume" "nothing" "nothing" "nothing"
+    }
+    the_answer_that_a_server_serves_the_type = Served {
+        "nothing" "nothing" "nothing" "nothing" "nothing"
+        "nothing" "503" "nothing" "nothing" "nothing"
+    }
+    the_answer_that_it_is_unclear = Unclear {
+        "nothing" "nothing" "nothing" "nothing" "nothing"
+        "nothing" "503" "nothing" "nothing" "nothing"
+    }
+    no_answer = NoAnswer {
+        "nothing" "nothing" "nothing" "nothing" "nothing"
+        "nothing" "resume" "nothing" "nothing" "nothing"
+    }
+    a_tick = Tick {
+        "nothing" "nothing" "nothing" "nothing" "nothing"
+        "nothing" "nothing" "nothing" "nothing" "nothing"
+    }
+    a_push_of_the_same_map = SameMap {
+        "nothing" "nothing" "nothing" "nothing" "nothing"
+        "nothing" "nothing" "nothing" "nothing" "nothing"
+    }
+}

@@ -1,0 +1,155 @@
+//! Merged documents: the server is asked whether the client may read, and the
+//! filter answers.
+
+use filter_core::Action;
+use filter_core::mock::MockProxy;
+
+use crate::setup::*;
+
+const ETAG: &str = "\"94504FDB34B85EC3658FC622F734912738ACCDEC875326DF4B13544D2DB54836747F40B1A130A6279E85C82CCB86C945A9378F207FC686B7E2ECDB39299F39C7\"";
+
+/// A filter that waits for the answer to an access check.
+fn waiting() -> MockProxy {
+    let proxy = MockProxy::golden();
+    get_discovery(&proxy, 1);
+    proxy
+}
+
+fn answered(proxy: &MockProxy, status: &str) -> Action {
+    proxy.response(1, &[(":status", status), ("audit-id", "7"), ("etag", "\"A\"")], true)
+}
+
+#[test]
+fn the_access_check_asks_for_the_servers_own_document() {
+    let proxy = waiting();
+    let stream = proxy.stream(1);
+    let accept = stream.sent("accept").unwrap();
+    assert!(accept.starts_with("application/json;g=apidiscovery.k8s.io;v=v2;profile=nopeer;"));
+    assert_eq!(stream.sent("if-none-match").as_deref(), Some("\"A74552DF\""));
+    let cluster = stream.sent("x-mixed-version-proxy-cluster");
+    assert_eq!(cluster.as_deref(), Some("kube-apiserver_cp-2"));
+}
+
+#[test]
+fn the_access_check_drops_what_is_about_the_clients_document() {
+    let proxy = MockProxy::golden();
+    proxy.request(
+        1,
+        &[
+            (":method", "GET"),
+            (":path", "/apis"),
+            ("accept", AGGREGATED),
+            ("accept-encoding", "gzip"),
+            ("if-none-match", "\"mine\""),
+            ("if-modified-since", "now"),
+            ("if-range", "x"),
+            ("range", "bytes=0-1"),
+            ("authorization", "Bearer t"),
+        ],
+    );
+    let stream = proxy.stream(1);
+    for name in ["accept-encoding", "if-modified-since", "if-range", "range"] {
+        assert_eq!(stream.sent(name), None, "{name}");
+    }
+    assert_eq!(stream.sent("authorization").as_deref(), Some("Bearer t"));
+    assert_eq!(stream.sent("if-none-match").as_deref(), Some("\"A74552DF\""));
+}
+
+#[test]
+fn a_200_becomes_the_merged_document() {
+    let proxy = waiting();
+    assert_eq!(answered(&proxy, "200"), Action::Pause);
+    let reply = &proxy.stream(1).replies[0];
+    assert_eq!(reply.code, 200);
+    assert!(reply.text().starts_with("{\"kind\":\"APIGroupDiscoveryList\""));
+    assert_eq!(reply.header("etag"), ETAG);
+    assert_eq!(reply.header("audit-id"), "7");
+    assert_eq!(proxy.metric("merged_documents_total.form.aggregated_v2"), Some(1));
+}
+
+#[test]
+fn a_304_becomes_the_merged_document() {
+    let proxy = waiting();
+    assert_eq!(answered(&proxy, "304"), Action::Pause);
+    assert_eq!(proxy.stream(1).codes(), [200]);
+}
+
+#[test]
+fn a_client_that_has_the_merged_document_gets_304() {
+    let proxy = MockProxy::golden();
+    let etag = ("if-none-match", ETAG);
+    proxy.request(1, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED), etag]);
+    answered(&proxy, "200");
+    let reply = &proxy.stream(1).replies[0];
+    assert_eq!((reply.code, &*reply.body), (304, &b""[..]));
+}
+
+#[test]
+fn what_the_server_refuses_passes() {
+    for status in ["401", "403", "406", "429", "500", "503"] {
+        let proxy = waiting();
+        assert_eq!(answered(&proxy, status), Action::Continue, "{status}");
+        assert!(proxy.stream(1).replies.is_empty());
+    }
+}
+
+#[test]
+fn an_answer_of_envoys_own_passes() {
+    let proxy = waiting();
+    proxy.change(1, |stream| {
+        stream.response = vec![(b":status".to_vec(), b"200".to_vec())];
+        stream.is_from_server = false;
+    });
+    let stream = filter_core::StreamId::new(1);
+    assert_eq!(proxy.filter.on_response_headers(stream, true), Action::Continue);
+}
+
+#[test]
+fn a_type_level_404_to_an_access_check_becomes_503() {
+    let proxy = waiting();
+    assert_eq!(proxy.response(1, &PLAIN_404_HEAD, true), Action::Pause);
+    assert_eq!(proxy.stream(1).codes(), [503]);
+}
+
+#[test]
+fn a_document_that_a_push_took_away_is_answered_503() {
+    let proxy = waiting();
+    let without = changed(|map| map["documents"] = serde_json::json!([]));
+    proxy.configure(&without).unwrap();
+    assert_eq!(answered(&proxy, "200"), Action::Pause);
+    assert_eq!(proxy.stream(1).codes(), [503]);
+    assert_eq!(proxy.metric("not_found_replaced_total"), Some(0));
+}
+
+#[test]
+fn a_document_that_a_push_left_is_shared_and_sent() {
+    let proxy = waiting();
+    proxy.configure(&changed(|map| map["generation"] = 43.into())).unwrap();
+    answered(&proxy, "200");
+    assert_eq!(proxy.stream(1).codes(), [200]);
+}
+
+#[test]
+fn a_client_with_claims_gets_the_document_as_itself() {
+    let proxy = MockProxy::golden();
+    let claim = ("x-remote-user", "admin");
+    proxy.request(1, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED), claim]);
+    assert_eq!(proxy.stream(1).sent("x-remote-user"), None);
+}
+
+#[test]
+fn head_is_answered_like_get() {
+    let proxy = MockProxy::golden();
+    proxy.request(1, &[(":method", "HEAD"), (":path", "/apis"), ("accept", AGGREGATED)]);
+    answered(&proxy, "304");
+    assert_eq!(proxy.stream(1).codes(), [200]);
+}
+
+#[test]
+fn a_client_that_wants_another_form_is_not_checked() {
+    let proxy = MockProxy::golden();
+    proxy.request(1, &[(":method", "GET"), (":path", "/apis"), ("accept", "application/yaml")]);
+    let stream = proxy.stream(1);
+    assert_eq!(stream.sent("accept").as_deref(), Some("application/yaml"));
+    assert_eq!(answered(&proxy, "200"), Action::Continue);
+}

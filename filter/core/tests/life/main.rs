@@ -1,0 +1,15 @@
+//! One request's life, by area. Each name reads as a sentence.
+
+mod absence;
+mod callback_table;
+mod configuration;
+mod cost;
+mod documents;
+mod failing_host;
+mod header_maps;
+mod identity;
+mod metrics;
+mod not_found;
+mod orders;
+mod routing;
+mod setup;

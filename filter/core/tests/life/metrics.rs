@@ -1,0 +1,41 @@
+//! Which metrics there are.
+
+use std::collections::BTreeSet;
+
+use filter_core::mock::MockProxy;
+
+#[test]
+fn every_metric_is_defined_once_when_the_first_map_comes() {
+    let proxy = MockProxy::golden();
+    let names = |proxy: &MockProxy| -> Vec<String> {
+        proxy.host.state().metrics.iter().map(|(name, _)| name.clone()).collect()
+    };
+    let defined = names(&proxy);
+    let distinct: BTreeSet<_> = defined.iter().collect();
+    assert_eq!(defined.len(), distinct.len());
+    proxy.configure(filter_core::mock::GOLDEN).unwrap();
+    assert_eq!(names(&proxy), defined);
+}
+
+#[test]
+fn every_metric_has_a_name_in_the_list_of_names() {
+    let proxy = MockProxy::golden();
+    let without_labels = |name: &String| name.split('.').next().unwrap().to_owned();
+    let defined: BTreeSet<_> =
+        proxy.host.state().metrics.iter().map(|(name, _)| without_labels(name)).collect();
+    let listed: BTreeSet<_> = filter_core::METRIC_NAMES.into_iter().map(String::from).collect();
+    assert_eq!(defined, listed);
+}
+
+#[test]
+fn labels_are_the_parts_that_envoys_configuration_reads() {
+    let proxy = MockProxy::golden();
+    let labels: BTreeSet<_> = proxy
+        .host
+        .state()
+        .metrics
+        .iter()
+        .filter_map(|(name, _)| Some(name.split('.').nth(1)?.to_owned()))
+        .collect();
+    assert_eq!(labels.into_iter().collect::<Vec<_>>(), ["decision", "form", "verdict"]);
+}

@@ -1,0 +1,55 @@
+//! Requests and responses that several areas use.
+
+use filter_core::mock::{GOLDEN, MockProxy};
+use serde_json::Value;
+
+/// Every server serves it.
+pub const COMMON: &str = "/api/v1/pods";
+/// Only `cp-2` serves it.
+pub const SKEWED: &str = "/api/v1/namespaces/n/pods/p/resize";
+/// Nobody serves it.
+pub const UNKNOWN: &str = "/apis/nosuch.io/v1/foos";
+/// Only servers out of rotation serve it.
+pub const UNAVAILABLE: &str = "/apis/resource.k8s.io/v1alpha3/devicetaintrules";
+/// What kubectl accepts for discovery.
+pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// What client-go's protobuf clients accept.
+pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf,application/json";
+
+/// A type-level 404 in plain text.
+pub const TYPE_LEVEL: &[u8] = b"404 page not found\n";
+/// The headers of such a 404, whose length is not announced.
+pub const PLAIN_404: [(&str, &str); 2] =
+    [(":status", "404"), ("content-type", "text/plain; charset=utf-8")];
+/// The headers of such a 404 in answer to HEAD.
+pub const PLAIN_404_HEAD: [(&str, &str); 3] =
+    [(":status", "404"), ("content-type", "text/plain"), ("content-length", "19")];
+
+/// Answers of the companion.
+pub const ABSENT: [(&str, &str); 2] = [(":status", "204"), ("date", "now")];
+pub const SERVED: [(&str, &str); 2] = [(":status", "409"), ("date", "now")];
+pub const UNCLEAR: [(&str, &str); 2] = [(":status", "503"), ("date", "now")];
+
+/// Enters the filter by a kubectl's request for discovery.
+pub fn get_discovery(proxy: &MockProxy, stream: u32) {
+    proxy.request(stream, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED)]);
+}
+
+/// The golden map after a change.
+pub fn changed(change: impl FnOnce(&mut Value)) -> String {
+    let mut map: Value = serde_json::from_str(GOLDEN).unwrap();
+    change(&mut map);
+    map.to_string()
+}
+
+/// A filter whose map has nobody to ask about absence.
+pub fn without_companion() -> MockProxy {
+    MockProxy::with_map(
+        &changed(|map| drop(map["strictNotFound"].take())).replace(",\"strictNotFound\":null", ""),
+    )
+}
+
+/// A filter that answers 503 if the companion does not answer.
+pub fn strict() -> MockProxy {
+    MockProxy::with_map(&changed(|map| map["strictNotFound"]["passesUnanswered"] = false.into()))
+}
