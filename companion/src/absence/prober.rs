@@ -39,8 +39,6 @@ pub struct Prober {
     reports: mpsc::Sender<Report>,
     metrics: AbsenceMetrics,
     clients: Option<Clients>,
-    /// The configured peers, to see which of them go.
-    peers: HashSet<PeerName>,
     /// Peers that did not answer the last time, which is logged once.
     silent: HashSet<PeerName>,
 }
@@ -62,9 +60,8 @@ impl Prober {
         reports: mpsc::Sender<Report>,
         metrics: AbsenceMetrics,
     ) -> Self {
-        let peers = configs.borrow().peers.iter().map(|peer| peer.name.clone()).collect();
         let silent = HashSet::new();
-        Self { configs, views, queries, reports, metrics, clients: None, peers, silent }
+        Self { configs, views, queries, reports, metrics, clients: None, silent }
     }
 
     /// Runs until nobody can ask any more.
@@ -107,19 +104,12 @@ impl Prober {
         }
     }
 
-    /// Waits for a query, and meanwhile drops the metrics of peers that go.
+    /// Waits for a query, and meanwhile drops the metrics of earlier peers.
     async fn next_query(&mut self) -> Option<AbsenceQuery> {
         loop {
             tokio::select! {
                 query = self.queries.recv() => return query,
-                Ok(()) = self.configs.changed() => {
-                    let config = self.configs.borrow_and_update().clone();
-                    let peers: HashSet<_> = config.peers.iter().map(|p| p.name.clone()).collect();
-                    for gone in self.peers.difference(&peers) {
-                        self.metrics.forget_peer(gone);
-                    }
-                    self.peers = peers;
-                }
+                Ok(()) = self.configs.changed() => self.metrics.reset_peers(),
             }
         }
     }

@@ -5,13 +5,15 @@ use std::error::Error;
 use api_discovery::{Origins, OriginsList};
 
 use super::reader::Subject;
-use crate::config::{Config, PeerName};
+use crate::config::Config;
 
 /// The `APIService` objects. Until they are read, and for those that they do not
 /// list yet, the name of a group-version tells where it comes from.
 pub struct ApiServices;
 
 impl Subject for ApiServices {
+    const WHAT: &'static str = "APIServices";
+    const OTHERWISE: &'static str = "the name of a type tells whether it is built in";
     const PATH: &'static str = "/apis/apiregistration.k8s.io/v1/apiservices";
     /// The labels suffice. A server that does not know this form sends it all.
     const ACCEPT: &'static str =
@@ -25,14 +27,7 @@ impl Subject for ApiServices {
         Ok(body.into())
     }
 
-    fn log(_: &Config, peer: &PeerName, problem: Option<&str>) {
-        match problem {
-            None => tracing::info!(%peer, "APIServices listed"),
-            Some(error) => tracing::info!(
-                %peer,
-                error,
-                "APIServices not listed: whether a type is built in is told by its name"
-            ),
-        }
+    fn matters(_: &Config) -> bool {
+        false
     }
 }

@@ -14,12 +14,14 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::reader::Subject;
-use crate::config::{Config, PeerName, RequestHeaders, Role};
+use crate::config::{Config, RequestHeaders, Role};
 
 /// The `ConfigMap` with the names of the identity headers.
 pub struct RequestHeadersConfigMap;
 
 impl Subject for RequestHeadersConfigMap {
+    const WHAT: &'static str = "names of the identity headers";
+    const OTHERWISE: &'static str = "the names read before stay in use, or the configured ones";
     const PATH: &'static str =
         "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
     const ACCEPT: &'static str = "application/json";
@@ -33,24 +35,9 @@ impl Subject for RequestHeadersConfigMap {
         Ok(body.request_headers()?)
     }
 
-    fn log(config: &Config, peer: &PeerName, problem: Option<&str>) {
-        match problem {
-            None => {
-                tracing::info!(%peer, "names of the identity headers read from the cluster");
-            }
-            // Without a front proxy the names matter little.
-            Some(error) if config.front_proxy.is_none() => tracing::info!(
-                %peer,
-                error,
-                "names of the identity headers not read from the cluster"
-            ),
-            Some(error) => tracing::warn!(
-                %peer,
-                error,
-                "names of the identity headers cannot be read from the cluster: the names read \
-                 before stay in use, or the configured ones"
-            ),
-        }
+    /// Without a front proxy the names matter little.
+    fn matters(config: &Config) -> bool {
+        config.front_proxy.is_some()
     }
 }
 

@@ -21,6 +21,10 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// A resource that every peer has in common.
 pub trait Subject: Send + 'static {
+    /// What it has, for the log.
+    const WHAT: &'static str;
+    /// What is used until it is read, for the log.
+    const OTHERWISE: &'static str;
     /// Its path.
     const PATH: &'static str;
     /// The media types to ask for.
@@ -40,8 +44,8 @@ pub trait Subject: Send + 'static {
     /// It is not usable. No other peer would send a better one.
     fn value(body: Self::Body) -> Result<Self::Value, Box<dyn Error + Send + Sync>>;
 
-    /// Logs that reading works again, or a problem that is new.
-    fn log(config: &Config, peer: &PeerName, problem: Option<&str>);
+    /// Returns whether it matters that it is not read.
+    fn matters(config: &Config) -> bool;
 }
 
 /// Why the resource was not read.
@@ -140,8 +144,18 @@ impl<S: Subject> Reader<S> {
 
     fn log(&mut self, config: &Config, peer: &PeerName, error: Option<&ReadError>) {
         let problem = error.map(ToString::to_string);
-        if problem != self.problem {
-            S::log(config, peer, problem.as_deref());
+        if problem == self.problem {
+            return;
+        }
+        let (what, otherwise) = (S::WHAT, S::OTHERWISE);
+        match &problem {
+            None => tracing::info!(%peer, "{what} read from the cluster"),
+            Some(error) if S::matters(config) => {
+                tracing::warn!(%peer, error, "{what} cannot be read from the cluster: {otherwise}");
+            }
+            Some(error) => {
+                tracing::info!(%peer, error, "{what} not read from the cluster: {otherwise}");
+            }
         }
         self.problem = problem;
     }
