@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_md_lists_every_metric_and_every_label_value() {
+    fn the_document_lists_every_metric_and_every_label_value() {
         let metrics = Metrics::new();
         touch(&metrics);
         let mut exposition = String::new();
