@@ -1,12 +1,11 @@
 //! The names of the headers in which a front proxy tells the peers who a client is.
 
-use std::fmt;
 use std::str::FromStr;
 
 use discovery_map::{is_lowercase_token, is_reserved, is_reserved_prefix};
 use serde::{Deserialize, Serialize};
 
-use super::value::InvalidValue;
+use super::value::{InvalidValue, string_values};
 
 /// kube-apiserver's `--requestheader-*` flags, each a list of names. The lists
 /// for user and groups are never empty.
@@ -36,13 +35,15 @@ pub enum Role {
 
 /// The lowercase name of a header that only a front proxy sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct HeaderName(String);
 
 /// A lowercase prefix of such names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct HeaderPrefix(String);
+
+string_values! { HeaderName HeaderPrefix }
 
 const MAX_LENGTH: usize = 128;
 
@@ -140,18 +141,6 @@ fn token(text: &str) -> Result<String, InvalidValue> {
     }
 }
 
-impl fmt::Display for HeaderName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for HeaderPrefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl TryFrom<String> for HeaderName {
     type Error = InvalidValue;
 
@@ -165,18 +154,6 @@ impl TryFrom<String> for HeaderPrefix {
 
     fn try_from(text: String) -> Result<Self, InvalidValue> {
         text.parse()
-    }
-}
-
-impl From<HeaderName> for String {
-    fn from(name: HeaderName) -> Self {
-        name.0
-    }
-}
-
-impl From<HeaderPrefix> for String {
-    fn from(prefix: HeaderPrefix) -> Self {
-        prefix.0
     }
 }
 

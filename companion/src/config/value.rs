@@ -1,7 +1,6 @@
 //! Values with rules of their own: names with `FromStr` and `Display`, paths
 //! and durations.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -25,24 +24,26 @@ pub struct ClusterPrefix(Box<str>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName(Box<str>);
 
-/// Gives values that wrap a string the string back.
+/// Implements `as_str` and `Display` for values that wrap a string.
 macro_rules! string_values {
     ($($name:ident)+) => {$(
         impl $name {
-            /// The value as a string.
+            /// Returns the value as a string.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     )+};
 }
+
+pub(super) use string_values;
 
 string_values! { PeerName ClusterPrefix ServerName }
 
