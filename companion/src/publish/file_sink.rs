@@ -26,10 +26,6 @@ use written::Written;
 /// were renamed in a row in either order.
 const TAKE_UP: Duration = Duration::from_millis(50);
 
-/// The version of endpoints and secrets: Envoy compares their content, which mostly stays the same
-/// from push to push.
-const UNVERSIONED: u64 = 1;
-
 /// Files in one directory.
 #[derive(Debug)]
 pub struct FileSink {
@@ -51,21 +47,30 @@ impl FileSink {
         Ok(Self { layout, written: Written::default(), pending: None })
     }
 
-    /// Writes a response with these resources. Returns whether the file changed.
+    /// Writes a response with these resources. If it has a version, Envoy must have it before the next
+    /// step. Endpoints and secrets have none: Envoy compares their content, which mostly stays the same
+    /// from push to push, and opens their files when it gets the clusters that name them.
     fn write(
         &mut self,
         path: &Path,
-        version: u64,
+        version: Option<u64>,
         resources: &[Value],
         access: Access,
-    ) -> Result<bool, PublishError> {
-        let content = serde_json::to_vec(&xds::response(version, resources))?;
-        Ok(self.written.write(path, &content, access)?)
+    ) -> Result<(), PublishError> {
+        let content = serde_json::to_vec(&xds::response(version.unwrap_or(1), resources))?;
+        if self.written.write(path, &content, access)? {
+            self.pending = version.map(|_| Instant::now());
+        }
+        Ok(())
+    }
+
+    fn source(&self, name: &Name) -> ConfigSource {
+        ConfigSource::Path(self.layout.named(name))
     }
 
     fn cluster(&self, cluster: &Cluster) -> Value {
-        let endpoints = ConfigSource::Path(self.layout.endpoints(&cluster.name));
-        cluster.to_json(&endpoints, |name| ConfigSource::Path(self.layout.secret(name)))
+        let endpoints = self.source(&Name::Endpoints(cluster.name.clone()));
+        cluster.to_json(&endpoints, |name| self.source(&Name::Secret(name.to_owned())))
     }
 }
 
@@ -74,38 +79,32 @@ impl Sink for FileSink {
         if let Some(written) = self.pending.take() {
             std::thread::sleep(TAKE_UP.saturating_sub(written.elapsed()));
         }
-        // Endpoints and secrets need no wait: Envoy opens them when it gets the clusters.
-        let must_wait = match step {
+        match step {
             Step::Secrets(secrets) => {
                 for secret in secrets {
                     let access = if secret.is_private() { Access::Owner } else { Access::Umask };
-                    let path = self.layout.secret(&secret.name);
-                    self.write(&path, UNVERSIONED, &[secret.to_json()], access)?;
+                    let path = self.layout.named(&Name::Secret(secret.name.clone()));
+                    self.write(&path, None, &[secret.to_json()], access)?;
                 }
-                false
             }
             Step::Endpoints(all) => {
                 for one in all {
-                    let path = self.layout.endpoints(&one.cluster);
-                    self.write(&path, UNVERSIONED, &[one.to_json()], Access::Umask)?;
+                    let path = self.layout.named(&Name::Endpoints(one.cluster.clone()));
+                    self.write(&path, None, &[one.to_json()], Access::Umask)?;
                 }
-                false
             }
             Step::Clusters { version, clusters } => {
                 let clusters: Vec<_> = clusters.iter().map(|one| self.cluster(one)).collect();
-                self.write(&self.layout.clusters(), *version, &clusters, Access::Umask)?
+                self.write(&self.layout.clusters(), Some(*version), &clusters, Access::Umask)?;
             }
             Step::Filter { version, filter } => {
-                self.write(&self.layout.filter(), *version, &[filter.to_json()], Access::Umask)?
+                let filter = filter.to_json();
+                self.write(&self.layout.filter(), Some(*version), &[filter], Access::Umask)?;
             }
             Step::Remove(names) => {
-                for name in names {
-                    self.written.remove(&self.layout.named(name))?;
-                }
-                false
+                names.iter().try_for_each(|name| self.written.remove(&self.layout.named(name)))?;
             }
-        };
-        self.pending = must_wait.then(Instant::now);
+        }
         Ok(())
     }
 

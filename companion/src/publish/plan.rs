@@ -103,9 +103,9 @@ impl Planner {
         let config = Arc::clone(&self.settings.config);
         let filter = Filter { map: json, module: config.envoy.filter_module.clone() };
         let [secrets, clusters] = self.upstream(&next, &retired, generation);
-        // Remembered at once: whatever fails from here on, these may be there, and the map covers them.
+        // Remembered at once: whatever fails from here on, the map that Envoy has covers these.
         let before = change.before.iter().map(|one| (one.cluster.clone(), one.addresses.clone()));
-        self.state.published.endpoints.extend(before);
+        self.state.published.endpoints = before.collect();
         let filter = Step::Filter { version: generation, filter };
         let mut steps = vec![Step::Endpoints(change.before), secrets, clusters, filter];
         if !change.joining.is_empty() {
@@ -153,19 +153,14 @@ impl Planner {
                     let all = all.into_iter().map(|one| (one.cluster, one.addresses));
                     published.endpoints.extend(all);
                 }
-                Step::Remove(gone) => {
-                    let stays =
-                        |cluster: &String| !gone.contains(&Name::Endpoints(cluster.clone()));
-                    published.endpoints.retain(|cluster, _| stays(cluster));
-                }
                 Step::Secrets(_) => {
-                    if let Some(pair) = &self.settings.secrets.front_proxy {
-                        published.front_proxy = Some(xds::front_proxy_name(pair));
-                    }
+                    let pair = self.settings.secrets.front_proxy.as_ref();
+                    let front_proxy = pair.map(xds::front_proxy_name);
+                    published.front_proxy = front_proxy.or(published.front_proxy.take());
                     self.secrets = Some(step);
                 }
                 Step::Clusters { .. } => self.clusters = Some(step),
-                Step::Filter { .. } => {}
+                Step::Filter { .. } | Step::Remove(_) => {}
             }
         }
         self.retired = plan.retired;
@@ -181,7 +176,6 @@ impl Planner {
     /// Returns what is retired when `next` are the clusters that the map names.
     fn retire(&self, next: &Addresses, found: &BTreeSet<Name>) -> Retirement {
         let delay = self.settings.config.envoy.cluster_removal_delay;
-        let published = self.state.published.endpoints.keys().cloned().map(Name::Endpoints);
         let upstream = resources::upstream_secrets(&self.settings.secrets);
         let is_used = |name: &Name| match name {
             Name::Endpoints(cluster) => next.contains_key(cluster),
@@ -190,8 +184,7 @@ impl Planner {
                     || upstream.iter().any(|secret| secret.name == *name)
             }
         };
-        let existing = published.chain(found.iter().cloned());
-        self.retired.next(existing.filter(|name| !is_used(name)), delay)
+        self.retired.next(found.iter().filter(|name| !is_used(name)).cloned(), delay)
     }
 
     /// Returns whether the configuration gives the clusters and the filter of this map.

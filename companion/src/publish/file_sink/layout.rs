@@ -15,7 +15,7 @@ impl Layout {
         Self(directory.to_owned())
     }
 
-    /// Returns the directories, which must exist.
+    /// Returns the directories of endpoints and of secrets, with one file for each.
     pub fn directories(&self) -> [PathBuf; 2] {
         ["eds", "sds"].map(|name| self.0.join(name))
     }
@@ -30,21 +30,12 @@ impl Layout {
         self.0.join("ecds.json")
     }
 
-    /// Returns the file with the endpoints of a cluster.
-    pub fn endpoints(&self, cluster: &str) -> PathBuf {
-        self.0.join(format!("eds/{cluster}.json"))
-    }
-
-    /// Returns the file with a secret.
-    pub fn secret(&self, name: &str) -> PathBuf {
-        self.0.join(format!("sds/{name}.json"))
-    }
-
     /// Returns the file with a resource.
     pub fn named(&self, name: &Name) -> PathBuf {
+        let [endpoints, secrets] = self.directories();
         match name {
-            Name::Endpoints(cluster) => self.endpoints(cluster),
-            Name::Secret(name) => self.secret(name),
+            Name::Endpoints(cluster) => endpoints.join(format!("{cluster}.json")),
+            Name::Secret(name) => secrets.join(format!("{name}.json")),
         }
     }
 
