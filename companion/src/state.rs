@@ -3,8 +3,8 @@
 //! It is a help and never a condition: if it is missing or cannot be read, the companion learns
 //! everything again from the peers, except what unreachable peers served and what Envoy was told.
 //!
-//! A field that an older companion did not write has its default, and one that only a newer companion
-//! knows is ignored, so the file survives upgrades and rollbacks.
+//! A field that an older companion did not write has its default, and one that only a newer
+//! companion knows is ignored, so the file survives upgrades and rollbacks.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! What Envoy is told, as typed resources. Pure: no file is touched.
 //!
-//! There are four types, in the order in which Envoy must have them: secrets (SDS), the endpoints of
-//! each cluster (EDS), the clusters (CDS), and the filter's configuration with the discovery map in
-//! it (ECDS).
+//! There are four types, in the order in which Envoy must have them: secrets (SDS), the endpoints
+//! of each cluster (EDS), the clusters (CDS), and the filter's configuration with the discovery map
+//! in it (ECDS).
 //!
 //! A resource holds what can differ between two pushes; its JSON adds what is always the same.
 //! Resources name each other, and do not know how they are carried: whoever carries them says where

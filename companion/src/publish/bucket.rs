@@ -1,8 +1,7 @@
-//! How often a push may be: three at once, then one a second.
+//! Limits pushes: three at once, then one a second.
 //!
-//! A single change goes out at once, and so does the change of a peer with the
-//! others' that follow from it; a cluster that churns costs Envoy one new map a
-//! second.
+//! A single change goes out at once, with the changes of other peers that follow from it. A control
+//! plane that changes all the time costs Envoy one new map a second.
 
 use std::time::Duration;
 
@@ -23,9 +22,9 @@ impl Bucket {
         Self { full_at: Instant::now() }
     }
 
-    /// Takes a token, when there is one.
+    /// Waits for a token and takes it.
     pub(super) async fn take(&mut self) {
-        // Each token that is out is one refill between now and `full_at`.
+        // Each missing token is one refill between now and `full_at`.
         let headroom = REFILL * (BURST - 1);
         let now = Instant::now();
         let ready = self.full_at.checked_sub(headroom).unwrap_or(now);

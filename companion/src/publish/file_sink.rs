@@ -36,7 +36,8 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Makes the directories, and removes what a killed companion left of secrets: it may hold a key.
+    /// Makes the directories, and removes what a killed companion left of secrets: it may hold a
+    /// key.
     ///
     /// # Errors
     /// A directory cannot be made, or a file cannot be removed.
@@ -47,9 +48,9 @@ impl FileSink {
         Ok(Self { layout, written: Written::default(), pending: None })
     }
 
-    /// Writes a response with these resources. If it has a version, Envoy must have it before the next
-    /// step. Endpoints and secrets have none: Envoy compares their content, which mostly stays the same
-    /// from push to push, and opens their files when it gets the clusters that name them.
+    /// Writes a response with these resources. If it has a version, Envoy must have it before the
+    /// next step. Endpoints and secrets have none: Envoy compares their content, which mostly stays
+    /// the same from push to push, and opens their files when it gets the clusters that name them.
     fn write(
         &mut self,
         path: &Path,

@@ -137,8 +137,8 @@ impl Planner {
         Some(Plan { steps, map: None, retired })
     }
 
-    /// Publishes everything in the next plan, under a new generation: Envoy remembers a version that
-    /// it refused.
+    /// Publishes everything in the next plan, under a new generation: Envoy remembers a version
+    /// that it refused.
     pub fn invalidate(&mut self) {
         self.clusters = None;
         self.map = None;

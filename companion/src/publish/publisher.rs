@@ -1,4 +1,4 @@
-//! Carries out what is planned: the state first, then each step. Synchronous; `publish/task.rs` says
+//! Carries out plans: saves the state, then applies each step. Synchronous; `publish/task.rs` says
 //! when.
 
 use std::sync::Arc;
@@ -100,9 +100,9 @@ impl<S: Sink> Publisher<S> {
         Ok(())
     }
 
-    /// Saves the state before the first step, for no generation may be used twice, and after the last
-    /// one, for then Envoy has something else. A companion that is killed in between goes on from what
-    /// Envoy had before.
+    /// Saves the state before the first step, for no generation may be used twice, and after the
+    /// last one, for then Envoy has something else. A companion that is killed in between goes on
+    /// from what Envoy had before.
     fn carry_out(&mut self, plan: Plan) -> Result<Option<Publication>, PublishError> {
         self.remember()?;
         plan.steps.iter().try_for_each(|step| self.sink.apply(step))?;

@@ -1,5 +1,5 @@
-//! When the publisher acts: on a new snapshot, on changed settings, and once a second to remove what
-//! has expired and to repair what was damaged.
+//! When the publisher acts: on a new snapshot, on changed settings, and once a second to remove
+//! what has expired and to repair what was damaged.
 
 use std::sync::Arc;
 use std::time::Duration;

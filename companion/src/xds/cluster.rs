@@ -98,8 +98,8 @@ fn circuit_breakers() -> Value {
     json!({ "thresholds": thresholds })
 }
 
-/// Ejects a peer that cannot be connected to, also while no companion runs that could take it out of
-/// the cluster. A response is never a reason: a 5xx may be meant for that one client.
+/// Ejects a peer that cannot be connected to, also while no companion runs that could take it out
+/// of the cluster. A response is never a reason: a 5xx may be meant for that one client.
 fn outlier_detection() -> Value {
     json!({
         "split_external_local_origin_errors": true,

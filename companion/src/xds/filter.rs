@@ -25,8 +25,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Returns the resource in proto3 JSON. Apart from the map, the bytes are the same in each push:
-    /// then Envoy keeps the same VM.
+    /// Returns the resource in proto3 JSON. Apart from the map, the bytes are the same in each
+    /// push: then Envoy keeps the same VM.
     #[must_use]
     pub fn to_json(&self) -> Value {
         json!({
@@ -66,9 +66,9 @@ impl Filter {
 /// said that a document is to be sent.
 ///
 /// Envoy evaluates this with the request's headers, with its trailers and with the response's
-/// headers, until the result is final. It must not be "skip" before there is a response, or trailers
-/// would not enter the filter. So the filter's word about the response is looked at only once there
-/// is a status.
+/// headers, until the result is final. It must not be "skip" before there is a response, or
+/// trailers would not enter the filter. So the filter's word about the response is looked at only
+/// once there is a status.
 fn skip_responses_that_do_not_matter() -> Value {
     let status = json!({
         "name": "status",

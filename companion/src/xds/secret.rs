@@ -1,7 +1,7 @@
 //! Secrets (SDS): certificates with their keys, and authorities.
 //!
-//! The listener's secrets have fixed names, because a handwritten configuration names them. Those of
-//! the clusters are named after their content: a rotated certificate or authority changes the
+//! The listener's secrets have fixed names, because a handwritten configuration names them. Those
+//! of the clusters are named after their content: a rotated certificate or authority changes the
 //! cluster, and Envoy then drains the connections that were made with the old one. Envoy uses a
 //! secret that changes in place for new connections only.
 

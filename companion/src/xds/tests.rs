@@ -13,8 +13,8 @@ fn to_json(cluster: &Cluster) -> serde_json::Value {
     cluster.to_json(&source("eds", &cluster.name), |name| source("sds", name))
 }
 
-/// Compares everything that Envoy is told with what an Envoy last accepted. After an intended change,
-/// set UPDATE_GOLDEN=1 and let Envoy validate it.
+/// Compares everything that Envoy is told with what an Envoy last accepted. After an intended
+/// change, set UPDATE_GOLDEN=1 and let Envoy validate it.
 #[test]
 fn the_resources_are_those_of_the_golden_file() {
     let secret = |name: &str, content| Secret { name: name.to_owned(), content };

@@ -17,13 +17,13 @@ pub struct Written(BTreeMap<PathBuf, Known>);
 struct Known {
     /// The fingerprint of the content.
     content: String,
-    /// The file's status when its content was last compared. `None` after a write: by then, somebody
-    /// else may have changed the file again.
+    /// The file's status when its content was last compared. `None` after a write: by then,
+    /// somebody else may have changed the file again.
     status: Option<Status>,
 }
 
-/// What changes whenever somebody writes to a file or replaces it. Unlike the modification time, the
-/// change time cannot be set back.
+/// What changes whenever somebody writes to a file or replaces it. Unlike the modification time,
+/// the change time cannot be set back.
 #[derive(Debug, PartialEq, Eq)]
 struct Status {
     inode: u64,

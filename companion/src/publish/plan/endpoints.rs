@@ -1,7 +1,8 @@
 //! Who leaves a cluster before the next map, and who joins after it.
 //!
-//! The map that Envoy has says what *all* endpoints of a cluster serve. One that serves less may join
-//! only when the next map is there, and one whose types the next map counts on must have left before.
+//! The map that Envoy has says what *all* endpoints of a cluster serve. One that serves less may
+//! join only when the next map is there, and one whose types the next map counts on must have left
+//! before.
 
 use std::net::SocketAddr;
 
@@ -18,8 +19,8 @@ pub struct Change {
     pub joining: Vec<Endpoints>,
 }
 
-/// Returns the way from the endpoints that are published to the next ones. Those of retired clusters
-/// are repeated, in case they were damaged.
+/// Returns the way from the endpoints that are published to the next ones. Those of retired
+/// clusters are repeated, in case they were damaged.
 pub fn change<'n>(
     now: &Addresses,
     next: &Addresses,

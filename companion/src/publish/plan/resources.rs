@@ -11,8 +11,8 @@ use crate::xds::{self, Cluster, Secret};
 /// Returns the listener's secrets.
 ///
 /// An Envoy keeps what it was told last. So it must be told if client certificates are not accepted
-/// any more, unless nothing in `found` says that they ever were. A listener's certificate that is not
-/// configured any more stays, because the listener must have one.
+/// any more, unless nothing in `found` says that they ever were. A listener's certificate that is
+/// not configured any more stays, because the listener must have one.
 pub fn listener_secrets(secrets: &Secrets, found: &BTreeSet<Name>) -> Vec<Secret> {
     let client_ca = xds::CLIENT_CA.to_owned();
     let told = found.contains(&Name::Secret(client_ca.clone()));

@@ -10,8 +10,8 @@ use super::name::Name;
 pub struct Retirement(BTreeMap<Name, Duration>);
 
 impl Retirement {
-    /// Returns what is retired when these exist and are not used any more. Time goes on for what was
-    /// retired before.
+    /// Returns what is retired when these exist and are not used any more. Time goes on for what
+    /// was retired before.
     pub fn next(&self, unused: impl Iterator<Item = Name>, delay: Duration) -> Self {
         let remaining = |name: &Name| self.0.get(name).copied().unwrap_or(delay);
         Self(unused.map(|name| (name.clone(), remaining(&name))).collect())

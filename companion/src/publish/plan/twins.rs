@@ -1,12 +1,13 @@
-//! The twin of a cluster: the same peers, over connections that present the front-proxy certificate.
+//! The twin of a cluster: the same peers, over connections that present the front-proxy
+//! certificate.
 
 use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument};
 
 use crate::index::Snapshot;
 use crate::state::Addresses;
 
-/// Returns the map of a snapshot, and the clusters that it names. They have twins if there is a front
-/// proxy and its certificate; else the map says that there is none.
+/// Returns the map of a snapshot, and the clusters that it names. They have twins if there is a
+/// front proxy and its certificate; else the map says that there is none.
 pub fn with_twins(snapshot: &Snapshot, certificate: bool) -> (MapDocument, Addresses) {
     let mut document = snapshot.document.clone();
     document.identity.front_proxy &= certificate;

@@ -1,4 +1,5 @@
-//! A second sink: it records steps, and checks after each that a reader could live with what it has.
+//! A second sink: it records steps, and checks after each that a reader could live with what it
+//! has.
 
 use discovery_map::MapDocument;
 use proptest::prelude::*;
@@ -109,8 +110,9 @@ impl Publisher<Recorder> {
     }
 }
 
-/// Bits of `clusters` say which clusters there are, bits of `peers` which endpoints these have beside
-/// the one that is always there: a cluster is never emptied, so what is checked always holds.
+/// Bits of `clusters` say which clusters there are, bits of `peers` which endpoints these have
+/// beside the one that is always there: a cluster is never emptied, so what is checked always
+/// holds.
 fn of_bits(clusters: u8, peers: u8, complete: bool) -> Snapshot {
     let names = ["kube-apiserver_b", "kube-apiserver_c"];
     let mut wanted = snapshot((clusters & 1 != 0).then_some(names[0]), complete);
