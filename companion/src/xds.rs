@@ -17,7 +17,7 @@ mod secret;
 mod tests;
 
 pub use cluster::Cluster;
-pub use endpoints::Endpoints;
+pub use endpoints::endpoints;
 pub use filter::{FILTER_NAME, Filter, MAP};
 pub use message::{ConfigSource, response};
 pub use secret::{CLIENT_CA, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name};

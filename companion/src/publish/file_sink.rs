@@ -89,9 +89,10 @@ impl Sink for FileSink {
                 }
             }
             Step::Endpoints(all) => {
-                for one in all {
-                    let path = self.layout.named(&Name::Endpoints(one.cluster.clone()));
-                    self.write(&path, None, &[one.to_json()], Access::Umask)?;
+                for (cluster, addresses) in all {
+                    let path = self.layout.named(&Name::Endpoints(cluster.clone()));
+                    let endpoints = xds::endpoints(cluster, addresses);
+                    self.write(&path, None, &[endpoints], Access::Umask)?;
                 }
             }
             Step::Clusters { version, clusters } => {

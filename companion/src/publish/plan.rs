@@ -104,8 +104,7 @@ impl Planner {
         let filter = Filter { map: json, module: config.envoy.filter_module.clone() };
         let [secrets, clusters] = self.upstream(&next, &retired, generation);
         // Remembered at once: whatever fails from here on, the map that Envoy has covers these.
-        let before = change.before.iter().map(|one| (one.cluster.clone(), one.addresses.clone()));
-        self.state.published.endpoints = before.collect();
+        self.state.published.endpoints.clone_from(&change.before);
         let filter = Step::Filter { version: generation, filter };
         let mut steps = vec![Step::Endpoints(change.before), secrets, clusters, filter];
         if !change.joining.is_empty() {
@@ -149,10 +148,7 @@ impl Planner {
         let published = &mut self.state.published;
         for step in plan.steps {
             match step {
-                Step::Endpoints(all) => {
-                    let all = all.into_iter().map(|one| (one.cluster, one.addresses));
-                    published.endpoints.extend(all);
-                }
+                Step::Endpoints(all) => published.endpoints.extend(all),
                 Step::Secrets(_) => {
                     let pair = self.settings.secrets.front_proxy.as_ref();
                     let front_proxy = pair.map(xds::front_proxy_name);
@@ -176,15 +172,11 @@ impl Planner {
     /// Returns what is retired when `next` are the clusters that the map names.
     fn retire(&self, next: &Addresses, found: &BTreeSet<Name>) -> Retirement {
         let delay = self.settings.config.envoy.cluster_removal_delay;
-        let upstream = resources::upstream_secrets(&self.settings.secrets);
-        let is_used = |name: &Name| match name {
-            Name::Endpoints(cluster) => next.contains_key(cluster),
-            Name::Secret(name) => {
-                [xds::LISTENER, xds::CLIENT_CA].contains(&name.as_str())
-                    || upstream.iter().any(|secret| secret.name == *name)
-            }
-        };
-        self.retired.next(found.iter().filter(|name| !is_used(name)).cloned(), delay)
+        let upstream = resources::upstream_secrets(&self.settings.secrets).into_iter();
+        let listener = [xds::LISTENER, xds::CLIENT_CA].map(str::to_owned);
+        let secrets = upstream.map(|secret| secret.name).chain(listener).map(Name::Secret);
+        let used = next.keys().cloned().map(Name::Endpoints).chain(secrets).collect();
+        self.retired.next(found.difference(&used).cloned(), delay)
     }
 
     /// Returns whether the configuration gives the clusters and the filter of this map.

@@ -35,12 +35,11 @@ fn the_resources_are_those_of_the_golden_file() {
         ..cluster.clone()
     };
     let filter = Filter { map: "{\"map\":true}".to_owned(), module: "/lib/filter.wasm".into() };
-    let endpoints = Endpoints { cluster: cluster.name.clone(), addresses: addresses.to_vec() };
     let resources = [
         secret("listener", pair).to_json(),
         secret("client-ca", SecretContent::Authorities(None)).to_json(),
         secret(peer_ca, authorities).to_json(),
-        endpoints.to_json(),
+        endpoints(&cluster.name, &addresses),
         to_json(&cluster),
         to_json(&twin),
         filter.to_json(),

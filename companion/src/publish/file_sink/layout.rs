@@ -20,12 +20,10 @@ impl Layout {
         ["eds", "sds"].map(|name| self.0.join(name))
     }
 
-    /// Returns the file with all clusters.
     pub fn clusters(&self) -> PathBuf {
         self.0.join("cds.json")
     }
 
-    /// Returns the file with the filter.
     pub fn filter(&self) -> PathBuf {
         self.0.join("ecds.json")
     }

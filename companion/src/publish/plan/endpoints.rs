@@ -4,19 +4,15 @@
 //! join only when the next map is there, and one whose types the next map counts on must have left
 //! before.
 
-use std::net::SocketAddr;
-
 use crate::state::Addresses;
-use crate::xds::Endpoints;
 
 /// The endpoints on both sides of a map.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Change {
     /// Before the map: the endpoints that are in the cluster before and after it. A cluster that is
     /// new, or would be empty, has all of them.
-    pub before: Vec<Endpoints>,
+    pub before: Addresses,
     /// After the map: all endpoints of the clusters that others join.
-    pub joining: Vec<Endpoints>,
+    pub joining: Addresses,
 }
 
 /// Returns the way from the endpoints that are published to the next ones. Those of retired
@@ -26,27 +22,24 @@ pub fn change<'n>(
     next: &Addresses,
     retired: impl Iterator<Item = &'n String>,
 ) -> Change {
-    let known = retired.filter_map(|name| now.get_key_value(name));
-    let before = known.map(|(cluster, addresses)| of(cluster, addresses)).collect();
-    let mut change = Change { before, joining: Vec::new() };
+    let known = retired.filter_map(|name| Some((name.clone(), now.get(name)?.clone())));
+    let mut change = Change { before: known.collect(), joining: Addresses::new() };
     for (cluster, next) in next {
         let stays = |address: &_| now.get(cluster).is_none_or(|now| now.contains(address));
         let both: Vec<_> = next.iter().copied().filter(stays).collect();
-        let before = if both.is_empty() { next } else { &both };
-        if before != next {
-            change.joining.push(of(cluster, next));
+        let before = if both.is_empty() { next.clone() } else { both };
+        if before != *next {
+            change.joining.insert(cluster.clone(), next.clone());
         }
-        change.before.push(of(cluster, before));
+        change.before.insert(cluster.clone(), before);
     }
     change
 }
 
-fn of(cluster: &str, addresses: &[SocketAddr]) -> Endpoints {
-    Endpoints { cluster: cluster.to_owned(), addresses: addresses.to_vec() }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn addresses(cluster: &str, ports: &[u16]) -> Addresses {
@@ -56,11 +49,9 @@ mod tests {
 
     /// The ports before and after the map.
     fn moves(now: &[u16], next: &[u16]) -> (Vec<u16>, Option<Vec<u16>>) {
-        let ports =
-            |endpoints: &Endpoints| endpoints.addresses.iter().map(SocketAddr::port).collect();
+        let ports = |all: &Addresses| all["a"].iter().map(SocketAddr::port).collect();
         let change = change(&addresses("a", now), &addresses("a", next), [].iter());
-        assert_eq!(change.before.len(), 1);
-        (ports(&change.before[0]), change.joining.first().map(ports))
+        (ports(&change.before), change.joining.first_key_value().map(|_| ports(&change.joining)))
     }
 
     #[test]
@@ -81,7 +72,7 @@ mod tests {
         let (now, next) = (addresses("a", &[1]), addresses("b", &[2, 3]));
         let retired = ["a", "unknown"].map(str::to_owned);
         let change = change(&now, &next, retired.iter());
-        assert_eq!(change.before, [of("a", &now["a"]), of("b", &next["b"])]);
+        assert_eq!(change.before, now.into_iter().chain(next).collect());
         assert!(change.joining.is_empty());
     }
 }

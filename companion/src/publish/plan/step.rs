@@ -9,7 +9,7 @@ use super::name::Name;
 use super::retirement::Retirement;
 use crate::config::Config;
 use crate::state::Addresses;
-use crate::xds::{Cluster, Endpoints, Filter, Secret};
+use crate::xds::{Cluster, Filter, Secret};
 
 /// The way from what is published to what shall be.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub enum Step {
     /// Adds or replaces secrets.
     Secrets(Vec<Secret>),
     /// Adds or replaces the endpoints of clusters.
-    Endpoints(Vec<Endpoints>),
+    Endpoints(Addresses),
     /// Replaces all clusters. The version is the generation in which they changed last.
     Clusters { version: u64, clusters: Vec<Cluster> },
     /// Replaces the filter's configuration. The version is the generation of the map.

@@ -37,8 +37,7 @@ impl Sink for Recorder {
                 "secrets"
             }
             Step::Endpoints(all) => {
-                let all = all.iter().map(|one| (one.cluster.clone(), one.addresses.clone()));
-                self.endpoints.extend(all);
+                self.endpoints.extend(all.clone());
                 "endpoints"
             }
             Step::Clusters { clusters, .. } => {
