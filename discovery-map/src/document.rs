@@ -1,9 +1,13 @@
-//! The wire form: what the JSON says, before anything is believed.
+//! The map on the wire: what the JSON says, before anything is believed.
 //!
-//! Compact on purpose, for Envoy keeps a copy for each worker: a group with
+//! Compact on purpose, because Envoy keeps a copy for each worker: a group with
 //! one version and one resource costs about 70 bytes. No field is optional
 //! unless its absence means something, and unknown fields are refused, so that
-//! a map that a filter cannot fully understand is never half-applied.
+//! a filter never applies half of a map.
+//!
+//! A field that is added after 0.1.0 is omitted unless its feature is in use
+//! (`skip_serializing_if`), and its absence means that it is not (`default`), so
+//! that neighbouring versions work together (ADR 0014).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,7 +52,7 @@ pub struct MapDocument {
     pub default_cluster: String,
     /// How the peers are told who a client with a certificate is.
     pub identity: IdentityHeaders,
-    /// Every peer that the map speaks of.
+    /// Every peer in the map.
     pub peers: Vec<PeerEntry>,
     /// The distinct serving sets; `groups` refers to them by index.
     pub sets: Vec<SetEntry>,
@@ -58,11 +62,11 @@ pub struct MapDocument {
     /// group (`""` is core) → version → serving set → resources.
     #[serde(deserialize_with = "unique_keys")]
     pub groups: BTreeMap<String, Versions>,
-    /// Discovery documents that are nobody's own: what all serving peers offer.
-    /// None for a document of which every serving peer has the same.
+    /// The merged documents: what all serving peers offer together. There is none
+    /// where every serving peer has the same document.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<MergedDocument>,
-    /// Who answers for OpenAPI documents of which the peers have different ones.
+    /// Who answers for OpenAPI documents that differ among the peers.
     #[serde(default, skip_serializing_if = "OpenApi::is_empty")]
     pub open_api: OpenApi,
     /// Whom to ask before a type-level 404 for an unknown type passes.
@@ -70,10 +74,8 @@ pub struct MapDocument {
     pub strict_not_found: Option<StrictNotFound>,
 }
 
-/// The question whether a type is really served by nobody. It is an HTTP
-/// request to the companion: `GET /v1/absence?path=<the request's path,
-/// percent-encoded>`, answered 204 (nobody serves it), 409 (somebody does) or
-/// 503 (a peer could not be asked).
+/// Whom to ask, by an [absence query](crate::absence_query), whether a type is
+/// really served by nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StrictNotFound {
@@ -81,8 +83,8 @@ pub struct StrictNotFound {
     pub cluster: String,
     /// How long the original answer is held, in milliseconds.
     pub timeout_milliseconds: u32,
-    /// What happens when the companion does not answer in time: whether the
-    /// original 404 passes, or becomes a 503.
+    /// Whether the original 404 passes if the companion does not answer in time;
+    /// else it becomes a 503.
     pub passes_unanswered: bool,
 }
 
@@ -101,9 +103,9 @@ pub struct MergedDocument {
     /// The serving set whose peers are asked whether the client may read it.
     pub set: u16,
     /// The `ETag` of those peers' own document, without quotes. With it in
-    /// `If-None-Match` the question costs a peer an answer without a body. Of
-    /// `/api` and `/apis` the peers are asked for the aggregated document,
-    /// whichever form the client gets: it alone has an `ETag`.
+    /// `If-None-Match` the access check costs a peer an answer without a body.
+    /// For `/api` and `/apis` that is the aggregated document, whichever form the
+    /// client gets: it alone has an `ETag`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_etag: Option<String>,
     /// The size of the document, in bytes.
@@ -248,8 +250,8 @@ impl<'de> Deserialize<'de> for BySet {
     }
 }
 
-/// Reads a JSON object and refuses a repeated key, of which serde would
-/// silently keep the last: the resources of the first would be lost.
+/// Reads a JSON object and refuses a repeated key. serde would silently keep the
+/// last one, and lose the resources of the first.
 fn unique_keys<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
 where
     D: Deserializer<'de>,

@@ -204,6 +204,17 @@ async fn a_damaged_map_file_changes_nothing_and_is_repaired() -> Result<()> {
 
 #[tokio::test]
 async fn a_map_that_the_filter_refuses_is_refused_by_envoy_as_well() -> Result<()> {
+    serves_by_the_last_map_after("\\\"schemaVersion\\\":99", "version 99 is not supported").await
+}
+
+#[tokio::test]
+async fn a_map_with_a_field_that_an_older_filter_does_not_know_is_refused_whole() -> Result<()> {
+    let newer = "\\\"schemaVersion\\\":1,\\\"answeringVersion\\\":\\\"1.36\\\"";
+    serves_by_the_last_map_after(newer, "unknown field `answeringVersion`").await
+}
+
+/// Pushes the last map with this in place of its schema version.
+async fn serves_by_the_last_map_after(edit: &str, reason: &str) -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     let mut stack = fleet.stack().await?;
     stack.companion.kill_9();
@@ -219,7 +230,9 @@ async fn a_map_that_the_filter_refuses_is_refused_by_envoy_as_well() -> Result<(
         anyhow::Ok(())
     })
     .await?;
-    replace(&file, good.replace("\\\"schemaVersion\\\":1", "\\\"schemaVersion\\\":99").as_bytes())?;
+    let refused = good.replace("\\\"schemaVersion\\\":1", edit);
+    assert_ne!(refused, good, "the test does not change the map");
+    replace(&file, refused.as_bytes())?;
     wait::until("Envoy to refuse the map", Duration::from_secs(10), async || {
         let rejected = stack.envoy.stat(&format!("{ECDS}.config_fail")).await?.unwrap_or_default()
             + stack.envoy.stat(&format!("{ECDS}.update_rejected")).await?.unwrap_or_default();
@@ -232,7 +245,7 @@ async fn a_map_that_the_filter_refuses_is_refused_by_envoy_as_well() -> Result<(
         client.get(POLICIES).await?.ok()?;
     }
     let log = fs::read_to_string(stack.envoy.process().log())?;
-    ensure!(log.contains("version 99 is not supported"), "the log does not say why:\n{log}");
+    ensure!(log.contains(reason), "the log does not say why:\n{log}");
     Ok(())
 }
 
