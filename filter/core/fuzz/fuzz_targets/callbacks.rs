@@ -1,0 +1,100 @@
+//! Any callbacks in any order, on streams of any bytes and a host whose calls
+//! fail, end without a panic, and no client's claim goes on to a server.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use filter_core::mock::{Call, Fields, MockProxy};
+use filter_core::{Action, Certificate};
+use libfuzzer_sys::fuzz_target;
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Request { stream: u8, path: Vec<u8>, headers: Fields },
+    Certificate { stream: u8, subject: Vec<u8>, sha256: Vec<u8> },
+    Trailers { stream: u8, trailers: Fields },
+    Response { stream: u8, headers: Fields, end: bool },
+    NotFound { stream: u8, content_type: u8, end: bool },
+    Body { stream: u8, body: Vec<u8>, end: bool },
+    Answer { token: u8, status: u16 },
+    Leave { stream: u8 },
+    Note { stream: u8, note: Vec<u8> },
+    Configure { map: String },
+    Fail { call: u8 },
+    Tick,
+}
+
+const CONTENT_TYPES: [&str; 4] =
+    ["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+const CALLS: [Call; 8] = [
+    Call::Headers,
+    Call::ReplaceHeaders,
+    Call::SetClusterHeader,
+    Call::SetFilterState,
+    Call::FilterState,
+    Call::ResponseHeader,
+    Call::CallOut,
+    Call::SelectStream,
+];
+
+fn has_claim(fields: &Fields) -> bool {
+    fields.iter().any(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        [&b"x-remote-user"[..], b"x-remote-group", b"x-forwarded-client-cert"]
+            .iter()
+            .any(|claim| name == *claim)
+    })
+}
+
+fn take(proxy: &MockProxy, step: Step) {
+    match step {
+        Step::Request { stream, path, mut headers } => {
+            headers.insert(0, (b":method".to_vec(), b"GET".to_vec()));
+            headers.insert(1, (b":path".to_vec(), path));
+            let action = proxy.request_bytes(stream.into(), headers);
+            let stream = proxy.stream(stream.into());
+            let sent = action == Action::Continue && stream.certificate.is_none();
+            assert!(!sent || !has_claim(&stream.request), "{:?}", stream.request);
+        }
+        Step::Certificate { stream, subject, sha256 } => {
+            let certificate = Some(Certificate { subject, sha256 });
+            proxy.change(stream.into(), |stream| stream.certificate = certificate);
+        }
+        Step::Trailers { stream, trailers } => {
+            let action = proxy.trailers_bytes(stream.into(), trailers);
+            let stream = proxy.stream(stream.into());
+            assert!(action == Action::Pause || !has_claim(&stream.trailers));
+        }
+        Step::Response { stream, headers, end } => {
+            proxy.response_bytes(stream.into(), headers, end);
+        }
+        Step::NotFound { stream, content_type, end } => {
+            let content_type = CONTENT_TYPES[usize::from(content_type) % CONTENT_TYPES.len()];
+            let headers = [(":status", "404"), ("content-type", content_type)];
+            proxy.response(stream.into(), &headers, end);
+        }
+        Step::Body { stream, body, end } => {
+            proxy.body(stream.into(), &body, end);
+        }
+        Step::Answer { token, status } => {
+            proxy.answer(token.into(), &[(":status", &status.to_string()), ("date", "now")]);
+        }
+        Step::Leave { stream } => proxy.change(stream.into(), |stream| stream.has_ended = true),
+        Step::Note { stream, note } => {
+            proxy.change(stream.into(), |stream| stream.filter_state = Some(note));
+        }
+        Step::Configure { map } => drop(proxy.configure(&map)),
+        Step::Fail { call } => {
+            let call = CALLS[usize::from(call) % CALLS.len()];
+            proxy.host.change(|state| state.failing.extend([call]));
+        }
+        Step::Tick => proxy.filter.on_tick(),
+    }
+}
+
+fuzz_target!(|steps: Vec<Step>| {
+    let proxy = MockProxy::golden();
+    for step in steps {
+        take(&proxy, step);
+    }
+});
