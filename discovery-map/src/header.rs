@@ -47,9 +47,8 @@ const RESERVED_PREFIXES: [&str; 6] = [
 /// as it does when a client's headers are removed.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    let name = name.replace('_', "-");
-    RESERVED.contains(&name.as_str())
-        || RESERVED_PREFIXES.iter().any(|reserved| name.starts_with(reserved))
+    RESERVED.iter().any(|reserved| name.len() == reserved.len() && begins(name, reserved))
+        || RESERVED_PREFIXES.iter().any(|reserved| begins(name, reserved))
 }
 
 /// Returns whether a header that has another use begins with this prefix, so
@@ -57,9 +56,14 @@ pub fn is_reserved(name: &str) -> bool {
 /// [`is_reserved`].
 #[must_use]
 pub fn is_reserved_prefix(prefix: &str) -> bool {
-    let prefix = prefix.replace('_', "-");
-    let mut reserved = RESERVED.iter().chain(&RESERVED_PREFIXES);
-    is_reserved(&prefix) || reserved.any(|reserved| reserved.starts_with(&prefix))
+    is_reserved(prefix)
+        || RESERVED.iter().chain(&RESERVED_PREFIXES).any(|reserved| begins(reserved, prefix))
+}
+
+fn begins(text: &str, start: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let same = |(a, b): (u8, u8)| fold(a) == fold(b);
+    text.len() >= start.len() && text.bytes().zip(start.bytes()).all(same)
 }
 
 /// Returns whether this is a header's name in lower case (RFC 9110, `token`).
