@@ -10,16 +10,18 @@
 use std::sync::Arc;
 
 use discovery_map::Scope;
+use serde::{Deserialize, Serialize};
 
 use crate::fields::{Fields, items, list};
 use crate::listing::{Group, GroupNames, Listing, Part, Types, Version};
 use crate::openapi::OpenApiIndex;
 
 /// What is believed of one peer. Cheap to clone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Belief {
     pub(crate) core: Option<Arc<Listing>>,
     pub(crate) named: Option<Arc<Listing>>,
+    #[serde(skip)]
     pub(crate) open_api: Option<Arc<OpenApiIndex>>,
 }
 
@@ -121,6 +123,14 @@ impl Belief {
             (None, None) => true,
             _ => false,
         })
+    }
+
+    /// Returns what the next run needs. `is_built_in` tells whether a version of a
+    /// group is built into the peer.
+    #[must_use]
+    pub fn to_save(&self, is_built_in: impl Fn(&str, &str) -> bool) -> Self {
+        let saved = |part| Some(Arc::new(self.listing(part)?.to_save(&is_built_in)));
+        Self { core: saved(Part::Core), named: saved(Part::Named), open_api: None }
     }
 
     /// Holds in memory only once what another peer says as well: most peers say

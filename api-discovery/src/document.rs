@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -86,14 +86,7 @@ impl ListedGroup {
 
 /// A list of groups with everything in them.
 #[derive(Debug, Default)]
-pub struct AggregatedList(Vec<Item>);
-
-/// A group, read and as it was.
-#[derive(Debug)]
-struct Item {
-    group: AggregatedGroup,
-    text: Box<RawValue>,
-}
+pub struct AggregatedList(Vec<Group>);
 
 impl<'de> Deserialize<'de> for AggregatedList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -110,16 +103,18 @@ impl<'de> Deserialize<'de> for AggregatedList {
                 self,
                 mut items: A,
             ) -> Result<AggregatedList, A::Error> {
-                let mut read = Vec::new();
+                let mut groups = Vec::new();
+                // Owned: a document is read while it arrives.
                 while let Some(text) = items.next_element::<Box<RawValue>>()? {
                     let group: AggregatedGroup =
                         serde_json::from_str(text.get()).map_err(A::Error::custom)?;
-                    if read.len() == MAX_GROUPS || group.longest_inner_list() > MAX_INNER {
+                    if groups.len() == MAX_GROUPS || group.longest_inner_list() > MAX_INNER {
                         return Err(A::Error::custom("more groups or versions than can be"));
                     }
-                    read.push(Item { group, text });
+                    let names = Arc::new(group.names());
+                    groups.push(Group { names, text: Some(text.get().into()) });
                 }
-                Ok(AggregatedList(read))
+                Ok(AggregatedList(groups))
             }
         }
 
@@ -166,7 +161,7 @@ struct AggregatedResource {
     scope: Scope,
     // `null` if the resource itself is not served, only subresources are.
     #[serde(default)]
-    verbs: Option<Vec<Skipped>>,
+    verbs: Option<Vec<IgnoredAny>>,
     #[serde(default)]
     subresources: Option<Vec<AggregatedSubresource>>,
 }
@@ -186,27 +181,18 @@ struct AggregatedSubresource {
     subresource: Box<str>,
 }
 
-/// A value of which only the presence counts.
-#[derive(Debug)]
-struct Skipped;
-
-impl<'de> Deserialize<'de> for Skipped {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
-}
-
 impl AggregatedList {
     /// Returns what the document lists. Leaves out names that no path could
     /// carry, and groups without a usable name or version.
     #[must_use]
-    pub fn read(self, part: Part) -> Listing {
+    pub fn read(mut self, part: Part) -> Listing {
         let count = self.0.len();
-        let groups = self.0.into_iter().filter_map(|Item { group, text }| {
-            let names = group.names(part)?;
-            Some(Group { names: Arc::new(names), text: Some(text.get().into()) })
+        self.0.retain(|Group { names, .. }| {
+            // The core group has no name in `/api`, and no other group is there.
+            let named = Part::of_group(&names.name) == part && !names.name.contains('/');
+            named && !names.versions.is_empty()
         });
-        let mut listing = Listing::new(groups.collect());
+        let mut listing = Listing::new(self.0);
         listing.amended |= listing.groups().len() != count;
         listing
     }
@@ -219,12 +205,7 @@ impl AggregatedGroup {
         subresources.max().unwrap_or(0).max(self.versions.len())
     }
 
-    fn names(self, part: Part) -> Option<GroupNames> {
-        let name = self.metadata.name;
-        // The core group has no name in `/api`, and no other group is there.
-        if Part::of_group(&name) != part || name.contains('/') {
-            return None;
-        }
+    fn names(self) -> GroupNames {
         let mut versions = Vec::<Version>::with_capacity(self.versions.len());
         for version in self.versions {
             let known = versions.iter().any(|other| other.name == version.version);
@@ -232,7 +213,7 @@ impl AggregatedGroup {
                 versions.push(version.read());
             }
         }
-        (!versions.is_empty()).then(|| GroupNames { name, versions: versions.into() })
+        GroupNames { name: self.metadata.name, versions: versions.into() }
     }
 }
 

@@ -84,11 +84,11 @@ pub(crate) fn list(values: impl IntoIterator<Item = impl AsRef<str>>) -> String 
     json
 }
 
+#[derive(Deserialize)]
+struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+
 /// Returns the value of a JSON string.
 pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
-
     serde_json::from_str::<Text<'_>>(value.get()).ok().map(|text| text.0)
 }
 
@@ -101,9 +101,6 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visit;
 
-        #[derive(Deserialize)]
-        struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
-
         impl<'de> Visitor<'de> for Visit {
             type Value = Fields<'de>;
 
@@ -113,7 +110,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Vec::<(Cow<'de, str>, &'de RawValue)>::new();
-                while let Some((Key(name), value)) = access.next_entry::<Key<'de>, _>()? {
+                while let Some((Text(name), value)) = access.next_entry::<Text<'de>, _>()? {
                     // If a field comes twice, the first counts.
                     if fields.len() >= MANY_FIELDS || fields.iter().all(|(other, _)| *other != name)
                     {

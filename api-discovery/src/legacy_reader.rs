@@ -4,11 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::document::is_segment;
 use crate::fields::{list, quoted};
 use crate::listing::{Group, GroupNames, Listing, Types, Version};
+use crate::wire::{self, Kind, LegacyResource, Resource, Subresource};
 
 /// An `APIResourceList`: the answer to `/api/<version>` and
 /// `/apis/<group>/<version>`.
@@ -16,30 +17,6 @@ use crate::listing::{Group, GroupNames, Listing, Types, Version};
 pub struct LegacyGroupVersion {
     #[serde(default)]
     resources: Vec<LegacyResource>,
-}
-
-/// An entry of an `APIResourceList`: a resource, or with a `/` in its name a
-/// subresource.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LegacyResource {
-    name: String,
-    #[serde(default)]
-    namespaced: bool,
-    #[serde(default)]
-    singular_name: String,
-    #[serde(default)]
-    group: String,
-    #[serde(default)]
-    version: String,
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    verbs: Option<Vec<String>>,
-    #[serde(default)]
-    short_names: Option<Vec<String>>,
-    #[serde(default)]
-    categories: Option<Vec<String>>,
 }
 
 /// Puts a [`Listing`] together from the documents of its group-versions.
@@ -57,29 +34,19 @@ struct LegacyGroup {
 }
 
 impl LegacyReader {
-    /// Adds a group-version, in the order in which the peer lists them.
-    pub fn add(&mut self, group: &str, version: &str, document: &LegacyGroupVersion) {
-        self.push(group, version, document, false);
-    }
-
-    /// Adds a group-version that the peer cannot read at present: the server of
-    /// an aggregated API is down.
-    pub fn add_stale(&mut self, group: &str, version: &str) {
-        self.push(group, version, &LegacyGroupVersion::default(), true);
-    }
-
-    fn push(&mut self, group: &str, name: &str, document: &LegacyGroupVersion, stale: bool) {
-        let version = Version { name: name.into(), types: document.types(), stale };
-        let text = document.aggregated(group, name, stale);
-        match self.groups.last_mut() {
-            Some(last) if *last.name == *group => {
-                last.versions.push(version);
-                last.texts.push(text);
-            }
-            _ => {
-                let (versions, texts) = (vec![version], vec![text]);
-                self.groups.push(LegacyGroup { name: group.into(), versions, texts });
-            }
+    /// Adds a group-version, in the order in which the peer lists them. It is stale
+    /// without a document, which the peer cannot read at present: the server of an
+    /// aggregated API is down.
+    pub fn add(&mut self, group: &str, version: &str, document: Option<LegacyGroupVersion>) {
+        let stale = document.is_none();
+        let document = document.unwrap_or_default();
+        if self.groups.last().is_none_or(|last| *last.name != *group) {
+            let (versions, texts) = (Vec::new(), Vec::new());
+            self.groups.push(LegacyGroup { name: group.into(), versions, texts });
+        }
+        if let Some(last) = self.groups.last_mut() {
+            last.versions.push(Version { name: version.into(), types: document.types(), stale });
+            last.texts.push(document.aggregated(group, version, stale));
         }
     }
 
@@ -108,8 +75,7 @@ impl LegacyGroupVersion {
     pub(crate) fn types(&self) -> Types {
         let (mut namespaced, mut cluster_scoped) = (BTreeSet::new(), BTreeSet::new());
         for resource in &self.resources {
-            let (parent, subresource) = resource.split();
-            if is_segment(parent) && subresource.is_none_or(is_segment) {
+            if resource.name.splitn(2, '/').all(is_segment) {
                 let scoped =
                     if resource.namespaced { &mut namespaced } else { &mut cluster_scoped };
                 scoped.insert(resource.name.as_str().into());
@@ -120,115 +86,54 @@ impl LegacyGroupVersion {
 
     /// Returns the version as aggregated discovery has it (JSON), as a
     /// kube-apiserver itself makes it from the older form.
-    fn aggregated(&self, group: &str, version: &str, stale: bool) -> String {
-        let mut resources = Vec::<Resource<'_>>::new();
-        let mut positions = HashMap::<&str, usize>::new();
-        for entry in self.resources.iter().filter(|entry| entry.split().1.is_none()) {
-            positions.entry(&entry.name).or_insert_with(|| {
-                resources.push(Resource::new(entry, (group, version)));
-                resources.len() - 1
-            });
-        }
-        for entry in &self.resources {
-            let (parent, Some(subresource)) = entry.split() else { continue };
-            let position = *positions.entry(parent).or_insert_with(|| {
-                resources.push(Resource::not_served(parent, entry));
-                resources.len() - 1
-            });
-            if let Some(resource) = resources.get_mut(position) {
-                resource.subresources.push(Subresource {
-                    subresource,
-                    response_kind: entry.kind((group, version)),
-                    verbs: entry.verbs.as_deref().unwrap_or_default(),
+    fn aggregated(self, group: &str, version: &str, stale: bool) -> String {
+        let own = (group, version);
+        let mut resources = Vec::<Resource>::new();
+        let mut positions = HashMap::<String, usize>::new();
+        let (parents, subresources): (Vec<_>, Vec<_>) =
+            self.resources.into_iter().partition(|entry| !entry.name.contains('/'));
+        for entry in parents {
+            positions.entry(entry.name.clone()).or_insert_with(|| {
+                resources.push(Resource {
+                    scope: scope(&entry),
+                    response_kind: Some(kind(entry.group, entry.version, entry.kind, own)),
+                    resource: entry.name,
+                    singular_resource: entry.singular_name,
+                    verbs: Some(entry.verbs.unwrap_or_default()),
+                    short_names: entry.short_names,
+                    categories: entry.categories,
+                    subresources: None,
                 });
-            }
+                resources.len() - 1
+            });
         }
-        let freshness = if stale { "Stale" } else { "Current" };
-        serde_json::json!({"version": version, "resources": resources, "freshness": freshness})
-            .to_string()
-    }
-}
-
-impl LegacyResource {
-    /// Returns the resource's name, and that of the subresource if it is one.
-    fn split(&self) -> (&str, Option<&str>) {
-        let split = self.name.split_once('/');
-        split.map_or((&self.name, None), |(parent, subresource)| (parent, Some(subresource)))
-    }
-
-    /// Group and version are only there if they are not the list's own.
-    fn kind<'l>(&'l self, (group, version): (&'l str, &'l str)) -> Kind<'l> {
-        Kind {
-            group: if self.group.is_empty() { group } else { &self.group },
-            version: if self.version.is_empty() { version } else { &self.version },
-            kind: &self.kind,
+        for entry in subresources {
+            let Some((parent, name)) = entry.name.split_once('/') else { continue };
+            let position = *positions.entry(parent.to_owned()).or_insert_with(|| {
+                let (resource, scope) = (parent.to_owned(), scope(&entry));
+                resources.push(Resource { resource, scope, ..Resource::default() });
+                resources.len() - 1
+            });
+            let Some(resource) = resources.get_mut(position) else { continue };
+            resource.subresources.get_or_insert_default().push(Subresource {
+                subresource: name.to_owned(),
+                response_kind: Some(kind(entry.group, entry.version, entry.kind, own)),
+                verbs: Some(entry.verbs.unwrap_or_default()),
+            });
         }
-    }
-
-    fn scope(&self) -> &'static str {
-        if self.namespaced { "Namespaced" } else { "Cluster" }
+        let freshness = if stale { "Stale" } else { "Current" }.to_owned();
+        let version = wire::Version { version: version.to_owned(), resources, freshness };
+        // Strings and lists of strings always serialize.
+        serde_json::to_string(&version).unwrap_or_default()
     }
 }
 
-/// A resource of aggregated discovery.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Resource<'l> {
-    resource: &'l str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_kind: Option<Kind<'l>>,
-    scope: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    singular_resource: Option<&'l str>,
-    verbs: Option<&'l [String]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    short_names: Option<&'l [String]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    categories: Option<&'l [String]>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    subresources: Vec<Subresource<'l>>,
+fn scope(entry: &LegacyResource) -> String {
+    if entry.namespaced { "Namespaced" } else { "Cluster" }.to_owned()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Subresource<'l> {
-    subresource: &'l str,
-    response_kind: Kind<'l>,
-    verbs: &'l [String],
-}
-
-#[derive(Serialize)]
-struct Kind<'l> {
-    group: &'l str,
-    version: &'l str,
-    kind: &'l str,
-}
-
-impl<'l> Resource<'l> {
-    fn new(entry: &'l LegacyResource, own: (&'l str, &'l str)) -> Self {
-        Self {
-            resource: &entry.name,
-            response_kind: Some(entry.kind(own)),
-            scope: entry.scope(),
-            singular_resource: Some(&entry.singular_name),
-            verbs: Some(entry.verbs.as_deref().unwrap_or_default()),
-            short_names: entry.short_names.as_deref(),
-            categories: entry.categories.as_deref(),
-            subresources: Vec::new(),
-        }
-    }
-
-    /// A resource that is listed for the sake of its subresources.
-    fn not_served(name: &'l str, subresource: &LegacyResource) -> Self {
-        Self {
-            resource: name,
-            response_kind: None,
-            scope: subresource.scope(),
-            singular_resource: None,
-            verbs: None,
-            short_names: None,
-            categories: None,
-            subresources: Vec::new(),
-        }
-    }
+/// Group and version are empty if they are the list's own.
+fn kind(group: String, version: String, kind: String, own: (&str, &str)) -> Kind {
+    let or = |name: String, own: &str| if name.is_empty() { own.to_owned() } else { name };
+    Kind { group: or(group, own.0), version: or(version, own.1), kind }
 }

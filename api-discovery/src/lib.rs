@@ -17,7 +17,7 @@ mod merged;
 mod openapi;
 mod origins;
 mod release;
-mod saved;
+mod wire;
 
 pub use belief::{Belief, Change};
 pub use document::{AggregatedList, DiscoveryDocument, GroupVersion};
@@ -30,4 +30,3 @@ pub use merged::{
 pub use openapi::OpenApiIndex;
 pub use origins::{Origins, OriginsList};
 pub use release::Release;
-pub use saved::{SavedNames, SavedTexts};

@@ -23,7 +23,7 @@ pub enum Part {
 /// The resources (`pods`) and subresources (`pods/status`) of a group-version,
 /// sorted. No name is in both lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Types {
     /// Those in a namespace.
     pub namespaced: Box<[Box<str>]>,
@@ -32,7 +32,7 @@ pub struct Types {
 }
 
 /// A version of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// Its name, such as `v1beta1`.
     pub name: Box<str>,
@@ -43,7 +43,7 @@ pub struct Version {
 }
 
 /// The names in a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupNames {
     /// The group's name; empty for the core group.
     pub name: Box<str>,
@@ -52,7 +52,7 @@ pub struct GroupNames {
 }
 
 /// A group as a peer lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// Its names.
     pub names: Arc<GroupNames>,
@@ -61,8 +61,9 @@ pub struct Group {
     pub text: Option<Arc<str>>,
 }
 
-/// One half of a peer's discovery.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One half of a peer's discovery. What is saved of it are the groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Group>", into = "Vec<Group>")]
 pub struct Listing {
     /// The document's `ETag`, without quotes.
     pub etag: Option<Box<str>>,
@@ -166,6 +167,21 @@ impl Group {
     }
 }
 
+impl From<Vec<Group>> for Listing {
+    /// Returns a listing of groups that were read before a restart. It tells what a
+    /// peer serves, but no document is made of it while the peer is in rotation,
+    /// because texts are missing.
+    fn from(groups: Vec<Group>) -> Self {
+        Self { restored: true, ..Self::new(groups) }
+    }
+}
+
+impl From<Listing> for Vec<Group> {
+    fn from(listing: Listing) -> Self {
+        listing.groups
+    }
+}
+
 impl Listing {
     /// Returns a listing of these groups, in the peer's order. If a name comes
     /// twice, the first group counts.
@@ -179,14 +195,6 @@ impl Listing {
         by_name.sort_unstable_by_key(|(_, group)| &*group.names.name);
         let by_name = by_name.into_iter().map(|(position, _)| position).collect();
         Self { etag: None, groups, by_name, amended, restored: false }
-    }
-
-    /// Returns a listing of groups whose texts are unknown or were read before a
-    /// restart: it tells what a peer serves, and no document can be made of it
-    /// while the peer is in rotation.
-    #[must_use]
-    pub fn restored(groups: Vec<Group>) -> Self {
-        Self { restored: true, ..Self::new(groups) }
     }
 
     /// Returns the groups, in the peer's order.
@@ -205,6 +213,20 @@ impl Listing {
 
     pub(crate) fn groups_mut(&mut self) -> impl Iterator<Item = &mut Group> {
         self.groups.iter_mut()
+    }
+
+    /// Returns what the next run needs: all names, and the texts of the groups that
+    /// are built into the peer. No other text counts while the peer is away.
+    pub(crate) fn to_save(&self, is_built_in: impl Fn(&str, &str) -> bool) -> Self {
+        let mut saved = Self { etag: None, restored: true, ..self.clone() };
+        // What was restored was found to be built in when it was saved.
+        for group in saved.groups.iter_mut().filter(|_| !self.restored) {
+            let names = &group.names;
+            if !names.versions.iter().any(|version| is_built_in(&names.name, &version.name)) {
+                group.text = None;
+            }
+        }
+        saved
     }
 
     /// Returns whether both list the same types, in any order.

@@ -20,7 +20,6 @@ mod aggregated;
 mod by_name;
 mod content;
 mod legacy;
-mod open_api;
 mod order;
 mod pack;
 #[cfg(test)]
@@ -35,6 +34,7 @@ use discovery_map::DocumentForm;
 use crate::belief::Belief;
 use crate::fields::Fields;
 use crate::listing::{Group, Listing, Part, group_version_path};
+use crate::openapi::OpenApiIndex;
 use crate::release::Release;
 use aggregated::{Entry, IsBuiltIn};
 
@@ -165,7 +165,7 @@ impl<'p> Merger<'_, 'p> {
     }
 
     fn aggregated(&mut self, part: Part, groups: &[MergedGroup], own: &[Own<'_>]) {
-        let (peers, peer_etag) = largest_with_one_etag(own);
+        let (peers, peer_etag) = most_with_one_etag(own);
         let forms =
             [(DocumentForm::AggregatedV2, "v2"), (DocumentForm::AggregatedV2beta1, "v2beta1")];
         for (form, version) in forms {
@@ -192,7 +192,7 @@ impl<'p> Merger<'_, 'p> {
 
     fn add(&mut self, mut document: UnpackedDocument) {
         document.peers.sort_unstable();
-        if document.content.len() > MAX_SIZE {
+        if document.content.size() > MAX_SIZE {
             self.merged.oversized.push(document.path);
         } else {
             self.merged.documents.push(document);
@@ -248,28 +248,29 @@ impl<'p> Merger<'_, 'p> {
 
     fn open_api(&mut self) {
         let serving: Vec<_> = self.serving().copied().collect();
+        let Some((_, newest)) = serving.first() else { return };
         let known = serving.iter().filter_map(|&(at, p)| Some((at, p.belief.open_api.as_ref()?)));
         let known: Vec<_> = known.collect();
         let all_read = known.len() == serving.len();
-        let Some((_, newest)) = serving.first() else { return };
-        let same_index =
-            known.iter().all(|(_, index)| known.first().is_some_and(|(_, first)| index == first));
+        let same_index = known.windows(2).all(|pair| matches!(pair, [(_, a), (_, b)] if a == b));
         let same_release = serving.iter().all(|(_, peer)| peer.release == newest.release);
         if !(same_index && same_release) {
-            self.merged.open_api_v2 = Some(largest_with_one_index(
-                serving.iter().filter(|(_, peer)| peer.release == newest.release),
-            ));
+            let newest = serving.iter().filter(|(_, peer)| peer.release == newest.release);
+            self.merged.open_api_v2 = Some(most_with_one_index(newest));
         }
         if known.is_empty() || (same_index && all_read) {
             return;
         }
         let indexes: Vec<_> = known.iter().map(|(_, index)| &***index).collect();
-        let merged = open_api::merge(&indexes);
-        for (path, answered_by) in merged.answered_by {
-            let peers = answered_by.iter().filter_map(|at| Some(known.get(*at)?.0));
-            self.merged.open_api_v3.insert(path, sorted(peers.collect()));
+        let merged = OpenApiIndex::merge(&indexes);
+        for (path, url) in &merged.0 {
+            let with_url = known.iter().filter(|(_, index)| index.0.get(path) == Some(url));
+            let with_url: Vec<_> = with_url.map(|(at, _)| *at).collect();
+            if with_url.len() != known.len() {
+                self.merged.open_api_v3.insert(path.clone(), sorted(with_url));
+            }
         }
-        self.plain("/openapi/v3".to_owned(), positions(&known), Ok(merged.index.render()));
+        self.plain("/openapi/v3".to_owned(), positions(&known), Ok(merged.render()));
     }
 }
 
@@ -289,38 +290,38 @@ fn has_versions(own: &Group, group: &MergedGroup) -> bool {
     own.names.name == group.name && versions.eq(&group.versions)
 }
 
-/// Returns the largest group of peers that share an `ETag`, and the `ETag`; ties
-/// go to the group with the peer whose word counts most.
-fn largest_with_one_etag(own: &[Own<'_>]) -> (Vec<usize>, Option<Box<str>>) {
-    let with_etag = own.iter().filter_map(|(at, own)| Some((*at, own.etag.as_ref()?)));
-    // `max_by_key` takes the last of the largest.
-    match by_value(with_etag).into_iter().rev().max_by_key(|(_, peers)| peers.len()) {
-        Some((etag, peers)) => (sorted(peers), Some(etag.clone())),
-        None => (sorted(positions(own)), None),
+/// Returns the largest group of peers that share an `ETag`, and the `ETag`.
+fn most_with_one_etag(own: &[Own<'_>]) -> (Vec<usize>, Option<Box<str>>) {
+    match most_with_one(own.iter().filter_map(|(at, own)| Some((*at, own.etag.as_ref()?)))) {
+        Some((etag, peers)) => (peers, Some(etag.clone())),
+        None => (positions(own), None),
     }
 }
 
 /// Returns the largest group of peers that serve identical documents.
-fn largest_with_one_index<'p>(
-    peers: impl Iterator<Item = &'p (usize, &'p MergeSource<'p>)>,
+fn most_with_one_index<'p>(
+    peers: impl Iterator<Item = &'p (usize, &'p MergeSource<'p>)> + Clone,
 ) -> Vec<usize> {
-    let indexes = peers.map(|(at, peer)| (*at, &peer.belief.open_api));
-    let groups = by_value(indexes).into_iter().rev();
-    let largest = groups.max_by_key(|(index, peers)| (index.is_some(), peers.len()));
-    largest.map(|(_, peers)| sorted(peers)).unwrap_or_default()
+    let indexes = peers.clone().filter_map(|(at, p)| Some((*at, p.belief.open_api.as_ref()?)));
+    let most = most_with_one(indexes).map(|(_, peers)| peers);
+    most.unwrap_or_else(|| sorted(peers.map(|(at, _)| *at).collect()))
 }
 
-/// Groups positions by an equal value, in the order of the values' first
-/// positions.
-fn by_value<V: PartialEq>(values: impl Iterator<Item = (usize, V)>) -> Vec<(V, Vec<usize>)> {
+/// Returns the largest group of peers with an equal value. Ties go to the group
+/// with the peer whose word counts most, which is first.
+fn most_with_one<V: PartialEq>(
+    values: impl Iterator<Item = (usize, V)>,
+) -> Option<(V, Vec<usize>)> {
     let mut groups = Vec::<(V, Vec<usize>)>::new();
     for (at, value) in values {
         match groups.iter_mut().find(|(other, _)| *other == value) {
-            Some((_, positions)) => positions.push(at),
+            Some((_, peers)) => peers.push(at),
             None => groups.push((value, vec![at])),
         }
     }
-    groups
+    // `max_by_key` takes the last of the largest.
+    let most = groups.into_iter().rev().max_by_key(|(_, peers)| peers.len());
+    most.map(|(value, peers)| (value, sorted(peers)))
 }
 
 fn positions<T>(peers: &[(usize, T)]) -> Vec<usize> {

@@ -40,6 +40,15 @@ impl OpenApiIndex {
         self.0.iter().map(|(path, url)| path.len() + url.len()).sum()
     }
 
+    /// Returns what all peers offer; the peer whose word counts most is first.
+    pub(crate) fn merge(peers: &[&Self]) -> Self {
+        let mut merged = BTreeMap::new();
+        for (path, url) in peers.iter().flat_map(|peer| &peer.0) {
+            merged.entry(path.clone()).or_insert_with(|| url.clone());
+        }
+        Self(merged)
+    }
+
     /// Returns the index as kube-apiserver writes it, without a line feed.
     pub(crate) fn render(&self) -> String {
         use serde_json::json;

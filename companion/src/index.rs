@@ -1,15 +1,15 @@
 //! What is known of all peers, and what follows from it.
 //!
-//! Pure and synchronous: events in, [`Snapshot`] and [`Note`]s out. It does no I/O,
-//! does not log, and has no clock: the time comes with each event, as a duration
-//! since any fixed moment.
+//! Synchronous: events in, [`Snapshot`] out. It logs what changed, but does no other
+//! I/O, and has no clock: the time comes with each event, as a duration since any
+//! fixed moment.
 //!
 //! ```text
 //!  Memory (disk) ──▶ Index::new
 //!  Report (peer) ─┐                             ┌─▶ Index::snapshot ──▶ map, clusters, Memory
 //!  Origins ───────┤                             ├─▶ Index::statuses
-//!  header names ──┼─▶ Index::apply ──▶ changed? ┼─▶ Index::views
-//!  Config, time ──┘                             └─▶ Index::take_notes ──▶ log
+//!  header names ──┼─▶ Index::apply ──▶ changed? ┴─▶ Index::views
+//!  Config, time ──┘
 //! ```
 //!
 //! The rules, each of them a test in `index/tests.rs`:
@@ -26,10 +26,8 @@
 //!   read.
 
 mod documents;
-mod memory;
 mod merge;
 mod names;
-mod note;
 mod peer;
 mod sets;
 mod snapshot;
@@ -47,10 +45,8 @@ use crate::config::{Config, PeerName, RequestHeaders};
 use crate::facts::{Observation, PeerStatus, Report, View};
 use peer::Tracked;
 
-pub use memory::{Memory, PeerMemory};
 pub use names::cluster_name;
-pub use note::{Note, NoteKind};
-pub use snapshot::{Cluster, Snapshot};
+pub use snapshot::{Cluster, Memory, PeerMemory, Snapshot};
 
 /// Everything that is known.
 #[derive(Debug)]
@@ -169,11 +165,6 @@ impl Index {
     #[must_use]
     pub fn views(&self) -> Vec<View> {
         self.peers.iter().map(Tracked::view).collect()
-    }
-
-    /// Returns what is to be logged since the last call.
-    pub fn take_notes(&mut self) -> impl Iterator<Item = Note> {
-        self.peers.iter_mut().flat_map(|peer| peer.notes.drain(..))
     }
 
     /// Counts the time out of rotation. Returns whether a peer was forgotten.

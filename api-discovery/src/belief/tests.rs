@@ -84,3 +84,20 @@ fn a_group_that_is_no_longer_listed_is_gone() {
     belief.update(Part::Named, listing(&[("apps", "v1", &["a"], false)]));
     assert_eq!(resources(&belief), ["apps/v1/a"]);
 }
+
+#[test]
+fn what_is_saved_is_restored_with_the_texts_of_what_is_built_in() {
+    let mut answer = listing(&[("apps", "v1", &["a"], false), ("c.io", "v1", &["b"], true)]);
+    answer.groups_mut().for_each(|group| group.text = Some("{}".into()));
+    answer.etag = Some("1".into());
+    let mut belief = Belief::default();
+    belief.update(Part::Named, answer);
+    let saved = belief.to_save(|group, _| group == "apps");
+    let restored: Belief = serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap();
+    assert_eq!(restored, saved);
+    assert!(restored.has_same_types_as(&belief));
+    let listing = restored.listing(Part::Named).unwrap();
+    let texts: Vec<_> = listing.groups().iter().map(|group| group.text.as_deref()).collect();
+    assert_eq!((texts, &listing.etag), (vec![Some("{}"), None], &None));
+    assert_eq!(restored.to_save(|_, _| false), restored, "saved again");
+}

@@ -41,16 +41,10 @@ impl Content {
 
     /// Returns the size in bytes.
     #[must_use]
-    pub fn len(&self) -> usize {
-        let mut length = 0;
-        self.pieces(|piece| length += piece.len());
-        length
-    }
-
-    /// Returns whether the text is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub fn size(&self) -> usize {
+        let mut size = 0;
+        self.pieces(|piece| size += piece.len());
+        size
     }
 }
 

@@ -19,87 +19,63 @@ pub(super) fn agreed<N: AsRef<str> + PartialEq>(
     {
         return first.iter().map(AsRef::as_ref).collect();
     }
-    let mut unplaced = Unplaced::new(sequences);
-    let mut order = Vec::with_capacity(unplaced.listed_by.len());
-    while let Some(next) = unplaced.take_next(&between) {
-        order.push(next);
+    // How many peers list each name that has no place yet.
+    let mut unplaced = HashMap::<&str, usize>::new();
+    for name in sequences.iter().flatten() {
+        *unplaced.entry(name.as_ref()).or_default() += 1;
+    }
+    let mut rests: Vec<_> = sequences.iter().map(Vec::as_slice).collect();
+    let mut order = Vec::with_capacity(unplaced.len());
+    while let Some(next) = candidates(&mut rests, &unplaced).into_iter().max_by(|a, b| {
+        let by_comparison = || between(b.name, a.name).then_with(|| b.name.cmp(a.name));
+        a.cmp_support(b).then_with(by_comparison)
+    }) {
+        unplaced.remove(next.name);
+        order.push(next.name);
     }
     order
-}
-
-/// The names that have no place yet.
-struct Unplaced<'n, N> {
-    /// What is left of each peer's sequence.
-    rests: Vec<&'n [N]>,
-    /// How many peers list each name.
-    listed_by: HashMap<&'n str, usize>,
 }
 
 /// A name that some peers would place next.
 struct Candidate<'n> {
     name: &'n str,
-    /// How many peers list it.
-    listed_by: usize,
-    /// How many of those would place it next.
-    first_for: usize,
+    /// How many peers put it first.
+    first: usize,
+    /// How many peers put it behind another name.
+    behind: usize,
 }
 
-impl<'n, N: AsRef<str>> Unplaced<'n, N> {
-    fn new(sequences: &'n [Vec<N>]) -> Self {
-        let mut listed_by = HashMap::new();
-        for name in sequences.iter().flatten() {
-            *listed_by.entry(name.as_ref()).or_default() += 1;
-        }
-        Self { rests: sequences.iter().map(Vec::as_slice).collect(), listed_by }
-    }
-
-    fn take_next(&mut self, between: impl Fn(&str, &str) -> Ordering) -> Option<&'n str> {
-        let candidates = self.candidates().into_iter();
-        let next = candidates.max_by(|a, b| {
-            let by_order = || between(b.name, a.name).then_with(|| b.name.cmp(a.name));
-            a.cmp_support(b).then_with(by_order)
-        })?;
-        self.listed_by.remove(next.name);
-        Some(next.name)
-    }
-
-    fn candidates(&mut self) -> Vec<Candidate<'n>> {
-        let mut first_for = HashMap::<&str, usize>::new();
-        for rest in &mut self.rests {
-            while let Some((first, after)) = rest.split_first() {
-                if self.listed_by.contains_key(first.as_ref()) {
-                    *first_for.entry(first.as_ref()).or_default() += 1;
-                    break;
-                }
-                *rest = after;
+/// Returns the first name of each peer's rest.
+fn candidates<'n, N: AsRef<str>>(
+    rests: &mut [&'n [N]],
+    unplaced: &HashMap<&str, usize>,
+) -> Vec<Candidate<'n>> {
+    let mut first = HashMap::<&str, usize>::new();
+    for rest in rests {
+        while let Some((name, after)) = rest.split_first() {
+            if unplaced.contains_key(name.as_ref()) {
+                *first.entry(name.as_ref()).or_default() += 1;
+                break;
             }
+            *rest = after;
         }
-        let candidate = |(name, first_for)| {
-            let listed_by = self.listed_by.get(name).copied().unwrap_or_default();
-            Candidate { name, listed_by, first_for }
-        };
-        first_for.into_iter().map(candidate).collect()
     }
+    let candidate = |(name, first)| {
+        let listed_by = unplaced.get(name).copied().unwrap_or_default();
+        Candidate { name, first, behind: listed_by.saturating_sub(first) }
+    };
+    first.into_iter().map(candidate).collect()
 }
 
 impl Candidate<'_> {
-    /// Undisputed names come before all others, and are equal to each other.
+    /// Names that no peer puts behind another come before all others, and are
+    /// equal to each other.
     fn cmp_support(&self, other: &Self) -> Ordering {
-        match (self.is_undisputed(), other.is_undisputed()) {
-            (true, true) => Ordering::Equal,
-            (own, others) => own.cmp(&others).then(self.majority().cmp(&other.majority())),
+        match (self.behind, other.behind) {
+            (0, 0) => Ordering::Equal,
+            (own, others) => (own == 0, self.first.saturating_sub(own))
+                .cmp(&(others == 0, other.first.saturating_sub(others))),
         }
-    }
-
-    /// Returns whether no peer puts the name behind another one.
-    fn is_undisputed(&self) -> bool {
-        self.first_for == self.listed_by
-    }
-
-    /// Returns by how many the peers that put the name first outnumber those that
-    /// put it behind another one.
-    fn majority(&self) -> usize {
-        self.first_for.saturating_mul(2).saturating_sub(self.listed_by)
     }
 }
 

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::*;
 use crate::belief::Change;
 use crate::document::DiscoveryDocument;
-use crate::openapi::OpenApiIndex;
 
 mod properties;
 mod recorded;
@@ -127,7 +126,7 @@ fn pack(text: &str) -> PackedContent {
 
 fn text(served: &UnpackedDocument) -> String {
     let text = served.content.to_string();
-    assert_eq!(text.len(), served.content.len());
+    assert_eq!(text.len(), served.content.size());
     text
 }
 

@@ -118,7 +118,7 @@ mod tests {
         let things = r#"{"resources": [{"name": "things", "namespaced": true},
             {"name": "things/status", "namespaced": true}]}"#;
         let mut listing = LegacyReader::default();
-        listing.add("a.example.com", "v1", &serde_json::from_str(things).unwrap());
+        listing.add("a.example.com", "v1", Some(serde_json::from_str(things).unwrap()));
         let mut belief = Belief::default();
         belief.update(Part::Named, listing.finish());
         for (path, there) in [

@@ -94,13 +94,13 @@ impl ApiServerClient {
             let path = group_version_path(&group, &version);
             let (status, answer) = self.get(&path, ACCEPT_JSON, None).await?;
             match status {
-                StatusCode::OK => reader.add(&group, &version, &answer.json().await?),
+                StatusCode::OK => reader.add(&group, &version, Some(answer.json().await?)),
                 // Gone since the list was read.
                 StatusCode::NOT_FOUND => answer.drain().await?,
                 // The server of an aggregated API is down: the rest counts.
                 StatusCode::SERVICE_UNAVAILABLE => {
                     answer.drain().await?;
-                    reader.add_stale(&group, &version);
+                    reader.add(&group, &version, None);
                 }
                 _ => return Err(answer.unexpected()),
             }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::{Config, RequestHeaders};
 use crate::facts::{PeerStatus, Report, View};
-use crate::index::{Event, Index, Note, NoteKind, Snapshot};
+use crate::index::{Event, Index, Snapshot};
 
 pub(super) use metrics::IndexMetrics;
 
@@ -95,7 +95,6 @@ impl Indexer {
             };
             let configured = matches!(event, Event::Configured(_));
             let changed = self.index.apply(event, self.started.elapsed());
-            self.index.take_notes().for_each(|note| log(&note));
             self.show_peers(configured);
             let published = self.snapshots.borrow().is_some();
             let first = !published && (self.index.all_asked() || Instant::now() >= patience);
@@ -142,26 +141,5 @@ impl Indexer {
         }
         self.conflicts.clone_from(&snapshot.conflicts);
         self.oversized.clone_from(&snapshot.oversized);
-    }
-}
-
-fn log(Note { peer, what }: &Note) {
-    match what {
-        NoteKind::State { from, to, reason } => {
-            let reason = reason.as_deref().unwrap_or("ready");
-            tracing::info!(%peer, ?from, ?to, reason, "peer state changed");
-        }
-        NoteKind::DiscoveryChanged { part, types } => {
-            tracing::info!(%peer, path = part.path(), types, "discovery changed");
-        }
-        NoteKind::DiscoveryFailed { part, reason } => {
-            tracing::warn!(%peer, path = part.path(), reason, "discovery not read");
-        }
-        NoteKind::OpenApiFailed { reason } => {
-            tracing::warn!(%peer, reason, "index of OpenAPI v3 not read");
-        }
-        NoteKind::Restless { changes, within } => {
-            tracing::warn!(%peer, changes, ?within, "peer's types keep changing");
-        }
     }
 }

@@ -1,23 +1,21 @@
 //! The merged documents of a snapshot.
 
-use std::collections::BTreeSet;
-
-use api_discovery::{Conflict, MergeSource, PackCache, Release, UnpackedDocument, merge_documents};
+use api_discovery::{
+    MergeSource, MergedDocuments, PackCache, Release, UnpackedDocument, merge_documents,
+};
 use discovery_map::{MergedDocument, OpenApi};
 
 use super::Index;
 use super::sets::{PeerSet, Sets};
 
-/// What the map says about documents.
-pub(super) struct Documents {
-    pub documents: Vec<MergedDocument>,
-    pub open_api: OpenApi,
-    pub conflicts: BTreeSet<Conflict>,
-    pub oversized: Vec<String>,
-}
-
 impl Index {
-    pub(super) fn documents(&self, sets: &mut Sets<'_>, packs: &mut PackCache) -> Documents {
+    /// Returns the merged documents, those among them that the map has, and who
+    /// answers for OpenAPI documents.
+    pub(super) fn documents(
+        &self,
+        sets: &mut Sets<'_>,
+        packs: &mut PackCache,
+    ) -> (MergedDocuments, Vec<MergedDocument>, OpenApi) {
         let rotation = sets.rotation();
         let sources = self.remembered().map(|(position, peer)| {
             let source = MergeSource {
@@ -35,15 +33,14 @@ impl Index {
             let peers = peers.iter().filter_map(|at| positions.get(*at).copied());
             sets.index_of(PeerSet::collect(peers))
         };
-        let documents = merged.documents.into_iter();
-        let documents = documents.map(|document| pack(&document, set(&document.peers), packs));
-        let documents = documents.collect();
+        let documents = merged.documents.iter();
+        let documents =
+            documents.map(|document| pack(document, set(&document.peers), packs)).collect();
         packs.end_map();
         let v2 = merged.open_api_v2.as_deref().map(&mut set);
         let v3 = merged.open_api_v3.iter().map(|(path, peers)| (path.to_string(), set(peers)));
         let open_api = OpenApi { v2, v3: v3.collect() };
-        let (conflicts, oversized) = (merged.conflicts, merged.oversized);
-        Documents { documents, open_api, conflicts, oversized }
+        (merged, documents, open_api)
     }
 }
 
@@ -56,7 +53,7 @@ fn pack(document: &UnpackedDocument, set: u16, packs: &mut PackCache) -> MergedD
         set,
         peer_etag: document.peer_etag.clone().map(Into::into),
         // `merge_documents` bounds it.
-        size: u32::try_from(document.content.len()).unwrap_or(u32::MAX),
+        size: u32::try_from(document.content.size()).unwrap_or(u32::MAX),
         gzip: packed.gzip.to_string(),
     }
 }

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use api_discovery::PackCache;
+use api_discovery::{MergedDocuments, PackCache};
 use discovery_map::{
     BySet, IdentityHeaders, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, Versions,
 };
 
 use super::Index;
-use super::documents::Documents;
-use super::memory::Memory;
 use super::peer::Tracked;
 use super::sets::{PeerSet, Sets};
-use super::snapshot::Snapshot;
+use super::snapshot::{Memory, Snapshot};
 use crate::config::HeaderName;
 
 /// group → version → resource → the peers known to serve it, and for the
@@ -46,7 +44,7 @@ impl Index {
         let mut sets = Sets::new(&self.config.envoy.cluster_prefix, &self.peers, rotation);
         let groups = groups(&self.merged(rotation), &mut sets);
         let widest_view = sets.index_of(self.widest_view(rotation));
-        let Documents { documents, open_api, conflicts, oversized } =
+        let (MergedDocuments { conflicts, oversized, .. }, documents, open_api) =
             self.documents(&mut sets, packs);
         let strict = self.config.strict_not_found.as_ref();
         let peers = self.peers.iter();

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use api_discovery::{Belief, Change, Listing, OpenApiIndex, Origins, Part};
 use discovery_map::PeerState;
 
-use super::memory::PeerMemory;
-use super::note::{Note, NoteKind};
+use super::snapshot::PeerMemory;
 use crate::config::{Peer, PeerName};
 use crate::facts::{Observation, PeerStatus, Reading, View};
 
@@ -24,8 +23,6 @@ pub(super) struct Tracked {
     pub absent: Duration,
     /// Whether any round at it ended.
     pub asked: bool,
-    /// What is to be logged.
-    pub notes: Vec<Note>,
     /// When the rounds began that read `/api` and `/apis`.
     read_at: [Option<Instant>; 2],
     last_error: Option<String>,
@@ -59,7 +56,6 @@ impl Tracked {
             version: None,
             absent: Duration::ZERO,
             asked: false,
-            notes: Vec::new(),
             read_at: [None; 2],
             last_error: None,
             error_before: None,
@@ -84,12 +80,10 @@ impl Tracked {
         self.has_served = remembered.state == PeerState::Serving;
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version;
-        self.belief = Belief::restore(remembered.known, remembered.documents);
+        self.belief = remembered.belief;
     }
 
     pub(super) fn memory(&self, in_rotation: bool, origins: &Origins) -> PeerMemory {
-        let is_built_in = |group: &str, version: &str| origins.is_built_in(group, version);
-        let (known, documents) = self.belief.save(is_built_in);
         PeerMemory {
             name: self.name.to_string(),
             address: self.address,
@@ -97,8 +91,7 @@ impl Tracked {
             in_rotation,
             absent_seconds: self.absent.as_secs(),
             version: self.version.clone(),
-            known,
-            documents,
+            belief: self.belief.to_save(|group, version| origins.is_built_in(group, version)),
         }
     }
 
@@ -182,14 +175,17 @@ impl Tracked {
                 let change = self.belief.update(part, listing);
                 if change == Change::Types {
                     let types = self.belief.type_count();
-                    self.note(NoteKind::DiscoveryChanged { part, types });
+                    let path = part.path();
+                    tracing::info!(peer = %self.name, path, types, "discovery changed");
                     self.count_change(now);
                 }
                 change != Change::Nothing
             }
             Reading::Failed(reason) => {
+                // Logged once, as long as it stays the same.
                 if self.error_before.as_ref() != Some(&reason) {
-                    self.note(NoteKind::DiscoveryFailed { part, reason: reason.clone() });
+                    let path = part.path();
+                    tracing::warn!(peer = %self.name, path, reason, "discovery not read");
                 }
                 self.last_error = Some(reason);
                 false
@@ -206,7 +202,7 @@ impl Tracked {
             }
             Reading::Failed(reason) => {
                 if self.open_api_error.as_ref() != Some(&reason) {
-                    self.note(NoteKind::OpenApiFailed { reason: reason.clone() });
+                    tracing::warn!(peer = %self.name, reason, "index of OpenAPI v3 not read");
                 }
                 self.open_api_error = Some(reason);
                 false
@@ -222,22 +218,21 @@ impl Tracked {
         }
         *count += 1;
         if *count == most {
-            self.note(NoteKind::Restless { changes: most, within });
+            let peer = &self.name;
+            tracing::warn!(%peer, changes = most, ?within, "peer's types keep changing");
         }
     }
 
     fn enter(&mut self, state: PeerState, reason: Option<String>) -> bool {
         let changed = self.state != state;
         if changed {
-            self.note(NoteKind::State { from: self.state, to: state, reason: reason.clone() });
+            let reason = reason.as_deref().unwrap_or("ready");
+            let from = self.state;
+            tracing::info!(peer = %self.name, ?from, to = ?state, reason, "peer state changed");
         }
         self.last_error = reason;
         self.state = state;
         changed
-    }
-
-    fn note(&mut self, what: NoteKind) {
-        self.notes.push(Note { peer: self.name.clone(), what });
     }
 
     pub(super) fn status(&self, now: Duration, forget_after: Duration) -> PeerStatus {

@@ -1,12 +1,15 @@
-//! What follows from all that is known at one moment: plain data.
+//! What follows from all that is known at one moment, and what of it must be
+//! remembered: plain data.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use api_discovery::Conflict;
-use discovery_map::MapDocument;
+use api_discovery::{Belief, Conflict};
+use discovery_map::{MapDocument, PeerState};
+use serde::{Deserialize, Serialize};
 
-use super::memory::Memory;
+use crate::config::RequestHeaders;
 
 /// All that follows from what is known at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,4 +35,35 @@ pub struct Cluster {
     pub name: String,
     /// The peers in it, sorted.
     pub endpoints: Vec<SocketAddr>,
+}
+
+/// What must be remembered over a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The configured peers.
+    pub peers: Vec<PeerMemory>,
+    /// The names of the identity headers that a peer told.
+    #[serde(default, rename = "requestHeaders", skip_serializing_if = "Option::is_none")]
+    pub request_headers: Option<RequestHeaders>,
+}
+
+/// What must be remembered of one peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerMemory {
+    /// The name of the peer.
+    pub name: String,
+    /// Its address. A peer with another address is another peer.
+    pub address: SocketAddr,
+    /// Its last state.
+    pub state: PeerState,
+    /// Whether it was in the last rotation.
+    pub in_rotation: bool,
+    /// How long it has been out of rotation, counted while a companion ran.
+    pub absent_seconds: u64,
+    /// Its version.
+    pub version: Option<Arc<str>>,
+    /// What is believed of it.
+    #[serde(default)]
+    pub belief: Belief,
 }

@@ -85,7 +85,7 @@ fn what_is_made_of_the_older_documents_says_the_same() {
     for Group { names, .. } in real.groups() {
         for version in &names.versions {
             let json = file(release, &format!("documents/apis/{}/{}", names.name, version.name));
-            reader.add(&names.name, &version.name, &serde_json::from_str(&json).unwrap());
+            reader.add(&names.name, &version.name, Some(serde_json::from_str(&json).unwrap()));
         }
     }
     let made = reader.finish();

@@ -171,5 +171,5 @@ pub(super) fn listed_in(types: &[&str], cluster_scoped: bool) -> Reading<Listing
         let names = GroupNames { name: name.into(), versions };
         Group { names: Arc::new(names), text: None }
     };
-    Reading::Read(Listing::restored(groups.into_iter().map(group).collect()))
+    Reading::Read(groups.into_iter().map(group).collect::<Vec<_>>().into())
 }
