@@ -169,14 +169,14 @@ impl<'p> Merger<'_, 'p> {
         let forms =
             [(DocumentForm::AggregatedV2, "v2"), (DocumentForm::AggregatedV2beta1, "v2beta1")];
         for (form, version) in forms {
-            let groups = groups.iter().map(|group| Arc::clone(&group.text)).collect();
+            let groups = groups.iter().map(|group| Arc::clone(&group.text));
             self.add(UnpackedDocument {
                 path: part.path().to_owned(),
                 form,
                 has_etag: true,
                 peers: peers.clone(),
                 peer_etag: peer_etag.clone(),
-                content: Content::Aggregated { version, groups },
+                content: Content::aggregated(version, groups),
             });
         }
     }
@@ -185,8 +185,7 @@ impl<'p> Merger<'_, 'p> {
         // A peer sent a field with a type that the API does not allow: clients
         // cannot read it either.
         let Ok(content) = content else { return };
-        let content = Content::Text(content);
-        let form = DocumentForm::Plain;
+        let (form, content) = (DocumentForm::Plain, content.into());
         self.add(UnpackedDocument { path, form, has_etag: false, peers, peer_etag: None, content });
     }
 

@@ -4,9 +4,10 @@
 #![no_main]
 
 use api_discovery::{
-    Belief, Change, Content, DiscoveryDocument, MergeSource, MergedDocuments, OriginsList, Part,
-    Release, merge_documents,
+    Belief, Change, DiscoveryDocument, MergeSource, MergedDocuments, OriginsList, Part, Release,
+    merge_documents,
 };
+use discovery_map::DocumentForm;
 use libfuzzer_sys::fuzz_target;
 
 fn believe(core: &[u8], named: &[u8]) -> Belief {
@@ -57,7 +58,7 @@ fuzz_target!(|bytes: &[u8]| {
     for document in &merged.documents {
         let text = document.content.to_string();
         assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
-        if matches!(document.content, Content::Aggregated { version: "v2", .. }) {
+        if document.form == DocumentForm::AggregatedV2 {
             let part = if document.path == "/api" { Part::Core } else { Part::Named };
             let mut again = Belief::default();
             let change = read(&mut again, text.as_bytes(), part);

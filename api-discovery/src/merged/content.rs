@@ -2,56 +2,47 @@
 //! megabytes, most of them the peers' own groups.
 
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 
 /// The text of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// The whole text.
-    Text(String),
-    /// A list of aggregated discovery.
-    Aggregated {
-        /// `v2` or `v2beta1`, which differ in nothing else.
-        version: &'static str,
-        /// The texts of the groups.
-        groups: Vec<Arc<str>>,
-    },
-}
+pub struct Content(Vec<Arc<str>>);
 
 impl Content {
-    /// Passes the text to `write`, piece by piece.
-    pub(super) fn pieces(&self, mut write: impl FnMut(&str)) {
-        match self {
-            Self::Text(text) => write(text),
-            Self::Aggregated { version, groups } => {
-                write("{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/");
-                write(version);
-                write("\",\"metadata\":{},\"items\":[");
-                for (position, group) in groups.iter().enumerate() {
-                    if position > 0 {
-                        write(",");
-                    }
-                    write(group);
-                }
-                // kube-apiserver ends its documents with a line feed.
-                write("]}\n");
-            }
-        }
+    /// Returns a list of aggregated discovery. The versions `v2` and `v2beta1` differ
+    /// in nothing but their names.
+    pub(super) fn aggregated(version: &str, groups: impl Iterator<Item = Arc<str>>) -> Self {
+        let start = format!(
+            "{{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/{version}\",\
+             \"metadata\":{{}},\"items\":["
+        );
+        let comma = Arc::<str>::from(",");
+        let groups = groups.flat_map(|group| [Arc::clone(&comma), group]).skip(1);
+        // kube-apiserver ends its documents with a line feed.
+        Self(iter::once(start.into()).chain(groups).chain(["]}\n".into()]).collect())
+    }
+
+    /// Returns the text, piece by piece.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|piece| &**piece)
     }
 
     /// Returns the size in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        let mut size = 0;
-        self.pieces(|piece| size += piece.len());
-        size
+        self.pieces().map(str::len).sum()
+    }
+}
+
+impl From<String> for Content {
+    fn from(text: String) -> Self {
+        Self(vec![text.into()])
     }
 }
 
 impl fmt::Display for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut result = Ok(());
-        self.pieces(|piece| result = result.and_then(|()| f.write_str(piece)));
-        result
+        self.pieces().try_for_each(|piece| f.write_str(piece))
     }
 }

@@ -45,12 +45,12 @@ impl PackCache {
 
 fn etag(content: &Content) -> String {
     let mut context = Context::new(&SHA512);
-    content.pieces(|piece| context.update(piece.as_bytes()));
+    content.pieces().for_each(|piece| context.update(piece.as_bytes()));
     context.finish().as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 fn gzip(content: &Content) -> String {
     let mut packer = Packer::default();
-    content.pieces(|piece| packer.add(piece.as_bytes()));
+    content.pieces().for_each(|piece| packer.add(piece.as_bytes()));
     packer.finish()
 }

@@ -121,7 +121,7 @@ fn read_part(json: &str, part: Part) -> Listing {
 }
 
 fn pack(text: &str) -> PackedContent {
-    PackCache::default().pack(&Content::Text(text.to_owned()))
+    PackCache::default().pack(&Content::from(text.to_owned()))
 }
 
 fn text(served: &UnpackedDocument) -> String {
@@ -361,7 +361,7 @@ fn the_same_content_is_the_same_pack_and_is_packed_once() {
     use std::io::Read as _;
 
     let mut packer = PackCache::default();
-    let content = Content::Text("{}".to_owned());
+    let content = Content::from("{}".to_owned());
     let first = packer.pack(&content);
     packer.end_map();
     let second = packer.pack(&content);
