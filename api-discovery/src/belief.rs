@@ -13,7 +13,7 @@ use discovery_map::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{Fields, items, list};
-use crate::listing::{Group, GroupNames, Listing, Part, Types, Version};
+use crate::listing::{GroupNames, Listing, Part, Types, Version};
 use crate::openapi::OpenApiIndex;
 
 /// What is believed of one peer. Cheap to clone.
@@ -54,7 +54,7 @@ impl Belief {
         if **before == now {
             return Change::Nothing;
         }
-        let same_types = before.has_same_types_as(&now);
+        let same_types = before.types() == now.types();
         now.share_with(before);
         *before = Arc::new(now);
         if same_types { Change::Details } else { Change::Types }
@@ -104,9 +104,8 @@ impl Belief {
     /// Returns every group-version with its types.
     pub fn group_versions(&self) -> impl Iterator<Item = (&str, &str, &Types)> {
         let halves = [&self.core, &self.named].into_iter().flatten();
-        halves.flat_map(|listing| listing.groups()).flat_map(|Group { names, .. }| {
-            names.versions.iter().map(|version| (&*names.name, &*version.name, &version.types))
-        })
+        let types = halves.flat_map(|listing| listing.types());
+        types.map(|((group, version), types)| (group, version, types))
     }
 
     /// Returns the number of types.
@@ -118,10 +117,8 @@ impl Belief {
     /// Returns whether both peers serve the same types.
     #[must_use]
     pub fn has_same_types_as(&self, other: &Self) -> bool {
-        Part::ALL.into_iter().all(|part| match (self.listing(part), other.listing(part)) {
-            (Some(own), Some(other)) => own.has_same_types_as(other),
-            (None, None) => true,
-            _ => false,
+        Part::ALL.into_iter().all(|part| {
+            self.listing(part).map(Listing::types) == other.listing(part).map(Listing::types)
         })
     }
 

@@ -142,38 +142,19 @@ struct AggregatedVersion {
     #[serde(default)]
     resources: Vec<AggregatedResource>,
     #[serde(default)]
-    freshness: Freshness,
-}
-
-#[derive(Debug, Default, Deserialize)]
-enum Freshness {
-    Stale,
-    // Absent and future values alike: only `Stale` says that it is not current.
-    #[default]
-    #[serde(other)]
-    Current,
+    freshness: Box<str>,
 }
 
 #[derive(Debug, Deserialize)]
 struct AggregatedResource {
     resource: Box<str>,
     #[serde(default)]
-    scope: Scope,
+    scope: Box<str>,
     // `null` if the resource itself is not served, only subresources are.
     #[serde(default)]
     verbs: Option<Vec<IgnoredAny>>,
     #[serde(default)]
     subresources: Option<Vec<AggregatedSubresource>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-enum Scope {
-    Cluster,
-    // What is in a namespace can also be listed over all of them: of the two,
-    // the safer guess if a server does not say.
-    #[default]
-    #[serde(other)]
-    Namespaced,
 }
 
 #[derive(Debug, Deserialize)]
@@ -221,15 +202,17 @@ impl AggregatedVersion {
     fn read(self) -> Version {
         let (mut namespaced, mut cluster_scoped) = (BTreeSet::new(), BTreeSet::new());
         for resource in self.resources {
-            match resource.scope {
-                Scope::Namespaced => namespaced.extend(resource.names()),
-                Scope::Cluster => cluster_scoped.extend(resource.names()),
-            }
+            // What is in a namespace can also be listed over all of them: of the
+            // two, the safer guess if a server does not say.
+            let is_namespaced = &*resource.scope != "Cluster";
+            let scoped = if is_namespaced { &mut namespaced } else { &mut cluster_scoped };
+            scoped.extend(resource.names());
         }
         Version {
             name: self.version,
             types: Types::new(namespaced, cluster_scoped),
-            stale: matches!(self.freshness, Freshness::Stale),
+            // Absent and future values alike say that it is current.
+            stale: &*self.freshness == "Stale",
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::document::is_segment;
 use crate::fields::{list, quoted};
 use crate::listing::{Group, GroupNames, Listing, Types, Version};
-use crate::wire::{self, Kind, LegacyResource, Resource, Subresource};
+use crate::wire::{Kind, LegacyResource, Resource, Subresource};
 
 /// An `APIResourceList`: the answer to `/api/<version>` and
 /// `/apis/<group>/<version>`.
@@ -121,10 +121,9 @@ impl LegacyGroupVersion {
                 verbs: Some(entry.verbs.unwrap_or_default()),
             });
         }
-        let freshness = if stale { "Stale" } else { "Current" }.to_owned();
-        let version = wire::Version { version: version.to_owned(), resources, freshness };
-        // Strings and lists of strings always serialize.
-        serde_json::to_string(&version).unwrap_or_default()
+        let freshness = if stale { "Stale" } else { "Current" };
+        serde_json::json!({"version": version, "resources": resources, "freshness": freshness})
+            .to_string()
     }
 }
 

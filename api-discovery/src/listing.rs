@@ -5,7 +5,7 @@
 //! fields which this program does not know survive the merge. Names and texts
 //! are shared: what several peers say alike is in memory once.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use discovery_map::Scope;
@@ -144,27 +144,6 @@ impl GroupNames {
     pub fn version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().find(|version| &*version.name == name)
     }
-
-    fn has_same_types_as(&self, other: &Self) -> bool {
-        let same = |version: &Version| {
-            other.version(&version.name).is_some_and(|other| other.types == version.types)
-        };
-        self.name == other.name
-            && self.versions.len() == other.versions.len()
-            && self.versions.iter().all(same)
-    }
-}
-
-impl Group {
-    /// Shares names and text with `other` where they are equal.
-    fn share_with(&mut self, other: &Self) {
-        if self.names == other.names {
-            self.names = Arc::clone(&other.names);
-        }
-        if self.text == other.text {
-            self.text.clone_from(&other.text);
-        }
-    }
 }
 
 impl From<Vec<Group>> for Listing {
@@ -229,15 +208,14 @@ impl Listing {
         saved
     }
 
-    /// Returns whether both list the same types, in any order.
-    pub(crate) fn has_same_types_as(&self, other: &Self) -> bool {
-        let same = |group: &Group| {
-            other.group(&group.names.name).is_some_and(|other| {
-                Arc::ptr_eq(&group.names, &other.names)
-                    || group.names.has_same_types_as(&other.names)
-            })
-        };
-        self.groups.len() == other.groups.len() && self.groups.iter().all(same)
+    /// Returns the types by group and version.
+    pub(crate) fn types(&self) -> BTreeMap<(&str, &str), &Types> {
+        let groups = self.groups.iter();
+        let versions = groups.flat_map(|Group { names, .. }| {
+            let versions = names.versions.iter();
+            versions.map(|version| ((&*names.name, &*version.name), &version.types))
+        });
+        versions.collect()
     }
 
     /// Returns whether both have the same texts in the same order.
@@ -248,8 +226,12 @@ impl Listing {
     /// Shares what `other` says as well.
     pub(crate) fn share_with(&mut self, other: &Self) {
         for group in &mut self.groups {
-            if let Some(other) = other.group(&group.names.name) {
-                group.share_with(other);
+            let Some(other) = other.group(&group.names.name) else { continue };
+            if group.names == other.names {
+                group.names = Arc::clone(&other.names);
+            }
+            if group.text == other.text {
+                group.text.clone_from(&other.text);
             }
         }
     }

@@ -30,14 +30,10 @@ pub(crate) struct LegacyResource {
 }
 
 /// A version in aggregated discovery.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 pub(crate) struct Version {
     #[serde(default)]
-    pub version: String,
-    #[serde(default)]
     pub resources: Vec<Resource>,
-    #[serde(default)]
-    pub freshness: String,
 }
 
 /// A resource in aggregated discovery.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::listing::Group;
 
 fn listing(versions: &[(&str, &str, &[&str], bool)]) -> Listing {
     let groups = versions.iter().map(|&(group, version, resources, stale)| {
