@@ -1,25 +1,26 @@
-# All that a developer or CI calls. `make` alone lists it.
+# Everything that a developer or CI calls. `make` alone lists it.
 #
-# What is fetched or built from others' sources is kept in
-# ~/.cache/mixed-version-proxy (see tools/lib.sh).
+# Programs that are fetched or built from others' sources are cached in
+# ~/.cache/mixed-version-proxy (see tools/lib.sh). No target installs packages
+# of the system: it says what to install.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo test conformance test-slow bench fuzz \
-	lint validate-config fmt env clean
+	coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
 
-# Errors of tests say what went wrong; fifty frames of the executor do not.
+# A test's error says what went wrong; fifty frames of the executor do not.
 export RUST_LIB_BACKTRACE ?= 0
 
-# What the demo runs against: recorded peers, or real control planes.
+# The API servers of the demo: recorded, or real.
 PEERS ?= recorded
 
-# Tests and the demo share one build of the dependencies with the companion;
-# what ships is built by `make companion`.
+# Tests and the demo run a dev build of the companion, which shares their
+# dependencies; `make companion` builds the one that ships.
 demo test conformance: export COMPANION_PROFILE := dev
 
 help: ## List the targets
@@ -39,29 +40,30 @@ control-plane: ## Build Kubernetes 1.35 and 1.36 for tests (cached; minutes, onc
 	@$(tools)/control-plane v1.35
 	@$(tools)/control-plane v1.36
 
-recordings: ## Record the answers of real API servers again
+recordings: ## Record the answers of real API servers anew
 	$(with) control-plane -- cargo run --quiet -p harness --bin recordings
 
 demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
 	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane) -- \
 		cargo run --quiet -p demo -- --peers $(PEERS)
 
-test: ## Unit, property and golden tests, and those with Envoy
+test: ## Run unit, property and golden tests, and those with Envoy
 	$(with) envoy func-e filter filter-trap companion -- cargo test --workspace
 
-conformance: ## Tests on real control planes; writes target/conformance/report.json
+conformance: ## Run tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
 	$(with) envoy func-e filter companion control-plane kubectl-1.20 clients -- \
 		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
 
-test-slow: ## Tests that wait long, measure costs, or do more than CI's
+test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	$(with) envoy func-e filter companion control-plane -- \
 		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types
 
-bench: ## Envoy's CPU and latency per request: plain, Lua, this filter
-	$(with) envoy func-e filter companion -- cargo run --quiet -p bench
+bench: ## Measure Envoy's CPU and latency per request (ROUNDS=20, BASELINE=other/filter.wasm)
+	$(with) envoy func-e filter -- cargo run --quiet -p bench -- \
+		$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(BASELINE),--baseline $(BASELINE))
 
-fuzz: ## Fuzz what parses a client's bytes, a minute each (needs cargo-fuzz and nightly)
+fuzz: ## Fuzz the parsers, a minute each (needs cargo-fuzz and nightly)
 	cd routing && cargo +nightly fuzz run path -- -max_total_time=60
 	cd routing && cargo +nightly fuzz run not_found -- -max_total_time=60
 	cd routing && cargo +nightly fuzz run accept -- -max_total_time=60
@@ -69,7 +71,10 @@ fuzz: ## Fuzz what parses a client's bytes, a minute each (needs cargo-fuzz and 
 	cd identity && cargo +nightly fuzz run subject -- -max_total_time=60
 	cd api-discovery && cargo +nightly fuzz run documents -- -max_total_time=60
 
-lint: validate-config ## Format, clippy, configurations, dependencies
+coverage: ## Report the line coverage of tests that need no Envoy (needs cargo-llvm-cov)
+	@$(tools)/coverage
+
+lint: validate-config ## Check format, clippy, configurations and dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	$(tools)/check-dependencies
