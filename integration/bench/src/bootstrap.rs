@@ -1,51 +1,52 @@
-//! The Envoys that are measured: equal but for the one filter.
+//! The Envoys that are measured. They differ in one filter only.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use companion::xds::Filter;
 use discovery_map::{
     BySet, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
 };
-use harness::artefacts::{Artefact, integration_folder};
 use serde_json::{Value, json};
 
-/// How many resources the map has.
+/// The numbers of resources in the map.
 pub const SIZES: [usize; 2] = [100, 5_000];
 
-/// What stands before the router.
+/// The filter before the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
-    /// Nothing.
+    /// None.
     Plain,
     /// Envoy's Lua filter.
     Lua,
+    /// Another build of this project's filter.
+    Baseline,
     /// This project's filter.
     Filter,
 }
 
 impl Variant {
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Lua, Self::Filter];
-
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Lua => "lua",
+            Self::Baseline => "baseline",
             Self::Filter => "filter",
         }
     }
 }
 
-/// What is asked for.
+/// The requests of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Case {
-    /// An object that every server serves.
+    /// GET of an object that every server serves.
     NoSkew,
-    /// An object that some servers serve.
+    /// GET of an object that some servers serve.
     Rerouted,
-    /// As `NoSkew`, with 64 KiB there and back.
+    /// PUT of an object that every server serves, with 64 KiB in each direction.
     Body,
 }
 
@@ -68,14 +69,38 @@ impl Case {
     }
 }
 
-/// A bootstrap in JSON, which is YAML.
-pub fn bootstrap(variant: Variant, resources: usize, upstream: SocketAddr) -> Result<String> {
+/// What the Envoys are made of.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where they send requests.
+    pub upstream: SocketAddr,
+    /// This project's filter.
+    pub filter: PathBuf,
+    /// Another build of it.
+    pub baseline: Option<PathBuf>,
+}
+
+impl Setup {
+    /// Returns all variants, in the order in which they are reported.
+    pub fn variants(&self) -> Vec<Variant> {
+        let baseline = self.baseline.is_some().then_some(Variant::Baseline);
+        let others = [Variant::Plain, Variant::Lua].into_iter().chain(baseline);
+        others.chain([Variant::Filter]).collect()
+    }
+}
+
+/// Returns the bootstrap of a variant in JSON, which is YAML.
+pub fn bootstrap(setup: &Setup, variant: Variant, resources: usize) -> Result<String> {
     let document = document(resources);
     let mut filters = Vec::new();
     match variant {
         Variant::Plain => {}
         Variant::Lua => filters.push(lua(&document)?),
-        Variant::Filter => filters.push(filter(&document)?),
+        Variant::Baseline => {
+            let module = setup.baseline.as_deref().context("there is no baseline")?;
+            filters.push(filter(&document, module)?);
+        }
+        Variant::Filter => filters.push(filter(&document, &setup.filter)?),
     }
     let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
     filters.push(json!({
@@ -102,7 +127,7 @@ pub fn bootstrap(variant: Variant, resources: usize, upstream: SocketAddr) -> Re
                     "typed_config": manager,
                 }] }],
             }],
-            "clusters": [cluster("default", upstream), cluster("skewed", upstream)],
+            "clusters": [cluster("default", setup.upstream), cluster("skewed", setup.upstream)],
         },
     });
     Ok(serde_json::to_string(&bootstrap)?)
@@ -174,22 +199,12 @@ fn document(resources: usize) -> MapDocument {
 }
 
 /// The filter as the companion publishes it, with this map.
-fn filter(document: &MapDocument) -> Result<Value> {
-    const WASM: &str = "/typed_config/extension_config/typed_config/config";
-    let golden = integration_folder().join("../companion/golden/resources.json");
-    let published: Value = serde_json::from_slice(&fs::read(golden)?)?;
-    let resources = published.get("resources").and_then(Value::as_array).context("no resources")?;
-    let mut filter = resources.last().context("no filter")?.clone();
+fn filter(document: &MapDocument, module: &Path) -> Result<Value> {
+    let filter = Filter { map: document.to_json()?, module: module.to_owned() };
+    let mut filter = filter.to_json();
     if let Some(resource) = filter.as_object_mut() {
-        // It stands in the listener's chain here, and not by itself.
+        // A filter in a listener's chain has no type of its own.
         resource.remove("@type");
-    }
-    let wasm = filter.pointer_mut(WASM).context("the last resource is not the filter")?;
-    for (place, value) in [
-        ("/configuration/value", json!(document.to_json()?)),
-        ("/vm_config/code/local/filename", json!(Artefact::Filter.path()?)),
-    ] {
-        *wasm.pointer_mut(place).with_context(|| format!("no {place}"))? = value;
     }
     Ok(filter)
 }
@@ -205,7 +220,7 @@ fn lua(document: &MapDocument) -> Result<Value> {
             }
         }
     }
-    let template = fs::read_to_string(integration_folder().join("bench/src/lookup.lua.in"))?;
+    let template = include_str!("lookup.lua.in");
     Ok(json!({
         "name": "envoy.filters.http.lua",
         "typed_config": {

@@ -1,16 +1,18 @@
-//! `make bench`: what the filter costs, measured against a plain Envoy and
-//! against Envoy's Lua filter doing the same look-up.
+//! `make bench`: the cost of the filter, compared with a plain Envoy, with
+//! Envoy's Lua filter doing the same lookup, and with another build of the
+//! filter if one is given.
 //!
 //! ```text
-//!   load (this process, 4 connections) ──▶ Envoy × {plain, Lua, filter} × {100, 5000 resources}
-//!                                              └──▶ upstream (this process)
+//!   load (this process, 4 connections)
+//!     └─▶ Envoy × {plain, Lua, baseline, filter} × {100, 5000 resources}
+//!           └─▶ upstream (this process)
 //! ```
 //!
-//! All Envoys run at once, each with one worker. A round measures each of them
-//! for a moment, in an order that rotates; what is compared is measured within
-//! one round, and a figure is the median over the rounds. CPU is what the
-//! kernel says that Envoy's threads ran, in nanoseconds (schedstat), so another
-//! busy process disturbs it little; latency it does.
+//! All Envoys run at the same time, each with one worker. A round measures each
+//! of them for a moment, in an order that rotates. Differences are taken within
+//! a round, and a figure is the median over the rounds. CPU is the time that
+//! Envoy's threads ran according to the kernel (schedstat, in nanoseconds), so
+//! other busy processes disturb it little; they do disturb latency.
 
 mod bootstrap;
 mod load;
@@ -21,23 +23,26 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use harness::artefacts::integration_folder;
+use harness::artefacts::{Artefact, integration_folder};
 use harness::envoy::{Envoy, EnvoyOptions};
 
-use bootstrap::{Case, SIZES, Variant};
+use bootstrap::{Case, SIZES, Setup, Variant};
 use load::Sample;
 
 #[derive(Debug, Parser)]
-#[command(about = "Envoy's CPU and latency per request: plain, Lua, this filter")]
+#[command(about = "Measures Envoy's CPU and latency per request with several filters")]
 struct Arguments {
-    /// How many rounds; figures are medians over them.
+    /// The number of rounds; figures are medians over them.
     #[arg(long, default_value_t = 120)]
     rounds: usize,
-    /// Requests of each measurement. Few: what disturbs the machine for longer
-    /// than a round disturbs all that is compared.
+    /// The requests of each measurement. They are few so that a disturbance of
+    /// the machine meets all variants of a round.
     #[arg(long, default_value_t = 400)]
     requests: usize,
-    /// Where the report goes.
+    /// Another build of the filter to compare with.
+    #[arg(long, value_name = "FILTER.WASM")]
+    baseline: Option<PathBuf>,
+    /// The file of the report, relative to the checkout.
     #[arg(long, default_value = "target/bench/report.json")]
     output: PathBuf,
 }
@@ -56,12 +61,16 @@ struct Subject {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let folder = tempfile::tempdir()?;
-    let upstream = load::upstream().await?;
+    let setup = Setup {
+        upstream: load::upstream().await?,
+        filter: Artefact::Filter.path()?,
+        baseline: arguments.baseline.as_deref().map(fs::canonicalize).transpose()?,
+    };
     let mut subjects = Vec::new();
-    for variant in Variant::ALL {
+    for variant in setup.variants() {
         for resources in SIZES {
             eprintln!("bench: starting Envoy: {}, {resources} resources", variant.name());
-            let bootstrap = bootstrap::bootstrap(variant, resources, upstream)?;
+            let bootstrap = bootstrap::bootstrap(&setup, variant, resources)?;
             let place = folder.path().join(format!("{}-{resources}", variant.name()));
             let envoy = Envoy::start(EnvoyOptions::new(bootstrap, place).concurrency(1)).await?;
             let (port, pid) = (envoy.listener_port("bench").await?, envoy.pid()?);
@@ -71,7 +80,7 @@ async fn main() -> Result<()> {
 
     let mut samples = Vec::new();
     for case in Case::ALL {
-        // The first round warms caches, pools and V8's tiers up.
+        // The first round warms up caches, pools and V8's tiers.
         for round in 0..=arguments.rounds {
             eprint!("\rbench: {}: round {round} of {}  ", case.name(), arguments.rounds);
             for turn in 0..subjects.len() {
@@ -85,13 +94,13 @@ async fn main() -> Result<()> {
         }
         eprintln!();
     }
-    let report = report::report(&samples, arguments.rounds, arguments.requests);
+    let report = report::report(&samples, &setup.variants(), arguments.rounds, arguments.requests);
     let output = integration_folder().join("..").join(&arguments.output);
     if let Some(parent) = output.parent() {
         fs::create_dir_all(parent)?;
     }
     fs::write(&output, serde_json::to_string_pretty(&report)?)?;
-    report::print(&report);
+    report::print(&report, &setup.variants());
     eprintln!("bench: wrote {}", arguments.output.display());
     Ok(())
 }

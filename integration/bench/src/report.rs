@@ -1,4 +1,4 @@
-//! From samples to figures.
+//! Figures from samples.
 
 use harness::measure::median;
 use serde_json::{Map, Value, json};
@@ -8,40 +8,54 @@ use super::load::Sample;
 
 type Measured = (Case, Variant, usize, Sample);
 
-/// All figures, in microseconds a request unless they say otherwise.
-pub fn report(samples: &[Measured], rounds: usize, requests: usize) -> Value {
+/// Returns all figures, in microseconds per request unless they say otherwise.
+pub fn report(samples: &[Measured], variants: &[Variant], rounds: usize, requests: usize) -> Value {
     let mut cases = Map::new();
     for case in Case::ALL {
         let mut sizes = Map::new();
         for size in SIZES {
-            sizes.insert(size.to_string(), at_size(samples, case, size));
+            sizes.insert(size.to_string(), at_size(samples, variants, case, size));
         }
-        let growth = growth_percent(samples, case);
-        let mut figures = json!({ "resources": sizes });
-        if let Some(figures) = figures.as_object_mut() {
-            figures.insert("filter_5000_over_100_percent".into(), rounded(growth));
-        }
-        cases.insert(case.name().into(), figures);
+        let growth = rounded(growth_percent(samples, case));
+        cases.insert(
+            case.name().into(),
+            json!({ "resources": sizes, "filter_5000_over_100_percent": growth }),
+        );
     }
-    let everywhere = Case::ALL.into_iter().flat_map(|case| SIZES.map(|size| (case, size)));
-    let against_lua = everywhere.flat_map(|(case, size)| against_lua(samples, case, size));
-    json!({
+    let mut report = json!({
         "unit": "microseconds per request; medians over the rounds, with 95% confidence intervals",
         "rounds": rounds,
         "requests_per_measurement": requests,
         "cases": cases,
-        "filter_minus_lua_cpu": interval(against_lua.collect()),
-    })
+    });
+    if let Some(report) = report.as_object_mut() {
+        for other in compared(variants) {
+            let everywhere = Case::ALL.into_iter().flat_map(|case| SIZES.map(|size| (case, size)));
+            let all = everywhere.flat_map(|(case, size)| filter_minus(samples, other, case, size));
+            report.insert(minus_name(other), interval(all.collect()));
+        }
+    }
+    report
 }
 
-/// What the filter costs more than Lua, paired within each round.
-fn against_lua(samples: &[Measured], case: Case, size: usize) -> Vec<f64> {
-    differences(samples, case, (Variant::Filter, size), (Variant::Lua, size), |s| s.cpu)
+/// Returns the variants that the filter is compared with, pair by pair.
+fn compared(variants: &[Variant]) -> impl Iterator<Item = Variant> {
+    [Variant::Lua, Variant::Baseline].into_iter().filter(|variant| variants.contains(variant))
 }
 
-fn at_size(samples: &[Measured], case: Case, size: usize) -> Value {
+fn minus_name(other: Variant) -> String {
+    format!("filter_minus_{}_cpu", other.name())
+}
+
+/// Returns how much more CPU the filter costs than another variant, in each
+/// round.
+fn filter_minus(samples: &[Measured], other: Variant, case: Case, size: usize) -> Vec<f64> {
+    differences(samples, case, (Variant::Filter, size), (other, size), |s| s.cpu)
+}
+
+fn at_size(samples: &[Measured], variants: &[Variant], case: Case, size: usize) -> Value {
     let mut figures = Map::new();
-    for variant in Variant::ALL {
+    for &variant in variants {
         let of = |field: fn(&Sample) -> f64| {
             rounded(median(series(samples, case, variant, size, field)))
         };
@@ -54,11 +68,15 @@ fn at_size(samples: &[Measured], case: Case, size: usize) -> Value {
         }
         figures.insert(variant.name().into(), values);
     }
-    figures.insert("filter_minus_lua_cpu".into(), interval(against_lua(samples, case, size)));
+    for other in compared(variants) {
+        let differences = filter_minus(samples, other, case, size);
+        figures.insert(minus_name(other), interval(differences));
+    }
     Value::Object(figures)
 }
 
-/// What a variant adds to plain Envoy, paired within each round.
+/// Returns what a variant adds to plain Envoy, as the median of the rounds'
+/// differences.
 fn added(
     samples: &[Measured],
     case: Case,
@@ -69,8 +87,8 @@ fn added(
     median(differences(samples, case, (variant, size), (Variant::Plain, size), field))
 }
 
-/// By how many percent a request costs Envoy more with 5,000 resources than
-/// with 100, in all that it does for the request.
+/// Returns by how many percent Envoy's CPU per request is higher with 5,000
+/// resources than with 100.
 fn growth_percent(samples: &[Measured], case: Case) -> f64 {
     let [small, large] = SIZES;
     let cpu = |size| series(samples, case, Variant::Filter, size, |s| s.cpu);
@@ -90,7 +108,7 @@ fn differences(
     left.into_iter().zip(right).map(|(left, right)| left - right).collect()
 }
 
-/// One value a round, in the order of the rounds.
+/// Returns one value for each round, in order.
 fn series(
     samples: &[Measured],
     case: Case,
@@ -102,12 +120,12 @@ fn series(
     wanted.map(|(_, _, _, sample)| field(sample)).collect()
 }
 
-/// The median and the interval in which the true one is with 95% confidence,
-/// by the ranks of a binomial distribution: it supposes nothing about the noise.
+/// Returns the median and its 95% confidence interval, by the ranks of a
+/// binomial distribution, which assumes nothing about the noise.
 fn interval(mut values: Vec<f64>) -> Value {
     values.sort_by(f64::total_cmp);
     let count = values.len();
-    // 1.96 standard deviations of how many values are below the median.
+    // 1.96 standard deviations of the number of values below the median.
     let half_width = (0.98 * f64::from(u32::try_from(count).unwrap_or(u32::MAX)).sqrt()).ceil();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
     let half_width = half_width as usize;
@@ -124,39 +142,41 @@ fn rounded(value: f64) -> Value {
     json!((value * 100.0).round() / 100.0)
 }
 
-/// The table on the terminal.
-pub fn print(report: &Value) {
+/// Prints the table.
+pub fn print(report: &Value, variants: &[Variant]) {
     println!(
-        "{:<13}{:>10}{:>9}{:>12}{:>12}{:>12}",
+        "{:<13}{:>10}{:>10}{:>12}{:>12}{:>12}  filter compared with it",
         "µs/request", "resources", "", "cpu", "added cpu", "added p50"
     );
     for case in Case::ALL {
         for size in SIZES {
-            for variant in Variant::ALL {
-                let place = format!("/cases/{}/resources/{size}/{}", case.name(), variant.name());
+            let place = format!("/cases/{}/resources/{size}", case.name());
+            for &variant in variants {
                 let figure = |name: &str| {
-                    let value = report.pointer(&format!("{place}/{name}"));
+                    let value = report.pointer(&format!("{place}/{}/{name}", variant.name()));
                     value.and_then(Value::as_f64).map_or("–".to_owned(), |v| format!("{v:.1}"))
                 };
                 println!(
-                    "{:<13}{size:>10}{:>9}{:>12}{:>12}{:>12}",
+                    "{:<13}{size:>10}{:>10}{:>12}{:>12}{:>12}  {}",
                     case.name(),
                     variant.name(),
                     figure("cpu"),
                     figure("added_cpu"),
                     figure("added_p50"),
+                    shown(report.pointer(&format!("{place}/{}", minus_name(variant)))),
                 );
             }
         }
     }
-    let of = |name: &str| {
-        let value = report.pointer(&format!("/filter_minus_lua_cpu/{name}"));
-        value.and_then(Value::as_f64).unwrap_or(f64::NAN)
-    };
-    println!(
-        "the filter against Lua, all cases: {:+.1} µs (95% confidence: {:+.1} to {:+.1})",
-        of("median"),
-        of("low"),
-        of("high"),
-    );
+    for other in compared(variants) {
+        let all = shown(report.get(minus_name(other)));
+        println!("the filter compared with {}, all cases: {all}", other.name());
+    }
+}
+
+/// An interval for the table; nothing if there is none.
+fn shown(interval: Option<&Value>) -> String {
+    let Some(interval) = interval else { return String::new() };
+    let of = |name: &str| interval.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    format!("{:+.2} µs cpu (95%: {:+.2} to {:+.2})", of("median"), of("low"), of("high"))
 }
