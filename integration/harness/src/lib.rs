@@ -1,26 +1,27 @@
-//! The harness of the tests above unit level: everything real that they run,
-//! and the peers that stand in for real ones.
+//! The harness of the tests above unit level: everything real that they start,
+//! and sets of fake API servers.
 //!
 //! ```text
-//!   tests/replay_*   replay peers only
-//!   tests/envoy_*    func-e + Envoy + companion + replay peers
+//!   tests/wasm_*     the module, without Envoy
+//!   tests/replay_*   fake API servers only
+//!   tests/envoy_*    func-e + Envoy + companion + fake API servers
 //!   tests/cluster_*  func-e + Envoy + companion + real control planes
+//!   tests/slow_*     the same, for long
 //! ```
 //!
 //! Invariants:
 //!
 //! - Nothing outlives the test that started it: every child dies with its
-//!   handle, and with the test process should that be killed (see [`process`]).
-//! - Nothing sleeps for a fixed time to synchronise; [`wait`] polls a condition
-//!   up to a deadline and says what it waited for when that passes.
-//! - Tests run in parallel: ports are free ones, state is in a directory of the
-//!   test's own.
-//! - What is tested (Envoy, the filter, the companion, the control planes) is
-//!   named by environment variables that the Makefile sets (see [`artefacts`]),
-//!   so a test cannot run against a stale build.
+//!   handle, and with the test process if that is killed (see [`process`]).
+//! - Nothing sleeps for a fixed time to synchronize; [`wait`] polls a condition
+//!   up to a deadline and reports what it waited for if the deadline passes.
+//! - Tests run in parallel: each uses free ports and a directory of its own.
+//! - Environment variables that the Makefile sets name the programs under test
+//!   (see [`artefacts`]), so no test runs against a stale build.
 //!
 //! This library is test code, so its errors are [`anyhow::Error`] with the
-//! context that a person reading a failed run needs.
+//! context that a person who reads a failed run needs. `docs/testing.md` says
+//! what each module gives.
 
 pub mod artefacts;
 pub mod companion;
@@ -41,3 +42,26 @@ pub mod site;
 pub mod skew;
 pub mod stack;
 pub mod wait;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use crate::artefacts::integration_folder;
+
+    #[test]
+    fn testing_md_lists_every_module() {
+        let text = fs::read_to_string(integration_folder().join("../docs/testing.md")).unwrap();
+        let (_, table) = text.split_once("\nThe modules of `harness`").unwrap();
+        let rows = table.lines().skip_while(|line| !line.starts_with('|'));
+        let rows = rows.take_while(|line| line.starts_with('|'));
+        let listed: BTreeSet<_> =
+            rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+        let files = fs::read_dir(integration_folder().join("harness/src")).unwrap();
+        let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        let modules = files.iter().filter_map(|file| file.to_str()?.strip_suffix(".rs"));
+        let modules: BTreeSet<_> = modules.filter(|module| *module != "lib").collect();
+        assert_eq!(listed, modules);
+    }
+}
