@@ -10,10 +10,9 @@
 //! and the map does not know it either. What a peer said before the query does
 //! not count: the type may be there since.
 
-mod metrics;
+pub mod metrics;
 mod prober;
 mod query;
 
-pub use metrics::AbsenceMetrics;
 pub use prober::Prober;
-pub use query::{AbsenceQuery, Asker, Wanted, channel};
+pub use query::{Asker, channel};

@@ -12,8 +12,7 @@ mod clients;
 mod credentials;
 mod discovery;
 
-pub use client::FetchError;
-pub(crate) use client::{ApiServerClient, Limits};
-pub(crate) use clients::Clients;
+pub use client::{ApiServerClient, FetchError, Limits};
+pub use clients::Clients;
 pub use credentials::CredentialsError;
-pub(crate) use discovery::Validators;
+pub use discovery::Validators;

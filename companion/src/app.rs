@@ -56,20 +56,10 @@ pub enum AppError {
     Publish(#[from] PublishError),
     /// The endpoint or a signal handler.
     #[error("{what}: {source}")]
-    Io {
-        /// What failed.
-        what: &'static str,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    Io { what: &'static str, source: std::io::Error },
     /// A task ended unexpectedly.
     #[error("the task \"{task}\" ended: {problem}")]
-    Ended {
-        /// The task.
-        task: &'static str,
-        /// How it ended.
-        problem: String,
-    },
+    Ended { task: &'static str, problem: String },
 }
 
 /// Runs until a signal says to stop.

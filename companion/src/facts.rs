@@ -49,20 +49,11 @@ pub enum Observation {
         readings: [(Part, Reading<Listing>); 2],
     },
     /// The peer answers, but not that it is ready.
-    NotReady {
-        /// What it answered.
-        reason: String,
-    },
+    NotReady { reason: String },
     /// The peer cannot be reached.
-    Unreachable {
-        /// How the attempt ended.
-        reason: String,
-    },
+    Unreachable { reason: String },
     /// The round does not tell: the peer's state stays.
-    Inconclusive {
-        /// Why.
-        reason: String,
-    },
+    Inconclusive { reason: String },
 }
 
 /// What a round read of a document.
@@ -81,9 +72,7 @@ pub enum Reading<T> {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerStatus {
-    /// Its name.
     pub name: String,
-    /// Its address.
     pub address: SocketAddr,
     /// What was last seen of it.
     pub state: PeerState,
@@ -111,9 +100,7 @@ pub struct PeerStatus {
 /// What is known of a peer, for those who ask it again.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The peer.
     pub peer: Peer,
-    /// Whether it serves.
     pub serving: bool,
     /// Whether it did until a moment ago. It may have seen a change in the shared
     /// store that the other peers have not seen yet.

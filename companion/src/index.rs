@@ -45,8 +45,9 @@ use crate::config::{Config, PeerName, RequestHeaders};
 use crate::facts::{Observation, PeerStatus, Report, View};
 use peer::Tracked;
 
-pub use names::cluster_name;
-pub use snapshot::{Cluster, Memory, PeerMemory, Snapshot};
+#[cfg(test)]
+pub use snapshot::Cluster;
+pub use snapshot::{Memory, Snapshot};
 
 /// Everything that is known.
 #[derive(Debug)]

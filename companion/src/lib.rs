@@ -15,22 +15,22 @@
 
 #![forbid(unsafe_code)]
 
-pub mod absence;
-pub mod apiserver;
-pub mod app;
-pub mod certificates;
+mod absence;
+mod apiserver;
+mod app;
+mod certificates;
 pub mod cli;
 pub mod config;
-pub mod control_plane;
-pub mod facts;
-pub mod files;
+mod control_plane;
+mod facts;
+mod files;
 mod fingerprint;
-pub mod index;
-pub mod metrics;
-pub mod poll;
-pub mod publish;
-pub mod reload;
-pub mod secrets;
-pub mod serve;
-pub mod state;
+mod index;
+mod metrics;
+mod poll;
+mod publish;
+mod reload;
+mod secrets;
+mod serve;
+mod state;
 pub mod xds;

@@ -38,7 +38,6 @@ pub fn add_with_unit<M: Metric + Clone>(
 }
 
 /// Returns a histogram of durations from a millisecond to ten seconds.
-#[must_use]
 pub fn durations() -> Histogram {
     Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
 }
@@ -60,7 +59,6 @@ macro_rules! label_values {
 
             impl $name {
                 /// Returns the value's text.
-                #[must_use]
                 pub fn as_str(self) -> &'static str {
                     match self {
                         $(Self::$value => $text,)+

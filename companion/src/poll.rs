@@ -14,10 +14,9 @@
 //! of them, and its list would take the rest away.
 
 mod judge;
-mod metrics;
+pub mod metrics;
 mod open_api;
 mod task;
 mod watchers;
 
-pub use metrics::{PollMetrics, PollOutcome};
 pub use watchers::Watchers;

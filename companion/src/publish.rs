@@ -18,7 +18,7 @@
 mod bucket;
 mod error;
 mod file_sink;
-mod metrics;
+pub mod metrics;
 mod plan;
 mod publisher;
 mod sink;
@@ -26,6 +26,5 @@ mod task;
 
 pub use error::PublishError;
 pub use file_sink::FileSink;
-pub use metrics::{PublishMetrics, PushOutcome};
-pub use publisher::{Publication, Publisher};
+pub use publisher::Publisher;
 pub use task::{Outcome, run};

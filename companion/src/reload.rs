@@ -4,7 +4,7 @@
 //! in a mounted ConfigMap the file is a symbolic link through a directory that
 //! gets replaced, which file watches miss.
 
-mod metrics;
+pub mod metrics;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,23 +13,19 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
+use self::metrics::{ReloadMetrics, ReloadOutcome};
 use crate::config::Config;
-
-pub use metrics::{ReloadMetrics, ReloadOutcome};
 
 const CHECK: Duration = Duration::from_secs(1);
 
 /// Follows one file.
 pub struct Follower {
-    /// The configuration's file.
     pub path: PathBuf,
     /// Its content at the start.
     pub seen: Option<Vec<u8>>,
     /// Where valid configurations go.
     pub configs: watch::Sender<Arc<Config>>,
-    /// SIGHUP.
     pub hangups: Signal,
-    /// Where reloads are counted.
     pub metrics: ReloadMetrics,
 }
 

@@ -9,7 +9,7 @@
 //! they do not match. Then, and whenever a file is missing or invalid, the last
 //! good secret stays.
 
-mod metrics;
+pub mod metrics;
 mod watcher;
 
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use std::sync::Arc;
 use crate::certificates::{Certificates, FileError, KeyPair};
 use crate::config::Config;
 
-pub use metrics::{SecretLabel, SecretMetrics};
 pub use watcher::Watcher;
 
 /// The last good secrets.
@@ -37,9 +36,7 @@ pub struct Secrets {
 /// A configuration with the content of its secrets' files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The configuration.
     pub config: Arc<Config>,
-    /// The secrets.
     pub secrets: Secrets,
 }
 
@@ -58,13 +55,5 @@ impl Settings {
             peer_ca: Certificates::read(&config.peer_tls.ca_file)?,
         };
         Ok(Self { config, secrets })
-    }
-}
-
-impl Secrets {
-    /// Returns whether clusters made with one are right for the other.
-    #[must_use]
-    pub fn same_upstream(&self, other: &Self) -> bool {
-        (&self.front_proxy, &self.peer_ca) == (&other.front_proxy, &other.peer_ca)
     }
 }

@@ -25,7 +25,6 @@ pub struct Views {
     pub outcomes: watch::Receiver<Outcome>,
     /// What is known of the peers.
     pub peers: watch::Receiver<Vec<PeerStatus>>,
-    /// The metrics.
     pub registry: Arc<Registry>,
     /// Where absence queries go.
     pub asker: Asker,

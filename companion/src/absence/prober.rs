@@ -52,7 +52,6 @@ enum Said {
 impl Prober {
     /// Returns a prober that answers `queries`. `views` is what the index knows
     /// of the peers; what is new is sent to `reports`.
-    #[must_use]
     pub fn new(
         configs: watch::Receiver<Arc<Config>>,
         views: watch::Receiver<Vec<View>>,

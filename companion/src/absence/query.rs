@@ -20,7 +20,6 @@ pub struct Wanted {
 /// A query that waits for the next round.
 #[derive(Debug)]
 pub struct AbsenceQuery {
-    /// The type.
     pub wanted: Wanted,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Absence>,
@@ -34,7 +33,6 @@ pub struct Asker(mpsc::Sender<AbsenceQuery>);
 const MAX_WAITING: usize = 4096;
 
 /// Returns an asker, and where its queries arrive.
-#[must_use]
 pub fn channel() -> (Asker, mpsc::Receiver<AbsenceQuery>) {
     let (sender, receiver) = mpsc::channel(MAX_WAITING);
     (Asker(sender), receiver)
@@ -60,7 +58,6 @@ impl Asker {
 
 impl Wanted {
     /// Returns the type that a request's path, as received, asks for.
-    #[must_use]
     pub fn parse(path: &[u8]) -> Option<Self> {
         // A name that is not UTF-8 is in no discovery document.
         let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Box::from);
@@ -95,13 +92,11 @@ impl Wanted {
     }
 
     /// Returns the half of discovery that would list it.
-    #[must_use]
     pub fn part(&self) -> Part {
         Part::of_group(&self.group)
     }
 
     /// Returns whether the peer has it.
-    #[must_use]
     pub fn is_in(&self, belief: &Belief) -> bool {
         let (version, resource) = (self.version.as_deref(), self.resource.as_deref());
         belief.has(&self.group, version, resource, self.scope)

@@ -31,33 +31,18 @@ pub enum FetchError {
     Transport(#[source] Cause),
     /// The status is not one that helps.
     #[error("{path} answered {status}")]
-    Status {
-        /// The request's path.
-        path: String,
-        /// The answer's status.
-        status: StatusCode,
-    },
+    Status { path: String, status: StatusCode },
     /// The answer is larger than the configured limit.
     #[error("{path} answered more than {limit} bytes")]
-    TooLarge {
-        /// The request's path.
-        path: String,
-        /// The limit.
-        limit: u64,
-    },
+    TooLarge { path: String, limit: u64 },
     /// The answer's body does not parse.
     #[error("{path} returned an unreadable body: {source}")]
-    Malformed {
-        /// The request's path.
-        path: String,
-        /// What is wrong with it.
-        source: Cause,
-    },
+    Malformed { path: String, source: Cause },
 }
 
 /// The bounds of an answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// The time until it is complete.
     pub timeout: Duration,
     /// The size of its body.
@@ -66,14 +51,14 @@ pub(crate) struct Limits {
 
 /// A connection to one API server with certain credentials; clones share it.
 #[derive(Clone)]
-pub(crate) struct ApiServerClient {
+pub struct ApiServerClient {
     http: reqwest::Client,
     base: String,
     limits: Limits,
 }
 
 /// An answer whose head has arrived.
-pub(crate) struct Answer {
+pub struct Answer {
     /// The answer's `ETag`.
     pub etag: Option<HeaderValue>,
     response: Response,
@@ -112,7 +97,7 @@ impl ApiServerClient {
     }
 
     /// Sends a GET request. An answer with any status is an answer.
-    pub(crate) async fn get(
+    pub async fn get(
         &self,
         path: &str,
         accept: &'static str,
@@ -138,19 +123,19 @@ impl ApiServerClient {
 
 impl Answer {
     /// Returns the error for a status that does not help.
-    pub(crate) fn unexpected(&self) -> FetchError {
+    pub fn unexpected(&self) -> FetchError {
         FetchError::Status { path: self.path.clone(), status: self.response.status() }
     }
 
     /// Reads the body to its end, so that the connection can be reused.
-    pub(crate) async fn drain(mut self) -> Result<(), FetchError> {
+    pub async fn drain(mut self) -> Result<(), FetchError> {
         let mut rest = self.limits.bytes;
         while self.chunk(&mut rest).await?.is_some() {}
         Ok(())
     }
 
     /// Parses the body while it arrives, so that it is never in memory as a whole.
-    pub(crate) async fn json<T>(mut self) -> Result<T, FetchError>
+    pub async fn json<T>(mut self) -> Result<T, FetchError>
     where
         T: DeserializeOwned + Send + 'static,
     {

@@ -12,7 +12,7 @@ use super::credentials::{Credentials, CredentialsError};
 use crate::config::{Config, Peer};
 
 /// Clients with the same configuration and credentials.
-pub(crate) struct Clients {
+pub struct Clients {
     config: Arc<Config>,
     credentials: Credentials,
     tls: ClientConfig,
@@ -27,7 +27,7 @@ impl Clients {
     ///
     /// # Errors
     /// The credentials cannot be used, and there are no earlier ones.
-    pub(crate) fn refresh<'k>(
+    pub fn refresh<'k>(
         kept: &'k mut Option<Self>,
         config: &Arc<Config>,
     ) -> Result<&'k mut Self, CredentialsError> {
@@ -46,7 +46,7 @@ impl Clients {
     }
 
     /// Returns the client for a peer. `limits` must be the same in every call.
-    pub(crate) fn get(
+    pub fn get(
         &mut self,
         peer: &Peer,
         limits: Limits,

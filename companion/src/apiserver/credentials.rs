@@ -19,20 +19,10 @@ use crate::config::{CredentialFiles, PeerTls};
 pub enum CredentialsError {
     /// A file cannot be read.
     #[error("{path}: {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     /// A file has other content than it should.
     #[error("{what}: {problem}")]
-    Unusable {
-        /// What the file should contain.
-        what: &'static str,
-        /// What is wrong.
-        problem: String,
-    },
+    Unusable { what: &'static str, problem: String },
     /// The HTTP client refuses its settings.
     #[error("HTTP client: {0}")]
     Client(#[source] reqwest::Error),

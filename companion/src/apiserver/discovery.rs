@@ -17,14 +17,14 @@ use crate::facts::Reading;
 
 /// The `ETag` of the last document that was read of each half.
 #[derive(Debug, Default)]
-pub(crate) struct Validators(HashMap<Part, HeaderValue>);
+pub struct Validators(HashMap<Part, HeaderValue>);
 
 impl ApiServerClient {
     /// Checks that the peer is ready.
     ///
     /// # Errors
     /// It is not, or does not answer.
-    pub(crate) async fn readiness(&self) -> Result<(), FetchError> {
+    pub async fn readiness(&self) -> Result<(), FetchError> {
         let (status, answer) = self.get("/readyz", "*/*", None).await?;
         let error = answer.unexpected();
         answer.drain().await?;
@@ -32,7 +32,7 @@ impl ApiServerClient {
     }
 
     /// Returns the peer's `gitVersion`.
-    pub(crate) async fn version(&self) -> Result<Arc<str>, FetchError> {
+    pub async fn version(&self) -> Result<Arc<str>, FetchError> {
         #[derive(Deserialize)]
         struct Version {
             #[serde(rename = "gitVersion")]
@@ -47,7 +47,7 @@ impl ApiServerClient {
     }
 
     /// Reads one half of the peer's discovery, if it changed.
-    pub(crate) async fn discovery(
+    pub async fn discovery(
         &self,
         part: Part,
         validators: &mut Validators,
@@ -78,7 +78,7 @@ impl ApiServerClient {
 
     /// Reads the index of the peer's OpenAPI v3 documents. Servers before 1.23 have
     /// none.
-    pub(crate) async fn open_api(&self) -> Result<Reading<OpenApiIndex>, FetchError> {
+    pub async fn open_api(&self) -> Result<Reading<OpenApiIndex>, FetchError> {
         let (status, answer) = self.get("/openapi/v3", ACCEPT_JSON, None).await?;
         match status {
             StatusCode::OK => answer.json().await.map(Reading::Read),
@@ -118,12 +118,12 @@ fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
 
 impl Validators {
     /// Returns the validator of one half.
-    pub(crate) fn of(part: Part, etag: Option<HeaderValue>) -> Self {
+    pub fn of(part: Part, etag: Option<HeaderValue>) -> Self {
         Self(etag.map(|etag| (part, etag)).into_iter().collect())
     }
 
     /// Returns whether the peer gives its documents an `ETag`.
-    pub(crate) fn any(&self) -> bool {
+    pub fn any(&self) -> bool {
         !self.0.is_empty()
     }
 }

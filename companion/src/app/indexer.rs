@@ -1,6 +1,6 @@
 //! Drives the index: the only place where channels and a clock reach it.
 
-mod metrics;
+pub(super) mod metrics;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,11 +10,10 @@ use api_discovery::{Conflict, Origins};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::metrics::IndexMetrics;
 use crate::config::{Config, RequestHeaders};
 use crate::facts::{PeerStatus, Report, View};
 use crate::index::{Event, Index, Snapshot};
-
-pub(super) use metrics::IndexMetrics;
 
 /// How often the index is told the time.
 const TICK: Duration = Duration::from_secs(1);

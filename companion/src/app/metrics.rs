@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::info::Info;
 
-use super::indexer::IndexMetrics;
-use crate::absence::AbsenceMetrics;
+use super::indexer::metrics::IndexMetrics;
+use crate::absence::metrics::AbsenceMetrics;
 use crate::metrics::Registry;
-use crate::poll::PollMetrics;
-use crate::publish::PublishMetrics;
-use crate::reload::ReloadMetrics;
-use crate::secrets::SecretMetrics;
+use crate::poll::metrics::PollMetrics;
+use crate::publish::metrics::PublishMetrics;
+use crate::reload::metrics::ReloadMetrics;
+use crate::secrets::metrics::SecretMetrics;
 
 /// The metrics of all areas.
 pub(super) struct Metrics {
@@ -53,10 +53,10 @@ mod tests {
 
     use super::*;
     use crate::facts::PeerStatus;
-    use crate::poll::PollOutcome;
-    use crate::publish::PushOutcome;
-    use crate::reload::ReloadOutcome;
-    use crate::secrets::SecretLabel;
+    use crate::poll::metrics::PollOutcome;
+    use crate::publish::metrics::PushOutcome;
+    use crate::reload::metrics::ReloadOutcome;
+    use crate::secrets::metrics::SecretLabel;
 
     /// The table that operators read.
     const DOCUMENT: &str = include_str!("../../../docs/operations/metrics.md");

@@ -51,7 +51,6 @@ impl Certificates {
     }
 
     /// Returns the certificates and nothing else (PEM).
-    #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -62,7 +61,6 @@ impl Certificates {
     }
 
     /// Returns when the first certificate expires, in seconds since 1970.
-    #[must_use]
     pub fn expiry(&self) -> i64 {
         self.first_validity().map_or(i64::MIN, |validity| *validity.end())
     }
@@ -81,7 +79,6 @@ impl Certificates {
 
     /// Returns whether one of these authorities signed one of `others`, whatever
     /// their validity. A certificate that does not parse counts as unsigned.
-    #[must_use]
     pub fn signed(&self, others: &Self) -> bool {
         let parsed = |der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate);
         let authorities: Vec<_> = self.der.iter().filter_map(|der| parsed(der)).collect();
@@ -94,7 +91,6 @@ impl Certificates {
     }
 
     /// Returns 16 hexadecimal digits of a hash of the content.
-    #[must_use]
     pub fn fingerprint(&self) -> String {
         fingerprint(self.pem.as_bytes())
     }
@@ -115,7 +111,7 @@ impl fmt::Debug for Certificates {
 #[cfg(test)]
 impl Certificates {
     /// Returns a stand-in for comparisons with recorded output.
-    pub(crate) fn of_text(pem: &str) -> Self {
+    pub fn of_text(pem: &str) -> Self {
         Self { der: Vec::new(), pem: pem.into(), validity: Vec::new() }
     }
 }

@@ -13,7 +13,6 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} {problem}", file.display())]
 pub struct FileError {
-    /// The file.
     pub file: PathBuf,
     /// What is wrong with it; the file is the subject of the sentence.
     pub problem: String,

@@ -87,13 +87,11 @@ impl KeyPair {
     }
 
     /// Returns the certificate and its intermediates.
-    #[must_use]
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
     }
 
     /// Returns the private key (PEM).
-    #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -131,7 +129,7 @@ impl fmt::Debug for KeyPair {
 #[cfg(test)]
 impl KeyPair {
     /// Returns a stand-in for comparisons with recorded output.
-    pub(crate) fn of_text(certificates: Certificates, key: &str) -> Self {
+    pub fn of_text(certificates: Certificates, key: &str) -> Self {
         Self { certificates, key: key.into() }
     }
 }

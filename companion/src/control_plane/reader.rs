@@ -75,7 +75,6 @@ pub struct Reader<S: Subject> {
 impl<S: Subject> Reader<S> {
     /// Returns a reader that asks a serving one of `peers`. `values` gets the
     /// outcome of each attempt; none if the resource was not read.
-    #[must_use]
     pub fn new(
         configs: watch::Receiver<Arc<Config>>,
         peers: watch::Receiver<Vec<PeerStatus>>,

@@ -23,11 +23,8 @@ pub struct PollMetrics {
 label_values! {
     /// How a round at a peer ended.
     PollOutcome {
-        /// The peer is ready.
         Serving = "serving",
-        /// The peer answers, but not that it is ready.
         NotReady = "not_ready",
-        /// The peer cannot be reached.
         Unreachable = "unreachable",
         /// The round does not tell.
         Inconclusive = "inconclusive",
@@ -38,7 +35,6 @@ impl PollOutcome {
     const ALL: [Self; 4] = [Self::Serving, Self::NotReady, Self::Unreachable, Self::Inconclusive];
 
     /// Returns the outcome of an observation.
-    #[must_use]
     pub fn of(observation: &Observation) -> Self {
         match observation {
             Observation::Serving { .. } | Observation::Discovered { .. } => Self::Serving,

@@ -30,7 +30,6 @@ pub struct TaskEnded(String);
 
 impl Watchers {
     /// Returns no tasks yet. Their reports will go to `reports`.
-    #[must_use]
     pub fn new(reports: mpsc::Sender<Report>, metrics: PollMetrics) -> Self {
         let (nudge, _) = watch::channel(0);
         Self { reports, nudge, metrics, tasks: JoinSet::new(), running: HashMap::new() }

@@ -29,9 +29,8 @@ pub struct PublishMetrics {
 label_values! {
     /// How a push ended.
     PushOutcome {
-        /// Everything was written.
         Published = "published",
-        /// Something could not be written; it is tried again.
+        /// It is tried again.
         Failed = "failed",
     }
 }

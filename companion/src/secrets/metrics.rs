@@ -17,13 +17,9 @@ pub struct SecretMetrics {
 label_values! {
     /// A secret that is published for Envoy.
     SecretLabel {
-        /// The certificate that Envoy presents to its clients.
         Listener = "listener",
-        /// The authorities that verify the clients' certificates.
         ClientCa = "client_ca",
-        /// The front-proxy client certificate.
         FrontProxy = "front_proxy",
-        /// The authorities that verify the peers' certificates.
         PeerCa = "peer_ca",
     }
 }

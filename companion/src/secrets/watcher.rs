@@ -29,7 +29,6 @@ pub struct Watcher {
 impl Watcher {
     /// Returns a watcher that sends settings to `settings`, which has those of
     /// the start.
-    #[must_use]
     pub fn new(
         configs: watch::Receiver<Arc<Config>>,
         settings: watch::Sender<Arc<Settings>>,
@@ -262,7 +261,7 @@ mod tests {
         assert_eq!((world.errors("client_ca"), world.errors("peer_ca")), (0, 0));
         world.write("key", &key);
         let next = world.settle(&first);
-        assert!(!next.same_upstream(&first));
+        assert_ne!((&next.front_proxy, &next.peer_ca), (&first.front_proxy, &first.peer_ca));
         assert_ne!(next.listener, first.listener);
         assert_eq!(world.errors("listener"), 2);
         assert!(world.watcher.problems.is_empty());
