@@ -1,17 +1,18 @@
-//! Rules for the files of every crate: at most 400 lines, and no circle of
-//! imports.
+//! Rules for the sources of every crate: no circle of imports between files or
+//! between modules, and at most 400 lines in a file.
 //!
 //! ```text
 //!  file ─▶ tokens ─▶ module (mod, use, paths, items) ─▶ target (tree of modules)
 //!                                                           │ names resolved
 //!                                                           ▼
-//!                                      circle ◀── edges: file ─▶ file, by a name
+//!                         circle ◀── edges: file ─▶ file, module ─▶ sibling
 //! ```
 //!
 //! This is a reader of the Rust that we write, and not of all Rust: it knows no
 //! macros and no `#[path]`. `#[cfg(test)]` items do not count. A re-export alone
 //! is not an import: `foo.rs` shows its children that way. An import through a
-//! re-export counts as one from the file that has the item.
+//! re-export counts as one from the file that has the item. A module is a file
+//! with all files below it; modules are compared with their siblings.
 
 #![cfg(test)]
 
@@ -62,16 +63,17 @@ fn is_root(path: &Path) -> bool {
 }
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn no_files_or_modules_import_each_other_in_a_circle() {
     let workspace = workspace();
     let mut circles = Vec::new();
     let sources = files(&workspace);
     let sources = sources.iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
     for root in sources.filter(|path| is_root(path.strip_prefix(&workspace).unwrap())) {
         let target = Target::read(root, &|path| fs::read_to_string(path).ok());
-        circles.extend(circle::find(&target.edges(), &workspace));
+        circles.extend(circle::find(&target.files(), &workspace));
+        circles.extend(circle::find(&target.modules(), &workspace));
     }
-    assert!(circles.is_empty(), "files import each other:\n{}", circles.join("\n"));
+    assert!(circles.is_empty(), "these import each other:\n{}", circles.join("\n"));
 }
 
 #[test]
@@ -86,13 +88,33 @@ fn no_file_has_more_than_400_lines() {
     assert!(long.is_empty(), "files with more than {MAX_LINES} lines:\n{}", long.join("\n"));
 }
 
-/// Returns the circles of a made-up crate with these files.
-fn circles(files: &[(&str, &str)]) -> Vec<String> {
+/// Returns a made-up crate with these files.
+fn target(files: &[(&str, &str)]) -> Target {
     let read = |path: &Path| {
         let file = files.iter().find(|(name, _)| Path::new(name) == path);
         file.map(|(_, text)| (*text).to_owned())
     };
-    circle::find(&Target::read(Path::new("lib.rs"), &read).edges(), Path::new(""))
+    Target::read(Path::new("lib.rs"), &read)
+}
+
+/// Returns the circles of files of a made-up crate.
+fn circles(files: &[(&str, &str)]) -> Vec<String> {
+    circle::find(&target(files).files(), Path::new(""))
+}
+
+#[test]
+fn modules_can_make_a_circle_where_files_do_not() {
+    let target = target(&[
+        ("lib.rs", "mod a; mod b;"),
+        ("a.rs", "mod x; mod y;"),
+        ("a/x.rs", "use crate::b::B; pub struct X(B);"),
+        ("a/y.rs", "pub struct Y;"),
+        ("b.rs", "mod z; pub struct B;"),
+        ("b/z.rs", "pub type Z = crate::a::y::Y;"),
+    ]);
+    assert_eq!(circle::find(&target.files(), Path::new("")), Vec::<String>::new());
+    let found = circle::find(&target.modules(), Path::new(""));
+    assert_eq!(found, ["a --B--> b --Y--> a"]);
 }
 
 #[test]

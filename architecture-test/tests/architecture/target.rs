@@ -8,7 +8,7 @@ use super::module::Module;
 /// The modules of a target by their paths within it.
 pub struct Target(BTreeMap<Vec<String>, (PathBuf, Module)>);
 
-/// For each file the files that it imports from, and one name for each.
+/// For each file or module those that it imports from, and one name for each.
 pub type Edges = BTreeMap<PathBuf, BTreeMap<PathBuf, String>>;
 
 /// More re-exports in a row than anybody writes.
@@ -39,10 +39,34 @@ impl Target {
         self.0.insert(path, (file, module));
     }
 
-    /// Returns who imports whom.
-    pub fn edges(&self) -> Edges {
-        let mut edges = Edges::new();
-        for (path, (file, module)) in &self.0 {
+    /// Returns which file imports from which.
+    pub fn files(&self) -> Edges {
+        let imports = self.imports().into_iter();
+        collect(imports.map(|(from, to, name)| (self.file(from), self.file(&to), name)))
+    }
+
+    /// Returns which module imports from which of its siblings, with all that is in
+    /// the two of them.
+    pub fn modules(&self) -> Edges {
+        let siblings = self.imports().into_iter().filter_map(|(from, to, name)| {
+            let shared = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
+            let module = |path: &[String]| {
+                let within = path.get(..=shared)?;
+                Some(self.file(&[]).parent()?.join(within.iter().collect::<PathBuf>()))
+            };
+            Some((module(from)?, module(&to)?, name))
+        });
+        collect(siblings)
+    }
+
+    fn file(&self, module: &[String]) -> PathBuf {
+        self.0[module].0.clone()
+    }
+
+    /// Returns each module that imports, the one that has the item, and its name.
+    fn imports(&self) -> Vec<(&[String], Vec<String>, String)> {
+        let mut found = Vec::new();
+        for (path, (_, module)) in &self.0 {
             let used = module
                 .imports
                 .iter()
@@ -50,19 +74,15 @@ impl Target {
             let imported = used.map(|import| &import.path);
             for name in imported.chain(&module.paths) {
                 let Some(other) = self.resolve(path, name, 0) else { continue };
-                if other != file {
-                    let name = name.last().unwrap().clone();
-                    let names = edges.entry(file.clone()).or_default();
-                    names.entry(other.clone()).or_insert(name);
-                }
+                found.push((path.as_slice(), other, name.last().unwrap().clone()));
             }
         }
-        edges
+        found
     }
 
-    /// Returns the file that has what a path means in a module; none if it is a
-    /// module itself, or of another crate.
-    fn resolve(&self, from: &[String], path: &[String], depth: usize) -> Option<&PathBuf> {
+    /// Returns the module that has what a path means in another; none if it means a
+    /// module, or something of another crate.
+    fn resolve(&self, from: &[String], path: &[String], depth: usize) -> Option<Vec<String>> {
         let (module, rest) = self.start(from, path, depth)?;
         self.walk(module, rest, depth)
     }
@@ -108,18 +128,17 @@ impl Target {
         self.0.contains_key(&module).then_some(module)
     }
 
-    fn walk(&self, mut module: Vec<String>, path: &[String], depth: usize) -> Option<&PathBuf> {
+    fn walk(&self, mut module: Vec<String>, path: &[String], depth: usize) -> Option<Vec<String>> {
         let mut rest = path;
-        let (file, this) = self.0.get(&module)?;
-        let (mut file, mut this) = (file, this);
+        let mut this = &self.0.get(&module)?.1;
         while let Some(part) = rest.first().filter(|part| this.children.contains(*part)) {
             module.push(part.clone());
-            (file, this) = self.0.get(&module).map(|(file, module)| (file, module))?;
+            this = &self.0.get(&module)?.1;
             rest = &rest[1..];
         }
         let name = rest.first()?;
         if name == "*" || this.items.contains(name) || depth > MAX_DEPTH {
-            return Some(file);
+            return Some(module);
         }
         let import = this.imports.iter().find(|import| import.name == *name);
         let import = import.or_else(|| this.imports.iter().find(|i| i.name == "*" && i.reexport));
@@ -131,6 +150,14 @@ impl Target {
             }
             self.resolve(&module, &path, depth + 1)
         });
-        Some(found.unwrap_or(file))
+        Some(found.unwrap_or(module))
     }
+}
+
+fn collect(imports: impl Iterator<Item = (PathBuf, PathBuf, String)>) -> Edges {
+    let mut edges = Edges::new();
+    for (from, to, name) in imports.filter(|(from, to, _)| from != to) {
+        edges.entry(from).or_default().entry(to).or_insert(name);
+    }
+    edges
 }
