@@ -1,6 +1,8 @@
 //! The schema rule (ADR 0014): a newer filter reads every map since 0.1.0, and
 //! an older filter refuses a map with a field that it does not know as a whole.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 
 use discovery_map::{

@@ -92,25 +92,20 @@ impl Callback {
             Self::TypeLevelBody => Some(proxy.body(STREAM, TYPE_LEVEL, true)),
             Self::OtherBody => Some(proxy.body(STREAM, b"no such object", true)),
             Self::PartOfBody => Some(proxy.body(STREAM, b"404 ", false)),
-            Self::Absent => proxy.answer(0, &ABSENT).into_none(),
-            Self::Served => proxy.answer(0, &SERVED).into_none(),
-            Self::Unclear => proxy.answer(0, &UNCLEAR).into_none(),
-            Self::NoAnswer => proxy.answer(0, &[]).into_none(),
-            Self::Tick => proxy.filter.on_tick().into_none(),
-            Self::SameMap => proxy.configure(GOLDEN).unwrap().into_none(),
+            Self::Absent => none(|| proxy.answer(0, &ABSENT)),
+            Self::Served => none(|| proxy.answer(0, &SERVED)),
+            Self::Unclear => none(|| proxy.answer(0, &UNCLEAR)),
+            Self::NoAnswer => none(|| proxy.answer(0, &[])),
+            Self::Tick => none(|| proxy.filter.on_tick()),
+            Self::SameMap => none(|| proxy.configure(GOLDEN).unwrap()),
         }
     }
 }
 
-/// For callbacks that return nothing.
-trait IntoNone {
-    fn into_none(self) -> Option<Action>;
-}
-
-impl IntoNone for () {
-    fn into_none(self) -> Option<Action> {
-        None
-    }
+/// Runs a callback that returns nothing.
+fn none(callback: impl FnOnce()) -> Option<Action> {
+    callback();
+    None
 }
 
 /// What a callback returned and did, in words.

@@ -1,5 +1,7 @@
 //! One request's life, by area. Each name reads as a sentence.
 
+#![cfg(test)]
+
 mod absence;
 mod callback_table;
 mod configuration;
