@@ -73,7 +73,7 @@ impl<'a> ResponseInterest<'a> {
     /// be said.
     #[must_use]
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
-        if *self == Self::default() {
+        if matches!(self, Self::NotFound(NotFound { encoding: Encoding::Json, ask: None })) {
             return None;
         }
         let mut fields: Vec<&[u8]> = Vec::with_capacity(6);

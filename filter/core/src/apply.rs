@@ -61,13 +61,13 @@ impl<H: Host> Apply<'_, H> {
     /// A request that is not what it should be goes no further.
     fn route(&self, route: &Route<'_>) -> Action {
         let host = self.host;
-        let interest = route.routing.interest.to_bytes();
+        let interest = route.plan.interest.to_bytes();
         let is_kept = interest.is_none_or(|interest| host.set_filter_state(&interest));
         let is_sent = is_kept
             && if route.replaces_headers() {
                 route.with_headers(|headers| host.replace_headers(HeaderMap::Request, headers))
             } else {
-                route.routing.cluster.as_deref().is_none_or(|name| host.set_cluster_header(name))
+                route.plan.cluster().is_none_or(|name| host.set_cluster_header(&name))
             };
         if is_sent { Action::Continue } else { self.refuse(Refusal::NoPeer, route.encoding) }
     }

@@ -1,11 +1,9 @@
 //! What of a request changes on its way to a server, in two separate parts:
 //! the identity, which is never left to the client, and the routing.
 
-use std::borrow::Cow;
-
 use discovery_map::{CLUSTER_HEADER, IdentityHeaders};
 use identity::is_claim;
-use routing::interest::ResponseInterest;
+use routing::Plan;
 use routing::merged::{AccessCheck, CLIENTS_OWN};
 use routing::status::Encoding;
 
@@ -17,7 +15,8 @@ pub(crate) struct Route<'a> {
     /// The headers as the client sent them.
     pub(crate) received: &'a Headers,
     pub(crate) identity: IdentityEdits<'a>,
-    pub(crate) routing: RoutingEdits<'a>,
+    /// Where the request goes, and in place of what.
+    pub(crate) plan: &'a Plan<'a>,
     /// The encoding of the 503, should the host fail.
     pub(crate) encoding: Encoding,
 }
@@ -34,28 +33,17 @@ pub(crate) struct IdentityEdits<'a> {
     pub(crate) headers: &'a [(String, String)],
 }
 
-/// Where the request goes, and as what.
-#[derive(Debug)]
-pub(crate) struct RoutingEdits<'a> {
-    /// The value of the cluster header.
-    pub(crate) cluster: Option<Cow<'a, str>>,
-    /// The request that goes on in place of the client's.
-    pub(crate) access_check: Option<AccessCheck<'a>>,
-    /// What of the response matters.
-    pub(crate) interest: ResponseInterest<'a>,
-}
-
 impl Route<'_> {
     /// Returns whether all headers must be replaced, and not just the cluster
     /// header be set.
     pub(crate) fn replaces_headers(&self) -> bool {
-        self.identity.is_needed || self.routing.access_check.is_some()
+        self.identity.is_needed || self.plan.access_check.is_some()
     }
 
     /// Hands the headers that go on to `f`.
     pub(crate) fn with_headers<T>(&self, f: impl FnOnce(&[(&[u8], &[u8])]) -> T) -> T {
-        let Self { received, identity, routing, .. } = self;
-        let check = routing.access_check.as_ref();
+        let Self { received, identity, plan, .. } = self;
+        let check = plan.access_check.as_ref();
         let kept = |name: &[u8]| {
             name != b"connection"
                 && !is_claim(name, identity.names)
@@ -65,8 +53,8 @@ impl Route<'_> {
         headers.extend(identity.connection.map(|value| (&b"connection"[..], value.as_bytes())));
         let identity = identity.headers.iter();
         headers.extend(identity.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        let cluster = routing.cluster.as_deref();
-        headers.extend(cluster.map(|name| (CLUSTER_HEADER.as_bytes(), name.as_bytes())));
+        let cluster = plan.cluster();
+        headers.extend(cluster.as_deref().map(|name| (CLUSTER_HEADER.as_bytes(), name.as_bytes())));
         headers.extend(check.map(|check| (&b"accept"[..], check.accept.as_bytes())));
         let etag = check.and_then(AccessCheck::if_none_match);
         headers.extend(etag.as_deref().map(|etag| (&b"if-none-match"[..], etag.as_bytes())));

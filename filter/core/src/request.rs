@@ -6,7 +6,7 @@ use routing::status::{Encoding, Refusal};
 use routing::{Plan, RequestFacts, RequestPath};
 
 use crate::effect::Effect;
-use crate::forward::{IdentityEdits, Route, RoutingEdits};
+use crate::forward::{IdentityEdits, Route};
 use crate::headers::Headers;
 use crate::host::{Certificate, Host};
 
@@ -95,7 +95,11 @@ impl<'h> Request<'h> {
     }
 
     /// What becomes of the request of this client by this plan.
-    pub(crate) fn effect<'a>(&'a self, client: &'a ClientIdentity, plan: &Plan<'a>) -> Effect<'a> {
+    pub(crate) fn effect<'a>(
+        &'a self,
+        client: &'a ClientIdentity,
+        plan: &'a Plan<'a>,
+    ) -> Effect<'a> {
         let encoding = self.facts.encoding;
         if plan.destination == Destination::Unavailable {
             return Effect::Refuse(Refusal::NoPeer, encoding);
@@ -110,12 +114,7 @@ impl<'h> Request<'h> {
             connection: self.connection.and_then(connection::sanitized),
             headers,
         };
-        let routing = RoutingEdits {
-            cluster: plan.cluster(),
-            access_check: plan.access_check,
-            interest: plan.interest,
-        };
-        Effect::Route(Route { received: self.headers, identity, routing, encoding })
+        Effect::Route(Route { received: self.headers, identity, plan, encoding })
     }
 }
 
