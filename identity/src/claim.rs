@@ -1,31 +1,31 @@
-//! The headers by which a client could claim to be somebody, or to have passed
-//! somewhere. They are removed from every request, whoever sent it.
+//! The headers by which a client could claim an identity or a hop. They are
+//! removed from every request, whoever sent it.
 
 use discovery_map::{CLUSTER_HEADER, IdentityHeaders};
 
-/// Removed whatever is configured. All begin with `x-`, and none is shorter
-/// than `SHORTEST`.
+/// Always removed, whatever is configured. All begin with `x-`, and none is
+/// shorter than `SHORTEST`.
 const ALWAYS: [&str; 6] = [
     "x-remote-user",
     "x-remote-group",
     "x-remote-uid",
     "x-forwarded-client-cert",
-    // The hop marker of Kubernetes' own Mixed Version Proxy (KEP-4020): a
-    // server does not pass a request on that has it.
+    // The hop marker of Kubernetes' own Mixed Version Proxy (KEP-4020): a server
+    // does not forward a request that has it.
     "x-kubernetes-apiserver-rerouted",
     CLUSTER_HEADER,
 ];
 
-/// Removed with everything that begins so.
+/// Always removed too: every header with this prefix.
 const ALWAYS_PREFIX: &str = "x-remote-extra-";
 
 const SHORTEST: usize = "x-remote-uid".len();
 
-/// Whether a client's header or trailer of this name must be removed.
+/// Returns whether a client's header or trailer of this name must be removed.
 ///
-/// Case does not matter, and `_` is `-`: some servers and proxies take one for
-/// the other. Allocates nothing; a name that is no claim is told by its length
-/// or its first bytes.
+/// Case does not matter, and `_` counts as `-`, because some servers and proxies
+/// confuse them. Allocates nothing; the length or the first bytes rule out most
+/// names.
 #[must_use]
 pub fn is_claim(name: &[u8], names: &IdentityHeaders) -> bool {
     is_always_removed(name) || is_configured(name, names)
@@ -42,7 +42,7 @@ fn is_configured(name: &[u8], names: &IdentityHeaders) -> bool {
         .into_iter()
         .flatten()
         .any(|claim| is(name, claim))
-        // No map has an empty prefix, and with one no header would be left.
+        // No map has an empty prefix. It would remove every header.
         || names
             .extra_header_prefixes
             .iter()

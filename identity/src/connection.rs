@@ -1,20 +1,19 @@
 //! The `Connection` header of an upgrade request.
 
-/// What the header becomes.
+/// The value that is sent.
 const UPGRADE: &str = "Upgrade, close";
 
-/// What an upgrade request's `Connection` header must be, whatever else the
-/// client listed; `None` if it does not ask for an upgrade. Several headers of
-/// this name are one, joined by commas.
+/// The `Connection` header of an upgrade request, whatever else the client listed;
+/// `None` if it does not ask for an upgrade. Several headers of this name count as
+/// one, joined by commas.
 ///
-/// A header that is listed is removed by the next hop, so a client could take
-/// from its request what was put in for it.
+/// The next hop removes every header that is listed, so a client could remove the
+/// headers that were set for it.
 ///
 /// `close`: if kube-apiserver answers with anything but 101, its Go server reads
-/// no second request from the connection. Without it the bytes that the client
-/// sent behind its upgrade request would be read as a request of its own, on a
-/// connection that presents the front-proxy certificate. A connection that is
-/// upgraded is not closed by it.
+/// no second request from the connection. Without it, bytes after the upgrade
+/// request would be read as another request, on a connection that presents the
+/// front-proxy certificate. It does not close a connection that is upgraded.
 #[must_use]
 pub fn sanitized(value: &[u8]) -> Option<&'static str> {
     let is_upgrade = |token: &[u8]| token.trim_ascii().eq_ignore_ascii_case(b"upgrade");

@@ -1,5 +1,5 @@
-//! Why a certificate's subject cannot be carried to the API server. The words
-//! are for the client: they name what is wrong and nothing of its content.
+//! Why a certificate's subject cannot be passed on to an API server. The text is
+//! for the client: it says what is wrong, and repeats nothing of the content.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -15,26 +15,26 @@ pub enum Field {
     Uid,
 }
 
-/// Why a subject cannot be carried.
+/// Why a subject cannot be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubjectError {
-    /// It is not what BoringSSL prints.
+    /// It does not have the form that BoringSSL prints.
     Unreadable,
-    /// A value that Go does not take for a string.
+    /// A value is not a string to Go.
     NotText,
     /// No common name, or the last one is empty.
     NoCommonName,
     /// An organization or the user ID is empty.
     Empty(Field),
-    /// Two user IDs.
+    /// There is more than one user ID.
     SeveralUids,
-    /// A value with a byte that no header may have.
+    /// A value has a byte that no header may have.
     ControlCharacter(Field),
-    /// A value with a blank that would be lost at either end of a header.
+    /// A value has a blank at an end, where a header would lose it.
     OuterBlank(Field),
     /// The digest is not 64 hexadecimal digits.
     Digest,
-    /// The API servers read this from no header.
+    /// No header is configured from which the API servers would read this.
     NoHeader(Field),
 }
 
@@ -53,7 +53,7 @@ impl Display for SubjectError {
         const SUBJECT: &str = "the client certificate's subject";
         match self {
             Self::Unreadable => write!(f, "{SUBJECT} cannot be read"),
-            Self::NotText => write!(f, "{SUBJECT} has a value that is no valid character string"),
+            Self::NotText => write!(f, "{SUBJECT} has a value that is not a valid string"),
             Self::NoCommonName => write!(f, "{SUBJECT} has no {}", Field::CommonName),
             Self::Empty(field) => write!(f, "{SUBJECT} has an empty {field}"),
             Self::SeveralUids => write!(f, "{SUBJECT} has more than one {}", Field::Uid),
@@ -61,7 +61,7 @@ impl Display for SubjectError {
                 write!(f, "{SUBJECT} has a control character in its {field}")
             }
             Self::OuterBlank(field) => {
-                write!(f, "{SUBJECT} has a blank at the beginning or end of its {field}")
+                write!(f, "{SUBJECT} has a space at the beginning or end of its {field}")
             }
             Self::Digest => f.write_str("the client certificate's SHA-256 digest cannot be read"),
             Self::NoHeader(field) => {

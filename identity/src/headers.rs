@@ -19,13 +19,13 @@ impl Subject {
     /// that of the certificate's DER (`connection.sha256_peer_certificate_digest`);
     /// kube-apiserver makes the credential's ID of it.
     ///
-    /// A user ID is left out where the servers read none from a header, and so
-    /// are the extras.
+    /// The user ID and the extras are left out if the servers do not read them
+    /// from headers.
     ///
     /// # Errors
     ///
-    /// On a digest that is none, and where no header is configured for the name
-    /// or the groups.
+    /// The digest cannot be read, or no header is configured for the name or the
+    /// groups.
     pub fn headers(
         &self,
         certificate_sha256_hex: &[u8],

@@ -1,5 +1,5 @@
-//! Who is asking: from a verified client certificate to the headers by which a
-//! front proxy tells kube-apiserver, and which headers no client may send.
+//! Who the client is: from a verified client certificate to the headers by which
+//! a front proxy tells kube-apiserver, and which headers no client may send.
 //! Everything here is pure and takes any bytes.
 //!
 //! ```text
@@ -22,17 +22,17 @@
 //!
 //! | in the subject | BoringSSL prints | Go | here |
 //! |---|---|---|---|
-//! | a value that is no character string, or a GeneralString | `#` and its DER | refuses the certificate | refused |
+//! | a value that is not a string, or a GeneralString | `#` and its DER | refuses the certificate | refused |
 //! | an attribute unknown to BoringSSL | its number, `#` and its DER | reads the string | read as Go does, refused where Go refuses |
 //! | a number in such an attribute's type of 2³¹ or more | the number; none from 2⁶⁴ | refuses the certificate | refused |
-//! | such an attribute's type of more than 79 characters | the first 79 | reads it | ignored, for it is none of the three |
+//! | such an attribute's type of more than 79 characters | the first 79 | reads it | ignored, because it is none of the three |
 //! | BMPString with a NUL at its end | `\00` | drops it | in the CN or an O refused, as every control character |
 //! | the last CN empty | `CN=` | no user; a token may name one | refused |
 //! | an empty O | `O=` | an empty group, which no header can carry | refused |
 //! | a control character in the CN, an O or the user ID, or a blank around it | `\0A`, `\ ` | keeps it; no header can carry it | refused |
-//! | the first attribute empty, another than these | nothing behind its `=`, as if it could not print the value | reads it | refused |
+//! | the first attribute is not one of these, and empty | nothing after its `=`, as if it could not print the value | reads it | refused |
 //! | the user ID twice, or empty | both; an empty one | refuses the request | refused |
-//! | UTF8String that is none | handshake refused | refuses the certificate | never seen |
+//! | invalid UTF8String | handshake refused | refuses the certificate | never seen |
 //! | UTF8String with a noncharacter (U+FFFF) | handshake refused | reads it | never seen |
 //! | UniversalString, VisibleString, UTCTime or GeneralizedTime in a known attribute | the text | refuses the certificate | cannot be told from others: read |
 //! | PrintableString or IA5String with characters that are not its own, in a known attribute | the text, as Latin-1 | refuses the certificate | cannot be told from others: read |

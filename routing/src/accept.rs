@@ -14,16 +14,15 @@ use discovery_map::DocumentForm;
 pub(crate) enum Offer {
     /// The plain one in JSON, YAML and protobuf.
     Plain,
-    /// That, and the aggregated one, of which `v2beta1` is gone from newer
-    /// servers: whether it is offered.
+    /// That, and the aggregated one. Newer servers no longer offer `v2beta1`.
     Aggregated { v2beta1: bool },
     /// JSON, whatever is asked for.
     JsonOnly,
 }
 
 /// The form in which a client wants JSON. `None` if it wants something else:
-/// YAML, protobuf, what one server alone offers (`profile=nopeer`), or nothing
-/// that there is.
+/// YAML, protobuf, the document of one server alone (`profile=nopeer`), or a
+/// form that does not exist.
 pub(crate) fn json_form(accept: &[u8], offer: Offer) -> Option<DocumentForm> {
     if offer == Offer::JsonOnly || accept.is_empty() {
         return Some(DocumentForm::Plain);
@@ -66,13 +65,13 @@ impl MediaType {
     }
 }
 
-/// One alternative of the header, with the parameters that mean something.
+/// One alternative of the header, with the parameters that matter.
 #[derive(Clone, Copy, Debug)]
 struct Clause<'a> {
     quality: f32,
     main: &'a [u8],
     sub: &'a [u8],
-    /// Whether any of `as`, `g` and `v` is there.
+    /// Whether it has any of `as`, `g` and `v`.
     converts: bool,
     kind: &'a [u8],
     group: &'a [u8],
@@ -83,7 +82,7 @@ struct Clause<'a> {
 }
 
 impl<'a> Clause<'a> {
-    /// `None` for what is no media type, which is skipped.
+    /// `None` if it is not a media type; then it is skipped.
     fn parse(text: &'a [u8]) -> Option<Self> {
         let (media_type, mut rest) = split(trim(text), b';');
         let (main, sub) = split(media_type, b'/');
@@ -119,7 +118,7 @@ impl<'a> Clause<'a> {
 
     fn set(&mut self, parameter: &'a [u8]) {
         let (name, value) = split(parameter, b'=');
-        // Without a value, or with two, it is skipped.
+        // A parameter without a value, or with two, is skipped.
         let (raw, []) = split(value, b'=') else { return };
         if value.is_empty() {
             return;
@@ -137,7 +136,7 @@ impl<'a> Clause<'a> {
         }
     }
 
-    /// The first of the server's media types that the clause means.
+    /// The first of the server's media types that the clause matches.
     fn media_type(&self) -> Option<MediaType> {
         let matches = |media_type: &MediaType| {
             let named = self.main == b"application" && self.sub == media_type.subtype();
@@ -162,7 +161,7 @@ impl<'a> Clause<'a> {
         }
     }
 
-    /// goautoneg's order, which is none: of two clauses each may come before
+    /// goautoneg's order. It is not a real order: two clauses can each come before
     /// the other.
     fn goes_before(&self, other: &Self) -> bool {
         self.quality > other.quality
@@ -171,8 +170,8 @@ impl<'a> Clause<'a> {
     }
 }
 
-/// Up to here Go sorts by insertion, so that the outcome is defined even by an
-/// order that is none.
+/// Go sorts lists up to this length by insertion, so the result is defined even
+/// though the order is not a real one.
 const SORTED_BY_INSERTION: usize = 12;
 
 /// The clauses, as the server sorts them.
@@ -180,7 +179,7 @@ fn clauses(accept: &[u8]) -> Vec<Clause<'_>> {
     let mut clauses: Vec<_> =
         accept.split(|&byte| byte == b',').filter_map(Clause::parse).collect();
     if clauses.len() > SORTED_BY_INSERTION {
-        // No client that we know sends so many.
+        // No known client sends this many.
         clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
         return clauses;
     }
@@ -207,7 +206,7 @@ fn split(text: &[u8], separator: u8) -> (&[u8], &[u8]) {
     end.and_then(|end| Some((text.get(..end)?, text.get(end + 1..)?))).unwrap_or((text, b""))
 }
 
-/// Without spaces at both ends; a tab is none.
+/// Without spaces at both ends. Tabs stay.
 fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ', rest @ ..] | [rest @ .., b' '] = text {
         text = rest;

@@ -166,7 +166,7 @@ mod tests {
         prop::collection::vec(1_u8.., 0..40)
     }
 
-    /// An interest of each kind, from parts of which it borrows.
+    /// Writes and reads an interest of this kind, made of these parts.
     fn check(
         (kind, protobuf, takes_gzip): (u8, bool, bool),
         form: DocumentForm,

@@ -9,8 +9,8 @@
 //!   protobuf: the version or resource of a known group is unknown.
 //!
 //! An *object-level* 404 names the object in `details`, and is always the
-//! truth. So is what is neither of the two, for then it is not the API
-//! server's own.
+//! truth. Any other 404 is the truth too, because it is not the API server's
+//! own.
 
 use prost::Message;
 use serde::Deserialize;
@@ -24,19 +24,19 @@ const PLAIN_BODY: &[u8] = b"404 page not found\n";
 /// (indented JSON) has 206.
 pub const MAX_BODY_BYTES: usize = 1024;
 
-/// What there is of a 404 besides its headers.
+/// What a 404 has besides its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body<'b> {
     /// All of it.
     Whole(&'b [u8]),
-    /// How long it would be, in bytes: the answer to a HEAD request.
+    /// Its length in bytes only: the answer to a HEAD request.
     Withheld(usize),
 }
 
-/// Whether a 404 with this `Content-Type` is a type-level one.
+/// Returns whether a 404 with this `Content-Type` is a type-level one.
 ///
-/// Of an answer to HEAD only the length tells, so an object-level 404 of just
-/// the length of a type-level one is taken for that: a 503 is the safe side.
+/// An answer to HEAD has only its length, so an object-level 404 that happens to
+/// have the length of a type-level one is taken for one: 503 is the safe side.
 #[must_use]
 pub fn is_type_level(content_type: &[u8], body: Body<'_>) -> bool {
     let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
@@ -77,7 +77,7 @@ fn is_type_level_json(body: &[u8]) -> bool {
     })
 }
 
-/// Reads the one form in which an API server writes this answer; a YAML parser
+/// Reads the one form in which an API server writes this answer: a YAML parser
 /// would be a large dependency for two lines.
 fn is_type_level_yaml(body: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(body) else { return false };

@@ -1,7 +1,7 @@
 //! The request path, as the API server will read it.
 //!
 //! net/http decodes percent-escapes of the whole path before it splits it, so
-//! an escaped slash separates segments too. Only the look-up sees the decoded
+//! an escaped slash separates segments too. Only the look-up uses the decoded
 //! form; the bytes forwarded are the bytes received.
 
 use std::borrow::Cow;
@@ -17,8 +17,8 @@ pub struct RequestPath<'p> {
 }
 
 impl<'p> RequestPath<'p> {
-    /// Reads the `:path` of a request. Any bytes will do; a path without
-    /// escapes, which is nearly every path, is borrowed.
+    /// Reads the `:path` of a request, of any bytes. A path without escapes, as
+    /// nearly every path is, is borrowed.
     #[must_use]
     pub fn new(raw: &'p [u8]) -> Self {
         let end = raw.iter().position(|&byte| byte == b'?').unwrap_or(raw.len());
@@ -50,8 +50,8 @@ impl<'p> RequestPath<'p> {
     }
 }
 
-/// Decodes `%XX`, as Go's `url.PathUnescape` does; `None` for an escape that
-/// is cut off or not hexadecimal.
+/// Decodes `%XX` like Go's `url.PathUnescape`; `None` if an escape is cut off or
+/// not hexadecimal.
 fn percent_decode(path: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.iter();

@@ -1,6 +1,5 @@
-//! The answers that are the filter's own: the 503 that takes the place of a
-//! 404 that cannot be proved, and the 401 for a client certificate that cannot
-//! be carried on.
+//! The filter's own answers: the 503 that replaces a 404 that cannot be proved,
+//! and the 401 for a client certificate that cannot be passed on.
 //!
 //! A Kubernetes `Status`, in JSON or, for a client that prefers it, protobuf
 //! (k8s.io/apimachinery/pkg/apis/meta/v1, `NewServiceUnavailable` and
@@ -10,8 +9,8 @@
 use prost::Message;
 use serde::Serialize;
 
-/// The delay that a client is asked for, in seconds. The map follows a peer's
-/// change within two seconds, so the second retry at the latest succeeds.
+/// After how many seconds a client should retry. The map follows a peer's change
+/// within two seconds, so the second retry succeeds at the latest.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// The encodings in which a `Status` can be sent.
@@ -23,22 +22,22 @@ pub enum Encoding {
     Protobuf,
 }
 
-/// Why there is no answer of a server.
+/// Why the filter answers, and no server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal<'a> {
     /// Every server that serves the type is out of rotation.
     NoPeer,
-    /// A server said that it does not know the type, which proves nothing.
+    /// A server does not know the type, but another one may.
     Unproved,
     /// No map was received yet.
     NoMap,
-    /// Who the client is cannot be told to a server, for this reason.
+    /// The client's identity cannot be passed on to a server, for this reason.
     Unauthorized(&'a str),
 }
 
 impl Encoding {
-    /// The encoding that an `Accept` header asks for first. Kubernetes clients
-    /// list the preferred one first; quality values they do not use.
+    /// The encoding that an `Accept` header names first. Kubernetes clients list
+    /// the preferred one first and do not use quality values.
     #[must_use]
     pub fn from_accept(accept: &[u8]) -> Self {
         let first = accept.split(|&byte| byte == b',').next().unwrap_or_default();
@@ -70,7 +69,7 @@ impl Refusal<'_> {
         }
     }
 
-    /// The value of `Retry-After`, in seconds; none where a retry cannot help.
+    /// The value of `Retry-After`, in seconds; `None` if a retry cannot help.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u32> {
         (self.code() == 503).then_some(RETRY_AFTER_SECONDS)
@@ -118,7 +117,7 @@ impl Refusal<'_> {
                 .map(|seconds| Details { retry_after_seconds: seconds }),
             code: self.code(),
         };
-        // Plain strings and numbers only: nothing in it can fail to serialize.
+        // Plain strings and numbers cannot fail to serialize.
         let mut body = serde_json::to_vec(&status).unwrap_or_default();
         body.push(b'\n');
         body
@@ -170,8 +169,8 @@ struct Details {
 
 /// The protobuf messages, with the field numbers of
 /// k8s.io/apimachinery/pkg/runtime/generated.proto and
-/// k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto. Fields that are
-/// neither read nor written here are left out.
+/// k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto, without fields that are
+/// neither read nor written here.
 pub(crate) mod wire {
     /// What stands before the envelope.
     pub(crate) const MAGIC: &[u8] = b"k8s\0";

@@ -6,8 +6,8 @@ use discovery_map::Scope;
 /// What a request asks for. Names are the client's bytes, percent-decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'p> {
-    /// No API path (`/healthz`, `/version`), or one that no API server takes
-    /// for one, such as a path with an empty segment.
+    /// Not an API path (`/healthz`, `/version`), or not one to an API server, such
+    /// as a path with an empty segment.
     NotAnApi,
     /// A document that spans all groups: `/api`, `/apis`, `/openapi/v3`.
     Discovery,
@@ -17,8 +17,8 @@ pub enum Target<'p> {
     OpenApiV3 {
         /// What follows `/openapi/v3/`.
         document: &'p [u8],
-        /// The group, empty for the core group, and version that it is about;
-        /// none if it is about something else.
+        /// The group (empty for the core group) and version that the document
+        /// describes; `None` if it describes something else.
         group_version: Option<(&'p [u8], &'p [u8])>,
     },
     /// A group's discovery document: `/apis/<group>`.
@@ -44,17 +44,17 @@ pub struct ResourceTarget<'p> {
     pub version: &'p [u8],
     /// The plural name.
     pub resource: &'p [u8],
-    /// The subresource of a named object, if one is asked for.
+    /// The subresource of the named object, if any.
     pub subresource: Option<&'p [u8]>,
     /// Whether the resource stands below `namespaces/<namespace>/`.
     pub in_namespace: bool,
-    /// Whether one object is named.
+    /// Whether the path names one object.
     pub is_named: bool,
     /// Whether segments follow the subresource.
     pub has_tail: bool,
 }
 
-/// The most segments that mean anything, and one that tells of more:
+/// The most segments that matter, and one to see that there are more:
 /// `/apis/g/v/watch/namespaces/n/resource/name/subresource/tail`.
 const MEANINGFUL_SEGMENTS: usize = 10;
 
@@ -104,8 +104,8 @@ impl<'p> Target<'p> {
 
     /// `rest` is what follows the version.
     fn resource(group: &'p [u8], version: &'p [u8], rest: &[&'p [u8]]) -> Self {
-        // A verb of old that still may stand before the resource. The other
-        // one, `proxy`, is gone from every server that can be met.
+        // An old verb that may still come before the resource. Supported servers
+        // no longer have the other one, `proxy`.
         let rest = match rest {
             [b"watch", after @ ..] => after,
             _ => rest,
@@ -141,22 +141,22 @@ impl<'p> Target<'p> {
     }
 }
 
-/// A path without the slash at its beginning, and without one at its end.
+/// The path without its first slash, and without a slash at its end.
 pub(crate) fn without_slashes(path: &[u8]) -> Option<&[u8]> {
     let path = path.strip_prefix(b"/")?;
     Some(path.strip_suffix(b"/").unwrap_or(path))
 }
 
 impl ResourceTarget<'_> {
-    /// Whether a 404 for this path is not the server's own: what is behind
-    /// `proxy` (a node, pod or service) speaks for itself, and below another
-    /// subresource only an aggregated server has anything.
+    /// Returns whether a 404 for this path is not the server's own: behind `proxy`
+    /// a node, pod or service answers, and below any other subresource only an
+    /// aggregated server has anything.
     pub(crate) fn is_for_another(&self) -> bool {
         self.subresource == Some(b"proxy") || self.has_tail
     }
 
-    /// The scope that a resource must have for a server to know this path; none
-    /// if either will do, as a list of all objects is asked for alike.
+    /// The scope that a resource must have for a server to know this path. `None`
+    /// if either will do: the list of all objects has the same path in both.
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
         match (self.in_namespace, self.is_named) {

@@ -23,7 +23,7 @@ fn packed(plain: &[u8]) -> Packed {
 }
 
 #[test]
-fn what_was_packed_in_pieces_is_unpacked_whole() {
+fn a_document_that_was_packed_in_pieces_is_unpacked_whole() {
     let mut packer = Packer::default();
     packer.add(b"{\"a\"");
     packer.add(b":1}");

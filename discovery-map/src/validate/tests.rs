@@ -32,7 +32,7 @@ fn resource<'m>(
 }
 
 #[test]
-fn the_golden_file_is_what_the_document_is_written_as() {
+fn writing_the_golden_map_gives_the_golden_file() {
     let written = golden().to_json().unwrap();
     assert_eq!(written, GOLDEN.trim_end());
 }
@@ -124,7 +124,7 @@ fn every_fault_is_reported_with_its_place() {
 }
 
 #[test]
-fn no_header_that_requests_need_is_an_identity_header() {
+fn a_header_that_requests_need_cannot_be_an_identity_header() {
     let refused = ["impersonate-user", "impersonate_", "user_agent", "a b", "X-Remote-User"];
     for name in refused {
         let faults = faults_after(|map| map.identity.uid_headers = vec![name.into()]);
@@ -143,7 +143,7 @@ fn no_header_that_requests_need_is_an_identity_header() {
 }
 
 #[test]
-fn no_cluster_is_called_as_a_twin_is() {
+fn no_cluster_may_have_a_twins_name() {
     let name = format!("kube-apiserver{}", crate::FRONT_PROXY_SUFFIX);
     let faults = faults_after(|document| document.default_cluster = name);
     assert_eq!(
@@ -185,7 +185,7 @@ fn another_schema_version_is_refused_by_that_name() {
 }
 
 #[test]
-fn what_is_no_document_is_refused_with_its_line_and_column() {
+fn text_that_is_not_a_map_is_refused_with_its_line_and_column() {
     assert!(refusal("").contains("EOF while parsing"));
     assert!(refusal("[]").starts_with("document: "));
     assert!(refusal(&GOLDEN[..GOLDEN.len() / 2]).contains("line 1 column"));
@@ -223,7 +223,7 @@ fn a_map_of_five_thousand_resources_stays_within_400_kilobytes() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_accepted_or_refused_but_never_a_panic(bytes: Vec<u8>) {
+    fn any_bytes_are_accepted_or_refused_without_a_panic(bytes: Vec<u8>) {
         let _ = DiscoveryMap::from_json(&bytes);
     }
 

@@ -100,8 +100,8 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    /// Removes a client's identity headers from the request's trailers, of
-    /// which the host announces `count`.
+    /// Removes a client's identity headers from the request's trailers. `count` is
+    /// the number of trailers.
     pub fn on_request_trailers(&self, stream: StreamId, count: usize) -> Action {
         let trailers = self.host.headers(HeaderMap::RequestTrailers);
         let current = self.memory.current.borrow();

@@ -118,8 +118,8 @@ impl<'h> Request<'h> {
     }
 }
 
-/// What becomes of a request's trailers, of which the host announced `count`.
-/// Trailers are headers that come late.
+/// What becomes of a request's trailers. `count` is the number that the host
+/// announced. Trailers are headers that come late.
 pub(crate) fn trailers<'a>(
     trailers: &'a Headers,
     count: usize,

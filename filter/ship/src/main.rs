@@ -1,9 +1,9 @@
 //! Makes the module that ships.
 //!
-//! Envoy enters each callback that a module exports, and the SDK exports all of
-//! the ABI's: at a stream's beginning and end, on trailers, on every chunk of a
-//! request's body. Here the filter's own callbacks take the ABI's names, and
-//! the SDK's are dropped, together with the code that only they could reach.
+//! Envoy enters each callback that a module exports, and the SDK exports all
+//! callbacks of the ABI: at a stream's beginning and end, on trailers, on every
+//! chunk of a request's body. This program gives the filter's own callbacks the
+//! ABI's names, and drops the SDK's with the code that only they could reach.
 //!
 //! ```text
 //! ship IN.wasm OUT.wasm
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use walrus::Module;
 
-/// What the host needs of the module: the name in the build, and the ABI's.
+/// The exports that the host needs: the name in the build, and the ABI's.
 const EXPORTS: [(&str, &str); 11] = [
     ("memory", "memory"),
     ("malloc", "malloc"),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::sanitized;
 
 #[test]
-fn an_upgrade_keeps_nothing_else() {
+fn an_upgrade_keeps_only_upgrade_and_close() {
     let upgrades = [
         "upgrade",
         "Upgrade",
@@ -25,7 +25,7 @@ fn an_upgrade_keeps_nothing_else() {
 }
 
 #[test]
-fn what_does_not_list_upgrade_is_none() {
+fn a_connection_header_without_upgrade_gives_nothing() {
     let others = [
         "",
         ",",

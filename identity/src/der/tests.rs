@@ -6,7 +6,7 @@ use super::string;
 use crate::SubjectError;
 
 #[test]
-fn the_strings_that_go_reads() {
+fn strings_that_go_reads_are_read_alike() {
     let table: [(&[u8], &str); 13] = [
         (b"\x0c\x00", ""),
         (b"\x0c\x03a\xc3\xa9", "aé"),
@@ -28,7 +28,7 @@ fn the_strings_that_go_reads() {
 }
 
 #[test]
-fn what_go_refuses() {
+fn strings_that_go_refuses_are_refused() {
     let table: [&[u8]; 34] = [
         // The element.
         b"",

@@ -57,7 +57,7 @@ fn the_first_configured_name_is_used() {
 }
 
 #[test]
-fn what_the_servers_do_not_read_is_not_sent() {
+fn a_header_that_the_servers_do_not_read_is_not_sent() {
     let mut names = IdentityHeaders { uid_headers: Vec::new(), ..names() };
     names.extra_header_prefixes.clear();
     let found = lines(SUBJECT, DIGEST, &names).unwrap();

@@ -118,11 +118,11 @@ fn other_attributes_do_not_matter_if_they_are_sound() {
         ("CN=a,1.2.3.4=#0C07756E6B6E6F776E", Ok("a")),
         ("CN=a,1.2.3.4=#0C00", Ok("a")),
         ("CN=a,OU=,C=DE", Ok("a")),
-        // The user ID of Kubernetes is another than X.500's, and case matters.
+        // Kubernetes' user ID is not X.500's, and case matters.
         ("CN=a,UID=u", Ok("a")),
         ("cn=a", Err(NO_NAME)),
         ("CN=a,o=b", Ok("a")),
-        // A value with a line break, of which no header is made.
+        // A value with a line break does not become a header.
         (r"CN=a,OU=x\0D\0A", Ok("a")),
         // A type of more than 79 characters is cut off.
         (
@@ -185,7 +185,7 @@ fn a_subject_without_a_user_is_refused() {
 }
 
 #[test]
-fn what_no_header_can_carry_is_refused() {
+fn a_value_that_no_header_can_carry_is_refused() {
     let control = |field| Err(SubjectError::ControlCharacter(field));
     let blank = |field| Err(SubjectError::OuterBlank(field));
     let (name, group) = (Field::CommonName, Field::Organization);
@@ -215,7 +215,7 @@ fn what_no_header_can_carry_is_refused() {
 }
 
 #[test]
-fn what_is_no_text_is_refused() {
+fn a_value_that_is_not_text_is_refused() {
     check(&[
         ("CN=#1B0767656E6572616C", Err(NOT_TEXT)),
         ("CN=#04036F6374", Err(NOT_TEXT)),
@@ -233,7 +233,7 @@ fn what_is_no_text_is_refused() {
 }
 
 #[test]
-fn what_boringssl_does_not_print_is_refused() {
+fn a_subject_that_boringssl_would_not_print_is_refused() {
     let texts = [
         "a",
         "=",
@@ -332,10 +332,7 @@ fn what_boringssl_does_not_print_is_refused() {
 fn errors_are_whole_sentences_without_the_subject() {
     let errors = [
         (UNREADABLE, "the client certificate's subject cannot be read"),
-        (
-            NOT_TEXT,
-            "the client certificate's subject has a value that is no valid character string",
-        ),
+        (NOT_TEXT, "the client certificate's subject has a value that is not a valid string"),
         (NO_NAME, "the client certificate's subject has no common name (CN)"),
         (NO_GROUP, "the client certificate's subject has an empty organization (O)"),
         (
@@ -348,7 +345,7 @@ fn errors_are_whole_sentences_without_the_subject() {
         ),
         (
             SubjectError::OuterBlank(Field::Organization),
-            "the client certificate's subject has a blank at the beginning or end of its organization (O)",
+            "the client certificate's subject has a space at the beginning or end of its organization (O)",
         ),
         (SubjectError::Digest, "the client certificate's SHA-256 digest cannot be read"),
         (

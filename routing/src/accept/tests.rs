@@ -96,7 +96,7 @@ fn other_documents_have_one_form() {
         ("application/json;q=0.2,application/yaml;q=0.1", "plain"),
         // A wildcard of higher quality comes first, and means JSON.
         ("application/yaml;q=0.5,*/*", "plain"),
-        // Unless it stood first: then the order, which is none, turns it round.
+        // Unless it comes first: then the order, which is not a real one, is reversed.
         ("*/*,application/yaml;q=0.5", "pass"),
         ("V2", "pass"),
         ("V2,V2B,application/json", "plain"),

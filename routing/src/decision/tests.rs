@@ -32,7 +32,7 @@ fn check(
 }
 
 #[test]
-fn what_is_no_api_goes_to_every_server() {
+fn a_path_that_is_not_an_api_goes_to_any_server() {
     for path in ["/healthz", "/version", "/metrics", "/logs", "/", ""] {
         check(&map(true), path, DEFAULT, TRUTH, Reason::NotAnApi);
         check(&map(false), path, DEFAULT, TRUTH, Reason::NotAnApi);
@@ -40,14 +40,14 @@ fn what_is_no_api_goes_to_every_server() {
 }
 
 #[test]
-fn what_every_server_serves_goes_to_every_server() {
+fn a_type_that_every_server_serves_goes_to_any_server() {
     for path in ["/api/v1/pods", "/api/v1/namespaces/n/status", "/apis/apps/v1/deployments"] {
         check(&map(true), path, DEFAULT, UNCERTAIN, Reason::Common);
     }
 }
 
 #[test]
-fn what_some_servers_serve_goes_to_them() {
+fn a_type_that_some_servers_serve_goes_to_those_servers() {
     let policies = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/p";
     for path in [policies, "/api/v1/namespaces/n/pods/p/resize"] {
         check(&map(true), path, CP_2, UNCERTAIN, Reason::Skewed);
@@ -56,7 +56,7 @@ fn what_some_servers_serve_goes_to_them() {
 }
 
 #[test]
-fn what_only_servers_out_of_rotation_serve_is_unavailable() {
+fn a_type_that_only_servers_out_of_rotation_serve_is_unavailable() {
     let path = "/apis/resource.k8s.io/v1alpha3/devicetaintrules";
     check(&map(true), path, Destination::Unavailable, UNCERTAIN, Reason::Unavailable);
     let document = "/apis/resource.k8s.io/v1alpha3";
@@ -64,7 +64,7 @@ fn what_only_servers_out_of_rotation_serve_is_unavailable() {
 }
 
 #[test]
-fn what_nobody_serves_is_the_truth_when_everybody_is_known() {
+fn a_404_for_an_unknown_type_is_the_truth_when_every_server_was_read() {
     for path in ["/api/v1/nosuch", "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/apis/apps/v9"] {
         check(&map(true), path, DEFAULT, TRUTH, Reason::Unknown);
         check(&map(false), path, DEFAULT, UNCERTAIN, Reason::Undetermined);
@@ -72,7 +72,7 @@ fn what_nobody_serves_is_the_truth_when_everybody_is_known() {
 }
 
 #[test]
-fn what_nobody_serves_is_asked_about_first_when_there_is_somebody_to_ask() {
+fn a_404_for_an_unknown_type_is_checked_when_there_is_a_companion_to_ask() {
     let map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
     for path in ["/api/v1/nosuch", "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/apis/apps/v9"] {
         check(&map, path, DEFAULT, OnTypeLevelNotFound::AskFirst, Reason::Unknown);
@@ -82,7 +82,7 @@ fn what_nobody_serves_is_asked_about_first_when_there_is_somebody_to_ask() {
 }
 
 #[test]
-fn open_api_documents_come_from_who_answers_for_them() {
+fn open_api_documents_come_from_the_set_in_the_map() {
     let mut document: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     document.widest_view = 0;
     let map = DiscoveryMap::try_from(document).unwrap();
@@ -95,7 +95,7 @@ fn open_api_documents_come_from_who_answers_for_them() {
 }
 
 #[test]
-fn documents_come_from_who_knows_most() {
+fn discovery_documents_come_from_the_widest_set() {
     let map = map(true);
     check(&map, "/apis", CP_2, UNCERTAIN, Reason::Discovery);
     check(&map, "/openapi/v2", CP_2, UNCERTAIN, Reason::Discovery);
@@ -117,7 +117,7 @@ fn a_404_that_no_server_can_help_passes_even_for_a_known_type() {
 }
 
 #[test]
-fn a_type_of_another_scope_is_asked_about_as_an_unknown_one() {
+fn a_type_of_the_other_scope_is_treated_as_unknown() {
     let ask = OnTypeLevelNotFound::AskFirst;
     let strict: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     let strict = DiscoveryMap::try_from(strict).unwrap();
@@ -129,7 +129,7 @@ fn a_type_of_another_scope_is_asked_about_as_an_unknown_one() {
 }
 
 #[test]
-fn what_is_behind_a_proxy_speaks_for_itself() {
+fn a_404_from_behind_a_proxy_passes() {
     let mut document: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     let core = document.groups.get_mut("").unwrap().0.get_mut("v1").unwrap();
     core.0.get_mut(&1).unwrap().namespaced.push("services/proxy".into());
@@ -148,7 +148,7 @@ fn every_reason_has_its_own_label_in_the_order_of_its_number() {
 
 proptest! {
     #[test]
-    fn an_incomplete_map_never_lets_an_unknown_type_be_denied(path in "/apis?(/[a-z.]{1,9}){3,7}") {
+    fn an_incomplete_map_never_denies_an_unknown_type(path in "/apis?(/[a-z.]{1,9}){3,7}") {
         let map = map(false);
         let decision = decide(&RequestPath::new(path.as_bytes()).target(), &map);
         if decision.reason == Reason::Undetermined {

@@ -6,7 +6,7 @@ use discovery_map::{Content, DocumentForm, MergedEntry};
 
 use super::etag::quoted;
 
-/// From here on kube-apiserver compresses (k8s.io/apiserver/pkg/endpoints/
+/// kube-apiserver compresses larger documents (k8s.io/apiserver/pkg/endpoints/
 /// handlers/responsewriters, `defaultGzipThresholdBytes`).
 const GZIP_ABOVE: usize = 128 * 1024;
 
@@ -26,7 +26,7 @@ pub struct MergedAnswer<'a> {
     pub code: u16,
     /// Names and values; the length of the body is not among them.
     pub headers: Vec<(&'a [u8], Cow<'a, [u8]>)>,
-    /// The body, which HEAD does not get.
+    /// The body; Envoy does not send it to HEAD.
     pub body: &'a [u8],
 }
 
@@ -38,7 +38,7 @@ impl<'c> ReadOptions<'c> {
         let mut encodings = accept_encoding.split(|&byte| byte == b',');
         Self {
             if_none_match,
-            // With a quality value it is not known to kube-apiserver.
+            // kube-apiserver does not recognize it with a quality value.
             takes_gzip: encodings.any(|encoding| encoding.trim_ascii() == b"gzip"),
         }
     }
@@ -98,8 +98,8 @@ fn content_type(entry: &MergedEntry<'_>) -> &'static str {
     }
 }
 
-/// Whether a header of the server's answer is about its own document, or its
-/// own connection. Whatever else it said, such as `Audit-Id`, stays.
+/// Returns whether a header of the server's answer is about its own document or
+/// its own connection. All others, such as `Audit-Id`, stay.
 fn is_about_the_document(name: &[u8]) -> bool {
     const DOCUMENTS_OWN: [&[u8]; 11] = [
         b"accept-ranges",

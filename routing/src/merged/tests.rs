@@ -60,7 +60,7 @@ fn asked<'m>(map: &'m DiscoveryMap, path: &str, accept: &str) -> Option<AccessCh
 }
 
 #[test]
-fn each_path_is_asked_about_in_the_form_that_the_client_wants() {
+fn each_path_is_checked_in_the_form_that_the_client_wants() {
     let map = everything();
     let table = [
         ("/apis", V2, Some(DocumentForm::AggregatedV2)),
@@ -93,7 +93,7 @@ fn each_path_is_asked_about_in_the_form_that_the_client_wants() {
 }
 
 #[test]
-fn a_server_is_asked_for_what_costs_it_least() {
+fn the_access_check_asks_for_the_cheapest_document() {
     let map = everything();
     for accept in [V2, V2BETA1, "application/json"] {
         let check = asked(&map, "/apis", accept).unwrap();
@@ -105,7 +105,7 @@ fn a_server_is_asked_for_what_costs_it_least() {
 }
 
 #[test]
-fn a_map_without_documents_asks_nothing() {
+fn a_map_without_documents_needs_no_access_check() {
     assert_eq!(asked(&map(Vec::new()), "/apis", V2), None);
 }
 
@@ -181,7 +181,7 @@ fn the_merged_document_comes_with_the_headers_that_a_server_sends() {
 }
 
 #[test]
-fn who_has_the_merged_document_gets_no_other() {
+fn a_client_that_has_the_merged_document_gets_304() {
     let map = everything();
     let documents = content(b"{}");
     let content = documents.get(0).unwrap();
@@ -199,7 +199,7 @@ fn who_has_the_merged_document_gets_no_other() {
 }
 
 #[test]
-fn only_what_is_large_is_compressed_and_only_for_whom_wants_it() {
+fn only_large_documents_are_compressed_for_clients_that_accept_gzip() {
     let map = everything();
     let (large, small) = (vec![b' '; 128 * 1024 + 1], vec![b' '; 128 * 1024]);
     let documents =

@@ -70,7 +70,7 @@ fn a_head_request_is_judged_by_the_length_that_its_body_would_have() {
 
 proptest! {
     #[test]
-    fn a_peer_may_send_anything(
+    fn any_bytes_of_a_peer_are_judged_without_a_panic(
         content_type in proptest::sample::select(vec![JSON, PLAIN, YAML, PROTOBUF]),
         body: Vec<u8>,
         magic: bool,

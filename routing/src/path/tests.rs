@@ -26,12 +26,12 @@ fn a_question_mark_ends_the_path_unless_it_is_escaped() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_some_target(bytes: Vec<u8>) {
+    fn any_bytes_have_a_target(bytes: Vec<u8>) {
         let _ = RequestPath::new(&bytes).target();
     }
 
     #[test]
-    fn anything_below_an_api_prefix_is_some_target(tail: Vec<u8>, prefix in "/apis?/(v1/)?") {
+    fn any_path_below_an_api_prefix_has_a_target(tail: Vec<u8>, prefix in "/apis?/(v1/)?") {
         let mut path = prefix.into_bytes();
         path.extend(tail);
         let _ = RequestPath::new(&path).target();

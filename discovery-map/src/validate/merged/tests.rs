@@ -92,7 +92,7 @@ fn every_fault_is_reported_with_its_place() {
 }
 
 #[test]
-fn a_document_is_there_once_in_each_form() {
+fn a_document_may_be_listed_once_in_each_form() {
     let plain = || document("/apis", DocumentForm::Plain);
     assert_eq!(
         faults_of(vec![plain(), document("/api", DocumentForm::Plain), plain()]),

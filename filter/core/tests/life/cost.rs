@@ -1,5 +1,5 @@
-//! What a request costs in calls to the host, each of which is dearer than all
-//! that the filter does itself.
+//! What a request costs in calls to the host. Each call costs more than all the
+//! filter's own work.
 
 use filter_core::Certificate;
 use filter_core::mock::{Call, MockProxy};

@@ -85,7 +85,7 @@ fn a_client_that_has_the_merged_document_gets_304() {
 }
 
 #[test]
-fn what_the_server_refuses_passes() {
+fn an_answer_that_refuses_access_passes() {
     for status in ["401", "403", "406", "429", "500", "503"] {
         let proxy = waiting();
         assert_eq!(answered(&proxy, status), Action::Continue, "{status}");
