@@ -10,6 +10,8 @@ use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
+use crate::fault::Faults;
+
 /// The content of a merged document as it travels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
@@ -25,13 +27,6 @@ pub struct Packed {
 /// bytes: the gzip file has no name and no time.
 #[derive(Debug)]
 pub struct Packer(GzEncoder<Vec<u8>>);
-
-/// A document of a map cannot be unpacked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnpackError {
-    position: usize,
-    problem: String,
-}
 
 /// One document, ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,14 +59,6 @@ impl Packer {
     }
 }
 
-impl std::fmt::Display for UnpackError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "documents[{}].gzip: {}", self.position, self.problem)
-    }
-}
-
-impl std::error::Error for UnpackError {}
-
 impl Documents {
     /// Unpacks all documents of a map. Shares what `previous` has already:
     /// most pushes change no document, or one.
@@ -79,7 +66,7 @@ impl Documents {
     /// # Errors
     /// The first document that is not a gzip file, or has not the size that
     /// the map says. It depends on `packed` alone.
-    pub fn unpack(packed: Vec<Packed>, previous: &Self) -> Result<Self, UnpackError> {
+    pub fn unpack(packed: Vec<Packed>, previous: &Self) -> Result<Self, Faults> {
         packed
             .into_iter()
             .map(|packed| previous.content(packed))
@@ -93,8 +80,9 @@ impl Documents {
         self.0.get(index).map(Rc::as_ref)
     }
 
-    fn content(&self, packed: Packed) -> Result<Rc<Content>, UnpackError> {
-        let error = |problem| UnpackError { position: packed.position, problem };
+    fn content(&self, packed: Packed) -> Result<Rc<Content>, Faults> {
+        let place = format!("documents[{}].gzip", packed.position);
+        let error = |problem: String| Faults::one(&place, problem);
         let gzip = STANDARD.decode(packed.gzip).map_err(|source| error(source.to_string()))?;
         let same = |known: &&Rc<Content>| known.gzip == gzip && known.plain.len() == packed.size;
         if let Some(known) = self.0.iter().find(same) {

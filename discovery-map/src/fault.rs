@@ -45,8 +45,17 @@ impl Faults {
 
     /// The faults, one a line, for a terminal.
     #[must_use]
-    pub fn lines(&self) -> impl Display + '_ {
-        Joined { faults: &self.0, separator: "\n" }
+    pub fn lines(&self) -> String {
+        self.joined("\n")
+    }
+
+    fn joined(&self, separator: &str) -> String {
+        let mut text = String::new();
+        for Fault { place, problem } in &self.0 {
+            let separator = if text.is_empty() { "" } else { separator };
+            text.extend([separator, place, ": ", problem]);
+        }
+        text
     }
 }
 
@@ -59,25 +68,8 @@ impl Display for Fault {
 impl Display for Faults {
     /// All faults on one line, for a log.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        Joined { faults: &self.0, separator: "; " }.fmt(f)
+        f.write_str(&self.joined("; "))
     }
 }
 
 impl std::error::Error for Faults {}
-
-struct Joined<'f> {
-    faults: &'f [Fault],
-    separator: &'static str,
-}
-
-impl Display for Joined<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for (position, fault) in self.faults.iter().enumerate() {
-            if position > 0 {
-                f.write_str(self.separator)?;
-            }
-            fault.fmt(f)?;
-        }
-        Ok(())
-    }
-}

@@ -18,9 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod absence;
-mod accept;
 mod codec;
-mod destination;
 mod document;
 mod fault;
 mod header;
@@ -28,15 +26,14 @@ mod map;
 mod validate;
 
 pub use absence::{ABSENCE_PARAMETER, ABSENCE_PATH, Absence, absence_query};
-pub use accept::{ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON};
-pub use codec::{Content, Documents, Packed, Packer, UnpackError};
-pub use destination::Destination;
+pub use codec::{Content, Documents, Packed, Packer};
 pub use document::{
     BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, OpenApi, PeerEntry,
     PeerState, Resources, ResourcesBySet, SCHEMA_VERSION, SetEntry, StrictNotFound, Versions,
 };
 pub use fault::{Fault, Faults};
 pub use header::{
-    CLUSTER_HEADER, FRONT_PROXY_SUFFIX, is_lowercase_token, is_reserved, is_reserved_prefix,
+    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, CLUSTER_HEADER, FRONT_PROXY_SUFFIX,
+    is_lowercase_token, is_reserved, is_reserved_prefix,
 };
-pub use map::{DiscoveryMap, Found, MergedEntry, Scope};
+pub use map::{Destination, DiscoveryMap, Found, MergedEntry, Scope};

@@ -4,7 +4,6 @@
 //! because only `validate` builds a map.
 
 use crate::codec::Packed;
-use crate::destination::Destination;
 use crate::document::{DocumentForm, IdentityHeaders, PeerEntry, StrictNotFound};
 
 /// Which peers serve which target, as the filter asks it.
@@ -111,6 +110,18 @@ pub struct Found<'m> {
     pub scope: Scope,
     /// The serving set, for [`DiscoveryMap::peers_of`].
     pub set: u16,
+}
+
+/// Where a request goes: what the map says of a target, and what is decided
+/// for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination<'m> {
+    /// To the route's own cluster: every serving peer.
+    Default,
+    /// To the peers of this Envoy cluster.
+    Cluster(&'m str),
+    /// Nowhere: no peer that serves the target is in rotation.
+    Unavailable,
 }
 
 impl DiscoveryMap {

@@ -42,13 +42,13 @@ extern "C" fn filter_on_tick(_root_context: u32) {
 extern "C" fn filter_on_request_headers(stream: u32, _headers: usize, _end: u32) -> Action {
     #[cfg(feature = "trap")]
     trap::on_request_headers();
-    FILTER.with(|filter| action(filter.on_request_headers(StreamId::new(stream))))
+    FILTER.with(|filter| action(filter.on_request_headers(StreamId(stream))))
 }
 
 /// `proxy_on_request_trailers`; few requests have any.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_request_trailers(stream: u32, trailers: usize) -> Action {
-    FILTER.with(|filter| action(filter.on_request_trailers(StreamId::new(stream), trailers)))
+    FILTER.with(|filter| action(filter.on_request_trailers(StreamId(stream), trailers)))
 }
 
 /// `proxy_on_response_headers`.
@@ -56,13 +56,13 @@ extern "C" fn filter_on_request_trailers(stream: u32, trailers: usize) -> Action
 extern "C" fn filter_on_response_headers(stream: u32, _headers: usize, end: u32) -> Action {
     #[cfg(feature = "trap")]
     trap::on_response_headers();
-    FILTER.with(|filter| action(filter.on_response_headers(StreamId::new(stream), end != 0)))
+    FILTER.with(|filter| action(filter.on_response_headers(StreamId(stream), end != 0)))
 }
 
 /// `proxy_on_response_body`.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_response_body(stream: u32, _size: usize, end: u32) -> Action {
-    FILTER.with(|filter| action(filter.on_response_body(StreamId::new(stream), end != 0)))
+    FILTER.with(|filter| action(filter.on_response_body(StreamId(stream), end != 0)))
 }
 
 /// `proxy_on_http_call_response`: the companion's answer, or that there is none.
@@ -75,7 +75,7 @@ extern "C" fn filter_on_http_call_response(
     _body_size: usize,
     _trailers: usize,
 ) {
-    FILTER.with(|filter| filter.on_callout_response(CalloutToken::new(token), headers > 0));
+    FILTER.with(|filter| filter.on_callout_response(CalloutToken(token), headers > 0));
 }
 
 fn action(action: filter_core::Action) -> Action {

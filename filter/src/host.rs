@@ -187,7 +187,7 @@ impl Host for Envoy {
                 &raw mut token,
             )
         };
-        (status == STATUS_OK).then_some(CalloutToken::new(token))
+        (status == STATUS_OK).then_some(CalloutToken(token))
     }
 
     fn callout_header(&self, name: &str) -> Option<Vec<u8>> {
@@ -196,7 +196,7 @@ impl Host for Envoy {
 
     fn select_stream(&self, stream: StreamId) -> bool {
         // SAFETY: only numbers are exchanged.
-        unsafe { proxy_set_effective_context(stream.number()) == STATUS_OK }
+        unsafe { proxy_set_effective_context(stream.0) == STATUS_OK }
     }
 
     fn resume_response(&self) {

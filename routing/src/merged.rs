@@ -11,7 +11,6 @@
 //! if the server would have sent it its own.
 
 mod answer;
-mod etag;
 
 use discovery_map::{
     ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, DiscoveryMap, DocumentForm, MergedEntry,
@@ -20,7 +19,7 @@ use discovery_map::{
 use crate::accept::{self, Offer};
 use crate::path::RequestPath;
 use crate::target::Target;
-use etag::quoted;
+use answer::quoted;
 
 pub use answer::{MergedAnswer, ReadOptions};
 

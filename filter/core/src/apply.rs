@@ -1,14 +1,15 @@
 //! Carries effects out: the one place where the host is told to do something
 //! with a stream, and where that is counted.
 
+use discovery_map::Absence;
 use routing::status::{Encoding, Refusal};
 
-use crate::absence::Verdict;
 use crate::effect::{AbsenceQuery, Effect};
 use crate::forward::Route;
 use crate::held::{Held, HeldForCompanion};
 use crate::host::{Action, HeaderMap, Host, StreamId};
 use crate::memory::Memory;
+use crate::metrics::Event;
 
 /// What carries effects out.
 pub(crate) struct Apply<'f, H: Host> {
@@ -31,11 +32,11 @@ impl<H: Host> Apply<'_, H> {
             }
             Effect::Refuse(refusal, encoding) => self.refuse(refusal, encoding),
             Effect::ReplaceNotFound(encoding) => {
-                self.memory.metrics(self.host).replaced(self.host);
+                self.count(Event::NotFoundReplaced);
                 self.refuse(Refusal::Unproved, encoding)
             }
             Effect::SendDocument(form, answer) => {
-                self.memory.metrics(self.host).merged(self.host, form);
+                self.count(Event::DocumentSent(form));
                 let headers = answer.headers.iter().map(|(name, value)| (*name, value.as_ref()));
                 self.host.respond(answer.code, &headers.collect::<Vec<_>>(), answer.body);
                 Action::Pause
@@ -52,10 +53,15 @@ impl<H: Host> Apply<'_, H> {
         }
     }
 
-    /// Counts what the companion said. Returns whether the 404 passes.
-    pub(crate) fn passes(&self, verdict: Verdict, held: HeldForCompanion) -> bool {
-        self.memory.metrics(self.host).asked(self.host, verdict);
-        verdict.passes(held.passes_unanswered)
+    pub(crate) fn count(&self, event: Event) {
+        self.memory.metrics(self.host).count(self.host, event);
+    }
+
+    /// Counts what the companion answered; `None` if it did not, or not in time.
+    /// Returns whether the 404 passes.
+    pub(crate) fn passes(&self, answer: Option<Absence>, held: HeldForCompanion) -> bool {
+        self.count(Event::AbsenceQueried(answer));
+        answer.map_or(held.passes_unanswered, |absence| absence == Absence::Absent)
     }
 
     /// A request that is not what it should be goes no further.
@@ -79,7 +85,7 @@ impl<H: Host> Apply<'_, H> {
             self.memory.asks(token, stream);
             return self.apply(stream, Effect::Hold(Held::ForCompanion(query.held)));
         }
-        if self.passes(Verdict::NoAnswer, query.held) {
+        if self.passes(None, query.held) {
             Action::Continue
         } else {
             self.apply(stream, Effect::ReplaceNotFound(query.held.encoding))
@@ -88,7 +94,7 @@ impl<H: Host> Apply<'_, H> {
 
     fn refuse(&self, refusal: Refusal<'_>, encoding: Encoding) -> Action {
         if matches!(refusal, Refusal::Unauthorized(_)) {
-            self.memory.metrics(self.host).certificate_refused(self.host);
+            self.count(Event::CertificateRefused);
         }
         let retry_after = refusal.retry_after_seconds().map(|seconds| seconds.to_string());
         let mut headers = vec![

@@ -1,20 +1,17 @@
 //! The callbacks.
 
-use std::fmt::{self, Display, Formatter};
-
-use discovery_map::{DiscoveryMap, Documents, Faults, UnpackError};
+use discovery_map::{Absence, DiscoveryMap, Documents, Faults};
 use routing::interest::ResponseInterest;
 use routing::plan;
 use routing::status::{Encoding, Refusal};
 
-use crate::absence::Verdict;
 use crate::apply::Apply;
 use crate::effect::Effect;
 use crate::headers::Headers;
 use crate::held::Held;
 use crate::host::{Action, CalloutToken, HeaderMap, Host, StreamId};
 use crate::memory::{Current, Memory};
-use crate::metrics::INTERVAL;
+use crate::metrics::{Event, INTERVAL};
 use crate::request::{self, Request};
 use crate::response::{self, Next};
 
@@ -23,15 +20,6 @@ use crate::response::{self, Next};
 pub struct Filter<H: Host> {
     host: H,
     memory: Memory<H::Metric>,
-}
-
-/// Why a map was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigureError {
-    /// The map is faulty.
-    Map(Faults),
-    /// A merged document of the map cannot be unpacked.
-    Document(UnpackError),
 }
 
 impl<H: Host> Filter<H> {
@@ -47,7 +35,7 @@ impl<H: Host> Filter<H> {
     ///
     /// # Errors
     /// What is wrong with the map.
-    pub fn on_configure(&self) -> Result<(), ConfigureError> {
+    pub fn on_configure(&self) -> Result<(), Faults> {
         let current = self.read(&self.host.configuration())?;
         self.memory.metrics(&self.host).configured(&self.host, &current.map);
         self.memory.current.replace(Some(current));
@@ -56,14 +44,14 @@ impl<H: Host> Filter<H> {
     }
 
     /// Reads a map and unpacks its documents, once for all requests.
-    fn read(&self, json: &[u8]) -> Result<Current, ConfigureError> {
-        let mut map = DiscoveryMap::from_json(json).map_err(ConfigureError::Map)?;
+    fn read(&self, json: &[u8]) -> Result<Current, Faults> {
+        let mut map = DiscoveryMap::from_json(json)?;
         let packed = map.take_packed();
         let documents = match &*self.memory.current.borrow() {
             Some(current) => Documents::unpack(packed, &current.documents),
             None => Documents::unpack(packed, &Documents::default()),
         };
-        Ok(Current { map, documents: documents.map_err(ConfigureError::Document)? })
+        Ok(Current { map, documents: documents? })
     }
 
     /// Tells the host what was counted since the last time.
@@ -89,8 +77,10 @@ impl<H: Host> Filter<H> {
         match request.identify(&self.host) {
             Ok(client) => {
                 let plan = plan(&request.facts, map);
-                let metrics = self.memory.metrics(&self.host);
-                metrics.decided(&self.host, plan.reason, request.has_claims);
+                self.memory.metrics(&self.host).decided(plan.reason);
+                if request.has_claims {
+                    self.applier().count(Event::ClaimsRemoved);
+                }
                 self.apply(stream, request.effect(&client, &plan))
             }
             Err(why) => {
@@ -150,13 +140,13 @@ impl<H: Host> Filter<H> {
     pub fn on_callout_response(&self, token: CalloutToken, has_headers: bool) {
         let Some(stream) = self.memory.asked_by(token) else { return };
         let held = self.memory.release(stream);
-        let verdict = self.verdict(has_headers);
+        let answer = self.callout_answer(has_headers);
         // The client may have left meanwhile; then the stream is not there.
         if !self.host.select_stream(stream) {
             return;
         }
         let effect = match held {
-            Some(Held::ForCompanion(held)) if !self.applier().passes(verdict, held) => {
+            Some(Held::ForCompanion(held)) if !self.applier().passes(answer, held) => {
                 Effect::ReplaceNotFound(held.encoding)
             }
             // A stream that was forgotten for its age gets its 404.
@@ -165,12 +155,15 @@ impl<H: Host> Filter<H> {
         self.apply(stream, effect);
     }
 
-    fn verdict(&self, has_headers: bool) -> Verdict {
+    /// The companion always sends a `Date`. The 503 or 504 that Envoy makes up when
+    /// there is no answer has none.
+    fn callout_answer(&self, has_headers: bool) -> Option<Absence> {
         if !has_headers {
-            return Verdict::NoAnswer;
+            return None;
         }
         let status = self.host.callout_header(":status").unwrap_or_default();
-        Verdict::from_answer(&status, self.host.callout_header("date").is_some())
+        let has_date = self.host.callout_header("date").is_some();
+        Absence::from_status(&status).filter(|absence| *absence != Absence::Unclear || has_date)
     }
 
     fn apply(&self, stream: StreamId, effect: Effect<'_>) -> Action {
@@ -181,14 +174,3 @@ impl<H: Host> Filter<H> {
         Apply { host: &self.host, memory: &self.memory }
     }
 }
-
-impl Display for ConfigureError {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Map(faults) => faults.fmt(f),
-            Self::Document(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ConfigureError {}

@@ -7,40 +7,12 @@ use crate::headers::Headers;
 
 /// A stream: one request and its response. The host never uses a number again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StreamId(u32);
+pub struct StreamId(pub u32);
 
 /// An absence query that waits for its answer. The host never uses a number
 /// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CalloutToken(u32);
-
-impl StreamId {
-    /// The stream of this number.
-    #[must_use]
-    pub const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// The stream's number.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
-
-impl CalloutToken {
-    /// The query of this number.
-    #[must_use]
-    pub const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// The query's number.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
+pub struct CalloutToken(pub u32);
 
 /// What the host does after a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,7 +26,6 @@
 
 #![forbid(unsafe_code)]
 
-mod absence;
 mod apply;
 mod effect;
 mod filter;
@@ -42,8 +41,8 @@ mod response;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 
-pub use filter::{ConfigureError, Filter};
+pub use filter::Filter;
 pub use headers::{Headers, Iter, serialize};
 pub use held::GENERATION;
 pub use host::{Action, CalloutToken, Certificate, HeaderMap, Host, StreamId};
-pub use metrics::{INTERVAL, METRIC_NAMES};
+pub use metrics::INTERVAL;

@@ -222,7 +222,7 @@ impl Host for Rc<MockHost> {
         };
         let token = u32::try_from(state.callouts.len()).ok()?;
         state.callouts.push(callout);
-        Some(CalloutToken::new(token))
+        Some(CalloutToken(token))
     }
 
     fn callout_header(&self, name: &str) -> Option<Vec<u8>> {
@@ -233,12 +233,11 @@ impl Host for Rc<MockHost> {
     }
 
     fn select_stream(&self, stream: StreamId) -> bool {
-        let is_there = |state: &State| {
-            state.streams.get(&stream.number()).is_some_and(|stream| !stream.has_ended)
-        };
+        let is_there =
+            |state: &State| state.streams.get(&stream.0).is_some_and(|stream| !stream.has_ended);
         let selected = self.call(Call::SelectStream) && is_there(&self.state());
         if selected {
-            self.change(|state| state.current = stream.number());
+            self.change(|state| state.current = stream.0);
         }
         selected
     }

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 
 use discovery_map::{Content, DocumentForm, MergedEntry};
 
-use super::etag::quoted;
-
 /// kube-apiserver compresses larger documents (k8s.io/apiserver/pkg/endpoints/
 /// handlers/responsewriters, `defaultGzipThresholdBytes`).
 const GZIP_ABOVE: usize = 128 * 1024;
@@ -115,4 +113,9 @@ fn is_about_the_document(name: &[u8]) -> bool {
         b"vary",
     ];
     name.starts_with(b":") || DOCUMENTS_OWN.contains(&name)
+}
+
+/// The header's value of an `ETag` from the map.
+pub(super) fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
 }

@@ -3,8 +3,10 @@
 use std::cell::Ref;
 use std::rc::Rc;
 
+use discovery_map::Faults;
+
 use super::{Call, Fields, MockHost, Stream, fields};
-use crate::filter::{ConfigureError, Filter};
+use crate::filter::Filter;
 use crate::host::{Action, CalloutToken, StreamId};
 
 /// The map of the contract's golden file: `cp-1` and `cp-2` serve, only `cp-2`
@@ -47,7 +49,7 @@ impl MockProxy {
     ///
     /// # Errors
     /// Those of the filter.
-    pub fn configure(&self, json: &str) -> Result<(), ConfigureError> {
+    pub fn configure(&self, json: &str) -> Result<(), Faults> {
         self.host.change(|state| state.configuration = json.as_bytes().to_vec());
         self.filter.on_configure()
     }
@@ -72,7 +74,7 @@ impl MockProxy {
     /// Enters the filter by a request's headers, of any bytes.
     pub fn request_bytes(&self, stream: u32, headers: Fields) -> Action {
         self.select(stream, |stream| stream.request = headers);
-        self.filter.on_request_headers(StreamId::new(stream))
+        self.filter.on_request_headers(StreamId(stream))
     }
 
     /// Enters the filter by a GET of a path.
@@ -89,7 +91,7 @@ impl MockProxy {
     pub fn trailers_bytes(&self, stream: u32, trailers: Fields) -> Action {
         let count = trailers.len();
         self.select(stream, |stream| stream.trailers = trailers);
-        self.filter.on_request_trailers(StreamId::new(stream), count)
+        self.filter.on_request_trailers(StreamId(stream), count)
     }
 
     /// Enters the filter by the headers of a server's response.
@@ -103,21 +105,21 @@ impl MockProxy {
             stream.response = headers;
             stream.is_from_server = true;
         });
-        self.filter.on_response_headers(StreamId::new(stream), end_of_stream)
+        self.filter.on_response_headers(StreamId(stream), end_of_stream)
     }
 
     /// Enters the filter by more of a response's body, which is held back with
     /// what came before.
     pub fn body(&self, stream: u32, chunk: &[u8], end_of_stream: bool) -> Action {
         self.select(stream, |stream| stream.body.extend_from_slice(chunk));
-        self.filter.on_response_body(StreamId::new(stream), end_of_stream)
+        self.filter.on_response_body(StreamId(stream), end_of_stream)
     }
 
     /// Enters the filter by the answer to a callout; without headers there was
     /// none.
     pub fn answer(&self, token: u32, headers: &[(&str, &str)]) {
         self.host.change(|state| state.callout_answer = fields(headers));
-        self.filter.on_callout_response(CalloutToken::new(token), !headers.is_empty());
+        self.filter.on_callout_response(CalloutToken(token), !headers.is_empty());
     }
 
     /// A stream as it is now.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use filter_core::Action;
 use filter_core::mock::{GOLDEN, MockProxy};
-use filter_core::{Action, ConfigureError};
 
 use crate::setup::*;
 
@@ -53,14 +53,14 @@ fn a_map_of_another_schema_version_is_refused_by_that_name() {
 fn a_map_whose_document_cannot_be_unpacked_is_refused() {
     let proxy = MockProxy::golden();
     let error = proxy.configure(&changed(|map| map["documents"][0]["size"] = 95.into()));
-    let Err(ConfigureError::Document(error)) = error else { panic!("{error:?}") };
-    assert!(error.to_string().starts_with("documents[0].gzip: does not have the 95 bytes"));
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("documents[0].gzip: does not have the 95 bytes"));
 }
 
 #[test]
 fn text_that_is_not_json_is_refused() {
-    let error = MockProxy::default().configure("no").unwrap_err();
-    assert!(matches!(&error, ConfigureError::Map(_)), "{error}");
+    let error = MockProxy::default().configure("no").unwrap_err().to_string();
+    assert!(error.starts_with("document: "), "{error}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn an_answer_of_envoys_own_passes() {
         stream.response = vec![(b":status".to_vec(), b"200".to_vec())];
         stream.is_from_server = false;
     });
-    let stream = filter_core::StreamId::new(1);
+    let stream = filter_core::StreamId(1);
     assert_eq!(proxy.filter.on_response_headers(stream, true), Action::Continue);
 }
 

@@ -202,7 +202,7 @@ fn a_request_without_trailers_passes() {
 fn trailers_that_the_host_does_not_show_whole_end_the_request() {
     let proxy = MockProxy::golden();
     proxy.trailers(1, &[("x", "y")]);
-    let stream = filter_core::StreamId::new(1);
+    let stream = filter_core::StreamId(1);
     assert_eq!(proxy.filter.on_request_trailers(stream, 2), Action::Pause);
     assert_eq!(proxy.stream(1).codes(), [503]);
 }
