@@ -2,7 +2,8 @@
 //!
 //! The companion merges what every peer serves into one [`DiscoveryMap`] and
 //! pushes it; the filter looks each request's target up in it. One type, one
-//! codec and one golden file (`golden/map.json`) serve both sides.
+//! codec and one golden file (`golden/map.json`) serve both sides. So do the
+//! absence query and its answers ([`Absence`]), and the names of headers.
 //!
 //! ```text
 //!  companion                                             filter
@@ -10,10 +11,10 @@
 //! ```
 //!
 //! [`MapDocument`] is the form on the wire, [`DiscoveryMap`] the validated one. A
-//! map exists only if the whole document is sound: [`Faults`] names everything
+//! map exists only if the whole document is valid: [`Faults`] names everything
 //! that is wrong with it, each fault with its place.
 //!
-//! A look-up allocates nothing and takes time logarithmic in the map's size.
+//! A lookup allocates nothing and takes time logarithmic in the map's size.
 
 #![forbid(unsafe_code)]
 

@@ -9,7 +9,8 @@
 //!       └── DiscoveryMap ───────────────┘
 //! ```
 //!
-//! Planning allocates nothing: a plan borrows from the facts and the map.
+//! A plan borrows from the facts and the map. Planning a request for a resource
+//! allocates nothing (a test).
 
 mod explanation;
 
