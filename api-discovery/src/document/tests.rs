@@ -67,7 +67,7 @@ fn names_that_no_path_could_carry_are_left_out() {
 }
 
 #[test]
-fn the_older_forms_name_their_group_versions() {
+fn the_older_lists_name_their_group_versions() {
     let all = legacy(
         r#"{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":
         [{"groupVersion":"apps/v1","version":"v1"},{"groupVersion":"apps/v2","version":"v2"}]}]}"#,

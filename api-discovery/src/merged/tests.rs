@@ -124,9 +124,9 @@ fn pack(text: &str) -> PackedContent {
     PackCache::default().pack(&Content::from(text.to_owned()))
 }
 
-fn text(served: &UnpackedDocument) -> String {
-    let text = served.content.to_string();
-    assert_eq!(text.len(), served.content.size());
+fn text(document: &UnpackedDocument) -> String {
+    let text = document.content.to_string();
+    assert_eq!(text.len(), document.content.size());
     text
 }
 
@@ -134,27 +134,27 @@ fn built_in(group: &str, _: &str) -> bool {
     !group.contains('.') || group.ends_with(".k8s.io")
 }
 
-fn made(peers: &[Peer]) -> MergedDocuments {
+fn merge_of(peers: &[Peer]) -> MergedDocuments {
     let sources: Vec<_> = peers.iter().map(Peer::source).collect();
     merge_documents(&sources, &built_in)
 }
 
 fn find<'m>(
-    made: &'m MergedDocuments,
+    merged: &'m MergedDocuments,
     path: &str,
     form: DocumentForm,
 ) -> Option<&'m UnpackedDocument> {
-    made.documents.iter().find(|document| document.path == path && document.form == form)
+    merged.documents.iter().find(|document| document.path == path && document.form == form)
 }
 
-fn aggregated(made: &MergedDocuments) -> Value {
-    let found = find(made, "/apis", DocumentForm::AggregatedV2).unwrap();
+fn aggregated(merged: &MergedDocuments) -> Value {
+    let found = find(merged, "/apis", DocumentForm::AggregatedV2).unwrap();
     serde_json::from_str(&text(found)).unwrap()
 }
 
 /// The merged list in the words of [`Peer::with`], without details.
-fn words(made: &MergedDocuments) -> Vec<String> {
-    let list = aggregated(made);
+fn words(merged: &MergedDocuments) -> Vec<String> {
+    let list = aggregated(merged);
     let version = |version: &Value| {
         let stale = if version["freshness"] == "Stale" { "!" } else { "" };
         let names = version["resources"].as_array().unwrap().iter();
@@ -180,119 +180,122 @@ fn words(made: &MergedDocuments) -> Vec<String> {
 }
 
 #[test]
-fn peers_that_say_the_same_are_left_alone() {
+fn no_document_is_made_if_peers_say_the_same() {
     let a = serving("a", "v1.36.0").with(&["apps v1=x"]).open_api(&[("api", "1")]);
     let b = Peer { name: "b", ..a.clone() };
-    assert_eq!(made(&[a, b]), MergedDocuments::default());
-    assert_eq!(made(&[]), MergedDocuments::default());
+    assert_eq!(merge_of(&[a, b]), MergedDocuments::default());
+    assert_eq!(merge_of(&[]), MergedDocuments::default());
 }
 
 #[test]
-fn what_any_serves_is_listed_where_those_who_have_it_list_it() {
+fn a_type_of_some_peers_is_listed_where_those_peers_list_it() {
     let a = serving("a", "v1.35.0").with(&["apps v1=x+z", "old v1=o", "crd.example.com v1=c"]);
     let b = serving("b", "v1.36.0").with(&["apps v1=x+y+z", "new v1=n", "crd.example.com v1=c"]);
-    let made = made(&[a, b]);
+    let merged = merge_of(&[a, b]);
     let expected = ["apps v1=x+y+z", "new v1=n", "old v1=o", "crd.example.com v1=c"];
-    assert_eq!(words(&made), expected);
-    let v2 = find(&made, "/apis", DocumentForm::AggregatedV2).unwrap();
-    let v2beta1 = find(&made, "/apis", DocumentForm::AggregatedV2beta1).unwrap();
+    assert_eq!(words(&merged), expected);
+    let v2 = find(&merged, "/apis", DocumentForm::AggregatedV2).unwrap();
+    let v2beta1 = find(&merged, "/apis", DocumentForm::AggregatedV2beta1).unwrap();
     assert_eq!(text(v2), text(v2beta1).replace("v2beta1", "v2"));
     assert_eq!(v2.peers, [1], "of two views the newest peer's");
     assert!(v2.has_etag && v2.peer_etag.is_some());
     assert!(text(v2).contains("unheardOf"));
-    let paths: Vec<_> = made.documents.iter().map(|document| document.path.as_str()).collect();
+    let paths: Vec<_> = merged.documents.iter().map(|document| document.path.as_str()).collect();
     assert_eq!(paths, ["/apis", "/apis", "/apis", "/apis/apps/v1"]);
-    assert_eq!(find(&made, "/apis", DocumentForm::Plain).unwrap().peers, [0, 1]);
+    assert_eq!(find(&merged, "/apis", DocumentForm::Plain).unwrap().peers, [0, 1]);
 }
 
 #[test]
-fn most_peers_with_one_view_are_asked() {
+fn the_largest_group_of_peers_with_one_view_is_asked() {
     let a = serving("a", "v1.35.0").with(&["apps v1=x"]);
     let b = serving("b", "v1.35.0").with(&["apps v1=x"]);
     let c = serving("c", "v1.36.0").with(&["apps v1=x+y"]);
-    let made = made(&[c, b, a]);
-    assert_eq!(find(&made, "/apis", DocumentForm::AggregatedV2).unwrap().peers, [1, 2]);
+    let merged = merge_of(&[c, b, a]);
+    assert_eq!(find(&merged, "/apis", DocumentForm::AggregatedV2).unwrap().peers, [1, 2]);
 }
 
 #[test]
-fn the_preferred_version_is_one_that_all_who_have_the_group_serve() {
+fn the_preferred_version_is_one_that_all_peers_with_the_group_serve() {
     let a = serving("a", "v1.35.0").with(&["g v1=x,v1beta1=x", "h v1=y"]);
     let b = serving("b", "v1.36.0").with(&["g v2=x,v1=x", "h v2=y"]);
     let c = serving("c", "v1.36.0").with(&["h v2=y"]);
-    let made = made(&[a, b, c]);
-    assert_eq!(words(&made), ["g v1=x,v2=x,v1beta1=x", "h v2=y,v1=y"]);
-    let group = &find(&made, "/apis/g", DocumentForm::Plain).unwrap();
+    let merged = merge_of(&[a, b, c]);
+    assert_eq!(words(&merged), ["g v1=x,v2=x,v1beta1=x", "h v2=y,v1=y"]);
+    let group = &find(&merged, "/apis/g", DocumentForm::Plain).unwrap();
     let json: Value = serde_json::from_str(&text(group)).unwrap();
     assert_eq!(json["preferredVersion"], json!({"groupVersion": "g/v1", "version": "v1"}));
     assert_eq!(group.peers, [0, 1]);
 }
 
 #[test]
-fn details_are_the_newest_peers_and_subresources_all_peers() {
+fn details_come_from_the_newest_peer_and_subresources_from_all_peers() {
     let a = serving("a", "v1.35.0").with(&["g v1=x/log/status:old"]);
     let b = serving("b", "v1.36.0").with(&["g v1=x/status/resize:new"]);
     for peers in [[a.clone(), b.clone()], [b, a]] {
-        let made = made(&peers);
-        assert_eq!(words(&made), ["g v1=x/status/resize/log"]);
-        let list = aggregated(&made);
+        let merged = merge_of(&peers);
+        assert_eq!(words(&merged), ["g v1=x/status/resize/log"]);
+        let list = aggregated(&merged);
         assert_eq!(list["items"][0]["versions"][0]["resources"][0]["verbs"], json!(["new"]));
     }
 }
 
 #[test]
-fn a_resource_without_verbs_has_no_say_where_another_serves_it() {
+fn a_resource_without_verbs_does_not_describe_one_that_another_peer_serves() {
     let a = serving("a", "v1.35.0").with(&["g v1=x:get"]);
     let mut b = list(&["g v1=x/scale"]);
     b["items"][0]["versions"][0]["resources"][0]["verbs"] = Value::Null;
     let b = serving("b", "v1.36.0").listing(read(&b));
-    let made = made(&[a, b]);
-    let resource = &aggregated(&made)["items"][0]["versions"][0]["resources"][0];
+    let merged = merge_of(&[a, b]);
+    let resource = &aggregated(&merged)["items"][0]["versions"][0]["resources"][0];
     assert_eq!(resource["verbs"], json!(["get"]));
-    assert_eq!(words(&made), ["g v1=x/scale"]);
+    assert_eq!(words(&merged), ["g v1=x/scale"]);
 }
 
 #[test]
-fn of_a_peer_that_is_away_what_is_built_in_stays_and_custom_resources_go() {
+fn built_in_types_of_an_absent_peer_stay_and_its_custom_resources_go() {
     let a = serving("a", "v1.35.0").with(&["apps v1=x"]);
     let b =
         serving("b", "v1.36.0").with(&["apps v1=x,v2=x", "new.k8s.io v1=n", "c.example.com v1=c"]);
-    let made = made(&[a, b.away()]);
-    assert_eq!(words(&made), ["apps v1=x,v2=x", "new.k8s.io v1=n"]);
-    assert_eq!(find(&made, "/apis", DocumentForm::AggregatedV2).unwrap().peers, [0]);
-    assert_eq!(find(&made, "/apis/apps", DocumentForm::Plain).unwrap().peers, [0]);
-    assert!(find(&made, "/apis/new.k8s.io", DocumentForm::Plain).is_none(), "nobody can be asked");
+    let merged = merge_of(&[a, b.away()]);
+    assert_eq!(words(&merged), ["apps v1=x,v2=x", "new.k8s.io v1=n"]);
+    assert_eq!(find(&merged, "/apis", DocumentForm::AggregatedV2).unwrap().peers, [0]);
+    assert_eq!(find(&merged, "/apis/apps", DocumentForm::Plain).unwrap().peers, [0]);
+    assert!(
+        find(&merged, "/apis/new.k8s.io", DocumentForm::Plain).is_none(),
+        "nobody can be asked"
+    );
 }
 
 #[test]
-fn where_nobody_adds_anything_a_peer_that_is_away_makes_no_document() {
+fn no_document_is_made_for_an_absent_peer_that_adds_nothing() {
     let a = serving("a", "v1.36.0").with(&["apps v1=x", "b.example.com v1=y"]);
     let b = serving("b", "v1.35.0").with(&["apps v1=x", "c.example.com v1=c"]);
-    assert_eq!(made(&[a, b.away()]), MergedDocuments::default());
+    assert_eq!(merge_of(&[a, b.away()]), MergedDocuments::default());
 }
 
 #[test]
-fn stale_and_empty_versions_keep_what_was_known_and_are_marked() {
+fn stale_and_empty_versions_keep_what_was_known_and_are_marked_as_stale() {
     let mut a = serving("a", "v1.36.0");
     a.belief.update(Part::Named, read(&list(&["m v1=x+y", "n v1=z", "o v1=p"])));
     let now = read(&list(&["m v1!=", "n v1=", "o v1=p"]));
     a.belief.update(Part::Named, now.clone());
     assert!(a.belief.named.as_ref().unwrap().amended);
     assert_eq!(a.belief.update(Part::Named, now), Change::Nothing);
-    let all_stale = made(std::slice::from_ref(&a));
+    let all_stale = merge_of(std::slice::from_ref(&a));
     assert_eq!(words(&all_stale), ["m v1!=x+y", "n v1!=z", "o v1=p"]);
     let b = serving("b", "v1.35.0").with(&["m v1=x", "n v1=z", "o v1=p"]);
-    assert_eq!(words(&made(&[a, b])), ["m v1=x+y", "n v1=z", "o v1=p"], "current somewhere");
+    assert_eq!(words(&merge_of(&[a, b])), ["m v1=x+y", "n v1=z", "o v1=p"], "current somewhere");
 }
 
 #[test]
-fn what_peers_mean_by_one_name_is_compared() {
+fn different_definitions_of_one_name_are_conflicts() {
     let a = serving("a", "v1.35.0").with(&["g v1=x"]);
     let mut b = list(&["g v1=x"]);
     let resource = &mut b["items"][0]["versions"][0]["resources"][0];
     resource["responseKind"]["kind"] = "Other".into();
     resource["scope"] = "Cluster".into();
     let b = serving("b", "v1.36.0").listing(read(&b));
-    let conflicts: Vec<_> = made(&[a, b]).conflicts.into_iter().collect();
+    let conflicts: Vec<_> = merge_of(&[a, b]).conflicts.into_iter().collect();
     let conflict = |field, values: [&str; 2]| Conflict {
         resource: "g/v1/x".to_owned(),
         field,
@@ -309,17 +312,17 @@ fn open_api_documents_come_from_the_newest_peer_that_has_them() {
     let c = serving("c", "v1.36.0").with(&["g v1=x"]);
     let old = a.open_api(&[("api", "1"), ("apis/g/v1", "old"), ("apis/only-old/v1", "2")]);
     let new: &[_] = &[("api", "1"), ("apis/g/v1", "new")];
-    let made = made(&[old, b.open_api(new), c.open_api(new)]);
-    assert_eq!(made.open_api_v2, Some(vec![1, 2]));
-    let v3: Vec<_> = made.open_api_v3.iter().map(|(path, peers)| (&**path, &**peers)).collect();
+    let merged = merge_of(&[old, b.open_api(new), c.open_api(new)]);
+    assert_eq!(merged.open_api_v2, Some(vec![1, 2]));
+    let v3: Vec<_> = merged.open_api_v3.iter().map(|(path, peers)| (&**path, &**peers)).collect();
     assert_eq!(v3, [("apis/g/v1", &[1, 2][..]), ("apis/only-old/v1", &[0][..])]);
-    let [index] = &made.documents[..] else { panic!("{:?}", made.documents) };
+    let [index] = &merged.documents[..] else { panic!("{:?}", merged.documents) };
     assert_eq!((index.path.as_str(), index.has_etag), ("/openapi/v3", false));
     assert!(text(index).contains("apis/g/v1?hash=new") && text(index).contains("only-old"));
 }
 
 #[test]
-fn two_names_for_one_group_and_unusable_ones_are_no_part_of_it() {
+fn duplicate_groups_and_those_of_the_other_half_are_left_out() {
     let mut list = list(&["g v1=x", "h v1=y"]);
     list["items"][1]["metadata"]["name"] = "g".into();
     let document = read(&list);
@@ -330,7 +333,7 @@ fn two_names_for_one_group_and_unusable_ones_are_no_part_of_it() {
 }
 
 #[test]
-fn names_that_no_path_could_carry_make_no_document() {
+fn no_document_is_made_for_names_that_no_path_could_carry() {
     let odd = |versions: &str| {
         let mut list = list(&[&format!("g {versions}"), "h v1=y"]);
         list["items"][0]["versions"][0]["version"] = "a/b".into();
@@ -338,16 +341,16 @@ fn names_that_no_path_could_carry_make_no_document() {
     };
     let a = serving("a", "v1.35.0").listing(odd("x=x,v1=x"));
     let b = serving("b", "v1.36.0").listing(odd("x=y,v1=z"));
-    let made = made(&[a, b]);
-    assert_eq!(words(&made), ["g v1=x+z", "h v1=y"]);
-    let paths: Vec<_> = made.documents.iter().map(|document| document.path.as_str()).collect();
+    let merged = merge_of(&[a, b]);
+    assert_eq!(words(&merged), ["g v1=x+z", "h v1=y"]);
+    let paths: Vec<_> = merged.documents.iter().map(|document| document.path.as_str()).collect();
     assert_eq!(paths, ["/apis", "/apis", "/apis/g/v1"]);
     let paths = json!({"paths": {"": {"serverRelativeURL": ""}, "/a": {"serverRelativeURL": ""}}});
     assert_eq!(serde_json::from_value::<OpenApiIndex>(paths).unwrap(), OpenApiIndex::default());
 }
 
 #[test]
-fn more_than_any_server_has_is_refused() {
+fn a_document_with_more_versions_than_any_server_has_is_refused() {
     let versions: Vec<_> = (0..300).map(|n| json!({"version": format!("v{n}")})).collect();
     let list = json!({"kind": "APIGroupDiscoveryList", "items": [
         {"metadata": {"name": "g"}, "versions": versions}]});
@@ -356,7 +359,7 @@ fn more_than_any_server_has_is_refused() {
 }
 
 #[test]
-fn the_same_content_is_the_same_pack_and_is_packed_once() {
+fn equal_content_is_packed_once_and_to_the_same_bytes() {
     use base64::Engine as _;
     use std::io::Read as _;
 

@@ -79,50 +79,49 @@ fn peers_of(
 /// What the filter gets, with names in place of positions.
 fn named(
     peers: &[Peer],
-    made: MergedDocuments,
+    merged: MergedDocuments,
 ) -> Vec<(String, String, Vec<&'static str>, String)> {
     let name = |at: &usize| peers[*at].name;
-    let documents = made.documents.into_iter();
+    let documents = merged.documents.into_iter();
     documents
-        .map(|served| {
-            let mut names: Vec<_> = served.peers.iter().map(name).collect();
+        .map(|document| {
+            let mut names: Vec<_> = document.peers.iter().map(name).collect();
             names.sort_unstable();
-            let text = text(&served);
-            (served.path, format!("{:?}", served.form), names, text)
+            let text = text(&document);
+            (document.path, format!("{:?}", document.form), names, text)
         })
         .collect()
 }
 
-fn content(made: &MergedDocuments) -> Option<String> {
-    find(made, "/apis", DocumentForm::AggregatedV2).map(text)
+fn content(merged: &MergedDocuments) -> Option<String> {
+    find(merged, "/apis", DocumentForm::AggregatedV2).map(text)
 }
 
 /// Every document, by its path and form.
-fn contents(made: &MergedDocuments) -> BTreeMap<(String, DocumentForm), String> {
-    let documents = made.documents.iter();
-    documents.map(|served| ((served.path.clone(), served.form), text(served))).collect()
+fn contents(merged: &MergedDocuments) -> BTreeMap<(String, DocumentForm), String> {
+    let documents = merged.documents.iter();
+    documents.map(|document| ((document.path.clone(), document.form), text(document))).collect()
 }
 
-/// What every peer lists together: as it is merged or, where there is no need,
-/// as one of them says it.
+/// What all peers list together: the merged document or, if none is needed, that of
+/// one of them.
 fn union(peers: &[Peer], path: &str) -> Value {
-    let merged = made(peers);
+    let merged = merge_of(peers);
     match find(&merged, path, DocumentForm::AggregatedV2) {
-        Some(served) => serde_json::from_str(&text(served)).unwrap(),
+        Some(document) => serde_json::from_str(&text(document)).unwrap(),
         None if path == "/api" => whole(peers[0].belief.core.as_ref().unwrap()),
         None => named_list(&peers[0]),
     }
 }
 
-/// A part of a list: of the groups, of their resources and of the
-/// subresources, those that `keeps` says, which is asked again and again.
-/// Versions stay, for which one is preferred depends on who has them.
+/// Returns a part of a list. `keeps` is asked about each group, resource and
+/// subresource. Versions stay, because the preferred one depends on who has them.
 fn part_of(list: &Value, mut keeps: impl FnMut() -> bool) -> Value {
     let mut part = list.clone();
     let items = part["items"].as_array_mut().unwrap();
     items.retain(|_| keeps());
     for group in items.iter_mut() {
-        // One that all serve was put first; a peer lists them in their order.
+        // The merge puts one that all serve first; a peer lists them in their order.
         let place = |version: &Value| ORDER.iter().position(|name| version["version"] == **name);
         group["versions"].as_array_mut().unwrap().sort_by_key(place);
     }
@@ -174,7 +173,7 @@ proptest! {
     fn the_order_in_which_peers_are_asked_does_not_matter(
         (peers, shuffled) in peers().prop_flat_map(|peers| (Just(peers.clone()), Just(peers).prop_shuffle()))
     ) {
-        prop_assert_eq!(named(&peers, made(&peers)), named(&shuffled, made(&shuffled)));
+        prop_assert_eq!(named(&peers, merge_of(&peers)), named(&shuffled, merge_of(&shuffled)));
     }
 
     #[test]
@@ -183,33 +182,33 @@ proptest! {
             peer.version = VERSIONS[0];
             peer.serving = true;
         }
-        let merged = made(&peers);
+        let merged = merge_of(&peers);
         let mut names: Vec<_> = peers.iter().map(|peer| peer.name).collect();
         names.reverse();
         for (peer, name) in peers.iter_mut().zip(names) {
             peer.name = name;
         }
-        let renamed = made(&peers);
+        let renamed = merge_of(&peers);
         prop_assert_eq!(contents(&merged), contents(&renamed));
     }
 
     #[test]
-    fn a_peer_twice_is_a_peer_once(peers in peers()) {
+    fn a_second_peer_that_says_the_same_changes_nothing(peers in peers()) {
         let mut twice = peers.clone();
-        // One that votes twice may change what a contradiction comes to.
+        // A single peer that votes twice could turn a majority.
         twice.extend(peers.iter().map(|peer| Peer { name: "z", ..peer.clone() }));
-        let (once, twice) = (made(&peers), made(&twice));
+        let (once, twice) = (merge_of(&peers), merge_of(&twice));
         prop_assert_eq!(contents(&once), contents(&twice));
     }
 
-    /// Who knows nothing that the others do not say changes no document, and so
-    /// no `ETag`; where there was none, it is what they all said.
+    /// A peer that says nothing new changes no document, and so no `ETag`. If there
+    /// was no document, the union is what all peers said.
     #[test]
     fn a_peer_that_adds_nothing_changes_nothing(
         mut peers in peers_of(documents(false), 1.0),
         keeps in proptest::collection::vec(any::<bool>(), 1..64),
     ) {
-        let before = contents(&made(&peers));
+        let before = contents(&merge_of(&peers));
         let mut keeps = keeps.into_iter().cycle();
         let [core, named] = ["/api", "/apis"].map(|path| union(&peers, path));
         let mut part = |list: &Value| part_of(list, || keeps.next().unwrap());
@@ -218,7 +217,7 @@ proptest! {
             belief: believed(&core_part, &named_part),
             ..serving("z", "v1.33.0")
         });
-        let after = contents(&made(&peers));
+        let after = contents(&merge_of(&peers));
         for (place, text) in &before {
             prop_assert_eq!(after.get(place), Some(text), "{:?}", place);
         }
@@ -227,22 +226,22 @@ proptest! {
     }
 
     #[test]
-    fn a_merge_is_not_changed_by_what_is_in_it(peers in peers()) {
-        let merged = made(&peers);
+    fn merging_a_merged_document_again_does_not_change_it(peers in peers()) {
+        let merged = merge_of(&peers);
         let Some(text) = content(&merged) else { return Ok(()) };
         let newest = serving("z", "v1.99.0").listing(read_part(&text, Part::Named));
-        // One that says the whole, and one that says a part of it in the same order.
+        // One peer that says all of it, and one that says a part in the same order.
         let mut part: Value = serde_json::from_str(&text).unwrap();
         part["items"].as_array_mut().unwrap().pop();
         let part = serving("y", "v1.35.0").listing(read(&part));
-        let made_again = made(&[newest.clone(), part]);
+        let made_again = merge_of(&[newest.clone(), part]);
         prop_assert!(content(&made_again).is_none_or(|again| again == text));
-        prop_assert_eq!(made(&[newest]), MergedDocuments::default());
+        prop_assert_eq!(merge_of(&[newest]), MergedDocuments::default());
     }
 
     #[test]
-    fn nothing_that_a_serving_peer_offers_is_lost_and_nothing_is_invented(peers in peers()) {
-        let merged = made(&peers);
+    fn no_type_of_a_serving_peer_is_lost_and_none_is_invented(peers in peers()) {
+        let merged = merge_of(&peers);
         let listed_by = |peer: &Peer| types(&named_list(peer));
         let serving: HashSet<_> =
             peers.iter().filter(|peer| peer.serving).flat_map(listed_by).collect();

@@ -27,25 +27,27 @@ fn groups(listing: &Listing) -> Vec<MergedGroup> {
 }
 
 #[test]
-fn what_is_made_of_1_35_and_1_36_is_what_1_36_says_and_1_35_lacks() {
-    let made = made(&[recorded("a", "v1.35.4"), recorded("b", "v1.36.3")]);
+fn the_merge_of_1_35_and_1_36_is_what_1_36_says() {
+    let merged = merge_of(&[recorded("a", "v1.35.4"), recorded("b", "v1.36.3")]);
     let new: Value = serde_json::from_str(&file("v1.36.3", "aggregated/apis")).unwrap();
     // 1.36 serves all that 1.35 does, in the same order.
-    assert_eq!(aggregated(&made), new);
-    let paths: Vec<_> = made.documents.iter().map(|d| (d.path.as_str(), &*d.peers)).collect();
+    assert_eq!(aggregated(&merged), new);
+    let paths: Vec<_> = merged.documents.iter().map(|d| (d.path.as_str(), &*d.peers)).collect();
     let expected = [
         ("/apis", &[1][..]),
         ("/apis", &[1]),
         ("/apis/admissionregistration.k8s.io/v1", &[0, 1]),
         ("/openapi/v3", &[0, 1]),
     ];
-    assert_eq!(paths, expected, "{:?}", made.conflicts);
-    assert_eq!(made.open_api_v2, Some(vec![1]));
-    assert!(made.open_api_v3.keys().any(|path| &**path == "apis/admissionregistration.k8s.io/v1"));
-    assert!(made.conflicts.is_empty());
+    assert_eq!(paths, expected, "{:?}", merged.conflicts);
+    assert_eq!(merged.open_api_v2, Some(vec![1]));
+    assert!(
+        merged.open_api_v3.keys().any(|path| &**path == "apis/admissionregistration.k8s.io/v1")
+    );
+    assert!(merged.conflicts.is_empty());
 }
 
-/// Without what aggregated discovery does not have.
+/// Removes what aggregated discovery does not have.
 fn without_hashes(json: &str) -> Value {
     let mut value: Value = serde_json::from_str(json).unwrap();
     for resource in value["resources"].as_array_mut().into_iter().flatten() {
@@ -55,7 +57,7 @@ fn without_hashes(json: &str) -> Value {
 }
 
 #[test]
-fn the_older_documents_made_of_the_aggregated_ones_are_the_real_ones() {
+fn older_documents_made_from_aggregated_ones_equal_the_real_ones() {
     let version = "v1.36.3";
     let named = read_part(&file(version, "aggregated/apis"), Part::Named);
     let core = read_part(&file(version, "aggregated/api"), Part::Core);
@@ -78,7 +80,7 @@ fn the_older_documents_made_of_the_aggregated_ones_are_the_real_ones() {
 }
 
 #[test]
-fn what_is_made_of_the_older_documents_says_the_same() {
+fn aggregated_documents_made_from_older_ones_say_the_same() {
     let release = "v1.36.3";
     let real = read_part(&file(release, "aggregated/apis"), Part::Named);
     let mut reader = LegacyReader::default();
