@@ -7,6 +7,7 @@
 //! nothing, so it is not ready to say, or something in between answered. A
 //! failed read never gets here, so it changes nothing either.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use discovery_map::Scope;
@@ -54,7 +55,7 @@ impl Belief {
         if **before == now {
             return Change::Nothing;
         }
-        let same_types = before.types() == now.types();
+        let same_types = before.has_same_types_as(&now);
         now.share_with(before);
         *before = Arc::new(now);
         if same_types { Change::Details } else { Change::Types }
@@ -104,8 +105,7 @@ impl Belief {
     /// Returns every group-version with its types.
     pub fn group_versions(&self) -> impl Iterator<Item = (&str, &str, &Types)> {
         let halves = [&self.core, &self.named].into_iter().flatten();
-        let types = halves.flat_map(|listing| listing.types());
-        types.map(|((group, version), types)| (group, version, types))
+        halves.flat_map(|listing| listing.group_versions())
     }
 
     /// Returns the number of types.
@@ -117,9 +117,8 @@ impl Belief {
     /// Returns whether both peers serve the same types.
     #[must_use]
     pub fn has_same_types_as(&self, other: &Self) -> bool {
-        Part::ALL.into_iter().all(|part| {
-            self.listing(part).map(Listing::types) == other.listing(part).map(Listing::types)
-        })
+        let own: HashSet<_> = self.group_versions().collect();
+        own == other.group_versions().collect()
     }
 
     /// Returns what the next run needs. `is_built_in` tells whether a version of a

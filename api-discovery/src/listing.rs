@@ -5,7 +5,7 @@
 //! fields which this program does not know survive the merge. Names and texts
 //! are shared: what several peers say alike is in memory once.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use discovery_map::Scope;
@@ -22,7 +22,7 @@ pub enum Part {
 
 /// The resources (`pods`) and subresources (`pods/status`) of a group-version,
 /// sorted. No name is in both lists.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Types {
     /// Those in a namespace.
@@ -208,14 +208,18 @@ impl Listing {
         saved
     }
 
-    /// Returns the types by group and version.
-    pub(crate) fn types(&self) -> BTreeMap<(&str, &str), &Types> {
-        let groups = self.groups.iter();
-        let versions = groups.flat_map(|Group { names, .. }| {
+    /// Returns every group-version with its types.
+    pub(crate) fn group_versions(&self) -> impl Iterator<Item = (&str, &str, &Types)> {
+        self.groups.iter().flat_map(|Group { names, .. }| {
             let versions = names.versions.iter();
-            versions.map(|version| ((&*names.name, &*version.name), &version.types))
-        });
-        versions.collect()
+            versions.map(|version| (&*names.name, &*version.name, &version.types))
+        })
+    }
+
+    /// Returns whether both list the same types, in any order.
+    pub(crate) fn has_same_types_as(&self, other: &Self) -> bool {
+        let own: HashSet<_> = self.group_versions().collect();
+        own == other.group_versions().collect()
     }
 
     /// Returns whether both have the same texts in the same order.

@@ -44,6 +44,7 @@ use discovery_map::PeerState;
 use crate::config::{Config, PeerName, RequestHeaders};
 use crate::facts::{Observation, PeerStatus, Report, View};
 use peer::Tracked;
+use snapshot::PeerMemory;
 
 #[cfg(test)]
 pub use snapshot::Cluster;
@@ -86,20 +87,23 @@ pub enum Event {
 impl Index {
     /// Returns an index of the configured peers, with what is remembered of them.
     #[must_use]
-    pub fn new(config: Arc<Config>, memory: Memory) -> Self {
+    pub fn new(config: Arc<Config>, mut memory: Memory) -> Self {
         let mut last_rotation = BTreeSet::new();
-        let mut peers: Vec<_> = config.peers.iter().map(Tracked::new).collect();
-        for remembered in memory.peers {
-            let Some(position) = peers.iter().position(|peer| peer.is(&remembered)) else {
-                continue;
+        let mut peers = Vec::<Tracked>::with_capacity(config.peers.len());
+        for peer in &config.peers {
+            let mut tracked = Tracked::new(peer);
+            let is_it = |known: &PeerMemory| {
+                known.name == peer.name.as_str() && known.address == peer.address
             };
-            let (before, rest) = peers.split_at_mut(position);
-            let Some((peer, _)) = rest.split_first_mut() else { continue };
-            if remembered.in_rotation {
-                last_rotation.insert(peer.name.clone());
+            if let Some(position) = memory.peers.iter().position(is_it) {
+                let remembered = memory.peers.swap_remove(position);
+                if remembered.in_rotation {
+                    last_rotation.insert(peer.name.clone());
+                }
+                tracked.restore(remembered);
+                peers.iter().for_each(|other| tracked.belief.share_with(&other.belief));
             }
-            peer.restore(remembered);
-            before.iter().for_each(|other| peer.belief.share_with(&other.belief));
+            peers.push(tracked);
         }
         Self {
             config,

@@ -1,5 +1,6 @@
 //! From what each peer serves to the map and the clusters that it names.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use api_discovery::{MergedDocuments, PackCache};
@@ -137,17 +138,15 @@ impl Index {
     /// two versions of Kubernetes, mostly the newer. Ties go to the peer with the
     /// first name, so that the answer does not change back and forth.
     fn widest_view(&self, rotation: PeerSet) -> PeerSet {
-        let in_rotation = || {
-            self.remembered()
-                .filter(move |(position, _)| rotation.contains(*position))
-                .map(|(position, peer)| (position, peer, peer.belief.type_count()))
-        };
-        let best = in_rotation().max_by(|(_, a, a_types), (_, b, b_types)| {
-            a_types.cmp(b_types).then_with(|| b.name.cmp(&a.name))
-        });
-        let Some((_, best, _)) = best else { return rotation };
-        let same = in_rotation().filter(|(_, peer, _)| peer.belief.has_same_types_as(&best.belief));
-        PeerSet::collect(same.map(|(position, ..)| position))
+        let in_rotation = self.remembered().filter(|(at, _)| rotation.contains(*at));
+        let in_rotation: Vec<_> = in_rotation.collect();
+        let best = in_rotation
+            .iter()
+            .max_by_key(|(_, peer)| (peer.belief.type_count(), Reverse(&peer.name)));
+        let Some((_, best)) = best else { return rotation };
+        let same =
+            in_rotation.iter().filter(|(_, peer)| peer.belief.has_same_types_as(&best.belief));
+        PeerSet::collect(same.map(|(position, _)| *position))
     }
 
     fn memory(&self) -> Memory {

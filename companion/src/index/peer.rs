@@ -66,10 +66,6 @@ impl Tracked {
         }
     }
 
-    pub(super) fn is(&self, remembered: &PeerMemory) -> bool {
-        self.name.as_str() == remembered.name && self.address == remembered.address
-    }
-
     /// A peer with another address is another peer, whatever its name.
     pub(super) fn is_configured_as(&self, peer: &Peer) -> bool {
         self.name == peer.name && self.address == peer.address

@@ -91,7 +91,7 @@ fn aggregated_documents_made_from_older_ones_say_the_same() {
         }
     }
     let made = reader.finish();
-    assert!(made.types() == real.types());
+    assert!(made.has_same_types_as(&real));
     for (made, real) in groups(&made).iter().zip(&groups(&real)) {
         let lists = |group: &MergedGroup| {
             let fields = Fields::parse(&group.text).unwrap();
