@@ -201,7 +201,7 @@ impl AggregatedGroup {
 impl AggregatedVersion {
     fn read(self) -> Version {
         let (mut namespaced, mut cluster_scoped) = (BTreeSet::new(), BTreeSet::new());
-        for resource in self.resources {
+        for resource in &self.resources {
             // What is in a namespace can also be listed over all of them: of the
             // two, the safer guess if a server does not say.
             let is_namespaced = &*resource.scope != "Cluster";
@@ -218,20 +218,14 @@ impl AggregatedVersion {
 }
 
 impl AggregatedResource {
-    fn names(self) -> Vec<Box<str>> {
-        if !is_segment(&self.resource) {
-            return Vec::new();
-        }
-        let subresources = self.subresources.unwrap_or_default();
-        let served = self.verbs.is_some_and(|verbs| !verbs.is_empty()) || subresources.is_empty();
-        let mut names = Vec::with_capacity(subresources.len() + usize::from(served));
-        for sub in subresources.iter().filter(|sub| is_segment(&sub.subresource)) {
-            names.push(format!("{}/{}", self.resource, sub.subresource).into_boxed_str());
-        }
-        if served {
-            names.push(self.resource);
-        }
-        names
+    fn names(&self) -> impl Iterator<Item = Box<str>> {
+        let subresources = self.subresources.as_deref().unwrap_or_default();
+        let verbs = self.verbs.as_deref().unwrap_or_default();
+        let served = subresources.is_empty() || !verbs.is_empty();
+        let subresources = subresources.iter().filter(|sub| is_segment(&sub.subresource));
+        let names = subresources.map(|sub| format!("{}/{}", self.resource, sub.subresource).into());
+        let names = names.chain(served.then(|| self.resource.clone()));
+        names.filter(|_| is_segment(&self.resource))
     }
 }
 

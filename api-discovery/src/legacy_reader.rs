@@ -22,15 +22,9 @@ pub struct LegacyGroupVersion {
 /// Puts a [`Listing`] together from the documents of its group-versions.
 #[derive(Debug, Default)]
 pub struct LegacyReader {
-    groups: Vec<LegacyGroup>,
-}
-
-#[derive(Debug)]
-struct LegacyGroup {
-    name: Box<str>,
-    versions: Vec<Version>,
-    /// The versions as aggregated discovery has them (JSON).
-    texts: Vec<String>,
+    /// Each group with its versions, and these as aggregated discovery has them
+    /// (JSON).
+    groups: Vec<(Box<str>, Vec<Version>, Vec<String>)>,
 }
 
 impl LegacyReader {
@@ -40,33 +34,30 @@ impl LegacyReader {
     pub fn add(&mut self, group: &str, version: &str, document: Option<LegacyGroupVersion>) {
         let stale = document.is_none();
         let document = document.unwrap_or_default();
-        if self.groups.last().is_none_or(|last| *last.name != *group) {
-            let (versions, texts) = (Vec::new(), Vec::new());
-            self.groups.push(LegacyGroup { name: group.into(), versions, texts });
-        }
-        if let Some(last) = self.groups.last_mut() {
-            last.versions.push(Version { name: version.into(), types: document.types(), stale });
-            last.texts.push(document.aggregated(group, version, stale));
+        let names = Version { name: version.into(), types: document.types(), stale };
+        let text = document.aggregated(group, version, stale);
+        match self.groups.last_mut() {
+            Some((last, versions, texts)) if **last == *group => {
+                versions.push(names);
+                texts.push(text);
+            }
+            _ => self.groups.push((group.into(), vec![names], vec![text])),
         }
     }
 
     /// Returns what all of the documents list.
     #[must_use]
     pub fn finish(self) -> Listing {
-        Listing::new(self.groups.into_iter().map(LegacyGroup::finish).collect())
-    }
-}
-
-impl LegacyGroup {
-    fn finish(self) -> Group {
-        let metadata = if self.name.is_empty() {
-            "{}".to_owned()
-        } else {
-            format!("{{\"name\":{}}}", quoted(&self.name))
-        };
-        let text = format!("{{\"metadata\":{metadata},\"versions\":{}}}", list(self.texts));
-        let names = GroupNames { name: self.name, versions: self.versions.into() };
-        Group { names: Arc::new(names), text: Some(text.into()) }
+        let groups = self.groups.into_iter().map(|(name, versions, texts)| {
+            let metadata = match &*name {
+                "" => "{}".to_owned(),
+                name => format!("{{\"name\":{}}}", quoted(name)),
+            };
+            let text = format!("{{\"metadata\":{metadata},\"versions\":{}}}", list(texts));
+            let names = Arc::new(GroupNames { name, versions: versions.into() });
+            Group { names, text: Some(text.into()) }
+        });
+        Listing::new(groups.collect())
     }
 }
 

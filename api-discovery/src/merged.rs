@@ -17,7 +17,6 @@
 //! - A peer that is away adds only what is built into it.
 
 mod aggregated;
-mod by_name;
 mod content;
 mod legacy;
 mod order;
@@ -152,9 +151,10 @@ impl<'p> Merger<'_, 'p> {
         if !all_read || !own.iter().all(|(_, own)| has_these_texts(own, &groups)) {
             self.aggregated(part, &groups, &own);
         }
-        if part == Part::Named
-            && !(all_read && own.iter().all(|(_, own)| has_these_versions(own, &groups)))
-        {
+        let same_versions = |(_, own): &Own<'_>| {
+            own.groups().len() == groups.len() && own.groups().iter().zip(&groups).all(has_versions)
+        };
+        if part == Part::Named && !(all_read && own.iter().all(same_versions)) {
             self.plain("/apis".to_owned(), positions(&own), legacy::group_list(&groups));
         }
         self.groups(&groups, &own);
@@ -212,7 +212,7 @@ impl<'p> Merger<'_, 'p> {
             if own.iter().all(|(_, own)| own.text.as_ref() == Some(&group.text)) {
                 continue;
             }
-            let same_versions = own.iter().all(|(_, own)| has_versions(own, group));
+            let same_versions = own.iter().all(|(_, own)| has_versions((own, group)));
             if !group.name.is_empty() && !same_versions {
                 let path = format!("/apis/{}", group.name);
                 self.plain(path, positions(own), legacy::group(group));
@@ -279,12 +279,7 @@ fn has_these_texts(own: &Listing, groups: &[MergedGroup]) -> bool {
     !own.amended && texts.eq(groups.iter().map(|group| Some(&group.text)))
 }
 
-fn has_these_versions(own: &Listing, groups: &[MergedGroup]) -> bool {
-    own.groups().len() == groups.len()
-        && own.groups().iter().zip(groups).all(|(own, group)| has_versions(own, group))
-}
-
-fn has_versions(own: &Group, group: &MergedGroup) -> bool {
+fn has_versions((own, group): (&Group, &MergedGroup)) -> bool {
     let versions = own.names.versions.iter().map(|version| &version.name);
     own.names.name == group.name && versions.eq(&group.versions)
 }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::by_name::ByName;
-use super::order;
+use super::order::{self, ByName};
 use crate::fields::{Fields, items, list, text};
 use crate::listing::{Group, Listing};
 

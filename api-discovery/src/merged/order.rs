@@ -1,4 +1,4 @@
-//! The order on which the peers agree.
+//! Lists of several peers, brought together in the order on which the peers agree.
 //!
 //! Each peer gives a sequence. The next name is always the first of some peer's
 //! rest, and one that no other peer puts behind something else; so if all peers
@@ -6,11 +6,46 @@
 //! such names the given comparison decides, which knows nothing of peers. Where
 //! the peers contradict each other, the majority decides.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+/// Lists of named entries, one from each peer, brought together by name. They are
+/// added in rank order: of the entries of one name, the one whose peer's word counts
+/// most is first.
+pub(super) struct ByName<'n, T> {
+    sequences: Vec<Vec<Cow<'n, str>>>,
+    entries: HashMap<Cow<'n, str>, Vec<T>>,
+}
+
+impl<'n, T> ByName<'n, T> {
+    pub(super) fn new() -> Self {
+        Self { sequences: Vec::new(), entries: HashMap::new() }
+    }
+
+    /// Adds one peer's list, which has no name twice.
+    pub(super) fn add_list(&mut self, list: impl IntoIterator<Item = (Cow<'n, str>, T)>) {
+        let mut sequence = Vec::new();
+        for (name, entry) in list {
+            sequence.push(name.clone());
+            self.entries.entry(name).or_default().push(entry);
+        }
+        self.sequences.push(sequence);
+    }
+
+    /// Returns every name once, in the order on which the peers agree. Where
+    /// they do not, `between` decides.
+    pub(super) fn names(&self, between: impl Fn(&str, &str) -> Ordering) -> Vec<&str> {
+        agreed(&self.sequences, between)
+    }
+
+    pub(super) fn entries(&self, name: &str) -> &[T] {
+        self.entries.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
 /// Returns every name of the sequences once. No sequence has a name twice.
-pub(super) fn agreed<N: AsRef<str> + PartialEq>(
+fn agreed<N: AsRef<str> + PartialEq>(
     sequences: &[Vec<N>],
     between: impl Fn(&str, &str) -> Ordering,
 ) -> Vec<&str> {

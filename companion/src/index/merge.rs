@@ -12,7 +12,6 @@ use super::Index;
 use super::peer::Tracked;
 use super::sets::{PeerSet, Sets};
 use super::snapshot::{Memory, Snapshot};
-use crate::config::HeaderName;
 
 /// group → version → resource → the peers known to serve it, and for the
 /// version itself the peers known to have it.
@@ -75,17 +74,12 @@ impl Index {
         let configured = &self.config.request_headers;
         let read = self.request_headers.as_ref();
         let names = read.map_or_else(|| configured.clone(), |read| read.merged_with(configured));
-        let text = |names: &[HeaderName]| names.iter().map(ToString::to_string).collect();
         IdentityHeaders {
             front_proxy: self.config.front_proxy.is_some(),
             username_headers: text(&names.username_headers),
             group_headers: text(&names.group_headers),
             uid_headers: text(&names.uid_headers),
-            extra_header_prefixes: names
-                .extra_header_prefixes
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            extra_header_prefixes: text(&names.extra_header_prefixes),
         }
     }
 
@@ -155,6 +149,10 @@ impl Index {
             peers.map(|peer| peer.memory(self.last_rotation.contains(&peer.name), &self.origins));
         Memory { peers: peers.collect(), request_headers: self.request_headers.clone() }
     }
+}
+
+fn text<N: ToString>(names: &[N]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 fn groups(merged: &Merged<'_>, sets: &mut Sets<'_>) -> BTreeMap<String, Versions> {
