@@ -191,13 +191,13 @@ fn is_not_found(operation: &Operation) -> bool {
     operation.is_type_level_404()
 }
 
-/// The time from `since` to the end of the last of these.
+/// Returns the time from `since` to the end of the last of these.
 fn last(operations: &[Operation], since: Instant) -> Duration {
     let ends = operations.iter().map(|operation| operation.ended);
     ends.max().map_or(Duration::ZERO, |end| end.saturating_duration_since(since))
 }
 
-/// What else was answered meanwhile, such as Kubernetes' own 429 "storage is
+/// Returns what else was answered meanwhile, such as Kubernetes' own 429 "storage is
 /// (re)initializing".
 fn others(journal: &Journal) -> BTreeMap<String, u64> {
     let mut others = BTreeMap::new();

@@ -101,7 +101,7 @@ async fn what_follows_a_refused_upgrade_is_no_request() -> Result<()> {
     entry.passed()
 }
 
-/// A node with a pod on it.
+/// Starts a node with a pod on it.
 async fn kubelet(site: &Site) -> Result<KubeletStandIn> {
     let options = KubeletOptions { log_interval: QUIET, ..KubeletOptions::new("node-0", KUBECTL) };
     let kubelet = site.plane.kubelet(&options).await?;

@@ -161,7 +161,7 @@ fn both(
     })
 }
 
-/// A client that presents nothing. It may not ask who it is, unless somebody
+/// Returns a client that presents nothing. It may not ask who it is, unless somebody
 /// allows it. (kubectl asks for a name where it has no credentials.)
 async fn nobody(site: &Site) -> Result<usize> {
     let ask =
@@ -195,7 +195,7 @@ async fn nobody(site: &Site) -> Result<usize> {
     Ok(1)
 }
 
-/// The denial to impersonate: that takes a right, whoever carries the request.
+/// Impersonation needs a permission, whoever sends the request.
 async fn nobody_impersonates(site: &Site) -> Result<String> {
     let denied = async |url: String| {
         let client = site.plane.client(&url, User::PlainCertificate, Http::Two)?;

@@ -57,7 +57,7 @@ const KINDS: [(&str, Make); 4] = [
     ("deployments.apps", deployment),
 ];
 
-/// The life of one object; how many commands that took.
+/// Runs the life of one object. Returns the number of commands.
 async fn life(
     site: &Site,
     kubectl: &Kubectl,
@@ -94,7 +94,7 @@ async fn life(
     Ok(10)
 }
 
-/// What nobody has, and who may nothing, is denied in kubectl's own words.
+/// A type that nobody has, and a user without permissions, are denied in kubectl's own words.
 async fn denied(site: &Site) -> Result<u64> {
     let url = site.stack.url();
     let kubectl = site.plane.kubectl(Version::V1_36, &url, User::Admin)?;

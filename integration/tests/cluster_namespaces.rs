@@ -78,7 +78,7 @@ async fn a_deleted_namespace_goes_completely() -> Result<()> {
     entry.passed()
 }
 
-/// Each has a type, in a namespace, that the other lacks.
+/// Returns two servers; each has a namespaced type that the other lacks.
 fn servers() -> Vec<ServerOptions> {
     vec![
         ServerOptions::new("old", Version::V1_35).argument("--runtime-config=batch/v1=false"),
@@ -200,7 +200,7 @@ async fn gone(admin: &Client, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The keys in etcd of these namespaces, and of what is in them.
+/// Returns the keys in etcd of these namespaces, and of what is in them.
 async fn left(site: &Site, names: &[String]) -> Result<Vec<String>> {
     let mut keys = site.plane.etcd().keys().await?;
     keys.retain(|key| key.split('/').any(|part| names.iter().any(|name| name == part)));

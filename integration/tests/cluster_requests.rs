@@ -77,7 +77,7 @@ async fn prepare(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// What plain round robin does with requests for a type of one server.
+/// Counts what plain round robin does with requests for a type of one server.
 async fn wrong_without_filter(plane: &ControlPlane) -> Result<u64> {
     let mut options = stack_options(plane, "plain")?;
     options.filter = false;

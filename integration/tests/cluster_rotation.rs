@@ -175,7 +175,7 @@ impl Rotating {
         })
     }
 
-    /// An administrator with a new certificate of this authority, and with
+    /// Returns an administrator with a new certificate of this authority, and with
     /// connections of its own.
     fn client(&self, clients: &Pki) -> Result<Client> {
         self.client_over(clients, Http::Two)
@@ -185,7 +185,7 @@ impl Rotating {
         Client::new(&ClientOptions { http, ..self.by_certificate(clients, "admin")? })
     }
 
-    /// An administrator with a new certificate of this authority, in these
+    /// Returns an administrator with a new certificate of this authority, in these
     /// files.
     fn by_certificate(&self, clients: &Pki, file: &str) -> Result<ClientOptions> {
         let admin = User::KubernetesAdmin;
@@ -229,7 +229,7 @@ impl Rotating {
         .await
     }
 
-    /// The time until a certificate of the old authority is refused.
+    /// Returns the time until a certificate of the old authority is refused.
     async fn remove_old_client_ca(&self) -> Result<Duration> {
         self.client(&self.old_clients)?.get(CONFIG_MAPS).await?.ok()?;
         fs::copy(self.new_clients.ca_file(), &self.client_ca_file)?;
@@ -266,7 +266,7 @@ impl Rotating {
         self.until_servers_say(old.certificate(), 401).await
     }
 
-    /// The names of the certificates that Envoy's clusters present, by its own
+    /// Returns the names of the certificates that Envoy's clusters present, by its own
     /// account; each has one of its own.
     async fn presented_to_servers(&self) -> Result<BTreeSet<String>> {
         const CERTIFICATES: &str = "/cluster/transport_socket/typed_config/common_tls_context\
@@ -359,7 +359,7 @@ impl Rotating {
         Ok(last)
     }
 
-    /// How many requests of the load a server has answered, by its own count:
+    /// Returns how many requests of the load a server has answered, by its own count:
     /// all but watches, which go on where they are.
     async fn requests(&self, server: &ApiServer) -> Result<u64> {
         // Straight, and whichever certificate it shows.

@@ -107,7 +107,7 @@ impl History {
         Ok(())
     }
 
-    /// The time in which some server has the newer type for certain: from the
+    /// Returns the time in which some server has the newer type for certain: from the
     /// promise after the first is ready to the signal to the last.
     fn served(&self) -> Result<(Instant, Instant)> {
         let first = self.ready.first().context("no server was ready")?;
@@ -115,7 +115,7 @@ impl History {
         Ok((*first + PROMISE, *last))
     }
 
-    /// The time in which a 404 for the newer type cannot be true: as above,
+    /// Returns the time in which a 404 for the newer type cannot be true: as above,
     /// and on to the end of the last server that has it.
     fn known(&self) -> Result<(Instant, Instant)> {
         let (from, _) = self.served()?;
@@ -197,7 +197,7 @@ fn wrong_404s(journal: &Journal, history: &History) -> Result<Vec<Operation>> {
     }))
 }
 
-/// What failed for a client with ordinary retries, beyond resets of a server
+/// Returns what failed for a client with ordinary retries, beyond resets of a server
 /// that was stopping.
 fn failed(journal: &Journal, history: &History) -> Vec<Operation> {
     journal.operations(|o| is_common(o) && !o.is_ok() && !(o.is_reset() && history.is_stopping(o)))

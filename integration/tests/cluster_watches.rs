@@ -95,7 +95,7 @@ async fn anonymous_requests_end_no_watch_of_a_certificate_client() -> Result<()>
 const CLUSTER: &str = "kube-apiserver";
 const TWIN: &str = "kube-apiserver__front-proxy";
 
-/// How many connections of the cluster, and of its twin, a server said to close.
+/// Returns how many connections of the cluster, and of its twin, a server said to close.
 async fn closed_by_servers(site: &Site) -> Result<[u64; 2]> {
     let closed = async |cluster| {
         let stat = format!("cluster.{cluster}.upstream_cx_close_notify");
@@ -104,7 +104,7 @@ async fn closed_by_servers(site: &Site) -> Result<[u64; 2]> {
     Ok([closed(CLUSTER).await?, closed(TWIN).await?])
 }
 
-/// The line of a server's metrics that the READMEs tell to look for.
+/// Returns the line of a server's metrics that the READMEs tell to look for.
 fn says_that_the_gate_is_on(line: &str) -> bool {
     line.starts_with("kubernetes_feature_enabled{name=\"UnauthenticatedHTTP2DOSMitigation\"")
         && line.ends_with(" 1")

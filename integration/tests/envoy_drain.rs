@@ -87,12 +87,12 @@ impl Host {
         ([127, 0, 0, 1], self.port).into()
     }
 
-    /// What the load balancer in front sees; none when nothing listens.
+    /// Returns what the load balancer in front sees; none when nothing listens.
     async fn health(&self) -> Option<u16> {
         self.health.get("/healthz").await.ok().map(|answer| answer.status.as_u16())
     }
 
-    /// The script that the unit runs before Envoy is ended.
+    /// Returns the script that the unit runs before Envoy is ended.
     fn drain(&self, fleet: &Fleet) -> Result<Process> {
         Program::new("drain", shipped("drain"), fleet.folder().join("drain.log"))
             .env("ADMIN", format!("http://127.0.0.1:{}", self.envoy.admin_port()))

@@ -76,7 +76,7 @@ async fn the_filter_needs_no_help_of_the_header_mutations() -> Result<()> {
     assert_nobody_gains(&site, stack).await
 }
 
-/// The bootstrap without what Envoy itself removes from a client's headers.
+/// Returns the bootstrap without what Envoy itself removes from a client's headers.
 fn without_early_mutations(bootstrap: &str) -> Result<String> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let mut kept = Vec::new();
@@ -192,7 +192,7 @@ fn claims_over_two(number: usize) -> Sent {
     Sent::Two(Request { headers, ..Request::default() })
 }
 
-/// How many requests of the corpus brought a claim through, and by how many
+/// Returns how many requests of the corpus brought a claim through, and by how many
 /// different headers of their clients.
 async fn gained(site: &Site, capture: &Capture, port: u16) -> Result<Vec<String>> {
     let cases = corpus::all();
@@ -212,7 +212,7 @@ async fn gained(site: &Site, capture: &Capture, port: u16) -> Result<Vec<String>
     Ok(names.into_iter().collect())
 }
 
-/// The forms of which nothing came through.
+/// Returns the forms of which nothing came through.
 fn missing<'f>(gained: &[String], forms: &[&'f str]) -> Vec<&'f str> {
     let is_missing = |form: &&&str| !gained.iter().any(|name| name.contains(**form));
     forms.iter().filter(is_missing).copied().collect()
@@ -245,7 +245,7 @@ async fn behind_a_plain_envoy_the_same_requests_do_gain_identities() -> Result<(
     Ok(())
 }
 
-/// An Envoy that forwards everything as it comes, as the front proxy.
+/// Returns the bootstrap of an Envoy that forwards everything unchanged, as the front proxy.
 fn plain(site: &Site, port: u16) -> Result<String> {
     let types = "type.googleapis.com/envoy.extensions";
     let pki = site.fleet.pki();

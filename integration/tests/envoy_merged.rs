@@ -22,7 +22,7 @@ const CUSTOM: &str = "only-on-one.example.com";
 /// As often as the issue asks for.
 const ROUNDS: usize = 50;
 
-/// A 1.35 with a group of its own, and a 1.36.
+/// Returns a 1.35 with a group of its own, and a 1.36.
 async fn start() -> Result<(Fleet, Stack)> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     fleet.peers[0].add_crd(Crd::new(CUSTOM, "Widget"))?;
@@ -36,7 +36,7 @@ async fn get(client: &Client, path: &str, accept: &str) -> Result<Answer> {
     client.send(client.request(Method::GET, path).header("accept", accept)).await?.ok()
 }
 
-/// The names at these places: `items/*/metadata/name`.
+/// Returns the names at these places: `items/*/metadata/name`.
 fn names(value: &Value, place: &str) -> BTreeSet<String> {
     match place.split_once('/').unwrap_or((place, "")) {
         ("", _) => value.as_str().map(str::to_owned).into_iter().collect(),

@@ -30,7 +30,7 @@ const SHORT_IDLE: &str = "idle_timeout: 10s";
 /// client that minds neither still gets answers.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// A recording peer behind Envoy as shipped, with certificates that can be
+/// A capture behind Envoy as shipped, with certificates that can be
 /// replaced.
 struct Site {
     stack: Stack,
@@ -86,14 +86,14 @@ impl Site {
         self.clients.client("client", "jane", &["dev"])
     }
 
-    /// The only request for this path, as it arrived.
+    /// Returns the only request for this path, as it arrived.
     fn arrived(&self, path: &str) -> Result<CapturedRequest> {
         let mut records = self.capture.requests_of(|record| record.path == path.as_bytes());
         ensure!(records.len() == 1, "{} requests for {path} arrived", records.len());
         records.pop().context("none arrived")
     }
 
-    /// A body without an end, and the request for it as it arrived.
+    /// Starts a body without an end. Returns it, and the request for it as it arrived.
     async fn stream(&self, client: &Client, path: &str) -> Result<(Response, CapturedRequest)> {
         let request = client.request(Method::GET, path).header(ANSWER, "stream");
         let response = request.timeout(4 * DEADLINE).send().await?.error_for_status()?;
@@ -174,7 +174,7 @@ fn fields(path: &str, answer: &str) -> Request {
     Request { headers, ..Request::default() }
 }
 
-/// A client that minds no GOAWAY.
+/// Returns a client that ignores GOAWAY.
 async fn works_over_two(connection: &mut Two, path: &str) -> bool {
     let Ok(stream) = connection.send(&fields(path, "200")).await else { return false };
     // Nothing comes on a stream that Envoy does not take any more.

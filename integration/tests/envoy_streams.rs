@@ -65,7 +65,7 @@ fn port(fleet: &Fleet) -> Result<u16> {
     Ok(fleet.peers.first().context("no peer")?.port())
 }
 
-/// A recording peer, and all that is in front of it.
+/// Starts a capture and a stack in front of it.
 async fn recorded(fleet: &Fleet) -> Result<(Capture, Stack)> {
     let captures = fleet.captures().await?;
     let options = fleet.captured_stack_options(&captures)?;
@@ -109,7 +109,7 @@ fn large_body() -> Body {
     Body::wrap_stream(stream::iter(0..PIECES).map(piece))
 }
 
-/// The bytes that Envoy has allocated at this moment; the statistic of that is
+/// Returns the bytes that Envoy has allocated at this moment; the statistic of that is
 /// some seconds old.
 async fn memory(stack: &Stack) -> Result<u64> {
     let memory: Value = serde_json::from_str(&stack.envoy.admin("/memory").await?)?;

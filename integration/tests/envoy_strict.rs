@@ -36,7 +36,7 @@ const UNKNOWN_PATHS: [&str; 7] = [
     "/api/v1/namespaces/default/pods/p/nosuch",
 ];
 
-/// The maps say that the test's companion is to be asked.
+/// Starts a stack whose map names the test's companion.
 async fn start() -> Result<(PushedStack, Fake)> {
     start_with(|_| {}).await
 }

@@ -43,7 +43,7 @@ fn is_of(outcome: &Outcome, status: u16) -> bool {
     matches!(outcome, Outcome::Answered(statuses) if statuses.contains(&status))
 }
 
-/// A part of the corpus, with the numbers that the requests carry.
+/// Returns a part of the corpus, with the numbers that the requests carry.
 fn hostile_requests() -> Vec<(usize, Case)> {
     corpus::all().into_iter().enumerate().step_by(STEP).collect()
 }

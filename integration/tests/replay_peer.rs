@@ -1,4 +1,4 @@
-//! The replaying peers, against what the real servers answered, and against
+//! The fake API servers, against what the real servers answered, and against
 //! what tests rely on.
 
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ impl Setup {
     }
 }
 
-/// How `got` differs from what was recorded; nothing when it does not.
+/// Returns how `got` differs from what was recorded; nothing when it does not.
 fn difference(recorded: &Recorded, got: &Answer) -> Option<String> {
     let exchange = &recorded.exchange;
     let ignored = ["date", "connection", "content-length", "transfer-encoding", PEER_HEADER];

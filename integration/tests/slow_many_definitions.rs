@@ -128,7 +128,7 @@ struct Times {
 }
 
 impl Times {
-    /// What a client waits for a server itself, whichever of them it meets.
+    /// Returns the time that a client waits for a server itself, whichever server it meets.
     fn server(&self) -> f64 {
         self.old.min(self.new)
     }
@@ -161,7 +161,7 @@ impl Sources {
         Ok(())
     }
 
-    /// The whole document.
+    /// Returns the whole document.
     async fn compare(
         &self,
         entry: &mut Entry,
@@ -179,7 +179,7 @@ impl Sources {
         Ok(times)
     }
 
-    /// What Envoy costs for a request that has nothing to do with discovery.
+    /// Returns what Envoy costs for a request that has nothing to do with discovery.
     async fn compare_hop(&self, entry: &mut Entry) -> Result<Times> {
         let version = async |client: &Client| {
             let begun = Instant::now();
@@ -196,7 +196,7 @@ impl Sources {
         Ok(times)
     }
 
-    /// The question whether it is still the same, in the quietest of some
+    /// Asks whether it is still the same, in the quietest of some
     /// moments: what disturbs the machine costs more than what is measured.
     async fn compare_conditional(&self) -> Result<Times> {
         let mut quietest = self.conditional().await?;

@@ -80,7 +80,7 @@ async fn a_true_404_comes_soon_and_a_storm_of_them_costs_the_servers_nothing_mor
     entry.passed()
 }
 
-/// A new path each time, so that nobody has an answer at hand.
+/// Returns a new path each time, so that no answer is cached.
 fn unknown(number: usize) -> String {
     format!("/apis/unknown{number}.example/v1/namespaces/default/things/one")
 }

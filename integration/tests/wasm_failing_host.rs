@@ -103,7 +103,7 @@ impl Filter {
         self.store.data_mut()
     }
 
-    /// What the module put in the place of all fields.
+    /// Returns the fields with which the module replaced all others.
     fn replaced(&self) -> String {
         let replaced = self.store.data().replaced.clone().unwrap_or_default();
         String::from_utf8_lossy(&replaced).into_owned()
@@ -119,7 +119,7 @@ const COUNTED: [&str; 5] = [
     "proxy_set_property",
 ];
 
-/// The host's functions: those that count here, and all others as ones that
+/// Returns the host's functions: those that count here, and all others as functions that
 /// succeed and do nothing.
 fn linker(engine: &Engine, module: &Module, store: &mut Store<Host>) -> Result<Linker<Host>> {
     let mut linker = Linker::new(engine);
@@ -212,7 +212,7 @@ fn hand_over(mut host: Called<'_>, bytes: &[u8], data: u32, size: u32) -> u32 {
     if handed.is_ok() { OK } else { INTERNAL_FAILURE }
 }
 
-/// The ABI's form of a header map.
+/// Returns the ABI's form of a header map.
 fn serialized(fields: &[Field]) -> Vec<u8> {
     let number = |length: usize| u32::try_from(length).unwrap_or_default().to_le_bytes();
     let mut bytes = number(fields.len()).to_vec();

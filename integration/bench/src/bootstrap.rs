@@ -164,7 +164,7 @@ fn cluster(name: &str, upstream: SocketAddr) -> Value {
     })
 }
 
-/// A map of two peers with this many resources, five to a group.
+/// Returns a map of two peers with this many resources, five to a group.
 fn document(resources: usize) -> MapDocument {
     let serving = |name: &str| PeerEntry { name: name.into(), state: PeerState::Serving };
     let version = |set: u16, namespaced: Vec<String>| {
@@ -198,7 +198,7 @@ fn document(resources: usize) -> MapDocument {
     }
 }
 
-/// The filter as the companion publishes it, with this map.
+/// Returns the filter as the companion publishes it, with this map.
 fn filter(document: &MapDocument, module: &Path) -> Result<Value> {
     let filter = Filter { map: document.to_json()?, module: module.to_owned() };
     let mut filter = filter.to_json();

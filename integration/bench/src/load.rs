@@ -1,4 +1,4 @@
-//! The load, the upstream, and what is measured of an Envoy meanwhile.
+//! The load, the upstream, and the measurement of an Envoy.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use super::bootstrap::Case;
 const BODY_BYTES: usize = 64 * 1024;
 const CONNECTIONS: usize = 4;
 
-/// What one measurement gives.
+/// The result of one measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     /// Envoy's CPU time per request, in microseconds.
@@ -57,7 +57,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Body>, Infallible
 
 /// Sends `requests` of `case` over a few connections to the Envoy on `port`.
 pub async fn run(port: u16, pid: u32, case: Case, requests: usize) -> Result<Sample> {
-    // A request with a body costs several times as much.
+    // A request with a body takes several times as long.
     let requests = if case == Case::Body { requests / 4 } else { requests };
     let each = requests / CONNECTIONS;
     let before = cpu_time(pid)?;

@@ -174,7 +174,7 @@ pub fn print(report: &Value, variants: &[Variant]) {
     }
 }
 
-/// An interval for the table; nothing if there is none.
+/// Returns an interval for the table; nothing if there is none.
 fn shown(interval: Option<&Value>) -> String {
     let Some(interval) = interval else { return String::new() };
     let of = |name: &str| interval.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);

@@ -1,4 +1,4 @@
-//! `make demo`: the whole story on a terminal.
+//! `make demo`: shows on a terminal what the project does.
 //!
 //! Three API servers, one of them newer, behind Envoy twice: once as a plain
 //! round robin, once with the filter. The same requests go through both; then
@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut peers = Peers::start(arguments.peers).await?;
     let stack = story::tell(&mut peers).await?;
-    // Any value but none and 0 ends it here.
+    // Any value except an empty one and 0 ends the demo here.
     if std::env::var("DEMO_ONCE").is_ok_and(|once| !once.is_empty() && once != "0") {
         return Ok(());
     }

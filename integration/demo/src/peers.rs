@@ -17,13 +17,13 @@ use wire::client::{Client, Http};
 /// What the API servers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// Servers that replay what real ones said.
+    /// Fake API servers that replay the answers of real ones.
     Recorded,
     /// Real etcd and kube-apiservers.
     Real,
 }
 
-/// The versions at the beginning: an upgrade that has got to the third server.
+/// The initial versions, in the middle of an upgrade.
 const VERSIONS: [(&str, Version); 3] =
     [("cp-1", Version::V1_35), ("cp-2", Version::V1_35), ("cp-3", Version::V1_36)];
 
@@ -49,7 +49,7 @@ impl Peers {
         })
     }
 
-    /// Each server's name and version.
+    /// Returns each server's name and version.
     pub fn versions(&self) -> Vec<(String, String)> {
         match self {
             Self::Recorded(fleet) => {
@@ -62,7 +62,7 @@ impl Peers {
         }
     }
 
-    /// What to put in front of them, with its files in a folder of this name.
+    /// Returns the options of a stack in front of them, with its files in a folder of this name.
     pub fn stack_options(&self, folder: &str) -> Result<StackOptions> {
         let mut options = match self {
             Self::Recorded(fleet) => fleet.stack_options()?,
@@ -72,7 +72,7 @@ impl Peers {
         Ok(options)
     }
 
-    /// An administrator's client of `url`.
+    /// Returns an administrator's client of `url`.
     pub fn client(&self, url: &str) -> Result<Client> {
         match self {
             Self::Recorded(fleet) => fleet.client(url, Http::Two),
@@ -96,7 +96,7 @@ impl Peers {
         }
     }
 
-    /// What a client needs to try it by hand.
+    /// Returns what a client needs to try it by hand.
     pub fn access(&self, url: &str) -> Result<Access> {
         let (ca, token) = match self {
             Self::Recorded(fleet) => (fleet.pki().ca_file(), TOKEN),
@@ -107,7 +107,7 @@ impl Peers {
         Ok(Access { ca, token, kubeconfig })
     }
 
-    /// The servers' addresses, to ask them directly.
+    /// Returns the servers' addresses, to ask them directly.
     pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
         match self {
             Self::Recorded(fleet) => fleet.addresses(),

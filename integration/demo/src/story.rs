@@ -99,7 +99,7 @@ async fn upgrade(peers: &mut Peers, stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// The names of the servers that serve the skewed type, by the pushed map.
+/// Returns the names of the servers that serve the skewed type, by the pushed map.
 fn servers(map: &serde_json::Value) -> String {
     let find = || {
         let sets = map.pointer("/groups/admissionregistration.k8s.io/v1")?.as_object()?;

@@ -1,9 +1,9 @@
-//! What real kube-apiservers answered, byte for byte, in
+//! The answers of real kube-apiservers, byte for byte, in
 //! `integration/recordings/<version>/`.
 //!
 //! `index.json` lists the exchanges; each names the file that holds its body.
 //! Headers that differ with every answer, and those of HTTP's own framing, are
-//! left out. `make recordings` makes them again.
+//! left out. `make recordings` makes them anew.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,7 +58,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Whether this is a document of the server's own, rather than a sample of
+    /// Returns whether this is a document of the server's own, rather than a sample of
     /// how it answers, which may have been taken with custom resources there.
     pub fn is_document(&self) -> bool {
         self.exchange.body.as_deref().is_some_and(|body| body.starts_with(DOCUMENTS))
@@ -75,7 +75,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The recording of the newest patch release of `version`.
+    /// Returns the recording of the newest patch release of `version`.
     ///
     /// # Errors
     ///
@@ -90,10 +90,12 @@ impl Recording {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| patch(path).is_some())
             .max_by_key(patch);
-        Self::load(&found.with_context(|| format!("no recording of {version}: `make recordings`"))?)
+        Self::load(&found.with_context(|| {
+            format!("there is no recording of {version}: run `make recordings`")
+        })?)
     }
 
-    /// The answers of a server that serves no type at all.
+    /// Returns the answers of a server that serves no type at all.
     pub fn empty(version: &str) -> Self {
         let exchange = |path: &str, accept: Option<&str>, body: Value| Recorded {
             exchange: Exchange {
@@ -120,7 +122,7 @@ impl Recording {
         Self { version: version.to_owned(), exchanges }
     }
 
-    /// The recording in `folder`, which is named after the version.
+    /// Returns the recording in `folder`, which is named after the version.
     ///
     /// # Errors
     ///
@@ -141,7 +143,7 @@ impl Recording {
         Ok(Self { version, exchanges: exchanges.collect::<Result<_>>()? })
     }
 
-    /// The answer to a GET of `path` with this `Accept`.
+    /// Returns the answer to a GET of `path` with this `Accept`.
     pub fn get(&self, path: &str, accept: Option<&str>) -> Option<&Recorded> {
         self.exchanges.iter().find(|recorded| {
             let exchange = &recorded.exchange;

@@ -1,4 +1,4 @@
-//! Peers that replay what real kube-apiservers answered, for tests and the demo
+//! Fake API servers that replay the answers of real ones, for tests and a demo
 //! that need no Kubernetes.
 //!
 //! ```text
@@ -7,13 +7,14 @@
 //!   ReplayPeer "c" …                   ─┘
 //! ```
 //!
-//! A peer speaks TLS with HTTP/1.1 and HTTP/2. It serves the recorded discovery
-//! documents with their ETags and all of kube-apiserver's ways of saying 404,
-//! which `tests/replay_peer.rs` compares to what was recorded. Objects of every
+//! A server speaks TLS with HTTP/1.1 and HTTP/2. It serves the recorded discovery
+//! documents with their ETags and all of kube-apiserver's 404s, which
+//! `tests/replay_peer.rs` compares with the recordings. Objects of every
 //! type in its discovery can be created, read, replaced, patched, deleted and
 //! watched, in JSON. Each answer has the header `x-peer`, which says who gave it.
 //!
-//! A peer authenticates nobody, validates no object, and runs no controller.
+//! A server authenticates nobody unless [`Rules`] say so, validates no object,
+//! and runs no controller.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -55,20 +56,20 @@ use view::View;
 pub struct ReplayOptions {
     /// The peer's name.
     pub name: String,
-    /// What it serves.
+    /// The recording that it serves.
     pub recording: Recording,
-    /// Where its objects are.
+    /// The store of its objects.
     pub store: Store,
     /// Its server certificate.
     pub certificate: CertificateFiles,
-    /// The authority (PEM) of its clients, which must have a certificate then.
+    /// The authority (PEM) of its clients; if set, they must present a certificate.
     pub client_ca_pem: Option<String>,
     /// Its port on 127.0.0.1; 0 for a free one.
     pub port: u16,
 }
 
 impl ReplayOptions {
-    /// A peer on a free port, with a store of its own.
+    /// Returns a peer on a free port, with a store of its own.
     pub fn new(
         name: impl Into<String>,
         recording: Recording,
@@ -120,33 +121,33 @@ impl ReplayPeer {
         Ok(replay)
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.peer.name
     }
 
-    /// Its port on 127.0.0.1, which stays the same over [`Self::stop`].
+    /// Returns its port on 127.0.0.1, which stays the same over [`Self::stop`].
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its address.
+    /// Returns its address.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// The version of the server that it replays, such as `v1.36.3`.
+    /// Returns the version of the server that it replays, such as `v1.36.3`.
     pub fn version(&self) -> String {
         let state = self.peer.state.read().unwrap_or_else(PoisonError::into_inner);
         state.view.version().to_owned()
     }
 
-    /// The number of requests so far, those of discovery and health included.
+    /// Returns the number of requests so far, those of discovery and health included.
     pub fn requests(&self) -> u64 {
         self.peer.requests.load(Ordering::Relaxed)
     }
 
-    /// The number of aggregated discovery documents that it sent whole, and not
+    /// Returns the number of aggregated discovery documents that it sent whole, and not
     /// as a 304.
     pub fn whole_documents(&self) -> u64 {
         self.peer.whole_documents.load(Ordering::Relaxed)
@@ -167,13 +168,13 @@ impl ReplayPeer {
         self.peer.change(|state| state.recording = Arc::new(recording))
     }
 
-    /// Says by `/readyz` that it is ready or not; requests are served anyway.
+    /// Sets whether `/readyz` reports it as ready; it serves requests either way.
     pub fn set_ready(&self, ready: bool) {
         self.peer.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Whether it learns of custom resources that come and go in the store;
-    /// while it does not, it is a server that lags behind the others.
+    /// Sets whether it notices custom resources that come and go in the store; a
+    /// server that does not lags behind the others.
     pub fn set_learns_crds(&self, learns: bool) {
         self.peer.learns_crds.store(learns, Ordering::Relaxed);
     }
@@ -191,7 +192,7 @@ impl ReplayPeer {
         })
     }
 
-    /// Serves a custom resource that the other peers need not know.
+    /// Serves a custom resource that the other servers may not know.
     ///
     /// # Errors
     ///

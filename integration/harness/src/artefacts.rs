@@ -1,5 +1,5 @@
-//! Where the programs under test are: environment variables that `make` sets
-//! after it has built them, so that what is tested is never stale.
+//! The programs under test, named by environment variables that `make` sets
+//! after it has built them, so that no test runs against a stale build.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ pub enum Artefact {
 }
 
 impl Artefact {
-    /// The environment variable that names the file.
+    /// Returns the environment variable that names the file.
     pub fn variable(self) -> &'static str {
         match self {
             Self::Envoy => "MVP_ENVOY",
@@ -40,7 +40,7 @@ impl Artefact {
         }
     }
 
-    /// The binary that holds all programs of a control plane of `version`.
+    /// Returns the binary that holds all programs of a control plane of `version`.
     pub fn control_plane(version: Version) -> Self {
         match version {
             Version::V1_35 => Self::ControlPlane135,
@@ -48,11 +48,11 @@ impl Artefact {
         }
     }
 
-    /// The path of the artefact.
+    /// Returns the path of the artefact.
     ///
     /// # Errors
     ///
-    /// When the variable is unset or names no file; the message says which
+    /// When the variable is not set or does not name a file; the message says which
     /// `make` target sets it.
     pub fn path(self) -> Result<PathBuf> {
         let variable = self.variable();
@@ -60,12 +60,12 @@ impl Artefact {
             format!("{variable} is not set: run the tests by `make test` or `make conformance`, or source `make env`")
         })?;
         let path = PathBuf::from(value);
-        anyhow::ensure!(path.is_file(), "{variable} names {}, which is no file", path.display());
+        anyhow::ensure!(path.is_file(), "{variable}: {} is not a file", path.display());
         Ok(path)
     }
 }
 
-/// The folder `integration` of the checkout.
+/// Returns the folder `integration` of the checkout.
 pub fn integration_folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

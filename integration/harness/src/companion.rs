@@ -1,4 +1,4 @@
-//! The companion, as its own process with a configuration of the test's.
+//! The companion as a process, with the test's configuration.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::artefacts::Artefact;
 use crate::process::{Process, Program};
 use wire::client::{Answer, Client};
 
-/// It is up in milliseconds, but two cores may be shared by many tests.
+/// It starts in milliseconds, but many tests may share two cores.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What to start.
@@ -40,7 +40,7 @@ impl Companion {
     ///
     /// # Errors
     ///
-    /// When it ends, or does not answer; the message shows the log's end.
+    /// When it ends or does not answer; the message shows the end of its log.
     pub async fn start(options: CompanionOptions) -> Result<Self> {
         let client = Client::plain(options.port)?;
         let mut companion = Self { options, client, process: None };
@@ -73,12 +73,12 @@ impl Companion {
             .await
     }
 
-    /// The port of its HTTP endpoint.
+    /// Returns the port of its HTTP endpoint.
     pub fn port(&self) -> u16 {
         self.options.port
     }
 
-    /// The file of its configuration.
+    /// Returns the file of its configuration.
     pub fn config_file(&self) -> PathBuf {
         self.options.folder.join("companion.yaml")
     }
@@ -95,7 +95,7 @@ impl Companion {
         Ok(fs::rename(new, self.config_file())?)
     }
 
-    /// The process, unless it was stopped.
+    /// Returns the process, unless it was stopped.
     pub fn process(&mut self) -> Option<&mut Process> {
         self.process.as_mut()
     }
@@ -138,11 +138,11 @@ impl Companion {
         self.client.get(path).await
     }
 
-    /// A JSON document of its HTTP endpoint, such as `/v1/map`.
+    /// Returns a JSON document of its HTTP endpoint, such as `/v1/map`.
     ///
     /// # Errors
     ///
-    /// When the answer is no 200 with JSON.
+    /// When the answer is not a 200 with JSON.
     pub async fn json(&self, path: &str) -> Result<Value> {
         let answer = self.get(path).await?;
         ensure!(
@@ -158,7 +158,7 @@ impl Companion {
     ///
     /// # Errors
     ///
-    /// When that does not come in time.
+    /// When that does not happen in time.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let Some(process) = &mut self.process else { anyhow::bail!("the companion does not run") };
         process

@@ -49,7 +49,7 @@ pub struct ControlPlane {
     etcd: Etcd,
     pki: Pki,
     front_proxy: FrontProxy,
-    // The last field: the folder goes when the processes have gone.
+    // The last field: the folder is removed after the processes have ended.
     folder: TempDir,
 }
 
@@ -108,41 +108,41 @@ impl ControlPlane {
         self.servers.last_mut().context("the server that was just added")
     }
 
-    /// All servers.
+    /// Returns all servers.
     pub fn servers(&self) -> &[ApiServer] {
         &self.servers
     }
 
-    /// The server at `index`, in the order in which they were named.
+    /// Returns the server at `index`, in the order in which they were added.
     ///
     /// # Errors
     ///
-    /// When there are not so many.
+    /// When the index is out of range.
     pub fn server(&self, index: usize) -> Result<&ApiServer> {
         self.servers.get(index).with_context(|| format!("there is no server {index}"))
     }
 
-    /// The server at `index`, to stop or restart it.
+    /// Returns the server at `index`, to stop or restart it.
     ///
     /// # Errors
     ///
-    /// When there are not so many.
+    /// When the index is out of range.
     pub fn server_mut(&mut self, index: usize) -> Result<&mut ApiServer> {
         self.servers.get_mut(index).with_context(|| format!("there is no server {index}"))
     }
 
-    /// The authority of servers and clients; issue Envoy's certificate here
+    /// Returns the authority of servers and clients; issue Envoy's certificate here
     /// too, so that one kubeconfig fits all.
     pub fn pki(&self) -> &Pki {
         &self.pki
     }
 
-    /// The front proxy's authority and client certificate.
+    /// Returns the front proxy's authority and client certificate.
     pub fn front_proxy(&self) -> &FrontProxy {
         &self.front_proxy
     }
 
-    /// The certificate of a user that has one.
+    /// Returns the certificate of a user that has one.
     pub fn certificate(&self, user: User) -> Option<CertificateFiles> {
         user.certificate(&self.pki)
     }
@@ -152,12 +152,12 @@ impl ControlPlane {
         &self.etcd
     }
 
-    /// The folder of all state and logs; it goes with this handle.
+    /// Returns the folder of all state and logs; it goes with this handle.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A client of `url` (a server's, or Envoy's in front of them).
+    /// Returns a client of `url` (a server's, or Envoy's in front of them).
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl ControlPlane {
         })
     }
 
-    /// A client of `url` that presents this certificate.
+    /// Returns a client of `url` that presents this certificate.
     ///
     /// # Errors
     ///
@@ -221,8 +221,8 @@ impl ControlPlane {
         self.kubectl_with(version, self.kubeconfig(url, user)?)
     }
 
-    /// kubectl of `version` at `url`, for whoever `files` is; the
-    /// kubeconfig is called after `file`.
+    /// kubectl of `version` at `url`, with the client certificate `files`;
+    /// the kubeconfig is named after `file`.
     ///
     /// # Errors
     ///
@@ -271,7 +271,7 @@ impl ControlPlane {
         self.controller_manager_as(options, User::ControllerManager).await
     }
 
-    /// The same as `user`, such as [`User::ControllerManagerCertificate`].
+    /// Starts one as `user`, such as [`User::ControllerManagerCertificate`].
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! Envoy, started through func-e with a bootstrap of the test's choice.
 //!
-//! Ports in the bootstrap should be 0: Envoy then takes free ones, and
-//! [`Envoy::listener_port`] tells which. The admin address must be there.
+//! Ports in the bootstrap should be 0: Envoy then uses free ones, and
+//! [`Envoy::listener_port`] returns them. The bootstrap must have an admin
+//! address.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::artefacts::Artefact;
 use crate::process::{Process, Program};
 use wire::client::Client;
 
-/// Envoy is up in a fraction of a second; compiling the filter takes longer.
+/// Envoy starts in a fraction of a second; compiling the filter takes longer.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// func-e waits for Envoy's own end.
@@ -56,7 +57,7 @@ impl EnvoyOptions {
     ///
     /// # Errors
     ///
-    /// When `from` is not in it: then the test would not test what it says.
+    /// When `from` is not in it, because the test would then test something else.
     pub fn replacing(mut self, from: &str, to: &str) -> Result<Self> {
         ensure!(self.bootstrap.contains(from), "the bootstrap does not have {from:?}");
         self.bootstrap = self.bootstrap.replace(from, to);
@@ -92,15 +93,15 @@ impl Envoy {
     ///
     /// # Errors
     ///
-    /// When it ends or does not become ready; the message shows its log's end.
+    /// When it ends or does not become ready; the message shows the end of its log.
     pub async fn start(options: EnvoyOptions) -> Result<Self> {
         let mut envoy = Self::spawn(options).await?;
         envoy.wait_ready().await?;
         Ok(envoy)
     }
 
-    /// Starts Envoy and waits only until its admin answers: for tests in which
-    /// it is not to become ready.
+    /// Starts Envoy and waits only until its admin answers, for tests in which it
+    /// must not become ready.
     ///
     /// # Errors
     ///
@@ -144,7 +145,7 @@ impl Envoy {
     ///
     /// # Errors
     ///
-    /// When it ends or does not become ready; the message shows its log's end.
+    /// When it ends or does not become ready; the message shows the end of its log.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let client = Client::plain(self.admin_port)?;
         let ready = self.process.until("Envoy to be ready", READY_DEADLINE, async || {
@@ -160,12 +161,12 @@ impl Envoy {
         &mut self.process
     }
 
-    /// Envoy's own process id (the process of this handle is func-e), to
-    /// measure what it uses.
+    /// Envoy's own process id, to measure what it uses; the process of this handle
+    /// is func-e.
     ///
     /// # Errors
     ///
-    /// When it is gone.
+    /// When it has ended.
     pub fn pid(&self) -> Result<u32> {
         let parent = self.process.pid();
         let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
@@ -180,12 +181,12 @@ impl Envoy {
         first.or_else(from_threads).context("func-e has no Envoy")
     }
 
-    /// What Envoy was started with.
+    /// Returns what Envoy was started with.
     pub fn options(&self) -> &EnvoyOptions {
         &self.options
     }
 
-    /// The port of the admin interface.
+    /// Returns the port of the admin interface.
     pub fn admin_port(&self) -> u16 {
         self.admin_port
     }
@@ -194,7 +195,7 @@ impl Envoy {
     ///
     /// # Errors
     ///
-    /// When the answer is no 200.
+    /// When the answer is not a 200.
     pub async fn admin(&self, path: &str) -> Result<String> {
         let client = Client::plain(self.admin_port)?;
         let answer = client.get(path).await?;
@@ -203,7 +204,7 @@ impl Envoy {
         Ok(body)
     }
 
-    /// The port that the listener `name` got.
+    /// Returns the port that the listener `name` got.
     ///
     /// # Errors
     ///
@@ -222,7 +223,7 @@ impl Envoy {
         Ok(u16::try_from(port)?)
     }
 
-    /// The address of the TLS listener `name`.
+    /// Returns the address of the TLS listener `name`.
     ///
     /// # Errors
     ///
@@ -231,7 +232,7 @@ impl Envoy {
         Ok(format!("https://127.0.0.1:{}", self.listener_port(name).await?))
     }
 
-    /// The counter or gauge of exactly this name; `None` when Envoy has none
+    /// Returns the counter or gauge of exactly this name; `None` when Envoy has none
     /// (it makes some when they are first used).
     ///
     /// # Errors
@@ -243,7 +244,7 @@ impl Envoy {
         Ok(value.map(str::parse).transpose()?)
     }
 
-    /// All metrics in Prometheus' format.
+    /// Returns all metrics in Prometheus' format.
     ///
     /// # Errors
     ///
@@ -252,7 +253,7 @@ impl Envoy {
         self.admin("/stats/prometheus").await
     }
 
-    /// The sum of all samples of the Prometheus metric `name` whose labels
+    /// Returns the sum of all samples of the Prometheus metric `name` whose labels
     /// contain all of `labels` (such as `decision="skewed"`).
     ///
     /// # Errors
@@ -270,7 +271,7 @@ impl Envoy {
         Ok(samples.sum())
     }
 
-    /// What Envoy has been configured with.
+    /// Returns what Envoy has been configured with.
     ///
     /// # Errors
     ///

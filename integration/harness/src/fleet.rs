@@ -1,5 +1,5 @@
-//! Replaying peers of chosen versions on one store, and what it takes to put
-//! Envoy and the companion in front of them.
+//! Fake API servers of chosen versions on one store, and stacks in front of
+//! them.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,20 +15,20 @@ use pki::Pki;
 use wire::capture::{Capture, CaptureOptions};
 use wire::client::{Client, ClientOptions, Http};
 
-/// Any token will do: a replaying peer authenticates nobody.
+/// Any token works: a fake API server authenticates nobody.
 pub const TOKEN: &str = "client-token";
 
-/// The companion's token at recording peers. No client has it: its requests are
-/// not written down.
+/// The companion's token at captures, which do not keep its requests. No client
+/// has it.
 const POLL_TOKEN: &str = "companion-token";
 
-/// Replaying peers called `cp-1`, `cp-2`, …; dropping it ends them.
+/// Fake API servers called `cp-1`, `cp-2`, …; dropping it ends them.
 #[derive(Debug)]
 pub struct Fleet {
     // Peers before the folder that they read their certificates from.
     /// The peers.
     pub peers: Vec<ReplayPeer>,
-    /// What they all store their objects in.
+    /// The store of all their objects.
     pub store: Store,
     pki: Pki,
     folder: TempDir,
@@ -64,22 +64,22 @@ impl Fleet {
         Ok(())
     }
 
-    /// The peer at `index`, to stop or change it.
+    /// Returns the peer at `index`, to stop or change it.
     ///
     /// # Errors
     ///
-    /// When there are not so many.
+    /// When the index is out of range.
     pub fn peer(&mut self, index: usize) -> Result<&mut ReplayPeer> {
         self.peers.get_mut(index).context("no such peer")
     }
 
-    /// The peers by name, as the companion is told of them.
+    /// Returns the peers by name, as the companion knows them.
     pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
         let address = |peer: &ReplayPeer| SocketAddr::from(([127, 0, 0, 1], peer.port()));
         self.peers.iter().map(|peer| (peer.name().to_owned(), address(peer))).collect()
     }
 
-    /// What to start in front of all peers.
+    /// Returns the options of a stack in front of all peers.
     ///
     /// # Errors
     ///
@@ -90,11 +90,11 @@ impl Fleet {
         Ok(StackOptions::new(self.addresses(), self.pki.ca_file(), server, folder))
     }
 
-    /// A recording peer in front of the peer at `index`.
+    /// Starts a capture in front of the peer at `index`.
     ///
     /// # Errors
     ///
-    /// When there are not so many, or it cannot be started.
+    /// When the index is out of range, or it cannot be started.
     pub async fn capture(&self, index: usize) -> Result<Capture> {
         let peer = self.peers.get(index).context("no such peer")?;
         Capture::start(CaptureOptions {
@@ -105,7 +105,7 @@ impl Fleet {
         .await
     }
 
-    /// A recording peer in front of each peer.
+    /// Starts a capture in front of each peer.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl Fleet {
         Ok(captures)
     }
 
-    /// What to start in front of these recording peers, one for each peer.
+    /// Returns the options of a stack in front of these captures, one for each peer.
     ///
     /// # Errors
     ///
@@ -132,7 +132,8 @@ impl Fleet {
         Ok(options)
     }
 
-    /// The companion and Envoy in front of all peers, once the map is complete.
+    /// Starts the companion and Envoy in front of all peers, and waits for a complete
+    /// map.
     ///
     /// # Errors
     ///
@@ -143,7 +144,7 @@ impl Fleet {
         Ok(stack)
     }
 
-    /// A client of `url`, such as Envoy's or a peer's.
+    /// Returns a client of `url`, such as Envoy's or a peer's.
     ///
     /// # Errors
     ///
@@ -158,12 +159,12 @@ impl Fleet {
         })
     }
 
-    /// The authority of all certificates.
+    /// Returns the authority of all certificates.
     pub fn pki(&self) -> &Pki {
         &self.pki
     }
 
-    /// The folder of all files; it goes with this handle.
+    /// Returns the folder of all files; it goes with this handle.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

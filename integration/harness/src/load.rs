@@ -1,5 +1,5 @@
-//! Clients that work all the time while something happens to the servers, and
-//! a journal of all that they saw.
+//! Clients that keep sending requests while something happens to the servers,
+//! and a journal of what they saw.
 //!
 //! ```text
 //!   Load::objects ───┐
@@ -9,8 +9,8 @@
 //! ```
 //!
 //! Objects and watchers are clients with ordinary retries (see [`Retrying`]),
-//! so what the journal holds of them is what a controller would have seen.
-//! Probes and newcomers retry nothing, so that every single answer is in it.
+//! so the journal holds what a controller would have seen of them. Probes and
+//! newcomers retry nothing, so the journal holds every single answer.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ mod workers;
 pub use journal::{End, Journal, Operation};
 pub use retrying::Retrying;
 
-/// How long watchers get to see the last of what was created.
+/// The time that watchers get to see the last created objects.
 const LAST_EVENTS: Duration = Duration::from_secs(10);
 
 /// Clients at work; dropping it stops them at once.
@@ -53,7 +53,7 @@ impl Default for Crew {
 }
 
 impl Crew {
-    /// Lets each finish what it has begun.
+    /// Lets each finish its operation.
     async fn finish(&mut self) -> Result<()> {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
@@ -64,7 +64,7 @@ impl Crew {
 }
 
 impl Load {
-    /// What they have seen so far.
+    /// Returns what they have seen so far.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
@@ -88,8 +88,8 @@ impl Load {
         self.workers.tasks.spawn(workers::probe(worker, label, path.to_owned()));
     }
 
-    /// Clients that send this GET, each on a connection of its own, and go; one
-    /// each `pace`.
+    /// Clients that send this GET once, each on its own connection; one each
+    /// `pace`.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Load {
         Ok(())
     }
 
-    /// Lets every client finish what it has begun, and the watchers see it.
+    /// Lets every client finish its operation, and the watchers see the results.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl Load {
     pub async fn finish(mut self) -> Result<Journal> {
         self.workers.finish().await?;
         if !self.watchers.tasks.is_empty() {
-            // Whoever wants to know which were not seen asks the journal.
+            // The journal knows which were not seen.
             let all_seen = async || self.journal.unseen().is_empty();
             wait::until_true("the watchers", LAST_EVENTS, all_seen).await.ok();
         }

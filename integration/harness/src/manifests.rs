@@ -1,4 +1,4 @@
-//! Objects that the tests on real control planes create, and where they live.
+//! Objects that the tests on real control planes create, and their paths.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub const NAMESPACES: &str = "/api/v1/namespaces";
 /// CustomResourceDefinitions.
 pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
-/// A policy about a type that does not exist: it never does anything.
+/// Returns a policy for a type that does not exist, so it never applies.
 pub fn policy(name: &str) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -50,7 +50,7 @@ pub fn policy(name: &str) -> Value {
     })
 }
 
-/// A binding of a policy that does not exist.
+/// Returns a binding of a policy that does not exist.
 pub fn binding(name: &str) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -60,7 +60,7 @@ pub fn binding(name: &str) -> Value {
     })
 }
 
-/// A ConfigMap.
+/// Returns a ConfigMap.
 pub fn config_map(name: &str) -> Value {
     json!({
         "apiVersion": "v1",
@@ -70,7 +70,7 @@ pub fn config_map(name: &str) -> Value {
     })
 }
 
-/// A Job; without controllers it stays what it is.
+/// Returns a Job; without controllers it does not change.
 pub fn job(name: &str) -> Value {
     json!({
         "apiVersion": "batch/v1",
@@ -83,7 +83,7 @@ pub fn job(name: &str) -> Value {
     })
 }
 
-/// A HorizontalPodAutoscaler of something that does not exist.
+/// Returns a HorizontalPodAutoscaler of something that does not exist.
 pub fn autoscaler(name: &str) -> Value {
     json!({
         "apiVersion": "autoscaling/v2",
@@ -97,12 +97,12 @@ pub fn autoscaler(name: &str) -> Value {
     })
 }
 
-/// A Namespace.
+/// Returns a Namespace.
 pub fn namespace(name: &str) -> Value {
     json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } })
 }
 
-/// A Deployment; without controllers it stays what it is.
+/// Returns a Deployment; without controllers it does not change.
 pub fn deployment(name: &str) -> Value {
     json!({
         "apiVersion": "apps/v1",
@@ -119,7 +119,7 @@ pub fn deployment(name: &str) -> Value {
     })
 }
 
-/// A Pod that needs no controller, and that nobody runs.
+/// Returns a Pod that needs no controller, and that no kubelet runs.
 pub fn pod(name: &str) -> Value {
     json!({
         "apiVersion": "v1",
@@ -136,7 +136,7 @@ pub fn pod(name: &str) -> Value {
     })
 }
 
-/// A bundle of one certificate.
+/// Returns a bundle of one certificate.
 pub fn trust_bundle(name: &str, certificate_pem: &str) -> Value {
     json!({
         "apiVersion": "certificates.k8s.io/v1beta1",
@@ -146,8 +146,8 @@ pub fn trust_bundle(name: &str, certificate_pem: &str) -> Value {
     })
 }
 
-/// A namespaced custom resource `<plural>.<group>` of version v1 that holds
-/// anything.
+/// Returns the definition of a namespaced custom resource `<plural>.<group>` of version v1
+/// without a schema.
 pub fn definition(plural: &str, group: &str) -> Value {
     let singular = plural.trim_end_matches('s');
     json!({
@@ -176,7 +176,7 @@ pub fn definition(plural: &str, group: &str) -> Value {
     })
 }
 
-/// An object of [`definition`]'s kind.
+/// Returns an object of [`definition`]'s kind.
 pub fn custom_object(plural: &str, group: &str, name: &str) -> Value {
     json!({
         "apiVersion": format!("{group}/v1"),
@@ -185,7 +185,7 @@ pub fn custom_object(plural: &str, group: &str, name: &str) -> Value {
     })
 }
 
-/// The kind of a plural: without the s, and with a capital.
+/// Returns the kind of a plural: without the s, and with a capital.
 fn kind(plural: &str) -> String {
     let mut letters = plural.trim_end_matches('s').chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -1,7 +1,7 @@
-//! What benchmarks and tests of a cost measure by.
+//! Measurements for benchmarks and tests of a cost.
 //!
-//! Absolute times depend on the machine and on what else it does. So what is
-//! compared is measured in turns, in one run, and judged by medians.
+//! Absolute times depend on the machine and its load. So variants are measured
+//! in turns in one run, and compared by medians.
 
 use std::time::Duration;
 use std::{fs, io};
@@ -9,13 +9,13 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 
-/// The time that all threads of a process have run, as the kernel counts it.
-/// Threads that have ended count no more, so take it of processes whose
+/// Returns the time that all threads of a process have run, according to the kernel.
+/// Threads that have ended no longer count, so use it for processes whose
 /// threads last.
 ///
 /// # Errors
 ///
-/// When the process has ended, or the kernel keeps no count (`schedstat`).
+/// When the process has ended, or the kernel has no `schedstat`.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -30,19 +30,19 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(sum))
 }
 
-/// Whether a thread was there a moment ago only.
+/// Returns whether the error means that a thread has just ended.
 fn has_ended(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
 }
 
-/// The value in the middle; none is not a number.
+/// Returns the median; NaN if there are no values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The median in milliseconds.
+/// Returns the median in milliseconds.
 pub fn median_ms(times: &[Duration]) -> f64 {
     median(times.iter().map(|time| time.as_secs_f64() * 1e3))
 }

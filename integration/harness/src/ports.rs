@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 /// one, even though neither port is bound yet.
 static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 
-/// A port on 127.0.0.1 that nobody listens on.
+/// Returns a port on 127.0.0.1 on which nobody listens.
 ///
 /// Only for programs that cannot bind port 0 and report what they got. Another
 /// process may take the port between this call and its use; the kernel hands
@@ -18,7 +18,7 @@ static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 ///
 /// # Errors
 ///
-/// When the kernel has no port to give.
+/// When the kernel has no free port.
 pub fn free_port() -> Result<u16> {
     for _ in 0..64 {
         let listener =
@@ -29,7 +29,7 @@ pub fn free_port() -> Result<u16> {
             return Ok(port);
         }
     }
-    anyhow::bail!("64 free ports in a row were given out before")
+    anyhow::bail!("the kernel offered 64 ports that were given out before")
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program at `path`, called `name` in messages, logging to `log`.
+    /// Returns the program at `path`, called `name` in messages, logging to `log`.
     pub fn new(name: impl Into<String>, path: impl AsRef<OsStr>, log: impl Into<PathBuf>) -> Self {
         Self { name: name.into(), log: log.into(), hostname: None, command: Command::new(path) }
     }
@@ -163,22 +163,22 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What messages call it.
+    /// Returns its name for messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The file that stdout and stderr go to.
+    /// Returns the file that stdout and stderr go to.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// The exit status, when it has ended.
+    /// Returns the exit status, when it has ended.
     ///
     /// # Errors
     ///
@@ -258,7 +258,7 @@ impl Process {
         self.child.wait().ok();
     }
 
-    /// The last lines of the log, to explain a failure.
+    /// Returns the last lines of the log, to explain a failure.
     pub fn tail(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);

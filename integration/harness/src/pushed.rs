@@ -81,7 +81,7 @@ impl Pusher {
         Ok(fs::rename(new, &self.file)?)
     }
 
-    /// The index of the set that has this cluster.
+    /// Returns the index of the set that has this cluster.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl PushedStack {
         self.pusher.push(&self.stack, change).await
     }
 
-    /// A client of Envoy.
+    /// Returns a client of Envoy.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl PushedStack {
     }
 }
 
-/// A merged document of this content; `set` is asked about it.
+/// Returns a merged document of this content; `set` is asked about it.
 ///
 /// # Errors
 ///

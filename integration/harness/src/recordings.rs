@@ -1,5 +1,5 @@
-//! Making a recording: asks a real server for all its discovery documents and
-//! for the samples, and writes what came back.
+//! Makes recordings: asks real servers for all discovery documents and for the
+//! samples, and writes the answers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -110,7 +110,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// A document that must be there, in its ordinary form.
+    /// Returns a document that must be there, in its ordinary form.
     async fn document(&mut self, path: &str) -> Result<Value> {
         let answer = self.exchange("GET", path, None, DOCUMENTS).await?;
         ensure!(answer.status == 200, "{path} is {}", answer.status);
@@ -192,7 +192,7 @@ impl Recorder {
     }
 }
 
-/// Where a body is kept: documents by their path, everything else by content,
+/// Returns where a body is kept: documents by their path, everything else by content,
 /// since the same few bodies come again and again.
 fn body_file(kind: &str, path: &str, answer: &Answer) -> Option<PathBuf> {
     if answer.body.is_empty() {

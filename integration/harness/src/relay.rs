@@ -39,7 +39,7 @@ impl Relay {
         Ok(Self { port, state, accepting })
     }
 
-    /// Where TLS clients reach the target.
+    /// Returns where TLS clients reach the target.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
@@ -60,7 +60,7 @@ impl Relay {
         with(&self.state, |state| state.connections.abort_all());
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub fn accepted(&self) -> u64 {
         with(&self.state, |state| state.accepted)
     }
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that says this to each client, and then nothing.
+    /// Starts a server that sends this to each client, and then nothing.
     async fn saying(word: &'static [u8]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -25,7 +25,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry for `test` in this workspace's report.
+    /// Starts an entry for `test` in this workspace's report.
     pub fn begin(test: &str) -> Self {
         Self::begin_in(&integration_folder().join("../target/conformance"), test)
     }

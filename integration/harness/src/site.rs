@@ -1,5 +1,4 @@
-//! A whole site: a real control plane, and Envoy with the companion in front
-//! of it.
+//! A real control plane with a stack in front of it.
 //!
 //! ```text
 //!   clients ──TLS, token──▶ Envoy + filter ──▶ server-0, server-1, … ──▶ etcd
@@ -41,7 +40,7 @@ impl Site {
         Ok(Self { stack, plane })
     }
 
-    /// A client of the administrator through Envoy, with connections of its
+    /// Returns a client of the administrator through Envoy, with connections of its
     /// own.
     ///
     /// # Errors
@@ -51,7 +50,7 @@ impl Site {
         self.plane.client(&self.stack.url(), User::Admin, http)
     }
 
-    /// A client of the administrator straight to a server.
+    /// Returns a client of the administrator straight to a server.
     ///
     /// # Errors
     ///
@@ -60,7 +59,7 @@ impl Site {
         self.plane.client(&self.plane.server(server)?.url(), User::Admin, http)
     }
 
-    /// Where Envoy has sent requests so far.
+    /// Returns where Envoy has sent requests so far.
     ///
     /// # Errors
     ///
@@ -70,7 +69,7 @@ impl Site {
     }
 }
 
-/// Where the Envoy of `stack` has sent requests so far, by its own count.
+/// Returns where the Envoy of `stack` has sent requests so far, by its own count.
 ///
 /// # Errors
 ///
@@ -106,8 +105,8 @@ fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Everything as shipped in front of all servers of `plane`, with its files in
-/// a folder of this name.
+/// Returns the options of a stack, as shipped, in front of all servers of
+/// `plane`, with its files in a folder of this name.
 ///
 /// # Errors
 ///
@@ -120,7 +119,7 @@ pub fn stack_options(plane: &ControlPlane, folder: &str) -> Result<StackOptions>
     Ok(options)
 }
 
-/// All servers of `plane` as the companion is told of them.
+/// Returns all servers of `plane` as the companion knows them.
 pub fn peers(plane: &ControlPlane) -> Vec<(String, SocketAddr)> {
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let servers = plane.servers().iter();

@@ -1,5 +1,5 @@
-//! What is tested, whole: the companion and Envoy with the configuration that
-//! `envoy-config/quickstart` ships, in front of some peers.
+//! The companion and Envoy with the configuration of `envoy-config/quickstart`,
+//! in front of some peers.
 //!
 //! ```text
 //!   client ──▶ Envoy (quickstart/envoy.yaml + filter) ──▶ peers
@@ -91,12 +91,12 @@ impl StackOptions {
         }
     }
 
-    /// The folder that the companion publishes to.
+    /// Returns the folder that the companion publishes to.
     pub fn published(&self) -> PathBuf {
         self.folder.join("published")
     }
 
-    /// The companion's configuration for these peers, as YAML (JSON is YAML).
+    /// Returns the companion's configuration for these peers, as YAML (JSON is YAML).
     ///
     /// # Errors
     ///
@@ -184,17 +184,17 @@ impl Stack {
         Ok(Self { envoy, ..self })
     }
 
-    /// The port on which Envoy serves.
+    /// Returns the port on which Envoy serves.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Where Envoy serves.
+    /// Returns where Envoy serves.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// What it was started with.
+    /// Returns what it was started with.
     pub fn options(&self) -> &StackOptions {
         &self.options
     }
@@ -210,7 +210,7 @@ impl Stack {
         self.companion.write_config(&config)
     }
 
-    /// The document that was pushed last.
+    /// Returns the document that was pushed last.
     ///
     /// # Errors
     ///
@@ -224,7 +224,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// When that does not come in time.
+    /// When that does not happen in time.
     pub async fn wait_for_map(
         &self,
         what: &str,
@@ -242,7 +242,7 @@ impl Stack {
         .await
     }
 
-    /// The generation of the map that Envoy's workers use.
+    /// Returns the generation of the map that Envoy's workers use.
     ///
     /// # Errors
     ///
@@ -252,12 +252,12 @@ impl Stack {
         Ok(self.envoy.stat(name).await?.unwrap_or_default())
     }
 
-    /// How many requests the filter decided for this reason, once these are so
-    /// many: it says so once a second.
+    /// Waits until the filter decided at least `at_least` requests for this
+    /// reason, and returns their number, which it publishes once a second.
     ///
     /// # Errors
     ///
-    /// When they do not become so many.
+    /// When there are fewer until the deadline.
     pub async fn decisions(&self, reason: &str, at_least: f64) -> Result<f64> {
         let label = format!("decision=\"{reason}\"");
         wait::until(&format!("requests that are {reason}"), MAP_DEADLINE, async || {
@@ -269,7 +269,7 @@ impl Stack {
     }
 }
 
-/// The bootstrap without the filter of this project.
+/// Returns the bootstrap without the filter of this project.
 fn without_filter(bootstrap: &str) -> Result<String> {
     let start = "                  - name: mixed-version-proxy\n";
     let end = "                  - name: envoy.filters.http.router\n";

@@ -1,19 +1,19 @@
-//! Waiting for a condition, with a deadline and a message that says what did
-//! not happen and what was seen last.
+//! Waits for a condition with a deadline; the error says what did not happen and
+//! what was seen last.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often a condition is looked at. Short, because tests measure how long
-/// things take to come true.
+/// The time between two checks. It is short because tests measure when a
+/// condition becomes true.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Polls until `condition` gives `Ok`, and returns what it gave.
+/// Polls until `condition` returns `Ok`, and returns its value.
 ///
-/// `condition` tells what it saw by its error; the last one becomes part of
-/// the message when `deadline` passes.
+/// The error of `condition` says what it saw; the last one becomes part of the
+/// message if `deadline` passes.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! Client certificates of any subject, validity and purpose.
+//! Client certificates with any subject, validity and purpose.
 //!
-//! rcgen keeps one value of each attribute type and checks what it is given,
-//! so these certificates are written by hand; rcgen's keys sign them.
+//! rcgen keeps one value for each attribute type and checks its input, so these
+//! certificates are encoded here; rcgen's keys sign them.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,19 +22,19 @@ const EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// What a client certificate says.
+/// The content of a client certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// Who the client is.
     pub subject: Subject,
     /// When the certificate is valid.
     pub validity: Validity,
-    /// What it is for. Without any it does not say, which stands for everything.
+    /// Its purposes. None means any purpose.
     pub purposes: Vec<Purpose>,
 }
 
 impl ClientCertificate {
-    /// A certificate that is valid now, for clients.
+    /// Returns a certificate that is valid now, for clients.
     pub fn new(subject: Subject) -> Self {
         Self { subject, validity: Validity::default(), purposes: vec![Purpose::Client] }
     }
@@ -47,7 +47,7 @@ pub enum Purpose {
     Client,
     /// To be a server.
     Server,
-    /// Every one.
+    /// Any purpose.
     Any,
 }
 
@@ -111,7 +111,7 @@ pub(super) struct Signer<'k, K> {
 }
 
 impl<K: SigningKey> Signer<'_, K> {
-    /// A certificate for the owner of `public_key`, in DER.
+    /// Returns a certificate for the owner of `public_key`, in DER.
     pub fn sign(
         &self,
         certificate: &ClientCertificate,
@@ -137,7 +137,7 @@ impl<K: SigningKey> Signer<'_, K> {
     fn extensions(&self, purposes: &[Purpose]) -> Vec<u8> {
         // The first bit of the key usage is digitalSignature.
         let key_usage = der::value(tag::BIT_STRING, &[7, 0x80]);
-        // Two authorities of one name, as after a rotation, are told apart by it.
+        // It distinguishes two authorities with the same name, as after a rotation.
         let authority = der::sequence(&[der::value(tag::CONTEXT_0, &self.key_identifier)]);
         let mut extensions = vec![
             extension(KEY_USAGE, true, &key_usage),

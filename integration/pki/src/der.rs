@@ -1,7 +1,6 @@
 //! The few DER forms that a certificate is made of (X.690).
 //!
-//! A value is bytes; nothing is checked, because tests need certificates that
-//! are wrong.
+//! A value is bytes. Nothing is checked, because tests need invalid certificates.
 
 /// Tags that certificates use.
 pub(super) mod tag {
@@ -39,12 +38,12 @@ pub(super) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// A SEQUENCE of values.
+/// Returns a SEQUENCE of values.
 pub(super) fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
     value(tag::SEQUENCE, &parts.concat())
 }
 
-/// An INTEGER that is not negative, from its bytes.
+/// Returns an INTEGER that is not negative, from its bytes.
 pub(super) fn integer(bytes: &[u8]) -> Vec<u8> {
     let mut content = significant(bytes).to_vec();
     if content.first().is_none_or(|first| first & 0x80 != 0) {
@@ -53,12 +52,12 @@ pub(super) fn integer(bytes: &[u8]) -> Vec<u8> {
     value(tag::INTEGER, &content)
 }
 
-/// A BIT STRING of whole bytes.
+/// Returns a BIT STRING of whole bytes.
 pub(super) fn bit_string(bytes: &[u8]) -> Vec<u8> {
     value(tag::BIT_STRING, &[&[0], bytes].concat())
 }
 
-/// An OBJECT IDENTIFIER of at least two arcs.
+/// Returns an OBJECT IDENTIFIER of at least two arcs.
 pub(super) fn object_identifier(arcs: &[u64]) -> Vec<u8> {
     let mut content = Vec::new();
     if let [first, second, others @ ..] = arcs {

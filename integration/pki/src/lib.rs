@@ -34,11 +34,11 @@ use certificate::Signer;
 pub use certificate::{ClientCertificate, Purpose, Validity};
 pub use subject::{Attribute, StringType, Subject, oid};
 
-/// The name of an authority that was given no other.
+/// The default name of an authority.
 const AUTHORITY_NAME: &str = "mixed-version-proxy-test-ca";
 
-/// Names that every server certificate is good for: tests reach servers by
-/// address, clients inside a cluster by the Service's names.
+/// The names in every server certificate: tests reach servers by address, and
+/// clients inside a cluster by the Service's names.
 const SERVER_NAMES: [&str; 7] = [
     "localhost",
     "127.0.0.1",
@@ -59,7 +59,7 @@ pub struct CertificateFiles {
 }
 
 impl CertificateFiles {
-    /// The certificate itself.
+    /// Returns the certificate itself.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl CertificateFiles {
             .with_context(|| format!("cannot read {}", self.certificate.display()))
     }
 
-    /// The SHA-256 digest of the certificate's DER, in lower-case hexadecimal
+    /// Returns the SHA-256 digest of the certificate's DER, in lower-case hexadecimal
     /// digits, as kube-apiserver and Envoy write it.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// Makes a new authority in `folder`, which is created when missing.
+    /// Makes a new authority in `folder`, which is created if it is missing.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Pki {
         Self::create_as(folder, AUTHORITY_NAME)
     }
 
-    /// The same with a common name of its own.
+    /// Makes one with this common name.
     ///
     /// # Errors
     ///
@@ -126,22 +126,22 @@ impl Pki {
         Ok(pki)
     }
 
-    /// The authority's certificate, as a file.
+    /// Returns the authority's certificate, as a file.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.join("ca.crt")
     }
 
-    /// The authority's certificate, as PEM text.
+    /// Returns the authority's certificate, as PEM text.
     pub fn ca_pem(&self) -> String {
         self.authority.pem()
     }
 
-    /// The folder that holds all files.
+    /// Returns the folder that holds all files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A server certificate in `<file>.crt` and `<file>.key`, good for
+    /// Issues a server certificate in `<file>.crt` and `<file>.key`, good for
     /// loopback and the names of the `kubernetes` Service.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl Pki {
         self.issue(file, params)
     }
 
-    /// A certificate in `<file>.crt` and `<file>.key` with this one name, good
+    /// Issues a certificate in `<file>.crt` and `<file>.key` with this one name, good
     /// for servers and for clients.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl Pki {
         self.issue(file, CertificateParams::new(vec![name.to_owned()])?)
     }
 
-    /// A client certificate in `<file>.crt` and `<file>.key`, for the user
+    /// Issues a client certificate in `<file>.crt` and `<file>.key`, for the user
     /// `common_name` in the groups `organizations`.
     ///
     /// # Errors
@@ -180,7 +180,7 @@ impl Pki {
         self.client_with(file, &ClientCertificate::new(subject))
     }
 
-    /// This client certificate in `<file>.crt` and `<file>.key`.
+    /// Issues this client certificate in `<file>.crt` and `<file>.key`.
     ///
     /// # Errors
     ///
@@ -201,7 +201,7 @@ impl Pki {
         self.write_files(file, &to_pem(certificate), &pair)
     }
 
-    /// This client certificate in `<file>.crt` and `<file>.key`, signed by its
+    /// Issues this client certificate in `<file>.crt` and `<file>.key`, signed by its
     /// own key and not by the authority.
     ///
     /// # Errors
@@ -222,13 +222,13 @@ impl Pki {
         self.write_files(file, &to_pem(certificate), &pair)
     }
 
-    /// The certificate that was issued in `<file>.crt` and `<file>.key`.
+    /// Returns the certificate that was issued in `<file>.crt` and `<file>.key`.
     pub fn issued(&self, file: &str) -> CertificateFiles {
         let path = |extension: &str| self.folder.join(format!("{file}.{extension}"));
         CertificateFiles { certificate: path("crt"), key: path("key") }
     }
 
-    /// A key pair for service-account tokens in `sa.pub` and `sa.key`.
+    /// Writes a key pair for service-account tokens to `sa.pub` and `sa.key`.
     ///
     /// # Errors
     ///
@@ -267,7 +267,7 @@ impl Pki {
     }
 }
 
-/// A name of one attribute, as [`Subject::user`] makes it too.
+/// Returns a name of one attribute, as [`Subject::user`] makes it too.
 fn name(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);

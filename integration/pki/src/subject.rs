@@ -1,5 +1,5 @@
 //! A certificate's subject, attribute by attribute, so that tests can make
-//! those that no ordinary tool makes.
+//! subjects that ordinary tools do not.
 
 use crate::der::{self, tag};
 
@@ -56,12 +56,12 @@ pub struct Attribute {
     pub oid: Vec<u64>,
     /// The encoding of the value.
     pub string: StringType,
-    /// The value. It need not be what the encoding promises.
+    /// The value. It may violate the encoding.
     pub value: Vec<u8>,
 }
 
 impl Attribute {
-    /// An attribute with a value in UTF-8.
+    /// Returns an attribute with a value in UTF-8.
     pub fn new(oid: &[u64], value: impl Into<Vec<u8>>) -> Self {
         Self { oid: oid.to_vec(), string: StringType::Utf8, value: value.into() }
     }
@@ -76,7 +76,7 @@ impl Attribute {
         Self::new(oid::ORGANIZATION, value)
     }
 
-    /// The same with another encoding.
+    /// Returns the same with another encoding.
     #[must_use]
     pub fn encoded_as(mut self, string: StringType) -> Self {
         self.string = string;
@@ -95,12 +95,12 @@ impl Attribute {
 pub struct Subject(Vec<Vec<Attribute>>);
 
 impl Subject {
-    /// A subject without any attribute.
+    /// Returns a subject without any attribute.
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// The organizations first, then the common name, as in kubeadm's
+    /// Returns a subject with the organizations first, then the common name, as in kubeadm's
     /// certificates.
     pub fn user(common_name: &str, organizations: &[&str]) -> Self {
         organizations

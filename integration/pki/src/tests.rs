@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::tls;
 
-/// Whether a server that trusts `authority` takes the certificate.
+/// Returns whether a server that trusts `authority` accepts the certificate.
 fn verify(authority: &Pki, files: &CertificateFiles) -> Result<(), rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.ca_pem().as_bytes()).unwrap()).unwrap();

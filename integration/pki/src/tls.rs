@@ -1,5 +1,4 @@
-//! TLS configurations out of the test's PKI, for the harness' own clients and
-//! servers.
+//! TLS configurations for the clients and servers of tests.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -16,12 +15,12 @@ use tokio_rustls::TlsConnector;
 
 use crate::CertificateFiles;
 
-/// The cryptography that everything here uses.
+/// Returns the cryptography provider of all tests.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// A client that trusts the authority in `ca_pem` and offers `protocols`
+/// Returns a client that trusts the authority in `ca_pem` and offers `protocols`
 /// (`h2`, `http/1.1`) by ALPN.
 ///
 /// # Errors
@@ -46,7 +45,7 @@ pub fn client(
     Ok(config)
 }
 
-/// A server that presents `files` and speaks HTTP/2 and HTTP/1.1.
+/// Returns a server that presents `files` and speaks HTTP/2 and HTTP/1.1.
 ///
 /// # Errors
 ///
@@ -55,7 +54,7 @@ pub fn server(files: &CertificateFiles) -> Result<ServerConfig> {
     server_of(files, None)
 }
 
-/// The same, and its clients must present a certificate that the authority in
+/// Returns the same, whose clients must present a certificate that the authority in
 /// `client_ca_pem` signed, if there is one.
 ///
 /// # Errors
@@ -78,7 +77,7 @@ pub fn server_of(files: &CertificateFiles, client_ca_pem: Option<&str>) -> Resul
     Ok(config)
 }
 
-/// The certificate that the server on `port` of 127.0.0.1 presents.
+/// Returns the certificate that the server on `port` of 127.0.0.1 presents.
 ///
 /// # Errors
 ///

@@ -18,7 +18,7 @@ const RUNS: usize = 2;
 /// What the clients create; each of them is of a type of one server.
 const USED: [&str; 2] = ["mutatingadmissionpolicies", "clustertrustbundles"];
 
-/// The clients by name.
+/// Returns the clients by name.
 pub fn all() -> [(&'static str, Result<Program>); 3] {
     let rust = Program::new(PathBuf::from(env!("CARGO_BIN_EXE_discovery-client")));
     [

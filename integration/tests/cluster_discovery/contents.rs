@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// Everything that a document names: groups, versions, resources with their
+/// Returns everything that a document names: groups, versions, resources with their
 /// subresources, and paths of OpenAPI.
 pub fn named(document: &Value) -> Result<BTreeSet<String>> {
     let kind = document.get("kind").and_then(Value::as_str).unwrap_or_default();
@@ -55,7 +55,7 @@ fn keys(document: &Value, field: &str) -> Result<BTreeSet<String>> {
     Ok(object.with_context(|| format!("no {field}"))?.keys().cloned().collect())
 }
 
-/// The array in a field; none is an empty one.
+/// Returns the array in a field; none is an empty one.
 pub fn array<'v>(value: &'v Value, field: &str) -> &'v [Value] {
     value.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }

@@ -78,7 +78,7 @@ const DOCUMENTS: [(&str, &str, Content); 22] = [
     ("/openapi/v2", JSON, Newer),
 ];
 
-/// All documents are what they should be. Gives what was seen of each.
+/// Fails unless all documents are what they should be. Returns what was seen of each.
 pub async fn are_the_union(site: &Site) -> Result<Value> {
     let mut figures = Vec::new();
     let mut failures = Vec::new();
@@ -99,7 +99,7 @@ pub async fn are_the_union(site: &Site) -> Result<Value> {
     Ok(json!(figures))
 }
 
-/// All that the servers serve, by their aggregated documents. An older server's
+/// Returns all that the servers serve, by their aggregated documents. An older server's
 /// own `/apis` may lack a group-version that it serves, for it lists APIServices,
 /// and a newer server that starts deletes those that it does not know.
 async fn served(site: &Site) -> Result<BTreeSet<String>> {
@@ -166,7 +166,7 @@ async fn document(
     }))
 }
 
-/// How many requests Envoy has sent to each server.
+/// Returns how many requests Envoy has sent to each server.
 async fn by_server(site: &Site) -> Result<[u64; 2]> {
     let landed = site.landed().await?;
     let of = |server: usize| {
@@ -246,7 +246,7 @@ async fn compressed(client: &Client, path: &str, accept: &str, plain: &Answer) -
     Ok(())
 }
 
-/// What the servers that have the document name in it.
+/// Returns what the servers that have the document name in it.
 fn expected(servers: &[Answer], content: Content) -> Result<BTreeSet<String>> {
     let asked = if content == Newer { servers.get(NEW..) } else { Some(servers) };
     let mut all = BTreeSet::new();
@@ -277,7 +277,7 @@ fn check(answer: &Answer, servers: &[Answer], expected: &BTreeSet<String>) -> Re
     Ok(())
 }
 
-/// A header, in one field or several.
+/// Returns a header, in one field or several.
 fn list(answer: &Answer, name: &str) -> String {
     let fields = answer.headers.get_all(name).iter().filter_map(|field| field.to_str().ok());
     let items = fields.flat_map(|field| field.split(',')).map(str::trim);
@@ -355,7 +355,7 @@ pub async fn are_refused_as_by_a_server(site: &Site) -> Result<Value> {
     Ok(json!({ "requests": refused }))
 }
 
-/// A client with a connection of its own; of both kinds in turn.
+/// Returns a client with a connection of its own; of both kinds in turn.
 fn connection(site: &Site, round: usize) -> Result<Client> {
     site.client(if round.is_multiple_of(2) { Http::Two } else { Http::One })
 }
@@ -368,7 +368,7 @@ async fn ask(client: &Client, path: &str, accept: &str, etag: Option<&str>) -> R
     client.send(request).await
 }
 
-/// The headers that are the same in every answer. HTTP/1.1 and HTTP/2 frame
+/// Returns the headers that are the same in every answer. HTTP/1.1 and HTTP/2 frame
 /// bodies differently.
 fn lasting_headers(answer: &Answer) -> BTreeSet<(String, String)> {
     let framing = ["content-length", "transfer-encoding"];

@@ -111,7 +111,7 @@ async fn compared(site: &Site, program: &Program, case: &Case) -> Result<(usize,
     Ok((count, impossible))
 }
 
-/// Whether a command ought to succeed.
+/// Returns whether a command ought to succeed.
 fn expected(command: &[&str]) -> bool {
     !command.contains(&BAD_FILE)
 }
@@ -147,7 +147,7 @@ fn lists(ours: &Said, theirs: &Said) -> Result<()> {
 
 type Run = (Vec<&'static str>, Said);
 
-/// The commands in their order, at this address and with an empty cache.
+/// Returns the commands in their order, at this address and with an empty cache.
 async fn all_commands(site: &Site, program: &Program, case: &Case, url: &str) -> Result<Vec<Run>> {
     let folder = tempfile::tempdir()?;
     let mut bad = case.object.clone();

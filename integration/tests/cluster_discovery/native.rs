@@ -53,7 +53,7 @@ pub async fn both_merges() -> Result<(Value, Value)> {
     Ok((native, ours))
 }
 
-/// A server that merges by itself.
+/// Returns a server that merges by itself.
 fn native(plane: &ControlPlane, name: &str) -> Result<ServerOptions> {
     let ca = plane.pki().ca_file().display().to_string();
     let client = plane.pki().client(&format!("{name}-proxy"), "front-proxy-client", &[])?;
@@ -91,7 +91,7 @@ async fn apis(plane: &ControlPlane, url: &str) -> Result<Value> {
     client.send(request).await?.ok()?.json()
 }
 
-/// The document with what may differ made alike.
+/// Returns the document with what may differ made alike.
 pub fn alike(document: &Value) -> Value {
     let mut document = document.clone();
     sort(&mut document);
@@ -113,7 +113,7 @@ fn sort(value: &mut Value) {
     }
 }
 
-/// What of two documents is not equal, in a few words for each group.
+/// Returns what of two documents is not equal, in a few words for each group.
 pub fn differences(native: &Value, ours: &Value) -> Result<Vec<String>> {
     let mut found = Vec::new();
     if preferred(native) != preferred(ours) {
@@ -138,7 +138,7 @@ pub fn differences(native: &Value, ours: &Value) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The preferred version of each group.
+/// Returns the preferred version of each group.
 fn preferred(document: &Value) -> Vec<Option<&Value>> {
     let groups = super::contents::array(document, "items").iter();
     groups.map(|group| group.pointer("/versions/0/version")).collect()

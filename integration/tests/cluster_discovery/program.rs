@@ -31,13 +31,13 @@ impl Program {
         Self { binary, arguments: Vec::new() }
     }
 
-    /// The program that this variable names; `make conformance` sets it.
+    /// Returns the program that this variable names; `make conformance` sets it.
     pub fn named_by(variable: &str) -> Result<Self> {
         let path = std::env::var_os(variable).map(PathBuf::from);
         let path = path.with_context(|| {
             format!("{variable} is not set: run `make conformance`, or source `make env`")
         })?;
-        ensure!(path.is_file(), "{variable} names {}, which is no file", path.display());
+        ensure!(path.is_file(), "{variable} names {}, which is not a file", path.display());
         Ok(Self::new(path))
     }
 
@@ -65,7 +65,7 @@ impl Program {
 }
 
 impl Said {
-    /// The standard output of a run that succeeded.
+    /// Returns the standard output of a run that succeeded.
     pub fn ok(self) -> Result<String> {
         ensure!(self.success, "it failed: {}{}", self.stdout, self.stderr);
         Ok(self.stdout)

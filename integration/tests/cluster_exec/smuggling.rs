@@ -58,7 +58,7 @@ pub struct Outcome {
 }
 
 impl Attempt {
-    /// All ways.
+    /// Returns all ways.
     pub fn all() -> Vec<Self> {
         let mut attempts = Vec::new();
         for upgrade in [Upgrade::Spdy, Upgrade::WebSocket] {
@@ -184,7 +184,7 @@ impl Audit {
         Ok(Self { folder, marks: AtomicUsize::new(0) })
     }
 
-    /// A server that keeps such a log.
+    /// Returns a server that keeps such a log.
     pub fn server(&self, name: &str, version: Version) -> ServerOptions {
         let path = |file: &str| self.folder.path().join(file).display().to_string();
         ServerOptions::new(name, version)
@@ -192,7 +192,7 @@ impl Audit {
             .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
     }
 
-    /// How many requests all servers took for the smuggler's, so far.
+    /// Returns how many requests all servers took for the smuggler's, so far.
     pub async fn smuggled(&self, site: &Site) -> Result<usize> {
         let mut smuggled = 0;
         for (index, server) in site.plane.servers().iter().enumerate() {

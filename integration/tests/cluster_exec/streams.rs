@@ -102,7 +102,7 @@ async fn echo(address: &str) -> Result<()> {
     Ok(())
 }
 
-/// A mebibyte in which no two places are the same.
+/// Returns a mebibyte in which no two places are the same.
 fn text() -> String {
     (0..MEBIBYTE / 8).map(|number| format!("{number:07}\n")).collect()
 }

@@ -47,7 +47,7 @@ impl Audit {
         Ok(Self { folder })
     }
 
-    /// A server that keeps such a log.
+    /// Returns a server that keeps such a log.
     pub fn server(&self, name: &str, version: Version) -> ServerOptions {
         let path = |file: &str| self.folder.path().join(file).display().to_string();
         ServerOptions::new(name, version)
@@ -55,7 +55,7 @@ impl Audit {
             .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
     }
 
-    /// What is in the logs.
+    /// Returns what is in the logs.
     pub fn read(&self) -> Result<Asked> {
         let mut asked = Asked::default();
         for file in fs::read_dir(self.folder.path())? {
@@ -90,7 +90,7 @@ impl Asked {
         self.wrong += u64::from(code == Some(404));
     }
 
-    /// What was asked after `before`.
+    /// Returns what was asked after `before`.
     pub fn since(mut self, before: &Self) -> Self {
         self.gets -= before.gets;
         self.wrong -= before.wrong;

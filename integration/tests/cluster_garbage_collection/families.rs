@@ -42,12 +42,12 @@ impl Family {
         Ok(family)
     }
 
-    /// The names of the children that only the owner owns.
+    /// Returns the names of the children that only the owner owns.
     pub fn single(&self) -> impl Iterator<Item = String> {
         (0..CHILDREN).map(|number| format!("{}-single-{number}", self.name))
     }
 
-    /// The names of the children that have a second owner.
+    /// Returns the names of the children that have a second owner.
     pub fn shared(&self) -> impl Iterator<Item = String> {
         (0..CHILDREN).map(|number| format!("{}-shared-{number}", self.name))
     }
@@ -90,7 +90,7 @@ pub async fn watched(admin: &Client, name: &str) -> Result<()> {
     .await
 }
 
-/// The kinds of the owners of each ConfigMap.
+/// Returns the kinds of the owners of each ConfigMap.
 pub async fn owners_of_children(admin: &Client) -> Result<BTreeMap<String, Vec<String>>> {
     let list = admin.get(CONFIG_MAPS).await?.ok()?.json()?;
     let items = list.get("items").and_then(Value::as_array).context("no items")?;
@@ -103,7 +103,7 @@ pub async fn owners_of_children(admin: &Client) -> Result<BTreeMap<String, Vec<S
     Ok(items.iter().filter_map(child).collect())
 }
 
-/// How many children of these families there are.
+/// Returns how many children of these families there are.
 pub async fn count(admin: &Client, families: &[Family]) -> Result<usize> {
     let all = owners_of_children(admin).await?;
     let names = families.iter().flat_map(|family| family.single().chain(family.shared()));
@@ -122,7 +122,7 @@ fn owned(name: &str, owners: &[Value]) -> Value {
     child
 }
 
-/// What a child says of its owner.
+/// Returns what a child says of its owner.
 fn reference(owner: &Value) -> Result<Value> {
     let field = |pointer| owner.pointer(pointer).cloned().context("no such field");
     Ok(json!({

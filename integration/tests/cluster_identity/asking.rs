@@ -51,7 +51,7 @@ pub async fn same_everywhere(
     anyhow::bail!("of {MANY} requests all went to {answered:?}")
 }
 
-/// The cluster and the server of each request that was sent between the two.
+/// Returns the cluster and the server of each request that was sent between the two.
 fn grown(before: &Landed, after: &Landed) -> Vec<(String, String)> {
     let count = |landed: &Landed, cluster: &str, server: &str| {
         landed.get(cluster).and_then(|servers| servers.get(server)).copied().unwrap_or_default()
@@ -67,13 +67,13 @@ fn grown(before: &Landed, after: &Landed) -> Vec<(String, String)> {
     grown
 }
 
-/// What `kubectl auth whoami` says.
+/// Returns what `kubectl auth whoami` says.
 pub async fn whoami(kubectl: &Kubectl, arguments: &[&str]) -> Result<Value> {
     let arguments = [&["auth", "whoami", "-o", "json"], arguments].concat();
     user_info(&kubectl.run(&arguments).await?.json()?)
 }
 
-/// The same without kubectl, with these headers.
+/// Returns the same without kubectl, with these headers.
 pub async fn review(client: &Client, headers: &[(&str, &str)]) -> Result<Value> {
     let review = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" });
     let mut request =

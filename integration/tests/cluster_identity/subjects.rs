@@ -2,7 +2,7 @@
 
 use pki::{Attribute, Subject, oid};
 
-/// Each with a name for files and messages.
+/// Returns them, each with a name for files and messages.
 pub fn all() -> Vec<(&'static str, Subject)> {
     let named = |name: &str| Subject::empty().with(Attribute::common_name(name));
     vec![

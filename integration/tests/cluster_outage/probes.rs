@@ -29,7 +29,7 @@ pub async fn settled(
     .await
 }
 
-/// The time from `since` to the end of the last probe for which `wanted`
+/// Returns the time from `since` to the end of the last probe for which `wanted`
 /// holds.
 pub fn last(journal: &Journal, since: Instant, wanted: impl Fn(&Operation) -> bool) -> Duration {
     let probes = journal.operations(|operation| {
@@ -39,7 +39,7 @@ pub fn last(journal: &Journal, since: Instant, wanted: impl Fn(&Operation) -> bo
     ends.max().map_or(Duration::ZERO, |end| end.saturating_duration_since(since))
 }
 
-/// Whether the type was served.
+/// Returns whether the type was served.
 pub fn is_served(operation: &Operation) -> bool {
     matches!(operation.end, End::Answered { status: 200, .. })
 }

@@ -36,7 +36,7 @@ pub async fn companion_dies(site: &mut Site, load: &mut Load) -> Result<()> {
     site.stack.companion.wait_ready().await
 }
 
-/// A map file that is damaged in any way: Envoy keeps the last good map, and
+/// A map file is damaged in every way: Envoy keeps the last good map, and
 /// the companion repairs the file. The longest time that this took.
 pub async fn is_repaired(site: &mut Site) -> Result<Duration> {
     let file = site.stack.options().published().join("ecds.json");

@@ -33,7 +33,7 @@ pub struct Subresource {
 }
 
 impl Kind {
-    /// An object of this name.
+    /// Returns an object of this name.
     pub fn named(&self, name: &str) -> Value {
         let mut object = self.object.clone();
         if let Some(metadata) = object.pointer_mut("/metadata") {
@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-/// All types.
+/// Returns all types.
 pub fn all(plane: &ControlPlane) -> Vec<Kind> {
     let kind =
         |collection, servers, object| Kind { collection, servers, subresource: None, object };

@@ -197,7 +197,7 @@ impl Worker {
     }
 }
 
-/// Whether it is the same answer: status, body, and every header but those
+/// Returns whether it is the same answer: status, body, and every header but those
 /// that differ between any two answers of one server.
 fn same(one: &Answer, other: &Answer) -> bool {
     (one.status, &one.body, headers(one)) == (other.status, &other.body, headers(other))

@@ -87,7 +87,7 @@ pub fn judge(commands: &[Command], stops: &[(Instant, Instant)]) -> Result<()> {
     Ok(())
 }
 
-/// Whether a time overlaps one of these, with slack.
+/// Returns whether a time overlaps one of these, with slack.
 pub fn is_during(times: &[(Instant, Instant)], from: Instant, to: Instant) -> bool {
     times.iter().any(|(begun, ended)| to >= *begun && from <= *ended + SLACK)
 }

@@ -30,7 +30,7 @@ pub const DOCUMENTS: [(&str, DocumentForm, &str); 9] = [
     ("/openapi/v3", DocumentForm::Plain, PROTOBUF),
 ];
 
-/// The content of a document in these tests.
+/// Returns the content of a document in these tests.
 pub fn content(path: &str, form: DocumentForm) -> Vec<u8> {
     format!("{{\"path\":\"{path}\",\"form\":\"{form:?}\"}}\n").into_bytes()
 }
@@ -46,7 +46,7 @@ pub fn etag(path: &str, form: DocumentForm) -> Option<String> {
 /// The cluster that is asked about all documents.
 pub const ASKED: &str = "kube-apiserver_cp-2";
 
-/// All documents are merged, and a set of one peer is asked about them.
+/// Starts a stack whose map merges all documents; a set of one peer is asked about them.
 pub async fn start() -> Result<PushedStack> {
     let mut scene = PushedStack::start(|_| {}).await?;
     let documents = documents(&scene).await?;
@@ -66,25 +66,25 @@ async fn documents(scene: &PushedStack) -> Result<Vec<MergedDocument>> {
     Ok(documents)
 }
 
-/// The ETag of the asked peer's own aggregated document, without quotes.
+/// Returns the ETag of the asked peer's own aggregated document, without quotes.
 pub async fn peer_etag(scene: &PushedStack, path: &str) -> Result<String> {
     let direct = scene.fleet.client(&scene.fleet.peers[1].url(), Http::Two)?;
     let answer = get(&direct, path, &[("accept", V2)]).await?.ok()?;
     Ok(answer.header("etag").context("no ETag")?.trim_matches('"').to_owned())
 }
 
-/// How many merged documents of this form were sent.
+/// Returns how many merged documents of this form were sent.
 pub async fn sent(scene: &PushedStack, form: &str) -> Result<f64> {
     let label = format!("form=\"{form}\"");
     scene.stack.envoy.metric("mixed_version_proxy_merged_documents_total", &[&label]).await
 }
 
-/// How many merged documents were sent.
+/// Returns how many merged documents were sent.
 pub async fn sent_in_all(scene: &PushedStack) -> Result<f64> {
     scene.stack.envoy.metric("mixed_version_proxy_merged_documents_total", &[]).await
 }
 
-/// How often the peers of the asked cluster, or its twin, answered this.
+/// Returns how often the peers of the asked cluster, or its twin, answered this.
 pub async fn said(scene: &PushedStack, twin: &str, status: u16) -> Result<u64> {
     let stat = format!("cluster.{ASKED}{twin}.upstream_rq_{status}");
     Ok(scene.stack.envoy.stat(&stat).await?.unwrap_or_default())

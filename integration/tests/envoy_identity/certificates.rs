@@ -26,7 +26,7 @@ const LONG: &str = concat!(
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 );
 
-/// A certificate of each kind, signed by `pki` where it is to be verified.
+/// Returns a certificate of each kind, signed by `pki` where it is to be verified.
 ///
 /// # Errors
 ///

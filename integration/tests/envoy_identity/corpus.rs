@@ -79,7 +79,7 @@ pub enum Fate {
 }
 
 impl Case {
-    /// The paths of the requests that may arrive of it.
+    /// Returns the paths of the requests that may arrive of it.
     pub fn paths(&self) -> &[Vec<u8>] {
         match &self.fate {
             Fate::May(paths) => paths,
@@ -99,7 +99,7 @@ pub enum Sent {
     Two(Request),
 }
 
-/// The corpus.
+/// Returns the corpus.
 pub fn all() -> Vec<Case> {
     let mut builder = Builder { cases: Vec::new() };
     for (claim, at) in CLAIMS.iter().zip(0..) {

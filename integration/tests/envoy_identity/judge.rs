@@ -16,7 +16,7 @@ pub struct Expected {
 const CLUSTER: &str = discovery_map::CLUSTER_HEADER;
 const TWIN: &[u8] = b"__front-proxy";
 
-/// The claims that arrived although they are not what is expected.
+/// Returns the claims that arrived although they are not what is expected.
 pub fn gained(record: &CapturedRequest, expected: &Expected) -> Vec<String> {
     let mut faults = Vec::new();
     let mut identity: Vec<_> = record
@@ -51,7 +51,7 @@ pub fn gained(record: &CapturedRequest, expected: &Expected) -> Vec<String> {
     faults
 }
 
-/// All that is wrong with a request that arrived.
+/// Returns all that is wrong with a request that arrived.
 pub fn faults(record: &CapturedRequest, expected: &Expected, paths: &[Vec<u8>]) -> Vec<String> {
     let mut faults = gained(record, expected);
     if record.certificate.as_deref() != expected.certificate.as_deref() {
@@ -75,7 +75,7 @@ pub fn faults(record: &CapturedRequest, expected: &Expected, paths: &[Vec<u8>]) 
     faults
 }
 
-/// What two servers could read differently.
+/// Returns what two servers could read differently.
 fn ambiguous(record: &CapturedRequest) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, value) in record.headers.iter().chain(&record.trailers) {
@@ -102,7 +102,7 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// A header name as the laxest reader takes it.
+/// Returns a header name as the laxest reader takes it.
 fn normalized(name: &[u8]) -> String {
     let kept = name.iter().filter(|byte| byte.is_ascii_graphic() && !b":\"".contains(byte));
     kept.map(|&byte| char::from(byte).to_ascii_lowercase())

@@ -89,7 +89,7 @@ pub async fn send(sent: &Sent, client: &Raw, deadline: Duration) -> Outcome {
     }
 }
 
-/// The records by the number of their case; under `None` what is of none.
+/// Returns the records by the number of their case; under `None` what is of none.
 pub fn by_case(records: Vec<CapturedRequest>) -> BTreeMap<Option<usize>, Vec<CapturedRequest>> {
     let mut by_case: BTreeMap<_, Vec<CapturedRequest>> = BTreeMap::new();
     for record in records {

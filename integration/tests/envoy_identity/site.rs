@@ -41,7 +41,7 @@ impl Site {
         Ok(Self { fleet, captures, front_proxy, low })
     }
 
-    /// Everything as shipped in front of the recording peers, in a cluster that
+    /// Returns the options of a stack, as shipped, in front of the captures, in a cluster that
     /// knows more identity headers than usual.
     pub fn stack_options(&self) -> Result<StackOptions> {
         let mut options = self.fleet.captured_stack_options(&self.captures)?;
@@ -55,7 +55,7 @@ impl Site {
         Ok(options)
     }
 
-    /// The same, running, once its map is complete.
+    /// Starts it and waits for a complete map.
     pub async fn stack(&self, options: StackOptions) -> Result<Stack> {
         let stack = Stack::start(options).await?;
         stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
@@ -71,7 +71,7 @@ impl Site {
         ]))
     }
 
-    /// What is to arrive of whom.
+    /// Returns what must arrive of each client.
     pub fn expected(&self) -> Result<BTreeMap<Who, Expected>> {
         let token = Some(corpus::TOKEN.to_owned());
         Ok(BTreeMap::from([
@@ -97,7 +97,7 @@ impl Site {
         Ok(Expected { identity, certificate: Some(certificate.to_vec()), token: None })
     }
 
-    /// What arrived, once nothing more can.
+    /// Returns what arrived, after nothing more can arrive.
     pub async fn requests(&self) -> Result<Vec<CapturedRequest>> {
         settled(&self.captures).await?;
         Ok(self.captures.iter().flat_map(Capture::requests).collect())

@@ -8,7 +8,7 @@ use super::corpus::{Case, Fate, Sent, Who};
 use super::judge::{self, Expected};
 use super::run::Outcome;
 
-/// Everything that went wrong: what arrived and should not have, or not so,
+/// Returns everything that went wrong: what arrived and should not have, or not so,
 /// what should have arrived, and requests that were neither refused nor arrived.
 pub fn faults(
     cases: &[Case],
@@ -38,7 +38,7 @@ pub fn faults(
     faults
 }
 
-/// Whether the client was told no, or nothing while it had not sent all.
+/// Returns whether the client was refused, or got nothing because it had not sent everything.
 fn is_refusal(case: &Case, outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Refused => true,

@@ -57,7 +57,7 @@ impl Fake {
         self.task.abort();
     }
 
-    /// The paths that it was asked about since the last time.
+    /// Returns the paths that it was asked about since the last time.
     pub fn paths(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.asked.paths))
     }

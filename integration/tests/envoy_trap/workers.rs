@@ -45,7 +45,7 @@ pub const PATHS: [&str; 3] = [STREAM, BEGUN, PROBE];
 /// The header by which what arrives of these is told to be of a client.
 const WHO: &str = "x-who";
 
-/// The client that sent one of these.
+/// Returns the client that sent this request.
 pub fn sender(record: &CapturedRequest) -> Option<Who> {
     let value = record.value(WHO)?;
     Who::ALL.into_iter().find(|who| name(*who).as_bytes() == value)
@@ -125,7 +125,7 @@ impl Workers {
         self.clients.get(&who).context("no such client")
     }
 
-    /// How many connections each worker has accepted.
+    /// Returns how many connections each worker has accepted.
     async fn connections(&self) -> Result<Vec<u64>> {
         let prefix = format!("listener.127.0.0.1_{}.worker_", self.stack.port());
         let mut counts = Vec::new();
@@ -253,7 +253,7 @@ impl Workers {
     }
 }
 
-/// The header fields of a request.
+/// Returns the header fields of a request.
 fn fields(who: Who, method: &str, path: &str, more: &[(&str, &str)]) -> Vec<Field> {
     let (token, name) = (format!("Bearer {TOKEN}"), name(who));
     let mut fields = vec![

@@ -1,18 +1,18 @@
-//! A peer that writes down what arrives, byte for byte and connection by
-//! connection: what an API server behind Envoy gets to see.
+//! A server that captures what arrives, byte for byte and connection by
+//! connection, as an API server behind Envoy sees it.
 //!
 //! ```text
 //!   Envoy ──────▶ Capture ── requests ──▶ CapturedRequest, CapturedRequest, …
 //!   companion ──▶          ── its polls ─▶ ReplayPeer
 //! ```
 //!
-//! - It asks for a client certificate, takes any and none, and notes it.
-//! - It reads HTTP/1.1 out of the raw bytes, as forgivingly as a server can, so
-//!   that a request smuggled behind another is seen as a request; and HTTP/2
-//!   out of raw frames, so that nothing is normalised.
-//! - A request may prescribe its answer by the header [`ANSWER`].
-//! - The companion's polls, known by its token, are answered by a replaying
-//!   peer and not written down.
+//! - It asks for a client certificate, accepts any or none, and notes it.
+//! - It reads HTTP/1.1 from the raw bytes, as leniently as a server can, so that
+//!   it sees a smuggled request; and HTTP/2 from raw frames, so that nothing is
+//!   normalized.
+//! - A request can prescribe its answer by the header [`ANSWER`].
+//! - A fake API server answers the companion's polls, known by its token; they
+//!   are not captured.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -39,18 +39,18 @@ pub use connection::ANSWER;
 use connection::{Closing, Connection, Shared};
 pub use request::{CapturedRequest, Protocol};
 
-/// What the capture needs.
+/// How to start a capture.
 #[derive(Debug)]
 pub struct CaptureOptions {
     /// Its server certificate.
     pub certificate: CertificateFiles,
     /// The bearer token of the companion.
     pub poll_token: String,
-    /// Who answers the companion.
+    /// The client of the server that answers the companion.
     pub polls: Client,
 }
 
-/// A recording peer; dropping it closes its port and all connections.
+/// A capturing server; dropping it closes its port and all connections.
 #[derive(Debug)]
 pub struct Capture {
     port: u16,
@@ -81,17 +81,17 @@ impl Capture {
         Ok(Self { port, shared, accepting: accepting.abort_handle() })
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What has arrived so far.
+    /// Returns the requests that have arrived so far.
     pub fn requests(&self) -> Vec<CapturedRequest> {
         self.shared.book(|book| book.requests.clone())
     }
 
-    /// The requests that `wanted` is true of.
+    /// Returns the requests for which `wanted` returns true.
     pub fn requests_of(&self, wanted: impl Fn(&CapturedRequest) -> bool) -> Vec<CapturedRequest> {
         self.shared.book(|book| book.requests.iter().filter(|&of| wanted(of)).cloned().collect())
     }
@@ -101,12 +101,12 @@ impl Capture {
         self.shared.reads_on.send_replace(reads);
     }
 
-    /// Whether this connection is open still.
+    /// Returns whether this connection is still open.
     pub fn is_open(&self, connection: u64) -> bool {
         self.shared.book(|book| book.open.contains(&connection))
     }
 
-    /// Whether a connection on which something was written down is open.
+    /// Returns whether a connection with a captured request is open.
     pub fn is_recording(&self) -> bool {
         self.shared
             .book(|book| book.requests.iter().any(|record| book.open.contains(&record.connection)))

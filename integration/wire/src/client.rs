@@ -2,7 +2,7 @@
 //! a choice of HTTP version.
 //!
 //! It retries nothing and follows no redirect, so that every answer is seen.
-//! Paths are normalised the way the `url` crate does it; use
+//! Paths are normalized the way the `url` crate does it; use
 //! [`crate::verbatim`] or [`crate::raw`] where each byte matters.
 
 use std::time::Duration;
@@ -52,21 +52,21 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The first header of this name, when it is text.
+    /// Returns the first header of this name, if it is a string.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Errors
     ///
-    /// When it is something else.
+    /// When it is not JSON.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body).with_context(|| format!("no JSON: {}", self.text()))
+        serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {}", self.text()))
     }
 
-    /// The body as text, for messages.
+    /// Returns the body as text, for messages.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -75,13 +75,13 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// When the status is no success.
+    /// When the status is not a success.
     pub fn ok(self) -> Result<Self> {
         anyhow::ensure!(self.status.is_success(), "{}: {}", self.status, self.text());
         Ok(self)
     }
 
-    /// Whether this is the 404 of a server that does not know the *type*, as
+    /// Returns whether this is the 404 of a server that does not know the *type*, as
     /// opposed to one that has no such object.
     pub fn is_type_level_404(&self) -> bool {
         if self.status != StatusCode::NOT_FOUND {
@@ -105,7 +105,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that connects when it is first used, and pools connections.
+    /// Returns a client that connects when it is first used, and pools connections.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ impl Client {
         Ok(Self { url: options.url.trim_end_matches('/').to_owned(), http: builder.build()? })
     }
 
-    /// A client of the server without TLS on 127.0.0.1:`port`. It keeps no
+    /// Returns a client of the server without TLS on 127.0.0.1:`port`. It keeps no
     /// connection, so a server that was restarted answers the next request.
     ///
     /// # Errors
@@ -146,7 +146,7 @@ impl Client {
         Ok(Self { url: format!("http://127.0.0.1:{port}"), http: builder.build()? })
     }
 
-    /// A request to build on; `path` begins with a slash.
+    /// Returns a request to build on; `path` begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(30))
     }

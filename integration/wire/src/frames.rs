@@ -1,33 +1,33 @@
-//! HTTP/2 frames and header blocks by hand (RFC 9113, RFC 7541): what is sent
-//! is the caller's to the byte, and what comes is given as it came. HTTP/2
-//! libraries refuse to send, and hide when they receive, just what hostile
-//! requests are made of.
+//! HTTP/2 frames and header blocks by hand (RFC 9113, RFC 7541). The caller
+//! chooses each byte that is sent and sees each byte that arrives. HTTP/2
+//! libraries refuse to send, and hide when they receive, exactly what hostile
+//! requests consist of.
 
 use anyhow::{Context, Result, bail, ensure};
 use loona_hpack::Decoder;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What a client says first.
+/// The first bytes of a client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The largest payload that every receiver takes.
+/// The largest payload that every receiver accepts.
 pub const MAX_PAYLOAD: usize = 16_384;
 
-/// The frame types that are used here.
+/// The frame types used here.
 pub mod kind {
     /// A piece of a body.
     pub const DATA: u8 = 0;
-    /// The begin of a header block.
+    /// The start of a header block.
     pub const HEADERS: u8 = 1;
-    /// The end of a stream by error.
+    /// The end of a stream by an error.
     pub const RST_STREAM: u8 = 3;
     /// Settings of the connection.
     pub const SETTINGS: u8 = 4;
-    /// A question whether the other side lives.
+    /// A check whether the other side is alive.
     pub const PING: u8 = 6;
     /// The end of the connection.
     pub const GOAWAY: u8 = 7;
-    /// Leave to send more.
+    /// Permission to send more.
     pub const WINDOW_UPDATE: u8 = 8;
     /// More of a header block.
     pub const CONTINUATION: u8 = 9;
@@ -46,7 +46,7 @@ const PRIORITY: u8 = 32;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 /// The largest window there can be.
 const LARGEST_WINDOW: u32 = 0x7fff_ffff;
-/// The window that a connection begins with.
+/// The initial window of a connection.
 pub const FIRST_WINDOW: i64 = 65_535;
 
 /// A header: name and value.
@@ -66,7 +66,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame.
+    /// Returns a frame.
     pub fn new(kind: u8, flags: u8, stream: u32, payload: impl Into<Vec<u8>>) -> Self {
         Self { kind, flags, stream, payload: payload.into() }
     }
@@ -91,7 +91,7 @@ impl Frame {
         Ok(Some(Self { kind, flags, stream, payload }))
     }
 
-    /// The frame as it travels.
+    /// Returns the frame's bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let length = u32::try_from(self.payload.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut bytes = length.get(1..).unwrap_or_default().to_vec();
@@ -101,12 +101,12 @@ impl Frame {
         bytes
     }
 
-    /// Whether a flag is set.
+    /// Returns whether a flag is set.
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
-    /// The payload without padding and priority.
+    /// Returns the payload without padding and priority.
     fn content(&self) -> Result<&[u8]> {
         let mut content = self.payload.as_slice();
         if !matches!(self.kind, kind::DATA | kind::HEADERS) {
@@ -123,7 +123,7 @@ impl Frame {
         Ok(content)
     }
 
-    /// The bytes of a body that a DATA frame carries.
+    /// Returns the bytes of a body that a DATA frame carries.
     ///
     /// # Errors
     ///
@@ -132,7 +132,7 @@ impl Frame {
         self.content()
     }
 
-    /// How many bytes a WINDOW_UPDATE allows.
+    /// Returns how many bytes a WINDOW_UPDATE allows.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl Frame {
         Ok(i64::from(u32::from_be_bytes(*bytes) & LARGEST_WINDOW))
     }
 
-    /// The window of new streams, when SETTINGS say so.
+    /// Returns the window of new streams, if SETTINGS set it.
     pub fn initial_window(&self) -> Option<i64> {
         let settings = self.payload.chunks_exact(6);
         let mut values = settings.filter_map(|setting| match *setting {
@@ -155,8 +155,8 @@ impl Frame {
     }
 }
 
-/// What both sides begin with here: the other side may send as much as it
-/// likes, so that nothing needs to be allowed later.
+/// Returns the first frames of both sides: the other side may send without a limit,
+/// so nothing needs to be allowed later.
 pub fn greeting() -> Vec<u8> {
     let mut settings = INITIAL_WINDOW_SIZE.to_be_bytes().to_vec();
     settings.extend(LARGEST_WINDOW.to_be_bytes());
@@ -166,7 +166,7 @@ pub fn greeting() -> Vec<u8> {
     bytes
 }
 
-/// A header block in frames. Every field is a literal that is not indexed, so
+/// Returns a header block in frames. Every field is a literal that is not indexed, so
 /// that the bytes of names and values are those given.
 pub fn headers(stream: u32, fields: &[Field], end_stream: bool) -> Vec<u8> {
     let mut block = Vec::new();

@@ -1,11 +1,10 @@
-//! Clients and servers of tests on the wire: what each byte of a request and of
-//! an answer is, is the test's to say and to see.
+//! Clients and servers that let a test choose and see each byte on the wire.
 //!
 //! ```text
 //!   client    ordinary requests over HTTP/1.1 or HTTP/2
-//!   verbatim  requests whose paths go out as they are
-//!   raw       requests that are the caller's to the byte  ─┐
-//!   capture   a peer that keeps what arrives              ─┴─▶ frames (HTTP/2)
+//!   verbatim  requests whose paths are sent unchanged
+//!   raw       requests of any bytes           ─┐
+//!   capture   a server that keeps what arrives ─┴─▶ frames (HTTP/2)
 //! ```
 
 pub mod capture;

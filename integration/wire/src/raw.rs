@@ -1,5 +1,5 @@
-//! Clients whose requests are the caller's to the byte, over TLS with or
-//! without a client certificate: whatever a hostile client can send.
+//! Clients that send any bytes, over TLS with or without a client certificate:
+//! whatever a hostile client can send.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::frames::{self, Blocks, END_STREAM, Field, Frame, kind};
 use pki::CertificateFiles;
 use pki::tls;
 
-/// No connection takes longer to come about.
+/// Making a connection takes no longer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
-/// A client of the TLS server on 127.0.0.1: one connection a call.
+/// A client of the TLS server on 127.0.0.1, with one connection per call.
 #[derive(Debug, Clone)]
 pub struct Raw {
     port: u16,
@@ -27,7 +27,7 @@ pub struct Raw {
     two: Arc<ClientConfig>,
 }
 
-/// What a client has seen of an HTTP/2 stream's end.
+/// How an HTTP/2 stream ended for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// An answer of this status.
@@ -36,7 +36,7 @@ pub enum Answer {
     Reset(u32),
     /// The connection was closed.
     Closed,
-    /// Nothing, as long as was waited.
+    /// Nothing arrived before the deadline.
     Silence,
 }
 
@@ -52,8 +52,8 @@ pub struct Request {
 }
 
 impl Raw {
-    /// A client of the server on `port`, whose certificate `ca_pem` signed,
-    /// that shows `files`.
+    /// Returns a client of the server on `port`, whose certificate `ca_pem` signed,
+    /// that presents `files`.
     ///
     /// # Errors
     ///
@@ -63,13 +63,13 @@ impl Raw {
         Ok(Self { port, one: Arc::new(config("http/1.1")?), two: Arc::new(config("h2")?) })
     }
 
-    /// The same client of another port.
+    /// Returns the same client for another port.
     #[must_use]
     pub fn at(&self, port: u16) -> Self {
         Self { port, ..self.clone() }
     }
 
-    /// A connection for HTTP/1.1.
+    /// Returns a connection for HTTP/1.1.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Raw {
         }
     }
 
-    /// A connection for HTTP/2.
+    /// Returns a connection for HTTP/2.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl One {
     }
 
     /// Reads until there are `count` answers, the connection ends, or `limit`
-    /// has passed; the statuses of all answers so far.
+    /// has passed. Returns the statuses of all answers so far.
     pub async fn statuses(&mut self, count: usize, limit: Duration) -> Vec<u16> {
         let read = async {
             while !self.ended && statuses(&self.received).len() < count {
@@ -160,19 +160,19 @@ impl One {
         statuses(&self.received)
     }
 
-    /// Whether the server has closed the connection.
+    /// Returns whether the server has closed the connection.
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// All bytes that came.
+    /// Returns all bytes that came.
     pub fn received(&self) -> &[u8] {
         &self.received
     }
 }
 
-/// The statuses of all answers in these bytes but 1xx, of which 101 counts.
-/// Bodies are expected to have no status line in them.
+/// Returns the statuses of all answers in these bytes except 1xx; 101 counts. Bodies
+/// must not contain a status line.
 fn statuses(bytes: &[u8]) -> Vec<u16> {
     let start = b"HTTP/1.";
     let starts = bytes.windows(start.len()).enumerate().filter(|(_, window)| window == start);
@@ -196,7 +196,7 @@ pub struct Two {
 }
 
 impl Two {
-    /// Sends a request on a new stream, and gives its number.
+    /// Sends a request on a new stream, and returns the stream's number.
     ///
     /// # Errors
     ///
@@ -218,8 +218,8 @@ impl Two {
         Ok(id)
     }
 
-    /// Begins a request on a new stream, and gives its number: the body and the
-    /// trailers are yet to come.
+    /// Starts a request on a new stream, and returns the stream's number. The body
+    /// and the trailers follow.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ impl Two {
         Ok(id)
     }
 
-    /// Ends the request of stream `id` by these trailers.
+    /// Ends the request of stream `id` with these trailers.
     ///
     /// # Errors
     ///
@@ -242,8 +242,7 @@ impl Two {
         Ok(self.stream.flush().await?)
     }
 
-    /// Reads until stream `id` has an answer or is ended otherwise, but no
-    /// longer than `limit`.
+    /// Reads until stream `id` has an answer or ends, but no longer than `limit`.
     pub async fn answer(&mut self, id: u32, limit: Duration) -> Answer {
         let read = async {
             // A connection that breaks and one that is closed: the same here.

@@ -1,5 +1,5 @@
-//! A client whose paths go out as they are: ordinary clients remove dot
-//! segments, which a server must get to see.
+//! A client that sends paths unchanged. Ordinary clients remove dot segments,
+//! which the tests need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use tokio_rustls::TlsConnector;
 
 use crate::client::Answer;
 
-/// No test asks for anything that takes longer.
+/// No request of a test takes longer.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// A client of a TLS server, over HTTP/1.1 and with one connection a request.
+/// A client of a TLS server, over HTTP/1.1 and with one connection per request.
 #[derive(Debug, Clone)]
 pub struct VerbatimClient {
     port: u16,
@@ -27,7 +27,7 @@ pub struct VerbatimClient {
 }
 
 impl VerbatimClient {
-    /// A client of the server on 127.0.0.1:`port`, whose certificate `ca_pem`
+    /// Returns a client of the server on 127.0.0.1:`port`, whose certificate `ca_pem`
     /// signed.
     ///
     /// # Errors

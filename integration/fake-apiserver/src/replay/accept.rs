@@ -1,5 +1,5 @@
-//! Content negotiation, as kube-apiserver does it: the first form of the
-//! `Accept` header that is spoken.
+//! Content negotiation as in kube-apiserver: the first supported form of the
+//! `Accept` header.
 
 /// A form of objects and of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub(super) enum DiscoveryForm {
     Legacy,
 }
 
-/// The form of an error. `None`: no accepted one is spoken.
+/// Returns the form of an error. `None`: none of the accepted ones is supported.
 pub(super) fn form(accept: &str) -> Option<Form> {
     clauses(accept).into_iter().find_map(|clause| clause.form())
 }
 
-/// The form of a discovery root. `None`: no accepted one is spoken.
+/// Returns the form of a discovery root. `None`: none of the accepted ones is supported.
 pub(super) fn discovery_form(accept: &str) -> Option<DiscoveryForm> {
     clauses(accept).into_iter().find_map(|clause| {
         if clause.form() != Some(Form::Json) {
@@ -59,7 +59,7 @@ impl Clause<'_> {
     }
 }
 
-/// The clauses in order of preference; of equal quality, as they were written.
+/// Returns the clauses in order of preference; those of equal quality as written.
 fn clauses(accept: &str) -> Vec<Clause<'_>> {
     let mut clauses: Vec<(f32, Clause<'_>)> = accept
         .split(',')

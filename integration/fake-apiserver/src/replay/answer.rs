@@ -1,5 +1,5 @@
 //! From a request to its answer: health, discovery, objects, or one of the
-//! ways in which kube-apiserver says no.
+//! refusals of kube-apiserver.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -70,8 +70,8 @@ fn endless(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     Body::from_stream(pieces.map(Ok::<_, Infallible>))
 }
 
-/// The answer to HEAD: it says how long the body would be. hyper leaves that
-/// to its user where it speaks HTTP/2.
+/// Returns the answer to HEAD, which states the length of the body. hyper leaves that to
+/// its user for HTTP/2.
 fn without_body(answer: Answer) -> Answer {
     let (mut head, body) = answer.into_parts();
     if let Some(length) = HttpBody::size_hint(&body).exact() {
@@ -143,7 +143,7 @@ fn discovery_root(peer: &Peer, view: &View, root: &str, request: &Request<Body>)
         Some(DiscoveryForm::Legacy) => view.legacy(root).map_or_else(page_not_found, document),
         Some(DiscoveryForm::Aggregated) => {
             let Some((etag, body)) = view.aggregated(root) else { return page_not_found() };
-            // Only exactly this ETag: no list, no weak one, no asterisk.
+            // Only exactly this ETag matches: not a list, a weak one or an asterisk.
             let asked = request.headers().get(IF_NONE_MATCH).map(HeaderValue::as_bytes);
             let unchanged = asked == Some(etag.as_bytes());
             let mut answer = Response::new(if unchanged { Body::empty() } else { body.into() });

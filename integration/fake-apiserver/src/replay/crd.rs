@@ -1,4 +1,4 @@
-//! Custom resources of a replaying peer.
+//! Custom resources of a fake API server.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ pub struct CrdVersion {
 }
 
 impl Crd {
-    /// A namespaced custom resource with the one version `v1`, whose plural is
+    /// Returns a namespaced custom resource with the one version `v1`, whose plural is
     /// its kind's name with an `s`.
     pub fn new(group: &str, kind: &str) -> Self {
         let singular = kind.to_lowercase();
@@ -50,7 +50,7 @@ impl Crd {
         }
     }
 
-    /// The custom resource that a `CustomResourceDefinition` object defines.
+    /// Returns the custom resource that a `CustomResourceDefinition` object defines.
     pub(super) fn from_object(object: &Value) -> Option<Self> {
         let spec = object.get("spec")?;
         let names = spec.get("names")?;
@@ -79,7 +79,7 @@ impl Crd {
         })
     }
 
-    /// The `CustomResourceDefinition` object, to create it by a request.
+    /// Returns the `CustomResourceDefinition` object, to create it by a request.
     pub fn to_object(&self) -> Value {
         let versions: Vec<Value> = self
             .versions
@@ -126,7 +126,7 @@ impl Crd {
         }
     }
 
-    /// Its entry in an aggregated document.
+    /// Returns its entry in an aggregated document.
     pub(super) fn aggregated(&self, version: &CrdVersion) -> Value {
         let kind = json!({ "group": self.group, "version": version.name, "kind": self.kind });
         let subresources = version.subresources.iter().map(|name| {
@@ -146,7 +146,7 @@ impl Crd {
         })
     }
 
-    /// Its entries in a version's document.
+    /// Returns its entries in a version's document.
     pub(super) fn legacy(&self, version: &CrdVersion) -> Vec<Value> {
         let mut entries = vec![json!({
             "name": self.plural,

@@ -1,5 +1,5 @@
-//! Changing recorded discovery documents: what was dropped goes, custom
-//! resources come.
+//! Changes recorded discovery documents: removes dropped resources and adds
+//! custom ones.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::crd::Crd;
 use super::json::{array, array_mut, string};
 use super::types::Types;
 
-/// What a test changed on one peer.
+/// The changes of a test to one server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Changes {
     /// Group, version and resource; `*` for all resources of a version.
@@ -26,7 +26,7 @@ impl Changes {
     }
 }
 
-/// An ETag in the server's own form.
+/// Returns an ETag in the server's own form.
 pub(super) fn etag(body: &[u8]) -> String {
     let hash = digest::digest(&digest::SHA512, body);
     let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
@@ -82,7 +82,7 @@ fn add_aggregated(groups: &mut Vec<Value>, crd: &Crd) {
     }
 }
 
-/// The document of `/apis`.
+/// Changes the document of `/apis`. Returns whether it is served.
 pub(super) fn change_group_list(document: &mut Value, changes: &Changes, types: &Types) -> bool {
     let Some(groups) = array_mut(document, "groups") else { return false };
     groups.retain_mut(|group| {
@@ -104,8 +104,8 @@ pub(super) fn change_group_list(document: &mut Value, changes: &Changes, types: 
     true
 }
 
-/// The document of a group, or its entry in `/apis`; false when the group is
-/// not served.
+/// Changes the document of a group, or its entry in `/apis`. Returns whether the
+/// group is served.
 pub(super) fn change_group(
     document: &mut Value,
     group: &str,
@@ -136,7 +136,7 @@ pub(super) fn change_group(
     true
 }
 
-/// The document of a version; false when it is not served.
+/// Changes the document of a version. Returns whether it is served.
 pub(super) fn change_version(
     document: &mut Value,
     group: &str,

@@ -22,7 +22,7 @@ pub(super) struct ObjectRequest<'a> {
 }
 
 impl ObjectRequest<'_> {
-    /// The value of a query parameter.
+    /// Returns the value of a query parameter.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
@@ -53,14 +53,14 @@ impl ObjectRequest<'_> {
     }
 
     pub(super) fn not_found(&self, name: &str) -> Answer {
-        // A form that is not spoken is refused before the object is looked for.
+        // An unsupported form is refused before the object is looked up.
         match accept::form(&self.accept) {
             None => Status::not_acceptable().answer(None),
             form => Status::object_not_found(self.details(name)).answer(form),
         }
     }
 
-    /// The object as this version of the API shows it.
+    /// Returns the object as this version of the API shows it.
     pub(super) fn shown(&self, mut object: Value) -> Value {
         if let Some(fields) = object.as_object_mut() {
             fields.insert("apiVersion".to_owned(), json!(self.api_version()));
@@ -74,7 +74,7 @@ impl ObjectRequest<'_> {
     }
 }
 
-/// The parameters of a query, decoded.
+/// Returns the parameters of a query, decoded.
 pub(super) fn read_query(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.map(|(key, value)| (percent_decode(key), percent_decode(value))).collect()

@@ -18,7 +18,7 @@ use super::watching;
 /// The largest object that etcd takes is smaller.
 const BODY_LIMIT: usize = 3 << 20;
 
-/// A form in which objects are not read: their messages are not recorded.
+/// A form in which objects are not supported: their messages are not recorded.
 const PROTOBUF: &[u8] = b"application/vnd.kubernetes.protobuf";
 
 /// Answers a request for objects.
@@ -60,7 +60,7 @@ pub(super) async fn answer(
     }
 }
 
-/// The 404 of an unknown type in `group`: a `Status` where the server's own
+/// Returns the 404 of an unknown type in `group`: a `Status` where the server's own
 /// code serves the group, plain text where nothing or the code for custom
 /// resources does.
 pub(super) fn type_not_found(view: &View, group: &str, accepted: &str) -> Answer {
@@ -70,7 +70,7 @@ pub(super) fn type_not_found(view: &View, group: &str, accepted: &str) -> Answer
     Status::type_not_found().answer(accept::form(accepted))
 }
 
-/// Whether the server has a route for this: the scope is right, and the
+/// Returns whether the server has a route for this: the scope is right, and the
 /// subresource is one of the resource's.
 fn exists(asked: &Objects, resource: &Resource, custom: bool) -> bool {
     let scoped = match (&asked.namespace, resource.namespaced) {
@@ -184,7 +184,7 @@ fn delete_all(of: &ObjectRequest<'_>) -> Answer {
     list(of)
 }
 
-/// RFC 7386, which is near enough to the other kinds of patch for tests.
+/// RFC 7386, which is close enough to the other kinds of patch for tests.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(fields) = patch else {
         *target = patch;

@@ -1,11 +1,11 @@
-//! What a path asks for, read the way kube-apiserver's own RequestInfo and its
-//! routes do. Written apart from the crate `routing` on purpose: the peers
-//! judge what that crate decides.
+//! The target of a path, as kube-apiserver's RequestInfo and routes read it.
+//! It shares no code with the crate `routing` on purpose: the fake servers judge
+//! what that crate decides.
 
-/// What a path asks for.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// `/api`, or `/apis`, in whatever form.
+    /// `/api`, or `/apis`, in any form.
     Root(&'static str),
     /// `/apis/<group>`.
     Group(String),
@@ -13,7 +13,7 @@ pub(super) enum Asked {
     Version(String, String),
     /// Objects.
     Objects(Objects),
-    /// Nothing of the API.
+    /// Not a path of the API.
     Other,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Objects {
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
     pub(super) subresource: Option<String>,
-    /// Whether more follows the subresource, as in `…/proxy/a/b`.
+    /// Whether more segments follow the subresource, as in `…/proxy/a/b`.
     pub(super) tail: bool,
     /// The old prefix `watch/`.
     pub(super) watch: bool,
@@ -78,7 +78,7 @@ fn objects(group: &str, version: &str, parts: &[&str]) -> Objects {
     }
 }
 
-/// Decodes `%XX`; what is no escape stays as it is.
+/// Decodes `%XX`; anything else stays unchanged.
 pub(super) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -35,7 +35,7 @@ pub struct Canned {
 /// How the body of a canned answer ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CannedEnd {
-    /// As it should.
+    /// Properly.
     #[default]
     Complete,
     /// Never: spaces follow for as long as the client reads.
@@ -94,7 +94,7 @@ pub(super) struct State {
 }
 
 impl Peer {
-    /// What the peer serves at this moment.
+    /// Returns what the peer serves at this moment.
     pub(super) fn view(&self) -> Result<Arc<View>> {
         let learned = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);

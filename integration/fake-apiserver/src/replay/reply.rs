@@ -17,7 +17,7 @@ pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Answer {
     answer
 }
 
-/// The `Accept` header as one text.
+/// Returns the `Accept` header as one text.
 pub(super) fn accept_of(request: &Request<Body>) -> String {
     let values = request.headers().get_all(ACCEPT);
     let values: Vec<_> = values.iter().filter_map(|value| value.to_str().ok()).collect();

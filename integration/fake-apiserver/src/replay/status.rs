@@ -1,5 +1,5 @@
-//! The `Status` objects by which an API server says no, in each of the forms
-//! that it speaks, byte for byte.
+//! The `Status` objects of an API server's refusals, in each media type that it
+//! supports, byte for byte.
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
@@ -39,7 +39,7 @@ pub(super) struct Details {
 }
 
 impl Details {
-    /// An object, or a type when `name` is empty.
+    /// Returns those of an object, or of a type if `name` is empty.
     pub(super) fn new(group: &str, resource: &str, name: &str) -> Self {
         Self { name: name.to_owned(), group: group.to_owned(), kind: resource.to_owned() }
     }
@@ -60,7 +60,7 @@ impl Status {
         Self { kind, api_version, metadata: Empty {}, status, message, reason, details, code }
     }
 
-    /// The server does not know the type (the JSON form of it).
+    /// The server does not know the type (in JSON).
     pub(super) fn type_not_found() -> Self {
         let message = "the server could not find the requested resource";
         Self::new(404, "NotFound", message.to_owned(), Some(Details::default()))
@@ -72,45 +72,45 @@ impl Status {
         Self::new(404, "NotFound", message, Some(details))
     }
 
-    /// The object is there already.
+    /// The object already exists.
     pub(super) fn already_exists(details: Details) -> Self {
         let message = format!("{} \"{}\" already exists", details.qualified(), details.name);
         Self::new(409, "AlreadyExists", message, Some(details))
     }
 
-    /// The resource has no such verb.
+    /// The resource does not support the verb.
     pub(super) fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
         Self::new(405, "MethodNotAllowed", message.to_owned(), Some(Details::default()))
     }
 
-    /// None of the accepted forms of an object is spoken.
+    /// None of the accepted forms of an object is supported.
     pub(super) fn not_acceptable() -> Self {
         let message = "406: Not Acceptable\n\nAvailable representations: \
                        application/json, application/yaml, application/vnd.kubernetes.protobuf";
         Self::new(406, "NotAcceptable", message.to_owned(), Some(Details::default()))
     }
 
-    /// None of the accepted forms of a discovery document is spoken.
+    /// None of the accepted forms of a discovery document is supported.
     pub(super) fn discovery_not_acceptable() -> Self {
         let message = "only the following media types are accepted: \
                        application/json, application/yaml, application/vnd.kubernetes.protobuf";
         Self::new(406, "NotAcceptable", message.to_owned(), None)
     }
 
-    /// The request's body is in a form that is not read.
+    /// The form of the request's body is not supported.
     pub(super) fn unsupported_media_type() -> Self {
         let message = "the body of the request was in an unknown format - \
                        accepted media types include: application/json";
         Self::new(415, "UnsupportedMediaType", message.to_owned(), None)
     }
 
-    /// The request's body is no object.
+    /// The request's body is not an object.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message.into(), None)
     }
 
-    /// The answer in `form`; `None` stands for a form that the server does not
+    /// Returns the answer in `form`; `None` stands for a form that the server does not
     /// speak, for which it falls back to indented JSON.
     pub(super) fn answer(&self, form: Option<Form>) -> Response<Body> {
         let (media_type, body) = match form {
@@ -184,7 +184,7 @@ impl Status {
     }
 }
 
-/// A length-delimited protobuf field.
+/// Returns a length-delimited protobuf field.
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
     let mut bytes = vec![number << 3 | 2];
     varint(value.len() as u64, &mut bytes);
@@ -200,7 +200,7 @@ fn varint(mut value: u64, bytes: &mut Vec<u8>) {
     bytes.push((value & 0x7f) as u8);
 }
 
-/// The 404 of a path that no handler is registered for: a group that the
+/// Returns the 404 of a path that no handler is registered for: a group that the
 /// server does not know, or anything unknown in a custom resource's group.
 pub(super) fn page_not_found() -> Response<Body> {
     let mut response = text(StatusCode::NOT_FOUND, "404 page not found\n");

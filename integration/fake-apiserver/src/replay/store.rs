@@ -1,5 +1,5 @@
-//! Objects in memory. Several peers share one store, as API servers share
-//! etcd: what one creates, all of those serve who know the type.
+//! Objects in memory. Several servers share one store, as API servers share
+//! etcd: each serves the objects of the types that it knows.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ pub struct Key {
     pub name: String,
 }
 
-/// What happened to an object.
+/// A kind of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     Added,
@@ -31,7 +31,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// The name that watches show.
+    /// Returns the name that watches show.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
@@ -54,7 +54,7 @@ pub(super) struct Event {
 struct Inner {
     revision: u64,
     objects: BTreeMap<Key, Value>,
-    /// Everything that ever happened; tests are short.
+    /// All events so far; tests are short.
     events: Vec<Event>,
 }
 
@@ -72,27 +72,27 @@ impl Default for Store {
 }
 
 impl Store {
-    /// An empty store.
+    /// Returns an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The object at `key`.
+    /// Returns the object at `key`.
     pub fn get(&self, key: &Key) -> Option<Value> {
         self.lock().objects.get(key).cloned()
     }
 
-    /// The number of objects.
+    /// Returns the number of objects.
     pub fn len(&self) -> usize {
         self.lock().objects.len()
     }
 
-    /// Whether there is no object.
+    /// Returns whether there is no object.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All objects of a resource, and the revision at which they are so.
+    /// Returns all objects of a resource, and the store's revision.
     pub(super) fn list(
         &self,
         group: &str,
@@ -109,7 +109,7 @@ impl Store {
         (inner.revision, objects.map(|(key, object)| (key.clone(), object.clone())).collect())
     }
 
-    /// Creates an object; `None` when there is one already.
+    /// Creates an object; `None` if it already exists.
     pub(super) fn create(&self, key: &Key, mut object: Value) -> Option<Value> {
         let mut inner = self.lock();
         if inner.objects.contains_key(key) {
@@ -126,8 +126,8 @@ impl Store {
         Some(self.apply(&mut inner, Change::Added, key, object))
     }
 
-    /// Replaces an object by what `change` makes of it; `None` when there is
-    /// none.
+    /// Replaces an object with the result of `change`; `None` if it does not
+    /// exist.
     pub(super) fn update(&self, key: &Key, change: impl FnOnce(Value) -> Value) -> Option<Value> {
         let mut inner = self.lock();
         let old = inner.objects.get(key)?.clone();
@@ -142,21 +142,21 @@ impl Store {
         Some(self.apply(&mut inner, Change::Modified, key, object))
     }
 
-    /// Deletes an object; `None` when there is none.
+    /// Deletes an object; `None` if it does not exist.
     pub(super) fn delete(&self, key: &Key) -> Option<Value> {
         let mut inner = self.lock();
         let object = inner.objects.get(key)?.clone();
         Some(self.apply(&mut inner, Change::Deleted, key, object))
     }
 
-    /// What happened after `revision`.
+    /// Returns the events after `revision`.
     pub(super) fn events_after(&self, revision: u64) -> Vec<Event> {
         let inner = self.lock();
         let first = inner.events.partition_point(|event| event.revision <= revision);
         inner.events.iter().skip(first).cloned().collect()
     }
 
-    /// Tells when something happens.
+    /// Returns a receiver that changes with each event.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
     }
@@ -179,7 +179,7 @@ impl Store {
     }
 }
 
-/// The object's metadata, which is made when it is missing.
+/// Returns the object's metadata, which is made when it is missing.
 fn metadata_of(object: &mut Value) -> &mut Map<String, Value> {
     fn map(value: &mut Value) -> &mut Map<String, Value> {
         if !value.is_object() {
@@ -193,7 +193,7 @@ fn metadata_of(object: &mut Value) -> &mut Map<String, Value> {
     map(map(object).entry("metadata").or_insert(Value::Null))
 }
 
-/// The time, as Kubernetes writes it.
+/// Returns the time, as Kubernetes writes it.
 fn now() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, rest) = (seconds / 86_400, seconds % 86_400);

@@ -41,7 +41,8 @@ impl Types {
         self.0.entry(key).or_default().insert(plural.to_owned(), resource);
     }
 
-    /// Keeps the resources that `keep` returns true for: it gets the group, the version and the name.
+    /// Keeps the resources for which `keep` returns true; its arguments are the group, the
+    /// version and the name.
     pub(super) fn retain(&mut self, keep: impl Fn(&str, &str, &str) -> bool) {
         for ((group, version), resources) in &mut self.0 {
             resources.retain(|name, _| keep(group, version, name));
@@ -49,17 +50,17 @@ impl Types {
         self.0.retain(|_, resources| !resources.is_empty());
     }
 
-    /// The resource, when it is served.
+    /// Returns the resource, when it is served.
     pub(super) fn resource(&self, group: &str, version: &str, resource: &str) -> Option<&Resource> {
         self.0.get(&(group.to_owned(), version.to_owned()))?.get(resource)
     }
 
-    /// Whether any version of the group is served.
+    /// Returns whether any version of the group is served.
     pub(super) fn has_group(&self, group: &str) -> bool {
         self.0.keys().any(|(name, _)| name == group)
     }
 
-    /// Whether the group's version is served.
+    /// Returns whether the group's version is served.
     pub(super) fn has_version(&self, group: &str, version: &str) -> bool {
         self.0.contains_key(&(group.to_owned(), version.to_owned()))
     }

@@ -27,7 +27,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// What a peer of `recording` serves with these changes.
+    /// Returns what a peer of `recording` serves with these changes.
     ///
     /// # Errors
     ///
@@ -47,27 +47,27 @@ impl View {
         Ok(Self { recording, changes, types, api, apis })
     }
 
-    /// The version of the recorded server, such as `v1.36.3`.
+    /// Returns the version of the recorded server, such as `v1.36.3`.
     pub(super) fn version(&self) -> &str {
         &self.recording.version
     }
 
-    /// The types that it serves.
+    /// Returns the types that it serves.
     pub(super) fn types(&self) -> &Types {
         &self.types
     }
 
-    /// Whether the group is one of custom resources.
+    /// Returns whether the group is one of custom resources.
     pub(super) fn is_custom(&self, group: &str) -> bool {
         self.changes.crds.iter().any(|crd| crd.group == group)
     }
 
-    /// The recorded document at `path`, in its ordinary form.
+    /// Returns the recorded document at `path`, in its ordinary form.
     pub(super) fn recorded(&self, path: &str) -> Option<&Recorded> {
         self.recording.get(path, None).filter(|recorded| recorded.is_document())
     }
 
-    /// The aggregated document of `/api` or `/apis`: ETag and body.
+    /// Returns the aggregated document of `/api` or `/apis`: ETag and body.
     pub(super) fn aggregated(&self, path: &str) -> Option<(String, Vec<u8>)> {
         let recorded = aggregated(&self.recording, path).ok()?;
         if self.changes == Changes::default() {
@@ -84,7 +84,7 @@ impl View {
         made.get_or_init(make).clone()
     }
 
-    /// The document of `/apis`, of a group, or of a version, in its older form.
+    /// Returns the document of `/apis`, of a group, or of a version, in its older form.
     pub(super) fn legacy(&self, path: &str) -> Option<Vec<u8>> {
         let recorded = self.recorded(path);
         if self.changes == Changes::default() {

@@ -1,5 +1,5 @@
-//! Watches: what is there, then what happens, one JSON object a line, until
-//! the client leaves or its time is over.
+//! Watches: the existing objects, then the events, one JSON object per line,
+//! until the client leaves or its time is over.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::store::{Change, Event, Store};
 /// kube-apiserver ends watches after 30 to 60 minutes.
 const LONGEST: Duration = Duration::from_secs(1800);
 
-/// Whether the request is one to watch.
+/// Returns whether the request is one to watch.
 pub(super) fn is_asked(of: &ObjectRequest<'_>) -> bool {
     of.asked.watch || matches!(of.query("watch"), Some("1" | "true" | "True"))
 }
@@ -49,7 +49,7 @@ pub(super) fn answer(of: &ObjectRequest<'_>, name: Option<String>) -> Answer {
     json_answer(StatusCode::OK, Body::from_stream(lines))
 }
 
-/// What a watch begins with, and the revision after which it goes on.
+/// Returns the first events of a watch, and the revision after which it continues.
 fn first(of: &ObjectRequest<'_>) -> (Vec<Event>, u64) {
     let revision = of.query("resourceVersion").and_then(|text| text.parse::<u64>().ok());
     let initial = of.query("sendInitialEvents") == Some("true");
@@ -99,13 +99,13 @@ impl Watching {
         self
     }
 
-    /// The next line; `None` when the time is over.
+    /// Returns the next line; `None` when the time is over.
     async fn next(&mut self) -> Option<String> {
         loop {
             if let Some(line) = self.pending.pop_front() {
                 return Some(line);
             }
-            // Marked as seen before looking, so that nothing is missed.
+            // Marked as seen before looking, so that no event is missed.
             self.changes.mark_unchanged();
             let events = self.store.events_after(self.revision);
             if events.is_empty() {
@@ -116,7 +116,7 @@ impl Watching {
         }
     }
 
-    /// Keeps those events that are asked for.
+    /// Keeps the events that the client asked for.
     fn take(&mut self, events: Vec<Event>) {
         for event in events {
             self.revision = self.revision.max(event.revision);

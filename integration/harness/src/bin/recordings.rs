@@ -1,5 +1,5 @@
-//! Records what real kube-apiservers answer into `integration/recordings/`.
-//! Run it by `make recordings`.
+//! Records the answers of real kube-apiservers in `integration/recordings/`.
+//! `make recordings` runs it.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use harness::control_plane::ControlPlane;
 /// Starts one kube-apiserver of each version and records its answers.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where to write; by default the checkout's own recordings.
+    /// The folder to write to; by default the checkout's recordings.
     #[arg(long)]
     output: Option<PathBuf>,
 }

@@ -15,26 +15,26 @@ use fake_apiserver::Version;
 use pki::{CertificateFiles, Pki};
 use wire::verbatim::VerbatimClient;
 
-/// Ready takes 2 s on an idle machine; two cores may be shared by many tests.
+/// It is ready after 2 s on an idle machine, but many tests may share two cores.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
 
-/// A server that stops lets watches end first.
+/// A stopping server lets watches end first.
 const STOP_DEADLINE: Duration = Duration::from_secs(90);
 
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// The server's name: its host name too, and thereby its identity.
+    /// The server's name. It is also its host name, and so determines its identity.
     pub name: String,
     /// Its version.
     pub version: Version,
-    /// Further arguments, such as `--runtime-config=…` to make more skew. They
-    /// come last, so they override.
+    /// Further arguments, such as `--runtime-config=…` for more skew. They come
+    /// last, so they override others.
     pub arguments: Vec<String>,
 }
 
 impl ServerOptions {
-    /// A server with ordinary arguments.
+    /// Returns a server with ordinary arguments.
     pub fn new(name: impl Into<String>, version: Version) -> Self {
         Self { name: name.into(), version, arguments: Vec::new() }
     }
@@ -53,7 +53,7 @@ pub struct ApiServer {
     options: ServerOptions,
     folder: PathBuf,
     port: u16,
-    /// Those arguments that stay the same over restarts.
+    /// The arguments that stay the same over restarts.
     arguments: Vec<String>,
     client: VerbatimClient,
     process: Option<Process>,
@@ -80,27 +80,27 @@ impl ApiServer {
         Ok(server)
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.options.name
     }
 
-    /// The version it runs, or ran last.
+    /// Returns the version it runs, or ran last.
     pub fn version(&self) -> Version {
         self.options.version
     }
 
-    /// Its port on 127.0.0.1.
+    /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its address.
+    /// Returns its address.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 
-    /// Its process, when it was not stopped.
+    /// Returns its process, when it was not stopped.
     pub fn process(&mut self) -> Option<&mut Process> {
         self.process.as_mut()
     }
@@ -178,7 +178,7 @@ impl ApiServer {
     }
 }
 
-/// The arguments that every server has. Unnecessary work is turned off: the
+/// Returns the arguments that every server has. Unnecessary work is turned off: the
 /// servers share two cores with the tests.
 fn arguments(
     folder: &Path,
@@ -216,7 +216,7 @@ fn arguments(
 /// The user that the API servers are to a kubelet, by certificate.
 pub(super) const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
 
-/// How a server reaches kubelets (for exec, logs and the like), and is known
+/// Returns how a server reaches kubelets (for exec, logs and the like), and is known
 /// to them.
 fn kubelet_arguments(pki: &Pki) -> [String; 4] {
     let client = pki.issued(KUBELET_CLIENT);

@@ -58,8 +58,8 @@ impl ControllerManager {
                 "--service-account-private-key-file={}",
                 pki.folder().join("sa.key").display()
             ))
-            // The user itself may do little: each controller's role is that of
-            // a service account of its own.
+            // The user itself has few permissions: each controller uses a service
+            // account of its own.
             .arg("--use-service-account-credentials=true")
             .args(&options.arguments)
             .spawn()?;
@@ -68,14 +68,14 @@ impl ControllerManager {
         Ok(manager)
     }
 
-    /// The process, to stop it or read its log.
+    /// Returns the process, to stop it or read its log.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
     async fn wait_healthy(&mut self, port: u16) -> Result<()> {
-        // It presents a certificate of its own making, so the port is all that
-        // can be asked without disabling verification; it opens last.
+        // Its certificate is self-signed, so without disabling verification only the
+        // port can be checked; it opens last.
         self.process
             .until("kube-controller-manager", Duration::from_secs(60), async || {
                 let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;

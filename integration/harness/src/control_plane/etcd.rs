@@ -23,7 +23,7 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// Starts etcd out of `version`'s binary, with its data in `folder`, and
+    /// Starts etcd from the binary of `version`, with its data in `folder`, and
     /// waits until it is healthy.
     pub(super) async fn start(version: Version, folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
@@ -40,7 +40,7 @@ impl Etcd {
                 .arg(format!("--initial-advertise-peer-urls={peer}"))
                 .arg(format!("--initial-cluster=default={peer}"))
                 .arg("--log-level=warn")
-                // Nobody needs the data after the test.
+                // The data is not needed after the test.
                 .arg("--unsafe-no-fsync")
                 .spawn()?;
         let mut etcd = Self { port, process };
@@ -48,22 +48,22 @@ impl Etcd {
         Ok(etcd)
     }
 
-    /// The address for clients.
+    /// Returns the address for clients.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The process.
+    /// Returns the process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// All keys of what API servers have stored, such as
+    /// Returns all keys of what API servers have stored, such as
     /// `/registry/configmaps/default/name`, by etcd's JSON gateway.
     ///
     /// # Errors
     ///
-    /// When etcd does not answer, or what it answers is no list of keys.
+    /// When etcd does not answer with a list of keys.
     pub async fn keys(&self) -> Result<Vec<String>> {
         // The range of all that begins with the first: `0` follows on `/`.
         let range = json!({

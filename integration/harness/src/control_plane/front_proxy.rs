@@ -1,5 +1,5 @@
-//! Who may speak for others: the front proxy's authority and client
-//! certificate, apart from those of the clients, as kubeadm makes them.
+//! The front proxy's authority and client certificate. They are separate from
+//! those of the clients, as kubeadm makes them.
 
 use std::path::{Path, PathBuf};
 
@@ -24,23 +24,23 @@ impl FrontProxy {
         Ok(Self { pki, certificate })
     }
 
-    /// The client certificate with which a proxy may name the user.
+    /// Returns the client certificate with which a proxy may name the user.
     pub fn certificate(&self) -> &CertificateFiles {
         &self.certificate
     }
 
-    /// The authority's certificate, as a file.
+    /// Returns the authority's certificate, as a file.
     pub fn ca_file(&self) -> PathBuf {
         self.pki.ca_file()
     }
 
-    /// The authority, to issue more certificates.
+    /// Returns the authority, to issue more certificates.
     pub fn pki(&self) -> &Pki {
         &self.pki
     }
 
-    /// What kube-apiserver is told of it, as kubeadm tells it. Without the
-    /// header names it would not ask for the certificate at all.
+    /// Returns the arguments of kube-apiserver for it, as kubeadm sets them. Without the
+    /// header names kube-apiserver would not ask for the certificate at all.
     pub(super) fn arguments(&self) -> Vec<String> {
         vec![
             format!("--requestheader-client-ca-file={}", self.ca_file().display()),

@@ -1,4 +1,4 @@
-//! kubectl, as a person would run it.
+//! kubectl, run as a person would.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,7 +22,7 @@ pub struct Kubectl {
     environment: Vec<(&'static str, &'static str)>,
 }
 
-/// What a command said.
+/// The output of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubectlOutput {
     /// Whether it exited with 0.
@@ -36,7 +36,7 @@ pub struct KubectlOutput {
 }
 
 impl KubectlOutput {
-    /// The standard output, of a command that succeeded.
+    /// Returns the standard output, of a command that succeeded.
     ///
     /// # Errors
     ///
@@ -46,24 +46,24 @@ impl KubectlOutput {
         Ok(self.stdout)
     }
 
-    /// The standard output of `-o json`.
+    /// Returns the standard output of `-o json`.
     ///
     /// # Errors
     ///
-    /// When it failed or printed no JSON.
+    /// When it failed or printed something that is not JSON.
     pub fn json(self) -> Result<Value> {
         Ok(serde_json::from_str(&self.ok()?)?)
     }
 }
 
 impl Kubectl {
-    /// The kubectl in `binary` (a control plane's) with this kubeconfig, which
+    /// Returns the kubectl in `binary` (a control plane's) with this kubeconfig, which
     /// caches discovery in `cache`.
     pub fn new(binary: PathBuf, kubeconfig: PathBuf, cache: PathBuf) -> Self {
         Self { binary, kubeconfig, cache, environment: Vec::new() }
     }
 
-    /// The same, with SPDY/3.1 for exec, attach and port-forward. Otherwise it
+    /// Returns the same, with SPDY/3.1 for exec, attach and port-forward. Otherwise it
     /// uses WebSocket, and SPDY only where that fails.
     #[must_use]
     pub fn with_spdy(mut self) -> Self {
@@ -72,7 +72,7 @@ impl Kubectl {
         self
     }
 
-    /// The kubeconfig.
+    /// Returns the kubeconfig.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
@@ -82,7 +82,7 @@ impl Kubectl {
     /// # Errors
     ///
     /// When it cannot be executed or takes more than a minute; a command that
-    /// fails is no error here.
+    /// fails is not an error here.
     pub async fn run(&self, arguments: &[&str]) -> Result<KubectlOutput> {
         self.run_with_input(arguments, b"").await
     }
@@ -92,7 +92,7 @@ impl Kubectl {
     /// # Errors
     ///
     /// When it cannot be executed or takes more than a minute; a command that
-    /// fails, or does not read all, is no error here.
+    /// fails, or does not read all, is not an error here.
     pub async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<KubectlOutput> {
         let mut command = self.command(arguments);
         command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
@@ -116,7 +116,7 @@ impl Kubectl {
         })
     }
 
-    /// Starts a command that goes on, such as `logs --follow`; it ends with
+    /// Starts a long-running command such as `logs --follow`; it ends with
     /// the handle that is returned.
     ///
     /// # Errors
@@ -147,7 +147,7 @@ impl Kubectl {
     }
 }
 
-/// Notes what comes, until the end.
+/// Keeps the output until the end.
 async fn collect(mut stderr: ChildStderr, said: Arc<Mutex<String>>) {
     let mut piece = [0; 4096];
     while let Ok(length @ 1..) = stderr.read(&mut piece).await {
@@ -156,7 +156,7 @@ async fn collect(mut stderr: ChildStderr, said: Arc<Mutex<String>>) {
     }
 }
 
-/// A command that goes on; dropping it ends it.
+/// A running command; dropping it ends it.
 #[derive(Debug)]
 pub struct RunningKubectl {
     child: Child,
@@ -165,7 +165,7 @@ pub struct RunningKubectl {
 }
 
 impl RunningKubectl {
-    /// The next line of its standard output.
+    /// Returns the next line of its standard output.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl RunningKubectl {
             .with_context(|| format!("kubectl ended: {}", self.said()))
     }
 
-    /// Its standard error so far.
+    /// Returns its standard error so far.
     pub fn said(&self) -> String {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,10 +1,10 @@
-//! A stand-in for a kubelet: a node on which pods run that are not there.
+//! A stand-in for a kubelet: a node that pretends to run pods.
 //!
 //! ```text
 //!   kubectl exec ──▶ kube-apiserver ──TLS, the kubelet client's certificate──▶ stand-in
 //! ```
 //!
-//! What its containers can do is in integration/control-plane/container.go.
+//! integration/control-plane/container.go implements its containers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,12 +27,12 @@ pub struct KubeletOptions {
     pub node: String,
     /// Its version.
     pub version: Version,
-    /// How long a log that is followed stays quiet between lines.
+    /// The time between two lines of a followed log.
     pub log_interval: Duration,
 }
 
 impl KubeletOptions {
-    /// A node of this name.
+    /// Returns a node of this name.
     pub fn new(node: impl Into<String>, version: Version) -> Self {
         Self { node: node.into(), version, log_interval: Duration::from_secs(1) }
     }
@@ -73,12 +73,12 @@ impl KubeletStandIn {
         Ok(kubelet)
     }
 
-    /// The process, to stop it or read its log.
+    /// Returns the process, to stop it or read its log.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 
-    /// Makes a pod that runs on this node, with one container, `main`.
+    /// Creates a pod on this node, with one container, `main`.
     ///
     /// # Errors
     ///
@@ -87,13 +87,13 @@ impl KubeletStandIn {
         self.service_account(namespace).await?;
         let pods = format!("/api/v1/namespaces/{namespace}/pods");
         let mut pod = self.admin.post(&pods, &pod(name, &self.node)).await?.ok()?.json()?;
-        let fields = pod.as_object_mut().context("the pod is no object")?;
+        let fields = pod.as_object_mut().context("the pod is not an object")?;
         fields.insert("status".to_owned(), running());
         self.admin.put(&format!("{pods}/{name}/status"), &pod).await?.ok()?;
         Ok(())
     }
 
-    /// A pod cannot be made without it, and no controller makes it here.
+    /// A pod needs it, and no controller makes it here.
     async fn service_account(&self, namespace: &str) -> Result<()> {
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         let account = json!({ "metadata": { "name": "default" } });

@@ -1,5 +1,5 @@
-//! The users of a test's control plane, and how they prove who they are: by
-//! bearer tokens, or by client certificates as kubeadm issues them.
+//! The users of a test's control plane, and their bearer tokens or client
+//! certificates, which are like kubeadm's.
 
 use std::fs;
 use std::path::Path;
@@ -8,25 +8,24 @@ use anyhow::{Context, Result};
 
 use pki::{CertificateFiles, Pki};
 
-/// Somebody who talks to the API servers.
+/// A user of the API servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum User {
-    /// May do everything (`system:masters`); by token.
+    /// An administrator (`system:masters`); by token.
     Admin,
     /// The user of kube-controller-manager; by token.
     ControllerManager,
-    /// Somebody without any permission but that to read discovery; by token.
+    /// A user that may only read discovery; by token.
     Plain,
-    /// Somebody who presents nothing.
+    /// Anonymous.
     Anonymous,
-    /// kubeadm's `kubernetes-admin`, who may do everything; by certificate.
+    /// kubeadm's `kubernetes-admin`, an administrator; by certificate.
     KubernetesAdmin,
     /// The user of kube-controller-manager; by certificate.
     ControllerManagerCertificate,
     /// The node [`User::NODE`]; by certificate.
     Node,
-    /// Somebody in two groups, without any permission but that to read
-    /// discovery; by certificate.
+    /// A user in two groups that may only read discovery; by certificate.
     PlainCertificate,
 }
 
@@ -43,7 +42,7 @@ impl User {
         Self::PlainCertificate,
     ];
 
-    /// The bearer token, if any.
+    /// Returns the bearer token, if any.
     pub fn token(self) -> Option<&'static str> {
         match self {
             Self::Admin => Some("admin-token"),
@@ -57,12 +56,12 @@ impl User {
         }
     }
 
-    /// The `Authorization` header, if any, for clients that are given headers.
+    /// Returns the `Authorization` header, if any, for clients that are given headers.
     pub fn authorization(self) -> Option<String> {
         self.token().map(|token| format!("Bearer {token}"))
     }
 
-    /// The user name, as the API server knows it.
+    /// Returns the user name, as the API server knows it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -77,7 +76,7 @@ impl User {
         }
     }
 
-    /// The groups that the token or the certificate names.
+    /// Returns the groups that the token or the certificate names.
     pub fn groups(self) -> &'static [&'static str] {
         match self {
             Self::Admin | Self::KubernetesAdmin => &["system:masters"],
@@ -90,7 +89,7 @@ impl User {
         }
     }
 
-    /// What its files are called.
+    /// Returns the name of its files.
     pub(super) fn file(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -104,7 +103,7 @@ impl User {
         }
     }
 
-    /// The client certificate, if any, that `pki` issued when the control
+    /// Returns the client certificate, if any, that `pki` issued when the control
     /// plane started.
     pub(super) fn certificate(self, pki: &Pki) -> Option<CertificateFiles> {
         Self::WITH_CERTIFICATES.contains(&self).then(|| pki.issued(self.file()))
@@ -114,7 +113,7 @@ impl User {
 /// The name of the token file in the control plane's folder.
 pub(super) const TOKEN_FILE: &str = "tokens.csv";
 
-/// Writes what kube-apiserver reads with `--token-auth-file`.
+/// Writes the file for `--token-auth-file`.
 pub(super) fn write_token_file(folder: &Path) -> Result<()> {
     let mut text = String::new();
     for user in User::WITH_TOKENS {

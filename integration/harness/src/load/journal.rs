@@ -45,17 +45,17 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Whether it succeeded.
+    /// Returns whether it succeeded.
     pub fn is_ok(&self) -> bool {
         matches!(self.end, End::Answered { status: 200..=299, .. })
     }
 
-    /// Whether it is a 404 of a server that does not know the type.
+    /// Returns whether it is a 404 of a server that does not know the type.
     pub fn is_type_level_404(&self) -> bool {
         matches!(self.end, End::Answered { type_level_404: true, .. })
     }
 
-    /// Whether it is a 503 that names a time to try again, with a `Status`.
+    /// Returns whether it is a 503 that names a time to try again, with a `Status`.
     pub fn is_unavailable(&self) -> bool {
         match &self.end {
             End::Answered { status: 503, retry_after: true, body, .. } => {
@@ -66,7 +66,7 @@ impl Operation {
         }
     }
 
-    /// Whether the connection to the server broke when the request may have
+    /// Returns whether the connection to the server broke when the request may have
     /// been executed: Envoy answers 503 without a `Retry-After` then, or
     /// breaks an answer that had begun.
     pub fn is_reset(&self) -> bool {
@@ -98,19 +98,19 @@ struct Pages {
 }
 
 impl Journal {
-    /// The operations for which `wanted` holds, in the order of their ends.
+    /// Returns the operations for which `wanted` holds, in the order of their ends.
     pub fn operations(&self, wanted: impl Fn(&Operation) -> bool) -> Vec<Operation> {
         self.pages().operations.iter().filter(|operation| wanted(operation)).cloned().collect()
     }
 
-    /// How many operations there are for which `wanted` holds.
+    /// Returns the number of operations for which `wanted` holds.
     pub fn count(&self, wanted: impl Fn(&Operation) -> bool) -> usize {
         self.pages().operations.iter().filter(|operation| wanted(operation)).count()
     }
 
-    /// For how many of the last operations `wanted` holds, counted back from
-    /// the end to the first for which it does not hold, or that began before
-    /// `since`; and that one.
+    /// Returns the number of operations at the end for which `wanted` holds, counted back
+    /// to the first one for which it does not hold or that began before `since`;
+    /// and that operation.
     pub fn row(
         &self,
         since: Instant,
@@ -123,14 +123,14 @@ impl Journal {
         (row, pages.operations.iter().rev().nth(row).cloned())
     }
 
-    /// The objects that were created, and that no watcher has seen.
+    /// Returns the objects that were created, and that no watcher has seen.
     pub fn unseen(&self) -> Vec<String> {
         let pages = self.pages();
         pages.created.difference(&pages.watched).cloned().collect()
     }
 
-    /// How many watches ended that nobody had ended: informers begin them again
-    /// and say nothing.
+    /// Returns the number of watches that ended by themselves: informers silently start
+    /// them again.
     pub fn watches_ended(&self) -> usize {
         self.pages().watches_ended
     }

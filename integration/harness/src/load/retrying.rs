@@ -16,7 +16,7 @@ const RETRIES: u32 = 10;
 const AFTER_BREAK: Duration = Duration::from_secs(1);
 
 /// Retries as client-go does: a 429 or 5xx with `Retry-After` after that time,
-/// whatever the method, for it says that nothing was done; a broken connection
+/// whatever the method, because nothing was done; a broken connection
 /// only for GET; nothing else.
 #[derive(Debug, Clone)]
 pub struct Retrying {
@@ -71,7 +71,7 @@ impl Retrying {
     }
 }
 
-/// How long to wait before the next attempt; `None` when there is none.
+/// Returns how long to wait before the next attempt; `None` when there is none.
 fn delay(method: &Method, end: &End, answer: Option<&Answer>) -> Option<Duration> {
     match end {
         End::Broken(_) => (*method == Method::GET).then_some(AFTER_BREAK),

@@ -134,7 +134,7 @@ pub(super) async fn watcher(mut worker: Worker) {
     }
 }
 
-/// The version of the list from which to watch.
+/// Returns the version of the list from which to watch.
 async fn listed(worker: &mut Worker) -> Option<String> {
     let list = worker.run("relist", Method::GET, CONFIG_MAPS, None).await?.json().ok()?;
     for item in list.get("items").and_then(Value::as_array).into_iter().flatten() {

@@ -1,5 +1,5 @@
-//! What is asked of a real server besides its discovery documents: paths that
-//! show how it says no, and how it reads unusual paths.
+//! The requests to a real server besides its discovery documents: those that it
+//! refuses, and unusual paths.
 
 use fake_apiserver::recordings::AGGREGATED;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const AGGREGATED_BETA: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
-/// The other forms in which discovery is asked for, of `/api` and `/apis`.
+/// Returns the other forms in which discovery is asked for, of `/api` and `/apis`.
 pub(super) fn discovery_accepts() -> [String; 6] {
     [
         AGGREGATED.to_owned(),
@@ -21,7 +21,7 @@ pub(super) fn discovery_accepts() -> [String; 6] {
     ]
 }
 
-/// Requests in JSON's form, one a line: method and path.
+/// Requests without an `Accept` header, one per line: method and path.
 pub(super) const PLAIN: &str = "\
 GET /api/v1/nosuch
 GET /api/v1/nosuch/x
@@ -123,7 +123,7 @@ pub(super) const ACCEPTS: [&str; 8] = [
     "*/*",
 ];
 
-/// The custom resource that some of [`PLAIN`] ask for.
+/// Returns the custom resource that some of [`PLAIN`] ask for.
 pub(super) fn widgets() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",

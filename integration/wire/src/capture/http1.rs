@@ -72,13 +72,13 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// The answer that a request prescribes.
+/// Returns the answer that a request prescribes.
 pub(super) fn reply(answer: &[u8]) -> Reply {
     let status = std::str::from_utf8(answer).ok().and_then(|answer| answer.parse().ok());
     Reply { status: status.unwrap_or(200), ..Reply::default() }
 }
 
-/// The answer to a body of this length that was not kept.
+/// Returns the answer to a body of this length that was not kept.
 pub(super) fn counted(length: usize) -> Reply {
     Reply { status: 200, body: length.to_string().into_bytes(), ..Reply::default() }
 }
@@ -117,7 +117,7 @@ fn length(request: &CapturedRequest) -> Result<usize> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// The bytes of the next request up to its empty line; `None` at the end.
+    /// Returns the bytes of the next request up to its empty line; `None` at the end.
     async fn head(&mut self) -> Result<Option<Vec<u8>>> {
         loop {
             let blank = self.ahead.iter().take_while(|byte| b"\r\n".contains(byte)).count();
@@ -270,7 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// Where the first empty line ends.
+/// Returns where the first empty line ends.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     let crlf = bytes.windows(3).position(|window| window == b"\n\r\n").map(|at| at + 3);
     let lf = bytes.windows(2).position(|window| window == b"\n\n").map(|at| at + 2);

@@ -1,4 +1,4 @@
-//! The companion's requests, which a replaying peer answers.
+//! The companion's requests, which a fake API server answers.
 
 use anyhow::Result;
 use reqwest::Method;
@@ -20,7 +20,7 @@ const ASKED: [&str; 2] = ["accept", "if-none-match"];
 /// What the companion looks at in an answer.
 const SAID: [&str; 4] = ["content-type", "etag", "retry-after", "x-peer"];
 
-/// Has the replaying peer answer.
+/// Has the fake API server answer.
 pub(super) async fn answer(connection: &Connection, request: &CapturedRequest) -> Result<Reply> {
     let polls = &connection.shared.polls;
     let method = Method::from_bytes(&request.method)?;

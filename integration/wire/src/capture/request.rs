@@ -51,18 +51,18 @@ impl CapturedRequest {
         }
     }
 
-    /// The first header of this name, which is in lower case.
+    /// Returns the first header of this name, which is in lower case.
     pub fn value(&self, name: &str) -> Option<&[u8]> {
         self.values(name).next()
     }
 
-    /// The values of all headers of this name, which is in lower case.
+    /// Returns the values of all headers of this name, which is in lower case.
     pub fn values<'r, 'n>(&'r self, name: &'n str) -> impl Iterator<Item = &'r [u8]> + use<'r, 'n> {
         let same = move |field: &&Field| field.0.eq_ignore_ascii_case(name.as_bytes());
         self.headers.iter().filter(same).map(|(_, value)| value.as_slice())
     }
 
-    /// Whether a comma-separated header has this token, in any case.
+    /// Returns whether a comma-separated header has this token, in any case.
     pub(super) fn lists(&self, name: &str, token: &str) -> bool {
         let mut tokens = self.values(name).flat_map(|value| value.split(|&byte| byte == b','));
         tokens.any(|of| of.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
