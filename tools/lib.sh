@@ -1,11 +1,10 @@
 # shellcheck shell=bash
 #
-# Sourced by the installers next to it. Each installer prints the path of what
-# it provides on stdout and what it does on stderr, and does nothing when that
-# is there already.
+# Sourced by the tools next to it. Each provider prints the path of its program
+# on stdout and its progress on stderr, and does nothing if the program exists.
 #
-# Everything lives in one cache folder, one entry for each thing, named after
-# what it was made from. Any entry may be deleted at any time.
+# All programs are in one cache folder, one entry each, named after what it was
+# made from. You can delete any entry at any time.
 
 set -euo pipefail
 
@@ -21,7 +20,7 @@ fail() {
     exit 1
 }
 
-# need COMMAND HINT: fails with the hint when COMMAND is not installed.
+# need COMMAND HINT: fails with the hint if COMMAND is not installed.
 need() {
     command -v "$1" >/dev/null 2>&1 || fail "\`$1\` is missing: $2"
 }
@@ -31,10 +30,10 @@ digest() {
     cat -- "$@" | sha256sum | cut -c1-16
 }
 
-# provide ENTRY FILE BUILD: prints the path of FILE in the cache entry ENTRY.
-# When it is not there, runs the function BUILD with a new folder that it fills,
-# which then becomes the entry as a whole: half an entry is never seen. Two
-# installers at once do the work once.
+# provide ENTRY FILE BUILD: prints the path of FILE in the cache entry ENTRY. If
+# it does not exist, the function BUILD fills a new folder, which then becomes
+# the entry, so an entry is always complete. Two providers at the same time do
+# the work once.
 provide() {
     local entry="$cache/$1" file=$2 build=$3
     if [ ! -e "$entry/$file" ]; then
@@ -49,10 +48,10 @@ provide() {
 make_entry() {
     local entry=$1 file=$2 build=$3
     work="$(mktemp -d "$cache/.new-XXXXXX")"
-    # Go's module files are read-only.
+    # Go makes module files read-only.
     trap 'chmod -R u+w "$work" 2>/dev/null || true; rm -rf "$work"' EXIT
     "$build" "$work" >&2
-    [ -e "$work/$file" ] || fail "made no $file"
+    [ -e "$work/$file" ] || fail "$file was not made"
     chmod 755 "$work"
     rm -rf "$entry"
     mv -T "$work" "$entry"

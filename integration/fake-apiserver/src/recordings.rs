@@ -75,11 +75,8 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Returns the recording of the newest patch release of `version`.
-    ///
-    /// # Errors
-    ///
-    /// When there is none, or it cannot be read.
+    /// Returns the recording of the newest patch release of `version`. Fails if
+    /// there is none, or it cannot be read.
     pub fn of(version: Version) -> Result<Self> {
         let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../recordings"));
         let prefix = format!("v{version}.");
@@ -123,10 +120,7 @@ impl Recording {
     }
 
     /// Returns the recording in `folder`, which is named after the version.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
+    /// Fails if it cannot be read.
     pub fn load(folder: &Path) -> Result<Self> {
         let name = folder.file_name().and_then(|name| name.to_str());
         let version = name.context("the folder has no name")?.to_owned();

@@ -91,10 +91,7 @@ pub struct ReplayPeer {
 
 impl ReplayPeer {
     /// Starts a peer; it accepts connections when this returns, and is ready.
-    ///
-    /// # Errors
-    ///
-    /// When the port is taken, or the recording or certificate is unusable.
+    /// Fails if the port is taken, or the recording or certificate is unusable.
     pub async fn start(options: ReplayOptions) -> Result<Self> {
         let recording = Arc::new(options.recording);
         let view = Arc::new(View::new(Arc::clone(&recording), Changes::default())?);
@@ -160,10 +157,7 @@ impl ReplayPeer {
     }
 
     /// Serves another recording from now on: an upgrade, without the restart.
-    ///
-    /// # Errors
-    ///
-    /// When the recording is unusable.
+    /// Fails if the recording is unusable.
     pub fn upgrade(&self, recording: Recording) -> Result<()> {
         self.peer.change(|state| state.recording = Arc::new(recording))
     }
@@ -180,11 +174,7 @@ impl ReplayPeer {
     }
 
     /// No longer serves a resource of the recording; `*` means all of the
-    /// version's resources.
-    ///
-    /// # Errors
-    ///
-    /// When the recording is unusable.
+    /// version's resources. Fails if the recording is unusable.
     pub fn drop_resource(&self, group: &str, version: &str, resource: &str) -> Result<()> {
         let dropped = (group.to_owned(), version.to_owned(), resource.to_owned());
         self.peer.change(|state| {
@@ -192,29 +182,20 @@ impl ReplayPeer {
         })
     }
 
-    /// Serves a custom resource that the other servers may not know.
-    ///
-    /// # Errors
-    ///
-    /// When the recording is unusable.
+    /// Serves a custom resource that the other servers may not know. Fails if
+    /// the recording is unusable.
     pub fn add_crd(&self, crd: Crd) -> Result<()> {
         self.peer.change(|state| state.changes.crds.push(crd))
     }
 
-    /// Serves these custom resources in place of those that were added.
-    ///
-    /// # Errors
-    ///
-    /// When the recording is unusable.
+    /// Serves these custom resources in place of those that were added. Fails
+    /// if the recording is unusable.
     pub fn set_crds(&self, crds: Vec<Crd>) -> Result<()> {
         self.peer.change(|state| state.changes.crds = crds)
     }
 
-    /// Undoes all of [`Self::drop_resource`] and [`Self::add_crd`].
-    ///
-    /// # Errors
-    ///
-    /// When the recording is unusable.
+    /// Undoes all of [`Self::drop_resource`] and [`Self::add_crd`]. Fails if
+    /// the recording is unusable.
     pub fn reset_types(&self) -> Result<()> {
         self.peer.change(|state| state.changes = Changes::default())
     }
@@ -245,11 +226,8 @@ impl ReplayPeer {
         }
     }
 
-    /// Accepts connections again, on the same port.
-    ///
-    /// # Errors
-    ///
-    /// When it was not stopped, or its port is taken now.
+    /// Accepts connections again, on the same port. Fails if it was not
+    /// stopped, or its port is taken now.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.server.is_none(), "{} was not stopped", self.name());
         let server =

@@ -48,12 +48,8 @@ impl Artefact {
         }
     }
 
-    /// Returns the path of the artefact.
-    ///
-    /// # Errors
-    ///
-    /// When the variable is not set or does not name a file; the message says which
-    /// `make` target sets it.
+    /// Returns the path of the artefact. Fails if the variable is not set or
+    /// does not name a file; the message says which `make` target sets it.
     pub fn path(self) -> Result<PathBuf> {
         let variable = self.variable();
         let value = std::env::var_os(variable).with_context(|| {

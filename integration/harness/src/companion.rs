@@ -36,11 +36,8 @@ pub struct Companion {
 }
 
 impl Companion {
-    /// Starts it and waits until `/healthz` answers.
-    ///
-    /// # Errors
-    ///
-    /// When it ends or does not answer; the message shows the end of its log.
+    /// Starts it and waits until `/healthz` answers. Fails if it ends or does
+    /// not answer; the message shows the end of its log.
     pub async fn start(options: CompanionOptions) -> Result<Self> {
         let client = Client::plain(options.port)?;
         let mut companion = Self { options, client, process: None };
@@ -49,11 +46,8 @@ impl Companion {
         Ok(companion)
     }
 
-    /// Starts it again after [`Self::kill_9`] or [`Self::stop`].
-    ///
-    /// # Errors
-    ///
-    /// When it runs, or does not become healthy.
+    /// Starts it again after [`Self::kill_9`] or [`Self::stop`]. Fails if it
+    /// runs, or does not become healthy.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the companion runs already");
         let folder = &self.options.folder;
@@ -84,10 +78,7 @@ impl Companion {
     }
 
     /// Replaces the configuration file, which the companion notices by itself.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
+    /// Fails if it cannot be written.
     pub fn write_config(&self, config: &str) -> Result<()> {
         fs::create_dir_all(&self.options.folder)?;
         let new = self.options.folder.join("companion.yaml.new");
@@ -100,11 +91,7 @@ impl Companion {
         self.process.as_mut()
     }
 
-    /// Tells it to read its configuration again.
-    ///
-    /// # Errors
-    ///
-    /// When it does not run.
+    /// Tells it to read its configuration again. Fails if it does not run.
     pub fn reload(&self) -> Result<()> {
         match &self.process {
             Some(process) => process.signal(Signal::SIGHUP),
@@ -117,11 +104,7 @@ impl Companion {
         self.process = None;
     }
 
-    /// Ends it gracefully.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end in time.
+    /// Ends it gracefully. Fails if it does not end in time.
     pub async fn stop(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
             process.terminate(DEADLINE).await?;
@@ -129,20 +112,13 @@ impl Companion {
         Ok(())
     }
 
-    /// GET of its HTTP endpoint.
-    ///
-    /// # Errors
-    ///
-    /// When it does not answer.
+    /// GET of its HTTP endpoint. Fails if it does not answer.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.client.get(path).await
     }
 
-    /// Returns a JSON document of its HTTP endpoint, such as `/v1/map`.
-    ///
-    /// # Errors
-    ///
-    /// When the answer is not a 200 with JSON.
+    /// Returns a JSON document of its HTTP endpoint, such as `/v1/map`. Fails
+    /// if the answer is not a 200 with JSON.
     pub async fn json(&self, path: &str) -> Result<Value> {
         let answer = self.get(path).await?;
         ensure!(
@@ -154,11 +130,8 @@ impl Companion {
         answer.json()
     }
 
-    /// Waits until `/readyz` answers 200: something was published.
-    ///
-    /// # Errors
-    ///
-    /// When that does not happen in time.
+    /// Waits until `/readyz` answers 200: something was published. Fails if
+    /// that does not happen in time.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let Some(process) = &mut self.process else { anyhow::bail!("the companion does not run") };
         process

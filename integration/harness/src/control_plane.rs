@@ -55,11 +55,8 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     /// Starts servers of these versions, and waits until all are ready. They
-    /// are called `server-0`, `server-1`, ….
-    ///
-    /// # Errors
-    ///
-    /// When one does not become ready; the message shows the end of its log.
+    /// are called `server-0`, `server-1`, …. Fails if one does not become
+    /// ready; the message shows the end of its log.
     pub async fn start(versions: &[Version]) -> Result<Self> {
         let options = versions
             .iter()
@@ -68,11 +65,8 @@ impl ControlPlane {
         Self::start_with(options.collect()).await
     }
 
-    /// Starts servers with these options, and waits until all are ready.
-    ///
-    /// # Errors
-    ///
-    /// When one does not become ready; the message shows the end of its log.
+    /// Starts servers with these options, and waits until all are ready. Fails
+    /// if one does not become ready; the message shows the end of its log.
     pub async fn start_with(servers: Vec<ServerOptions>) -> Result<Self> {
         let folder = TempDir::with_prefix("control-plane-")?;
         let pki = Pki::create(folder.path().join("pki"))?;
@@ -95,11 +89,8 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// Starts one more server; it is not waited for.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
+    /// Starts one more server; it is not waited for. Fails if it cannot be
+    /// started.
     pub fn add(&mut self, options: ServerOptions) -> Result<&mut ApiServer> {
         let folder = self.folder.path().join(&options.name);
         let etcd = self.etcd.url();
@@ -114,19 +105,13 @@ impl ControlPlane {
     }
 
     /// Returns the server at `index`, in the order in which they were added.
-    ///
-    /// # Errors
-    ///
-    /// When the index is out of range.
+    /// Fails if the index is out of range.
     pub fn server(&self, index: usize) -> Result<&ApiServer> {
         self.servers.get(index).with_context(|| format!("there is no server {index}"))
     }
 
-    /// Returns the server at `index`, to stop or restart it.
-    ///
-    /// # Errors
-    ///
-    /// When the index is out of range.
+    /// Returns the server at `index`, to stop or restart it. Fails if the index
+    /// is out of range.
     pub fn server_mut(&mut self, index: usize) -> Result<&mut ApiServer> {
         self.servers.get_mut(index).with_context(|| format!("there is no server {index}"))
     }
@@ -158,10 +143,7 @@ impl ControlPlane {
     }
 
     /// Returns a client of `url` (a server's, or Envoy's in front of them).
-    ///
-    /// # Errors
-    ///
-    /// When the client cannot be made.
+    /// Fails if the client cannot be made.
     pub fn client(&self, url: &str, user: User, http: Http) -> Result<Client> {
         Client::new(&ClientOptions {
             url: url.to_owned(),
@@ -172,11 +154,8 @@ impl ControlPlane {
         })
     }
 
-    /// Returns a client of `url` that presents this certificate.
-    ///
-    /// # Errors
-    ///
-    /// When the client cannot be made.
+    /// Returns a client of `url` that presents this certificate. Fails if the
+    /// client cannot be made.
     pub fn certificate_client(
         &self,
         url: &str,
@@ -192,11 +171,7 @@ impl ControlPlane {
         })
     }
 
-    /// Writes a kubeconfig for `user` at `url`.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
+    /// Writes a kubeconfig for `user` at `url`. Fails if it cannot be written.
     pub fn kubeconfig(&self, url: &str, user: User) -> Result<PathBuf> {
         let (file, ca) = (self.kubeconfig_file(user.file(), url), self.pki.ca_file());
         match self.certificate(user) {
@@ -212,21 +187,15 @@ impl ControlPlane {
         self.folder.path().join(format!("{user}-{address}.kubeconfig"))
     }
 
-    /// kubectl of `version` for `user` at `url`.
-    ///
-    /// # Errors
-    ///
-    /// When the kubeconfig cannot be written.
+    /// kubectl of `version` for `user` at `url`. Fails if the kubeconfig cannot
+    /// be written.
     pub fn kubectl(&self, version: Version, url: &str, user: User) -> Result<Kubectl> {
         self.kubectl_with(version, self.kubeconfig(url, user)?)
     }
 
-    /// kubectl of `version` at `url`, with the client certificate `files`;
-    /// the kubeconfig is named after `file`.
-    ///
-    /// # Errors
-    ///
-    /// When the kubeconfig cannot be written.
+    /// kubectl of `version` at `url`, with the client certificate `files`; the
+    /// kubeconfig is named after `file`. Fails if the kubeconfig cannot be
+    /// written.
     pub fn certificate_kubectl(
         &self,
         version: Version,
@@ -248,22 +217,15 @@ impl ControlPlane {
     }
 
     /// Starts a stand-in for a kubelet and makes its node; it ends with the
-    /// handle that is returned, and the node stays.
-    ///
-    /// # Errors
-    ///
-    /// When it does not become ready, or its node is refused.
+    /// handle that is returned, and the node stays. Fails if it does not become
+    /// ready, or its node is refused.
     pub async fn kubelet(&self, options: &KubeletOptions) -> Result<KubeletStandIn> {
         let admin = self.client(&self.server(0)?.url(), User::Admin, Http::Two)?;
         KubeletStandIn::start(options, admin, &self.pki, self.folder.path()).await
     }
 
     /// Starts a controller manager with a token against `options.url`; it ends
-    /// with the handle that is returned.
-    ///
-    /// # Errors
-    ///
-    /// When it does not become healthy.
+    /// with the handle that is returned. Fails if it does not become healthy.
     pub async fn controller_manager(
         &self,
         options: &ControllerManagerOptions,
@@ -272,10 +234,7 @@ impl ControlPlane {
     }
 
     /// Starts one as `user`, such as [`User::ControllerManagerCertificate`].
-    ///
-    /// # Errors
-    ///
-    /// When it does not become healthy.
+    /// Fails if it does not become healthy.
     pub async fn controller_manager_as(
         &self,
         options: &ControllerManagerOptions,

@@ -42,22 +42,15 @@ impl EnvoyOptions {
         Self { bootstrap, folder, concurrency: 2, arguments: Vec::new() }
     }
 
-    /// Envoy with the bootstrap in `file`.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
+    /// Envoy with the bootstrap in `file`. Fails if the file cannot be read.
     pub fn from_file(file: &Path, folder: impl Into<PathBuf>) -> Result<Self> {
         let bootstrap =
             fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(Self::new(bootstrap, folder))
     }
 
-    /// Replaces text in the bootstrap, such as a fixed port by 0.
-    ///
-    /// # Errors
-    ///
-    /// When `from` is not in it, because the test would then test something else.
+    /// Replaces text in the bootstrap, such as a fixed port by 0. Fails if
+    /// `from` is not in it, because the test would then test something else.
     pub fn replacing(mut self, from: &str, to: &str) -> Result<Self> {
         ensure!(self.bootstrap.contains(from), "the bootstrap does not have {from:?}");
         self.bootstrap = self.bootstrap.replace(from, to);
@@ -89,23 +82,18 @@ pub struct Envoy {
 
 impl Envoy {
     /// Starts Envoy and waits until its admin says that it is ready, which
-    /// includes that clusters and filters have come from their sources.
-    ///
-    /// # Errors
-    ///
-    /// When it ends or does not become ready; the message shows the end of its log.
+    /// includes that clusters and filters have come from their sources. Fails
+    /// if it ends or does not become ready; the message shows the end of its
+    /// log.
     pub async fn start(options: EnvoyOptions) -> Result<Self> {
         let mut envoy = Self::spawn(options).await?;
         envoy.wait_ready().await?;
         Ok(envoy)
     }
 
-    /// Starts Envoy and waits only until its admin answers, for tests in which it
-    /// must not become ready.
-    ///
-    /// # Errors
-    ///
-    /// When it ends, such as for a bootstrap that it refuses.
+    /// Starts Envoy and waits only until its admin answers, for tests in which
+    /// it must not become ready. Fails if it ends, such as for a bootstrap that
+    /// it refuses.
     pub async fn spawn(options: EnvoyOptions) -> Result<Self> {
         let folder = &options.folder;
         fs::create_dir_all(folder)?;
@@ -141,11 +129,8 @@ impl Envoy {
         Ok(Self { options, process, admin_port })
     }
 
-    /// Waits until Envoy is ready.
-    ///
-    /// # Errors
-    ///
-    /// When it ends or does not become ready; the message shows the end of its log.
+    /// Waits until Envoy is ready. Fails if it ends or does not become ready;
+    /// the message shows the end of its log.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let client = Client::plain(self.admin_port)?;
         let ready = self.process.until("Envoy to be ready", READY_DEADLINE, async || {
@@ -161,12 +146,8 @@ impl Envoy {
         &mut self.process
     }
 
-    /// Envoy's own process id, to measure what it uses; the process of this handle
-    /// is func-e.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
+    /// Envoy's own process id, to measure what it uses; the process of this
+    /// handle is func-e. Fails if it has ended.
     pub fn pid(&self) -> Result<u32> {
         let parent = self.process.pid();
         let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
@@ -191,11 +172,8 @@ impl Envoy {
         self.admin_port
     }
 
-    /// GET of an admin path; the body of a 200.
-    ///
-    /// # Errors
-    ///
-    /// When the answer is not a 200.
+    /// GET of an admin path; the body of a 200. Fails if the answer is not a
+    /// 200.
     pub async fn admin(&self, path: &str) -> Result<String> {
         let client = Client::plain(self.admin_port)?;
         let answer = client.get(path).await?;
@@ -204,11 +182,8 @@ impl Envoy {
         Ok(body)
     }
 
-    /// Returns the port that the listener `name` got.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such listener.
+    /// Returns the port that the listener `name` got. Fails if there is no such
+    /// listener.
     pub async fn listener_port(&self, name: &str) -> Result<u16> {
         let listeners: Value = serde_json::from_str(&self.admin("/listeners?format=json").await?)?;
         let statuses = listeners.get("listener_statuses").and_then(Value::as_array);
@@ -223,42 +198,30 @@ impl Envoy {
         Ok(u16::try_from(port)?)
     }
 
-    /// Returns the address of the TLS listener `name`.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such listener.
+    /// Returns the address of the TLS listener `name`. Fails if there is no
+    /// such listener.
     pub async fn url(&self, name: &str) -> Result<String> {
         Ok(format!("https://127.0.0.1:{}", self.listener_port(name).await?))
     }
 
-    /// Returns the counter or gauge of exactly this name; `None` when Envoy has none
-    /// (it makes some when they are first used).
-    ///
-    /// # Errors
-    ///
-    /// When the admin does not answer.
+    /// Returns the counter or gauge of exactly this name; `None` when Envoy has
+    /// none (it makes some when they are first used). Fails if the admin does
+    /// not answer.
     pub async fn stat(&self, name: &str) -> Result<Option<u64>> {
         let stats = self.admin("/stats").await?;
         let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         Ok(value.map(str::parse).transpose()?)
     }
 
-    /// Returns all metrics in Prometheus' format.
-    ///
-    /// # Errors
-    ///
-    /// When the admin does not answer.
+    /// Returns all metrics in Prometheus' format. Fails if the admin does not
+    /// answer.
     pub async fn prometheus(&self) -> Result<String> {
         self.admin("/stats/prometheus").await
     }
 
-    /// Returns the sum of all samples of the Prometheus metric `name` whose labels
-    /// contain all of `labels` (such as `decision="skewed"`).
-    ///
-    /// # Errors
-    ///
-    /// When the admin does not answer.
+    /// Returns the sum of all samples of the Prometheus metric `name` whose
+    /// labels contain all of `labels` (such as `decision="skewed"`). Fails if
+    /// the admin does not answer.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
         let text = self.prometheus().await?;
         let samples = text.lines().filter_map(|line| {
@@ -271,30 +234,20 @@ impl Envoy {
         Ok(samples.sum())
     }
 
-    /// Returns what Envoy has been configured with.
-    ///
-    /// # Errors
-    ///
-    /// When the admin does not answer.
+    /// Returns what Envoy has been configured with. Fails if the admin does not
+    /// answer.
     pub async fn config_dump(&self) -> Result<Value> {
         Ok(serde_json::from_str(&self.admin("/config_dump?include_eds").await?)?)
     }
 
-    /// Ends it gracefully.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end in time.
+    /// Ends it gracefully. Fails if it does not end in time.
     pub async fn stop(mut self) -> Result<()> {
         self.process.terminate(STOP_DEADLINE).await?;
         Ok(())
     }
 
     /// Ends it and starts it again; ports that were 0 in the bootstrap change.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end, or does not become ready.
+    /// Fails if it does not end, or does not become ready.
     pub async fn restart(self) -> Result<Self> {
         let options = self.options.clone();
         self.stop().await?;

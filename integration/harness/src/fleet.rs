@@ -35,11 +35,8 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts a peer of each of these versions.
-    ///
-    /// # Errors
-    ///
-    /// When a recording cannot be read, or a peer cannot be started.
+    /// Starts a peer of each of these versions. Fails if a recording cannot be
+    /// read, or a peer cannot be started.
     pub async fn start(versions: &[Version]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let pki = Pki::create(folder.path().join("pki"))?;
@@ -50,11 +47,8 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Starts one more peer.
-    ///
-    /// # Errors
-    ///
-    /// When the recording cannot be read, or the peer cannot be started.
+    /// Starts one more peer. Fails if the recording cannot be read, or the peer
+    /// cannot be started.
     pub async fn add(&mut self, version: Version) -> Result<()> {
         let name = format!("cp-{}", self.peers.len() + 1);
         let (recording, certificate) = (Recording::of(version)?, self.pki.server(&name)?);
@@ -64,11 +58,8 @@ impl Fleet {
         Ok(())
     }
 
-    /// Returns the peer at `index`, to stop or change it.
-    ///
-    /// # Errors
-    ///
-    /// When the index is out of range.
+    /// Returns the peer at `index`, to stop or change it. Fails if the index is
+    /// out of range.
     pub fn peer(&mut self, index: usize) -> Result<&mut ReplayPeer> {
         self.peers.get_mut(index).context("no such peer")
     }
@@ -79,22 +70,16 @@ impl Fleet {
         self.peers.iter().map(|peer| (peer.name().to_owned(), address(peer))).collect()
     }
 
-    /// Returns the options of a stack in front of all peers.
-    ///
-    /// # Errors
-    ///
-    /// When Envoy's certificate cannot be written.
+    /// Returns the options of a stack in front of all peers. Fails if Envoy's
+    /// certificate cannot be written.
     pub fn stack_options(&self) -> Result<StackOptions> {
         let server = self.pki.server("envoy")?;
         let folder = self.folder.path().join("stack");
         Ok(StackOptions::new(self.addresses(), self.pki.ca_file(), server, folder))
     }
 
-    /// Starts a capture in front of the peer at `index`.
-    ///
-    /// # Errors
-    ///
-    /// When the index is out of range, or it cannot be started.
+    /// Starts a capture in front of the peer at `index`. Fails if the index is
+    /// out of range, or it cannot be started.
     pub async fn capture(&self, index: usize) -> Result<Capture> {
         let peer = self.peers.get(index).context("no such peer")?;
         Capture::start(CaptureOptions {
@@ -105,11 +90,7 @@ impl Fleet {
         .await
     }
 
-    /// Starts a capture in front of each peer.
-    ///
-    /// # Errors
-    ///
-    /// When one cannot be started.
+    /// Starts a capture in front of each peer. Fails if one cannot be started.
     pub async fn captures(&self) -> Result<Vec<Capture>> {
         let mut captures = Vec::new();
         for index in 0..self.peers.len() {
@@ -118,11 +99,8 @@ impl Fleet {
         Ok(captures)
     }
 
-    /// Returns the options of a stack in front of these captures, one for each peer.
-    ///
-    /// # Errors
-    ///
-    /// When Envoy's certificate cannot be written.
+    /// Returns the options of a stack in front of these captures, one for each
+    /// peer. Fails if Envoy's certificate cannot be written.
     pub fn captured_stack_options(&self, captures: &[Capture]) -> Result<StackOptions> {
         let mut options = self.stack_options()?;
         for ((_, address), capture) in options.peers.iter_mut().zip(captures) {
@@ -132,23 +110,16 @@ impl Fleet {
         Ok(options)
     }
 
-    /// Starts the companion and Envoy in front of all peers, and waits for a complete
-    /// map.
-    ///
-    /// # Errors
-    ///
-    /// When either does not become ready.
+    /// Starts the companion and Envoy in front of all peers, and waits for a
+    /// complete map. Fails if either does not become ready.
     pub async fn stack(&self) -> Result<Stack> {
         let stack = Stack::start(self.stack_options()?).await?;
         stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
         Ok(stack)
     }
 
-    /// Returns a client of `url`, such as Envoy's or a peer's.
-    ///
-    /// # Errors
-    ///
-    /// When the client cannot be made.
+    /// Returns a client of `url`, such as Envoy's or a peer's. Fails if the
+    /// client cannot be made.
     pub fn client(&self, url: &str, http: Http) -> Result<Client> {
         Client::new(&ClientOptions {
             url: url.to_owned(),

@@ -8,21 +8,15 @@ use serde_json::{Value, json};
 
 use pki::CertificateFiles;
 
-/// Writes a kubeconfig (in JSON, which is YAML) for the server at `url`.
-///
-/// # Errors
-///
-/// When the file cannot be written.
+/// Writes a kubeconfig (in JSON, which is YAML) for the server at `url`. Fails
+/// if the file cannot be written.
 pub fn write(file: &Path, url: &str, ca_file: &Path, token: Option<&str>) -> Result<()> {
     let user = token.map_or_else(|| json!({}), |token| json!({ "token": token }));
     write_user(file, url, ca_file, &user)
 }
 
-/// The same for a user who presents a client certificate.
-///
-/// # Errors
-///
-/// When the file cannot be written.
+/// The same for a user who presents a client certificate. Fails if the file
+/// cannot be written.
 pub fn write_certificate(
     file: &Path,
     url: &str,

@@ -89,11 +89,7 @@ impl Load {
     }
 
     /// Clients that send this GET once, each on its own connection; one each
-    /// `pace`.
-    ///
-    /// # Errors
-    ///
-    /// When no such client can be made.
+    /// `pace`. Fails if no such client can be made.
     pub fn newcomers(
         &mut self,
         options: ClientOptions,
@@ -106,11 +102,8 @@ impl Load {
         Ok(())
     }
 
-    /// Lets every client finish its operation, and the watchers see the results.
-    ///
-    /// # Errors
-    ///
-    /// When a client panicked.
+    /// Lets every client finish its operation, and the watchers see the
+    /// results. Fails if a client panicked.
     pub async fn finish(mut self) -> Result<Journal> {
         self.workers.finish().await?;
         if !self.watchers.tasks.is_empty() {

@@ -9,13 +9,10 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 
-/// Returns the time that all threads of a process have run, according to the kernel.
-/// Threads that have ended no longer count, so use it for processes whose
-/// threads last.
-///
-/// # Errors
-///
-/// When the process has ended, or the kernel has no `schedstat`.
+/// Returns the time that all threads of a process have run, according to the
+/// kernel. Threads that have ended no longer count, so use it for processes
+/// whose threads last. Fails if the process has ended, or the kernel has no
+/// `schedstat`.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {

@@ -14,11 +14,8 @@ static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 ///
 /// Only for programs that cannot bind port 0 and report what they got. Another
 /// process may take the port between this call and its use; the kernel hands
-/// out ephemeral ports at random, so this is rare.
-///
-/// # Errors
-///
-/// When the kernel has no free port.
+/// out ephemeral ports at random, so this is rare. Fails if the kernel has no
+/// free port.
 pub fn free_port() -> Result<u16> {
     for _ in 0..64 {
         let listener =

@@ -82,11 +82,8 @@ impl Program {
         self
     }
 
-    /// Starts it.
-    ///
-    /// # Errors
-    ///
-    /// When the log cannot be written or the program cannot be executed.
+    /// Starts it. Fails if the log cannot be written or the program cannot be
+    /// executed.
     pub fn spawn(self) -> Result<Process> {
         let Self { name, log, hostname, mut command } = self;
         let file = File::options()
@@ -178,20 +175,14 @@ impl Process {
         &self.log
     }
 
-    /// Returns the exit status, when it has ended.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel does not know the child.
+    /// Returns the exit status, when it has ended. Fails if the kernel does not
+    /// know the child.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
-    /// Fails when the process has ended; the message shows the log's end.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
+    /// Fails when the process has ended; the message shows the log's end. Fails
+    /// if it has ended.
     pub fn ensure_running(&mut self) -> Result<()> {
         match self.exited()? {
             None => Ok(()),
@@ -221,20 +212,13 @@ impl Process {
         }
     }
 
-    /// Sends a signal to the process (not to its group).
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
+    /// Sends a signal to the process (not to its group). Fails if it has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(self.as_pid()?, signal).with_context(|| format!("{signal} to {}", self.name))
     }
 
-    /// SIGTERM, then waits for the end.
-    ///
-    /// # Errors
-    ///
-    /// When it has not ended in time (it is killed on drop then).
+    /// SIGTERM, then waits for the end. Fails if it has not ended in time (it
+    /// is killed on drop then).
     pub async fn terminate(&mut self, deadline: Duration) -> Result<ExitStatus> {
         if let Some(status) = self.exited()? {
             return Ok(status);

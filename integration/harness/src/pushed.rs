@@ -31,11 +31,8 @@ pub struct Pusher {
 }
 
 impl Pusher {
-    /// Kills the companion and goes on from its last map.
-    ///
-    /// # Errors
-    ///
-    /// When what it published cannot be read.
+    /// Kills the companion and goes on from its last map. Fails if what it
+    /// published cannot be read.
     pub fn take_over(stack: &mut Stack) -> Result<Self> {
         stack.companion.kill_9();
         let file = stack.options().published().join("ecds.json");
@@ -45,11 +42,8 @@ impl Pusher {
         Ok(Self { file, response, map })
     }
 
-    /// Pushes the map after this change, and waits until Envoy uses it.
-    ///
-    /// # Errors
-    ///
-    /// When Envoy does not take it.
+    /// Pushes the map after this change, and waits until Envoy uses it. Fails
+    /// if Envoy does not take it.
     pub async fn push(
         &mut self,
         stack: &Stack,
@@ -66,10 +60,7 @@ impl Pusher {
     }
 
     /// Writes the map under a new generation, whatever Envoy thinks of it.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written.
+    /// Fails if it cannot be written.
     pub fn write(&mut self) -> Result<()> {
         self.map.generation += 1;
         let map = self.response.pointer_mut(MAP).context("no map in ecds.json")?;
@@ -81,11 +72,8 @@ impl Pusher {
         Ok(fs::rename(new, &self.file)?)
     }
 
-    /// Returns the index of the set that has this cluster.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
+    /// Returns the index of the set that has this cluster. Fails if there is
+    /// none.
     pub fn set_of(&self, cluster: &str) -> Result<u16> {
         let position = self.map.sets.iter().position(|set| set.cluster.as_deref() == Some(cluster));
         Ok(u16::try_from(position.with_context(|| format!("no set has {cluster}"))?)?)
@@ -106,11 +94,8 @@ pub struct PushedStack {
 
 impl PushedStack {
     /// Starts all of it, with these changes to the stack's options, and takes
-    /// over when the companion's map is complete.
-    ///
-    /// # Errors
-    ///
-    /// When something does not become ready.
+    /// over when the companion's map is complete. Fails if something does not
+    /// become ready.
     pub async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<Self> {
         let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
         let mut options = fleet.stack_options()?;
@@ -121,20 +106,13 @@ impl PushedStack {
         Ok(Self { stack, fleet, pusher })
     }
 
-    /// Pushes the map after this change, and waits until Envoy uses it.
-    ///
-    /// # Errors
-    ///
-    /// When Envoy does not take it.
+    /// Pushes the map after this change, and waits until Envoy uses it. Fails
+    /// if Envoy does not take it.
     pub async fn push(&mut self, change: impl FnOnce(&mut MapDocument)) -> Result<()> {
         self.pusher.push(&self.stack, change).await
     }
 
-    /// Returns a client of Envoy.
-    ///
-    /// # Errors
-    ///
-    /// When the client cannot be made.
+    /// Returns a client of Envoy. Fails if the client cannot be made.
     pub fn client(&self, http: Http) -> Result<Client> {
         self.fleet.client(&self.stack.url(), http)
     }
@@ -146,11 +124,8 @@ impl PushedStack {
         }
     }
 
-    /// Fails unless the filter's VMs are those that Envoy began with.
-    ///
-    /// # Errors
-    ///
-    /// When one was started anew, or panicked.
+    /// Fails unless the filter's VMs are those that Envoy began with. Fails if
+    /// one was started anew, or panicked.
     pub async fn is_sound(&mut self) -> Result<()> {
         for name in ["vm_reload", "vm_reload_failure", "vm_reload_success"] {
             let stat = format!("wasm.mixed-version-proxy.{name}");
@@ -162,11 +137,8 @@ impl PushedStack {
     }
 }
 
-/// Returns a merged document of this content; `set` is asked about it.
-///
-/// # Errors
-///
-/// When it is too large.
+/// Returns a merged document of this content; `set` is asked about it. Fails if
+/// it is too large.
 pub fn merged(path: &str, form: DocumentForm, set: u16, content: &[u8]) -> Result<MergedDocument> {
     let mut packer = Packer::default();
     packer.add(content);

@@ -35,11 +35,8 @@ const NOT_KEPT: [&str; 8] = [
 /// and returns those folders.
 ///
 /// The custom resource of the samples is created when all discovery documents
-/// are recorded, so these show the servers' own types only.
-///
-/// # Errors
-///
-/// When a server does not answer as expected, or a file cannot be written.
+/// are recorded, so these show the servers' own types only. Fails if a server
+/// does not answer as expected, or a file cannot be written.
 pub async fn record(plane: &ControlPlane, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut recorders = Vec::new();
     for server in plane.servers() {

@@ -25,11 +25,7 @@ struct State {
 }
 
 impl Relay {
-    /// Starts a relay to `target`.
-    ///
-    /// # Errors
-    ///
-    /// When no port is free.
+    /// Starts a relay to `target`. Fails if no port is free.
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();

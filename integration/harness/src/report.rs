@@ -50,11 +50,8 @@ impl Entry {
         self.set(name, u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     }
 
-    /// Ends the entry of a test that passed.
-    ///
-    /// # Errors
-    ///
-    /// When the report cannot be written.
+    /// Ends the entry of a test that passed. Fails if the report cannot be
+    /// written.
     pub fn passed(mut self) -> Result<()> {
         self.passed = true;
         self.write()

@@ -29,10 +29,7 @@ pub struct Site {
 
 impl Site {
     /// Starts servers with these options, and everything in front of them.
-    ///
-    /// # Errors
-    ///
-    /// When something does not become ready.
+    /// Fails if something does not become ready.
     pub async fn start(servers: Vec<ServerOptions>) -> Result<Self> {
         let plane = ControlPlane::start_with(servers).await?;
         let stack = Stack::start(stack_options(&plane, "stack")?).await?;
@@ -40,40 +37,27 @@ impl Site {
         Ok(Self { stack, plane })
     }
 
-    /// Returns a client of the administrator through Envoy, with connections of its
-    /// own.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be made.
+    /// Returns a client of the administrator through Envoy, with connections of
+    /// its own. Fails if it cannot be made.
     pub fn client(&self, http: Http) -> Result<Client> {
         self.plane.client(&self.stack.url(), User::Admin, http)
     }
 
-    /// Returns a client of the administrator straight to a server.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such server, or the client cannot be made.
+    /// Returns a client of the administrator straight to a server. Fails if
+    /// there is no such server, or the client cannot be made.
     pub fn direct(&self, server: usize, http: Http) -> Result<Client> {
         self.plane.client(&self.plane.server(server)?.url(), User::Admin, http)
     }
 
-    /// Returns where Envoy has sent requests so far.
-    ///
-    /// # Errors
-    ///
-    /// When Envoy's admin does not answer.
+    /// Returns where Envoy has sent requests so far. Fails if Envoy's admin
+    /// does not answer.
     pub async fn landed(&self) -> Result<Landed> {
         landed(&self.plane, &self.stack).await
     }
 }
 
-/// Returns where the Envoy of `stack` has sent requests so far, by its own count.
-///
-/// # Errors
-///
-/// When Envoy's admin does not answer.
+/// Returns where the Envoy of `stack` has sent requests so far, by its own
+/// count. Fails if Envoy's admin does not answer.
 pub async fn landed(plane: &ControlPlane, stack: &Stack) -> Result<Landed> {
     let clusters = stack.envoy.admin("/clusters?format=json").await?;
     let clusters: Value = serde_json::from_str(&clusters)?;
@@ -106,11 +90,8 @@ fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
 }
 
 /// Returns the options of a stack, as shipped, in front of all servers of
-/// `plane`, with its files in a folder of this name.
-///
-/// # Errors
-///
-/// When Envoy's certificate cannot be issued.
+/// `plane`, with its files in a folder of this name. Fails if Envoy's
+/// certificate cannot be issued.
 pub fn stack_options(plane: &ControlPlane, folder: &str) -> Result<StackOptions> {
     let (pki, folder) = (plane.pki(), plane.folder().join(folder));
     let mut options = StackOptions::new(peers(plane), pki.ca_file(), pki.server("envoy")?, folder);

@@ -96,11 +96,8 @@ impl StackOptions {
         self.folder.join("published")
     }
 
-    /// Returns the companion's configuration for these peers, as YAML (JSON is YAML).
-    ///
-    /// # Errors
-    ///
-    /// When the filter was not built, or a file cannot be written.
+    /// Returns the companion's configuration for these peers, as YAML (JSON is
+    /// YAML). Fails if the filter was not built, or a file cannot be written.
     pub fn companion_config(&self, port: u16) -> Result<String> {
         let token_file = self.folder.join("companion.token");
         fs::create_dir_all(&self.folder)?;
@@ -151,10 +148,7 @@ impl StackOptions {
 
 impl Stack {
     /// Starts the companion, waits for what it publishes, and starts Envoy.
-    ///
-    /// # Errors
-    ///
-    /// When either does not become ready.
+    /// Fails if either does not become ready.
     pub async fn start(mut options: StackOptions) -> Result<Self> {
         if options.front_proxy.is_none() {
             let pki = Pki::create(options.folder.join("front-proxy"))?;
@@ -174,11 +168,8 @@ impl Stack {
         Ok(Self { companion, envoy, options, port })
     }
 
-    /// Ends Envoy and starts it again on the same port.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end, or does not become ready.
+    /// Ends Envoy and starts it again on the same port. Fails if it does not
+    /// end, or does not become ready.
     pub async fn restart_envoy(self) -> Result<Self> {
         let envoy = self.envoy.restart().await?;
         Ok(Self { envoy, ..self })
@@ -199,32 +190,23 @@ impl Stack {
         &self.options
     }
 
-    /// Replaces the companion's peers; it notices by itself.
-    ///
-    /// # Errors
-    ///
-    /// When the configuration cannot be written.
+    /// Replaces the companion's peers; it notices by itself. Fails if the
+    /// configuration cannot be written.
     pub fn set_peers(&mut self, peers: Vec<(String, SocketAddr)>) -> Result<()> {
         self.options.peers = peers;
         let config = self.options.companion_config(self.companion.port())?;
         self.companion.write_config(&config)
     }
 
-    /// Returns the document that was pushed last.
-    ///
-    /// # Errors
-    ///
-    /// When the companion does not answer.
+    /// Returns the document that was pushed last. Fails if the companion does
+    /// not answer.
     pub async fn map(&self) -> Result<Value> {
         let answer = self.companion.json("/v1/map").await?;
         Ok(answer.get("map").cloned().unwrap_or(answer))
     }
 
-    /// Waits until Envoy has a map that `condition` holds for.
-    ///
-    /// # Errors
-    ///
-    /// When that does not happen in time.
+    /// Waits until Envoy has a map that `condition` holds for. Fails if that
+    /// does not happen in time.
     pub async fn wait_for_map(
         &self,
         what: &str,
@@ -242,11 +224,8 @@ impl Stack {
         .await
     }
 
-    /// Returns the generation of the map that Envoy's workers use.
-    ///
-    /// # Errors
-    ///
-    /// When Envoy's admin does not answer.
+    /// Returns the generation of the map that Envoy's workers use. Fails if
+    /// Envoy's admin does not answer.
     pub async fn generation(&self) -> Result<u64> {
         let name = "wasmcustom.mixed_version_proxy_map_generation";
         Ok(self.envoy.stat(name).await?.unwrap_or_default())
@@ -254,10 +233,7 @@ impl Stack {
 
     /// Waits until the filter decided at least `at_least` requests for this
     /// reason, and returns their number, which it publishes once a second.
-    ///
-    /// # Errors
-    ///
-    /// When there are fewer until the deadline.
+    /// Fails if there are fewer until the deadline.
     pub async fn decisions(&self, reason: &str, at_least: f64) -> Result<f64> {
         let label = format!("decision=\"{reason}\"");
         wait::until(&format!("requests that are {reason}"), MAP_DEADLINE, async || {

@@ -13,11 +13,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// Polls until `condition` returns `Ok`, and returns its value.
 ///
 /// The error of `condition` says what it saw; the last one becomes part of the
-/// message if `deadline` passes.
-///
-/// # Errors
-///
-/// When the deadline passes.
+/// message if `deadline` passes. Fails if the deadline passes.
 pub async fn until<T, E: Display>(
     what: &str,
     deadline: Duration,
@@ -35,11 +31,7 @@ pub async fn until<T, E: Display>(
     }
 }
 
-/// Polls until `condition` is true.
-///
-/// # Errors
-///
-/// When the deadline passes.
+/// Polls until `condition` is true. Fails if the deadline passes.
 pub async fn until_true(
     what: &str,
     deadline: Duration,

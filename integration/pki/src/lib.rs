@@ -59,22 +59,15 @@ pub struct CertificateFiles {
 }
 
 impl CertificateFiles {
-    /// Returns the certificate itself.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
+    /// Returns the certificate itself. Fails if it cannot be read.
     pub fn certificate(&self) -> Result<CertificateDer<'static>> {
         CertificateDer::from_pem_file(&self.certificate)
             .with_context(|| format!("cannot read {}", self.certificate.display()))
     }
 
-    /// Returns the SHA-256 digest of the certificate's DER, in lower-case hexadecimal
-    /// digits, as kube-apiserver and Envoy write it.
-    ///
-    /// # Errors
-    ///
-    /// When the certificate cannot be read.
+    /// Returns the SHA-256 digest of the certificate's DER, in lower-case
+    /// hexadecimal digits, as kube-apiserver and Envoy write it. Fails if the
+    /// certificate cannot be read.
     pub fn certificate_sha256(&self) -> Result<String> {
         let digest = digest(&SHA256, &self.certificate()?);
         Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
@@ -100,19 +93,12 @@ pub struct Pki {
 
 impl Pki {
     /// Makes a new authority in `folder`, which is created if it is missing.
-    ///
-    /// # Errors
-    ///
-    /// When the folder cannot be written.
+    /// Fails if the folder cannot be written.
     pub fn create(folder: impl Into<PathBuf>) -> Result<Self> {
         Self::create_as(folder, AUTHORITY_NAME)
     }
 
-    /// Makes one with this common name.
-    ///
-    /// # Errors
-    ///
-    /// When the folder cannot be written.
+    /// Makes one with this common name. Fails if the folder cannot be written.
     pub fn create_as(folder: impl Into<PathBuf>, common_name: &str) -> Result<Self> {
         let folder = folder.into();
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -142,11 +128,8 @@ impl Pki {
     }
 
     /// Issues a server certificate in `<file>.crt` and `<file>.key`, good for
-    /// loopback and the names of the `kubernetes` Service.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written.
+    /// loopback and the names of the `kubernetes` Service. Fails if a file
+    /// cannot be written.
     pub fn server(&self, file: &str) -> Result<CertificateFiles> {
         let mut params = CertificateParams::new(SERVER_NAMES.map(str::to_owned))?;
         params.distinguished_name = name(file);
@@ -154,22 +137,16 @@ impl Pki {
         self.issue(file, params)
     }
 
-    /// Issues a certificate in `<file>.crt` and `<file>.key` with this one name, good
-    /// for servers and for clients.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written.
+    /// Issues a certificate in `<file>.crt` and `<file>.key` with this one
+    /// name, good for servers and for clients. Fails if a file cannot be
+    /// written.
     pub fn for_any_purpose(&self, file: &str, name: &str) -> Result<CertificateFiles> {
         self.issue(file, CertificateParams::new(vec![name.to_owned()])?)
     }
 
-    /// Issues a client certificate in `<file>.crt` and `<file>.key`, for the user
-    /// `common_name` in the groups `organizations`.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written.
+    /// Issues a client certificate in `<file>.crt` and `<file>.key`, for the
+    /// user `common_name` in the groups `organizations`. Fails if a file cannot
+    /// be written.
     pub fn client(
         &self,
         file: &str,
@@ -180,11 +157,8 @@ impl Pki {
         self.client_with(file, &ClientCertificate::new(subject))
     }
 
-    /// Issues this client certificate in `<file>.crt` and `<file>.key`.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written.
+    /// Issues this client certificate in `<file>.crt` and `<file>.key`. Fails
+    /// if a file cannot be written.
     pub fn client_with(
         &self,
         file: &str,
@@ -201,12 +175,9 @@ impl Pki {
         self.write_files(file, &to_pem(certificate), &pair)
     }
 
-    /// Issues this client certificate in `<file>.crt` and `<file>.key`, signed by its
-    /// own key and not by the authority.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written.
+    /// Issues this client certificate in `<file>.crt` and `<file>.key`, signed
+    /// by its own key and not by the authority. Fails if a file cannot be
+    /// written.
     pub fn self_signed_client(
         &self,
         file: &str,
@@ -229,10 +200,7 @@ impl Pki {
     }
 
     /// Writes a key pair for service-account tokens to `sa.pub` and `sa.key`.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written.
+    /// Fails if a file cannot be written.
     pub fn service_account_keys(&self) -> Result<SigningKeys> {
         let pair = KeyPair::generate()?;
         Ok(SigningKeys {

@@ -20,12 +20,9 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Returns a client that trusts the authority in `ca_pem` and offers `protocols`
-/// (`h2`, `http/1.1`) by ALPN.
-///
-/// # Errors
-///
-/// When the certificate or the files cannot be read.
+/// Returns a client that trusts the authority in `ca_pem` and offers
+/// `protocols` (`h2`, `http/1.1`) by ALPN. Fails if the certificate or the
+/// files cannot be read.
 pub fn client(
     ca_pem: &str,
     files: Option<&CertificateFiles>,
@@ -45,21 +42,15 @@ pub fn client(
     Ok(config)
 }
 
-/// Returns a server that presents `files` and speaks HTTP/2 and HTTP/1.1.
-///
-/// # Errors
-///
-/// When the files cannot be read.
+/// Returns a server that presents `files` and speaks HTTP/2 and HTTP/1.1. Fails
+/// if the files cannot be read.
 pub fn server(files: &CertificateFiles) -> Result<ServerConfig> {
     server_of(files, None)
 }
 
-/// Returns the same, whose clients must present a certificate that the authority in
-/// `client_ca_pem` signed, if there is one.
-///
-/// # Errors
-///
-/// When the files or the authority cannot be read.
+/// Returns the same, whose clients must present a certificate that the
+/// authority in `client_ca_pem` signed, if there is one. Fails if the files or
+/// the authority cannot be read.
 pub fn server_of(files: &CertificateFiles, client_ca_pem: Option<&str>) -> Result<ServerConfig> {
     let (chain, key) = read(files)?;
     let builder =
@@ -78,10 +69,8 @@ pub fn server_of(files: &CertificateFiles, client_ca_pem: Option<&str>) -> Resul
 }
 
 /// Returns the certificate that the server on `port` of 127.0.0.1 presents.
-///
-/// # Errors
-///
-/// When no connection can be made, or the authority in `ca_pem` did not sign it.
+/// Fails if no connection can be made, or the authority in `ca_pem` did not
+/// sign it.
 pub async fn presented(port: u16, ca_pem: &str) -> Result<CertificateDer<'static>> {
     let connector = TlsConnector::from(Arc::new(client(ca_pem, None, &["http/1.1"])?));
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;

@@ -26,11 +26,8 @@ const LONG: &str = concat!(
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 );
 
-/// Returns a certificate of each kind, signed by `pki` where it is to be verified.
-///
-/// # Errors
-///
-/// When one cannot be written.
+/// Returns a certificate of each kind, signed by `pki` where it is to be
+/// verified. Fails if one cannot be written.
 pub fn all(pki: &Pki, other: &Pki) -> Result<Vec<(&'static str, CertificateFiles, Expected)>> {
     let mut all = Vec::new();
     for (at, (name, subject, expected)) in subjects().into_iter().enumerate() {

@@ -36,11 +36,7 @@ pub enum Outcome {
 }
 
 /// Sends all cases, and waits so long for an answer to each; what became of
-/// them, in their order.
-///
-/// # Errors
-///
-/// When a client is missing.
+/// them, in their order. Fails if a client is missing.
 pub async fn send_all(
     cases: &[Case],
     clients: &Clients,

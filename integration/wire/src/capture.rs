@@ -59,11 +59,8 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Starts it on a free port.
-    ///
-    /// # Errors
-    ///
-    /// When its certificate cannot be read, or no port is free.
+    /// Starts it on a free port. Fails if its certificate cannot be read, or no
+    /// port is free.
     pub async fn start(options: CaptureOptions) -> Result<Self> {
         let presented = tls::server(&options.certificate)?.cert_resolver.clone();
         let mut config = ServerConfig::builder_with_provider(tls::provider())

@@ -57,11 +57,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Returns the body as JSON.
-    ///
-    /// # Errors
-    ///
-    /// When it is not JSON.
+    /// Returns the body as JSON. Fails if it is not JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_slice(&self.body).with_context(|| format!("not JSON: {}", self.text()))
     }
@@ -71,11 +67,8 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Fails unless the status is a success, showing the body.
-    ///
-    /// # Errors
-    ///
-    /// When the status is not a success.
+    /// Fails unless the status is a success, showing the body. Fails if the
+    /// status is not a success.
     pub fn ok(self) -> Result<Self> {
         anyhow::ensure!(self.status.is_success(), "{}: {}", self.status, self.text());
         Ok(self)
@@ -105,11 +98,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Returns a client that connects when it is first used, and pools connections.
-    ///
-    /// # Errors
-    ///
-    /// When the CA or the token cannot be used.
+    /// Returns a client that connects when it is first used, and pools
+    /// connections. Fails if the CA or the token cannot be used.
     pub fn new(options: &ClientOptions) -> Result<Self> {
         let protocol = match options.http {
             Http::One => "http/1.1",
@@ -130,12 +120,9 @@ impl Client {
         Ok(Self { url: options.url.trim_end_matches('/').to_owned(), http: builder.build()? })
     }
 
-    /// Returns a client of the server without TLS on 127.0.0.1:`port`. It keeps no
-    /// connection, so a server that was restarted answers the next request.
-    ///
-    /// # Errors
-    ///
-    /// When the client cannot be made.
+    /// Returns a client of the server without TLS on 127.0.0.1:`port`. It keeps
+    /// no connection, so a server that was restarted answers the next request.
+    /// Fails if the client cannot be made.
     pub fn plain(port: u16) -> Result<Self> {
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client("", None, &[])?)
@@ -151,11 +138,8 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(30))
     }
 
-    /// Sends what was built and reads the whole answer.
-    ///
-    /// # Errors
-    ///
-    /// When there is no complete answer.
+    /// Sends what was built and reads the whole answer. Fails if there is no
+    /// complete answer.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -163,48 +147,29 @@ impl Client {
         Ok(Answer { status, headers, body })
     }
 
-    /// GET.
-    ///
-    /// # Errors
-    ///
-    /// When there is no complete answer.
+    /// GET. Fails if there is no complete answer.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(self.request(Method::GET, path)).await
     }
 
-    /// POST of a JSON object.
-    ///
-    /// # Errors
-    ///
-    /// When there is no complete answer.
+    /// POST of a JSON object. Fails if there is no complete answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
         self.send(self.with_json(Method::POST, path, body)?).await
     }
 
-    /// PUT of a JSON object.
-    ///
-    /// # Errors
-    ///
-    /// When there is no complete answer.
+    /// PUT of a JSON object. Fails if there is no complete answer.
     pub async fn put(&self, path: &str, body: &Value) -> Result<Answer> {
         self.send(self.with_json(Method::PUT, path, body)?).await
     }
 
-    /// DELETE.
-    ///
-    /// # Errors
-    ///
-    /// When there is no complete answer.
+    /// DELETE. Fails if there is no complete answer.
     pub async fn delete(&self, path: &str) -> Result<Answer> {
         self.send(self.request(Method::DELETE, path)).await
     }
 
     /// GET of something that goes on for long, such as a watch: the answer is
-    /// the caller's to read, and no time limit applies.
-    ///
-    /// # Errors
-    ///
-    /// When there is no answer.
+    /// the caller's to read, and no time limit applies. Fails if there is no
+    /// answer.
     pub async fn stream(&self, path: &str) -> Result<reqwest::Response> {
         Ok(self.http.get(format!("{}{path}", self.url)).send().await?)
     }

@@ -71,11 +71,8 @@ impl Frame {
         Self { kind, flags, stream, payload: payload.into() }
     }
 
-    /// Reads the next frame; `None` at the end of the connection.
-    ///
-    /// # Errors
-    ///
-    /// When the connection ends within a frame.
+    /// Reads the next frame; `None` at the end of the connection. Fails if the
+    /// connection ends within a frame.
     pub async fn read(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option<Self>> {
         let mut head = [0_u8; 9];
         match reader.read_exact(&mut head).await {
@@ -123,20 +120,14 @@ impl Frame {
         Ok(content)
     }
 
-    /// Returns the bytes of a body that a DATA frame carries.
-    ///
-    /// # Errors
-    ///
-    /// When the padding is longer than the frame.
+    /// Returns the bytes of a body that a DATA frame carries. Fails if the
+    /// padding is longer than the frame.
     pub fn data(&self) -> Result<&[u8]> {
         self.content()
     }
 
-    /// Returns how many bytes a WINDOW_UPDATE allows.
-    ///
-    /// # Errors
-    ///
-    /// When the frame is too short.
+    /// Returns how many bytes a WINDOW_UPDATE allows. Fails if the frame is too
+    /// short.
     pub fn increment(&self) -> Result<i64> {
         let bytes = self.payload.first_chunk().context("a WINDOW_UPDATE of no size")?;
         Ok(i64::from(u32::from_be_bytes(*bytes) & LARGEST_WINDOW))
@@ -235,10 +226,8 @@ impl std::fmt::Debug for Blocks {
 
 impl Blocks {
     /// Takes a HEADERS or CONTINUATION frame; gives the block that it ends.
-    ///
-    /// # Errors
-    ///
-    /// When the frame does not go on with the open block, or cannot be decoded.
+    /// Fails if the frame does not go on with the open block, or cannot be
+    /// decoded.
     pub fn take(&mut self, frame: &Frame) -> Result<Option<Block>> {
         let content = frame.content()?;
         match (frame.kind, &mut self.open) {

@@ -52,12 +52,8 @@ pub struct Request {
 }
 
 impl Raw {
-    /// Returns a client of the server on `port`, whose certificate `ca_pem` signed,
-    /// that presents `files`.
-    ///
-    /// # Errors
-    ///
-    /// When a certificate cannot be read.
+    /// Returns a client of the server on `port`, whose certificate `ca_pem`
+    /// signed, that presents `files`. Fails if a certificate cannot be read.
     pub fn new(port: u16, ca_pem: &str, files: Option<&CertificateFiles>) -> Result<Self> {
         let config = |protocol| tls::client(ca_pem, files, &[protocol]);
         Ok(Self { port, one: Arc::new(config("http/1.1")?), two: Arc::new(config("h2")?) })
@@ -69,22 +65,15 @@ impl Raw {
         Self { port, ..self.clone() }
     }
 
-    /// Returns a connection for HTTP/1.1.
-    ///
-    /// # Errors
-    ///
-    /// When the server does not accept it.
+    /// Returns a connection for HTTP/1.1. Fails if the server does not accept
+    /// it.
     pub async fn one(&self) -> Result<One> {
         Ok(One { stream: self.connect(&self.one).await?, received: Vec::new(), ended: false })
     }
 
     /// Sends these bytes on a connection for HTTP/1.1, and returns all that
-    /// came until the server closed it.
-    ///
-    /// # Errors
-    ///
-    /// When the connection cannot be made or breaks without an answer, or
-    /// nothing closes it within `limit`.
+    /// came until the server closed it. Fails if the connection cannot be made
+    /// or breaks without an answer, or nothing closes it within `limit`.
     pub async fn exchange(&self, bytes: &[u8], limit: Duration) -> Result<Vec<u8>> {
         let mut stream = self.connect(&self.one).await?;
         stream.write_all(bytes).await?;
@@ -98,11 +87,7 @@ impl Raw {
         }
     }
 
-    /// Returns a connection for HTTP/2.
-    ///
-    /// # Errors
-    ///
-    /// When the server does not accept it.
+    /// Returns a connection for HTTP/2. Fails if the server does not accept it.
     pub async fn two(&self) -> Result<Two> {
         let mut stream = self.connect(&self.two).await?;
         let greeting = [frames::PREFACE.to_vec(), frames::greeting()].concat();
@@ -131,11 +116,7 @@ pub struct One {
 }
 
 impl One {
-    /// Sends these bytes.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone.
+    /// Sends these bytes. Fails if the connection is gone.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.write_all(bytes).await?;
         Ok(self.stream.flush().await?)
@@ -196,11 +177,8 @@ pub struct Two {
 }
 
 impl Two {
-    /// Sends a request on a new stream, and returns the stream's number.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone.
+    /// Sends a request on a new stream, and returns the stream's number. Fails
+    /// if the connection is gone.
     pub async fn send(&mut self, request: &Request) -> Result<u32> {
         let id = self.next;
         self.next += 2;
@@ -218,12 +196,8 @@ impl Two {
         Ok(id)
     }
 
-    /// Starts a request on a new stream, and returns the stream's number. The body
-    /// and the trailers follow.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone.
+    /// Starts a request on a new stream, and returns the stream's number. The
+    /// body and the trailers follow. Fails if the connection is gone.
     pub async fn begin(&mut self, fields: &[Field]) -> Result<u32> {
         let id = self.next;
         self.next += 2;
@@ -232,11 +206,8 @@ impl Two {
         Ok(id)
     }
 
-    /// Ends the request of stream `id` with these trailers.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone.
+    /// Ends the request of stream `id` with these trailers. Fails if the
+    /// connection is gone.
     pub async fn end(&mut self, id: u32, trailers: &[Field]) -> Result<()> {
         self.stream.write_all(&frames::headers(id, trailers, true)).await?;
         Ok(self.stream.flush().await?)

@@ -27,22 +27,15 @@ pub struct VerbatimClient {
 }
 
 impl VerbatimClient {
-    /// Returns a client of the server on 127.0.0.1:`port`, whose certificate `ca_pem`
-    /// signed.
-    ///
-    /// # Errors
-    ///
-    /// When the CA certificate cannot be read.
+    /// Returns a client of the server on 127.0.0.1:`port`, whose certificate
+    /// `ca_pem` signed. Fails if the CA certificate cannot be read.
     pub fn new(port: u16, ca_pem: &str) -> Result<Self> {
         Ok(Self { port, tls: Arc::new(pki::tls::client(ca_pem, None, &["http/1.1"])?) })
     }
 
     /// Sends a request of `method` for `path` with these headers; `Host` is
-    /// added, and `Content-Length` with a body.
-    ///
-    /// # Errors
-    ///
-    /// When there is no complete answer within 30 seconds.
+    /// added, and `Content-Length` with a body. Fails if there is no complete
+    /// answer within 30 seconds.
     pub async fn request(
         &self,
         method: &str,

@@ -27,11 +27,8 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Returns what a peer of `recording` serves with these changes.
-    ///
-    /// # Errors
-    ///
-    /// When the recording has no aggregated documents.
+    /// Returns what a peer of `recording` serves with these changes. Fails if
+    /// the recording has no aggregated documents.
     pub(super) fn new(recording: Arc<Recording>, changes: Changes) -> Result<Self> {
         let mut types = Types::default();
         for path in ["/api", "/apis"] {

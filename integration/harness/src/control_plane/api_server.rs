@@ -105,11 +105,8 @@ impl ApiServer {
         self.process.as_mut()
     }
 
-    /// Starts it (again); use [`Self::wait_ready`] to wait for it.
-    ///
-    /// # Errors
-    ///
-    /// When it runs already or cannot be executed.
+    /// Starts it (again); use [`Self::wait_ready`] to wait for it. Fails if it
+    /// runs already or cannot be executed.
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name());
         let binary = Artefact::control_plane(self.options.version).path()?;
@@ -122,11 +119,8 @@ impl ApiServer {
         Ok(())
     }
 
-    /// Waits until `/readyz` answers 200.
-    ///
-    /// # Errors
-    ///
-    /// When it ends or does not become ready in time.
+    /// Waits until `/readyz` answers 200. Fails if it ends or does not become
+    /// ready in time.
     pub async fn wait_ready(&mut self) -> Result<()> {
         let what = format!("{} to be ready", self.options.name);
         let process = self.process.as_mut().context("it was stopped")?;
@@ -139,11 +133,8 @@ impl ApiServer {
             .await
     }
 
-    /// Stops it gracefully (SIGTERM) and waits for its end.
-    ///
-    /// # Errors
-    ///
-    /// When it does not end in time.
+    /// Stops it gracefully (SIGTERM) and waits for its end. Fails if it does
+    /// not end in time.
     pub async fn stop(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
             process.terminate(STOP_DEADLINE).await?;
@@ -156,21 +147,15 @@ impl ApiServer {
         self.process = None;
     }
 
-    /// Starts it again as it was, and waits until it is ready.
-    ///
-    /// # Errors
-    ///
-    /// When it runs, or does not become ready.
+    /// Starts it again as it was, and waits until it is ready. Fails if it
+    /// runs, or does not become ready.
     pub async fn start_again(&mut self) -> Result<()> {
         self.spawn()?;
         self.wait_ready().await
     }
 
-    /// Stops it gracefully and starts it as `version`, on the same port.
-    ///
-    /// # Errors
-    ///
-    /// When it does not stop, or does not become ready.
+    /// Stops it gracefully and starts it as `version`, on the same port. Fails
+    /// if it does not stop, or does not become ready.
     pub async fn restart_as(&mut self, version: Version) -> Result<()> {
         self.stop().await?;
         self.options.version = version;

@@ -59,11 +59,8 @@ impl Etcd {
     }
 
     /// Returns all keys of what API servers have stored, such as
-    /// `/registry/configmaps/default/name`, by etcd's JSON gateway.
-    ///
-    /// # Errors
-    ///
-    /// When etcd does not answer with a list of keys.
+    /// `/registry/configmaps/default/name`, by etcd's JSON gateway. Fails if
+    /// etcd does not answer with a list of keys.
     pub async fn keys(&self) -> Result<Vec<String>> {
         // The range of all that begins with the first: `0` follows on `/`.
         let range = json!({

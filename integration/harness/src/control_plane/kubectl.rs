@@ -36,21 +36,15 @@ pub struct KubectlOutput {
 }
 
 impl KubectlOutput {
-    /// Returns the standard output, of a command that succeeded.
-    ///
-    /// # Errors
-    ///
-    /// When it failed.
+    /// Returns the standard output, of a command that succeeded. Fails if it
+    /// failed.
     pub fn ok(self) -> Result<String> {
         ensure!(self.success, "kubectl failed: {}{}", self.stdout, self.stderr);
         Ok(self.stdout)
     }
 
-    /// Returns the standard output of `-o json`.
-    ///
-    /// # Errors
-    ///
-    /// When it failed or printed something that is not JSON.
+    /// Returns the standard output of `-o json`. Fails if it failed or printed
+    /// something that is not JSON.
     pub fn json(self) -> Result<Value> {
         Ok(serde_json::from_str(&self.ok()?)?)
     }
@@ -77,22 +71,15 @@ impl Kubectl {
         &self.kubeconfig
     }
 
-    /// Runs a command.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be executed or takes more than a minute; a command that
-    /// fails is not an error here.
+    /// Runs a command. Fails if it cannot be executed or takes more than a
+    /// minute; a command that fails is not an error here.
     pub async fn run(&self, arguments: &[&str]) -> Result<KubectlOutput> {
         self.run_with_input(arguments, b"").await
     }
 
-    /// Runs a command that reads `input`.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be executed or takes more than a minute; a command that
-    /// fails, or does not read all, is not an error here.
+    /// Runs a command that reads `input`. Fails if it cannot be executed or
+    /// takes more than a minute; a command that fails, or does not read all, is
+    /// not an error here.
     pub async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Result<KubectlOutput> {
         let mut command = self.command(arguments);
         command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
@@ -116,12 +103,8 @@ impl Kubectl {
         })
     }
 
-    /// Starts a long-running command such as `logs --follow`; it ends with
-    /// the handle that is returned.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be executed.
+    /// Starts a long-running command such as `logs --follow`; it ends with the
+    /// handle that is returned. Fails if it cannot be executed.
     pub fn start(&self, arguments: &[&str]) -> Result<RunningKubectl> {
         let mut child = self.command(arguments).stdin(Stdio::null()).spawn()?;
         let stdout = child.stdout.take().context("it has no standard output")?;
@@ -165,11 +148,8 @@ pub struct RunningKubectl {
 }
 
 impl RunningKubectl {
-    /// Returns the next line of its standard output.
-    ///
-    /// # Errors
-    ///
-    /// When it ends, or prints nothing for a minute.
+    /// Returns the next line of its standard output. Fails if it ends, or
+    /// prints nothing for a minute.
     pub async fn next_line(&mut self) -> Result<String> {
         let line = tokio::time::timeout(TIME_LIMIT, self.lines.next_line()).await;
         line.with_context(|| format!("kubectl prints nothing: {}", self.said()))??
@@ -181,11 +161,7 @@ impl RunningKubectl {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Fails when it has ended.
-    ///
-    /// # Errors
-    ///
-    /// When it has ended.
+    /// Fails when it has ended. Fails if it has ended.
     pub fn ensure_running(&mut self) -> Result<()> {
         let status = self.child.try_wait()?;
         ensure!(status.is_none(), "kubectl ended: {status:?}: {}", self.said());

@@ -78,11 +78,8 @@ impl KubeletStandIn {
         &mut self.process
     }
 
-    /// Creates a pod on this node, with one container, `main`.
-    ///
-    /// # Errors
-    ///
-    /// When an API server refuses it.
+    /// Creates a pod on this node, with one container, `main`. Fails if an API
+    /// server refuses it.
     pub async fn run_pod(&self, namespace: &str, name: &str) -> Result<()> {
         self.service_account(namespace).await?;
         let pods = format!("/api/v1/namespaces/{namespace}/pods");
