@@ -2,13 +2,14 @@
 //!
 //! A value is bytes. Nothing is checked, because tests need invalid certificates.
 
+use yasna::models::{ObjectIdentifier, TaggedDerValue};
+use yasna::{PCBit, Tag, TagClass, construct_der};
+
 /// Tags that certificates use.
 pub(super) mod tag {
     pub const BOOLEAN: u8 = 0x01;
-    pub const INTEGER: u8 = 0x02;
     pub const BIT_STRING: u8 = 0x03;
     pub const OCTET_STRING: u8 = 0x04;
-    pub const OBJECT_IDENTIFIER: u8 = 0x06;
     pub const UTC_TIME: u8 = 0x17;
     pub const GENERALIZED_TIME: u8 = 0x18;
     pub const SEQUENCE: u8 = 0x30;
@@ -21,21 +22,18 @@ pub(super) mod tag {
     pub const EXPLICIT_3: u8 = 0xa3;
 }
 
-/// Tag, length, content.
+/// Returns tag, length and content.
 pub(super) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let significant = significant(&length);
-    let mut encoded = vec![tag];
-    match significant {
-        [] => encoded.push(0),
-        [short @ 0..0x80] => encoded.push(*short),
-        long => {
-            encoded.push(0x80 | u8::try_from(long.len()).unwrap_or(0x7f));
-            encoded.extend_from_slice(long);
-        }
-    }
-    encoded.extend_from_slice(content);
-    encoded
+    let tag_class = match tag >> 6 {
+        0 => TagClass::Universal,
+        1 => TagClass::Application,
+        2 => TagClass::ContextSpecific,
+        _ => TagClass::Private,
+    };
+    let form = if tag & 0x20 == 0 { PCBit::Primitive } else { PCBit::Constructed };
+    let tag = Tag { tag_class, tag_number: u64::from(tag & 0x1f) };
+    let value = TaggedDerValue::from_tag_pc_and_bytes(tag, form, content.to_vec());
+    construct_der(|writer| writer.write_tagged_der(&value))
 }
 
 /// Returns a SEQUENCE of values.
@@ -45,46 +43,17 @@ pub(super) fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
 
 /// Returns an INTEGER that is not negative, from its bytes.
 pub(super) fn integer(bytes: &[u8]) -> Vec<u8> {
-    let mut content = significant(bytes).to_vec();
-    if content.first().is_none_or(|first| first & 0x80 != 0) {
-        content.insert(0, 0);
-    }
-    value(tag::INTEGER, &content)
+    construct_der(|writer| writer.write_bigint_bytes(bytes, true))
 }
 
 /// Returns a BIT STRING of whole bytes.
 pub(super) fn bit_string(bytes: &[u8]) -> Vec<u8> {
-    value(tag::BIT_STRING, &[&[0], bytes].concat())
+    construct_der(|writer| writer.write_bitvec_bytes(bytes, 8 * bytes.len()))
 }
 
 /// Returns an OBJECT IDENTIFIER of at least two arcs.
 pub(super) fn object_identifier(arcs: &[u64]) -> Vec<u8> {
-    let mut content = Vec::new();
-    if let [first, second, others @ ..] = arcs {
-        push_base128(&mut content, first * 40 + second);
-        for arc in others {
-            push_base128(&mut content, *arc);
-        }
-    }
-    value(tag::OBJECT_IDENTIFIER, &content)
-}
-
-fn push_base128(content: &mut Vec<u8>, arc: u64) {
-    let mut groups: Vec<u8> = (0..10).map(|n| ((arc >> (7 * n)) & 0x7f) as u8 | 0x80).collect();
-    while groups.len() > 1 && groups.last() == Some(&0x80) {
-        groups.pop();
-    }
-    groups.reverse();
-    if let Some(last) = groups.last_mut() {
-        *last &= 0x7f;
-    }
-    content.extend(groups);
-}
-
-/// Without leading zeros.
-fn significant(bytes: &[u8]) -> &[u8] {
-    let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len());
-    bytes.get(start..).unwrap_or_default()
+    construct_der(|writer| writer.write_oid(&ObjectIdentifier::from_slice(arcs)))
 }
 
 #[cfg(test)]
