@@ -51,7 +51,7 @@ impl Belief {
             *known = Some(Arc::new(answer));
             return Change::Types;
         };
-        let mut now = keep_unless_vouched_for(answer, before);
+        let mut now = fill_gaps(answer, before);
         if **before == now {
             return Change::Nothing;
         }
@@ -146,8 +146,9 @@ impl Belief {
     }
 }
 
-/// Applies the rule to an answer.
-fn keep_unless_vouched_for(mut answer: Listing, before: &Listing) -> Listing {
+/// Returns the answer with what was known before in place of what it does not
+/// vouch for.
+fn fill_gaps(mut answer: Listing, before: &Listing) -> Listing {
     let mut amended = answer.amended;
     for group in answer.groups_mut() {
         if !group.names.versions.iter().any(Version::is_inconclusive) {

@@ -109,7 +109,9 @@ impl<'de> Deserialize<'de> for AggregatedList {
                     let group: AggregatedGroup =
                         serde_json::from_str(text.get()).map_err(A::Error::custom)?;
                     if groups.len() == MAX_GROUPS || group.longest_inner_list() > MAX_INNER {
-                        return Err(A::Error::custom("more groups or versions than can be"));
+                        return Err(A::Error::custom(
+                            "more groups or versions than any server has",
+                        ));
                     }
                     let names = Arc::new(group.names());
                     groups.push(Group { names, text: Some(text.get().into()) });
