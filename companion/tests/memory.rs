@@ -1,6 +1,6 @@
-//! The memory that is promised. In a binary of its own, which Cargo runs alone:
-//! a debug build is busy with documents of megabytes for a minute, and the tests
-//! of `running` hold the companion to seconds.
+//! The memory limit that is promised. It is a binary of its own, which Cargo runs
+//! alone: a debug build needs a minute for documents of megabytes, and the tests
+//! of `running` expect answers within seconds.
 
 use std::fs;
 use std::time::Duration;
@@ -19,8 +19,8 @@ use peers::{Authority, Peer};
 
 const LIMIT_KB: u64 = 64 * 1024;
 
-/// What of that is the program itself, mapped from its file: measured on a
-/// release build. A debug build's is three times as much and says nothing.
+/// The program's share of that, mapped from its file, measured on a release
+/// build. A debug build's is three times as large and says nothing.
 const PROGRAM_KB: u64 = 10 * 1024;
 
 #[test]

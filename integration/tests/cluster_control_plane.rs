@@ -1,5 +1,5 @@
-//! The harness itself: what the other `cluster_*` tests take for granted of
-//! real control planes.
+//! The harness itself: what the other `cluster_*` tests assume about real control
+//! planes.
 
 use std::time::Duration;
 

@@ -2,13 +2,13 @@
 //! within two seconds, whichever server a request meets; when its definition
 //! is deleted it is a true 404 within two seconds.
 //!
-//! What is measured: several clients, each with a connection of its own, ask
-//! for the resource all the time. It is usable from the *last* answer of any of
-//! them that was no success, and gone from the last that was no 404. The times
-//! count from the moments at which Kubernetes itself says so: the condition
-//! `Established` is there, and the definition can be read no more. The times
-//! from the answers to the calls are in the report as well; they contain
-//! Kubernetes' own work, such as the deletion of all objects.
+//! Several clients, each with its own connection, keep asking for the resource.
+//! It is usable after the *last* answer to any of them that is not a success, and
+//! gone after the last that is not a 404. The times count from the moments at
+//! which Kubernetes says so: the condition `Established` is set, and the
+//! definition can no longer be read. The report also has the times from the
+//! answers to the calls; they include Kubernetes' own work, such as the deletion
+//! of all objects.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

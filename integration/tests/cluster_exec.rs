@@ -3,9 +3,8 @@
 //! for a client with a certificate and for one with a token, over WebSocket and
 //! over SPDY/3.1.
 //!
-//! An upgrade that is refused is a danger: if the server takes what follows on
-//! the connection for a request, then it is one that no proxy has seen, on a
-//! connection that may name any user.
+//! A refused upgrade is dangerous: if the server reads the bytes that follow as a
+//! request, no proxy has seen that request, and its connection may name any user.
 
 use std::time::Duration;
 
@@ -63,7 +62,7 @@ async fn streams_work_over_websocket_and_spdy() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_follows_a_refused_upgrade_is_no_request() -> Result<()> {
+async fn bytes_after_a_refused_upgrade_are_not_a_request() -> Result<()> {
     let mut entry = Entry::begin("cluster_exec_smuggling");
     let audit = Audit::new()?;
     let servers = [("old", Version::V1_35), ("new", Version::V1_36)];

@@ -1,5 +1,5 @@
-//! The worst of a wrong 404: the garbage collector deletes the children of an
-//! owner that is alive.
+//! The worst effect of a wrong 404: the garbage collector deletes the children of
+//! a living owner.
 //!
 //! ```text
 //!   kube-controller-manager ──▶ relay ─┬▶ 1.35                the load balancer that most have

@@ -1,7 +1,7 @@
-//! Who the API server believes the client is: the same through Envoy as
-//! directly, for client certificates of every kind of subject, for service
-//! account tokens, for an impersonating administrator, for a certificate and a
-//! token together, and for nobody. Every server is asked both ways.
+//! The API server sees the same identity through Envoy as directly, for client
+//! certificates with every kind of subject, service account tokens, an
+//! impersonating administrator, a certificate with a token, and nobody. Every
+//! server is asked both ways.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ const KUBECTL: Version = Version::V1_36;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn everybody_is_who_they_are_directly() -> Result<()> {
+async fn every_client_has_the_same_identity_as_without_envoy() -> Result<()> {
     let mut entry = Entry::begin("cluster_identity");
     let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));

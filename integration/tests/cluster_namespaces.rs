@@ -1,6 +1,6 @@
-//! A namespace that is deleted goes completely. The namespace controller learns
-//! from discovery what there may be in it; what it does not learn of, or gets a
-//! wrong 404 for, stays in etcd for ever, below a namespace that is gone.
+//! A deleted namespace is removed completely. The namespace controller learns from
+//! discovery which types may be in it; objects of a type that it does not learn
+//! of, or gets a wrong 404 for, stay in etcd forever, below a deleted namespace.
 //!
 //! ```text
 //!   namespace controller ──▶ Envoy ─┬▶ old: has autoscalers, no jobs; frozen while a

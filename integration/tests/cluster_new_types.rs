@@ -1,12 +1,11 @@
-//! A type is never denied that some server serves already: custom resources
-//! are defined one after the other through Envoy, and each is listed, created
-//! and read at once by many clients, while its definition spreads from server
-//! to server.
+//! A type that some server serves is never denied. Custom resources are defined
+//! one after the other through Envoy, and many clients list, create and read each
+//! at once, while its definition spreads from server to server.
 //!
-//! When a server begins to serve a type is seen by asking it straight, again
-//! and again: its first success is the proof. A type-level 404 to a request
-//! that began after the first such proof is wrong. (Before it, no server is
-//! known to serve the type, though the definition exists.)
+//! The first success of direct requests to a server proves that it serves a type.
+//! A type-level 404 to a request that began after the first such proof is wrong.
+//! (Before it, no server is known to serve the type, though the definition
+//! exists.)
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! The only server that has a type goes away, in several manners, and comes
-//! back; the companion goes away; what it published is damaged.
+//! The only server that has a type goes away in several ways and comes back; the
+//! companion goes away; its files are damaged.
 //!
 //! Three kinds of clients work all the time: probes of the type that only one
 //! server has, which retry nothing; clients of common types, with the retries

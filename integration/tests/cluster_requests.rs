@@ -1,8 +1,8 @@
 //! Two thousand mixed requests to real servers of 1.35 and 1.36, through Envoy:
 //! of types that only one of them serves (either way round, and a subresource),
-//! of common types, and of types that neither has. What is served succeeds
-//! wherever it lives, and each 404 is the one that the right server gives,
-//! byte for byte.
+//! of common types, and of types that neither has. Requests for
+//! served types succeed wherever the type is served, and each 404 is that of the
+//! right server, byte for byte.
 
 use anyhow::{Context, Result, ensure};
 use harness::control_plane::{ControlPlane, User};

@@ -3,9 +3,9 @@
 //! retries of client-go, a watcher, kubectl, and probes of a type that only
 //! 1.36 has and of one that nobody has.
 //!
-//! Upwards the next server is stopped when the last one is in the map again;
-//! on the way back as soon as the last one is ready by its own word, and so
-//! before the companion has seen it.
+//! On the way up, the next server stops after the last one is in the map again; on
+//! the way back, as soon as the last one says that it is ready, and so before the
+//! companion has seen it.
 
 use std::time::{Duration, Instant};
 

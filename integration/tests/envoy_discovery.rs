@@ -1,5 +1,5 @@
-//! Merged discovery: what clients get in the place of a server's own documents.
-//! The maps are the tests' own, so that each byte of an answer is known.
+//! Merged discovery: the documents that clients get instead of a server's own.
+//! The tests make the maps, so each byte of an answer is known.
 
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
@@ -91,7 +91,7 @@ async fn a_client_that_has_the_merged_document_is_told_so() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_large_document_is_compressed_for_whom_takes_it() -> Result<()> {
+async fn a_large_document_is_compressed_for_clients_that_accept_gzip() -> Result<()> {
     let mut scene = start().await?;
     let mut large = b"[".to_vec();
     for number in 0..60_000_u32 {

@@ -1,6 +1,6 @@
 //! A host of `envoy-config/load-balancer` leaves service under load, and no
-//! request fails: not while its health check fails and nobody has noticed, not
-//! while clients are asked to go, and not when Envoy is ended.
+//! request fails: not before anybody has noticed that its health check fails,
+//! not while clients are asked to go, and not when Envoy ends.
 //!
 //! ```text
 //!   clients ──▶ relay ──(until it notices)──▶ host 1: Envoy, companion ──▶ peers

@@ -1,5 +1,5 @@
-//! The harness itself: Envoy by func-e, with nothing but an admin interface
-//! and a listener that answers by itself.
+//! The harness itself: Envoy by func-e, with an admin interface and a listener
+//! with a direct response.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Bytes that no well-meaning client sends, in the path and in every header:
-//! the filter's VM must survive them all, for its end is the end of every
-//! stream of the worker.
+//! Bytes that only hostile clients send, in the path and in every header. The
+//! filter's VM must survive them all, because its end is the end of every stream
+//! of the worker.
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
-//! Nobody becomes somebody else: hostile requests over HTTP/1.1 and HTTP/2, of
-//! clients with no certificate, a token, and a certificate of few rights, and
-//! certificates that are made to be misread. Behind the shipped configuration
-//! peers write down what arrives. It is what the client's certificate says, and
-//! on a connection that presents the front proxy's certificate exactly if Envoy
-//! verified the client's; or nothing arrives.
+//! Nobody can become somebody else. The tests send hostile requests over
+//! HTTP/1.1 and HTTP/2, as clients with no certificate, with a token and with a
+//! certificate of few rights, and certificates that are made to be misread.
+//! Behind the shipped configuration, servers capture what arrives: either the
+//! identity of the client's certificate, on a connection that presents the front
+//! proxy's certificate exactly if Envoy verified the client's, or nothing.
 //!
-//! That the corpus would find faults is seen by the same requests sent straight
-//! to such a peer, and through an Envoy without any of this: there claims arrive.
+//! The same requests, sent directly to such a server and through an Envoy without
+//! any of this, show that the corpus finds faults: there claims arrive.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn no_hostile_request_gains_an_identity() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_filter_needs_no_help_of_the_header_mutations() -> Result<()> {
+async fn the_filter_works_without_the_header_mutations() -> Result<()> {
     let site = Site::start().await?;
     let mut stack = site.stack(site.stack_options()?).await?;
     let mut options = stack.envoy.options().clone();
@@ -125,7 +125,7 @@ async fn assert_nobody_gains(site: &Site, mut stack: Stack) -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_certificate_is_read_for_another() -> Result<()> {
+async fn no_certificate_is_mistaken_for_another() -> Result<()> {
     let site = Site::start().await?;
     let mut stack = site.stack(site.stack_options()?).await?;
     let other = Pki::create_as(site.fleet.folder().join("other"), "another-ca")?;

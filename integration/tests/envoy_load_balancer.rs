@@ -1,4 +1,4 @@
-//! `envoy-config/load-balancer` treats requests as the quickstart does.
+//! `envoy-config/load-balancer` handles requests like the quickstart.
 
 use std::fs;
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ fn differences(one: &Value, other: &Value, place: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_not_for_an_edge_is_as_in_the_quickstart() -> Result<()> {
+fn settings_that_are_not_specific_to_an_edge_are_as_in_the_quickstart() -> Result<()> {
     let mut quickstart = configuration("quickstart/envoy.yaml")?;
     let mut load_balancer = configuration("load-balancer/envoy.yaml")?;
 

@@ -1,5 +1,5 @@
-//! Merged discovery and strict 404 as clients see them, the companion's part
-//! included: two servers, of which each has what the other does not know.
+//! Merged discovery and strict 404 as clients see them, including the companion's
+//! part, in front of two servers that each have types of their own.
 
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
@@ -121,7 +121,7 @@ async fn what_is_listed_can_be_used() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_type_that_came_a_moment_ago_is_never_denied() -> Result<()> {
+async fn a_type_that_was_just_added_is_never_denied() -> Result<()> {
     let (fleet, stack) = start().await?;
     let clients = [fleet.client(&stack.url(), Http::One)?, fleet.client(&stack.url(), Http::Two)?];
     let mut early = 0;

@@ -1,5 +1,5 @@
-//! From a peer's change to Envoy's workers, and what happens when something on
-//! that way is broken: the last good map stays.
+//! From a peer's change to Envoy's workers. If something in between breaks, the
+//! last good map stays.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! How long connections outlive what they were made with: those to the servers
-//! the front proxy's certificate, those of clients the authority that verified
+//! How long connections outlive the certificates that they were made with: those
+//! to servers the front proxy's, those of clients the authority that verified
 //! them.
 
 use std::fs;
@@ -182,7 +182,8 @@ async fn works_over_two(connection: &mut Two, path: &str) -> bool {
 }
 
 #[tokio::test]
-async fn after_its_time_no_request_is_taken_of_a_client_whose_authority_is_gone() -> Result<()> {
+async fn after_its_time_a_connection_takes_no_request_of_a_client_whose_authority_was_removed()
+-> Result<()> {
     let site = Site::start_with_short_times().await?;
     let mut two = site.raw()?.two().await?;
     let mut streaming = site.raw()?.two().await?;

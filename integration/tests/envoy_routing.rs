@@ -1,5 +1,5 @@
 //! Where requests go, and which 404s are replaced: Envoy with the filter in
-//! front of a 1.35 (`cp-1`) and a 1.36 (`cp-2`) that replay what real ones said.
+//! front of a fake 1.35 (`cp-1`) and a fake 1.36 (`cp-2`).
 
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
@@ -197,7 +197,8 @@ async fn a_server_that_denies_what_the_map_says_it_serves_is_not_believed() -> R
 }
 
 #[tokio::test]
-async fn a_404_that_is_no_type_level_one_passes_even_where_one_could_be_wrong() -> Result<()> {
+async fn a_404_that_is_not_type_level_passes_even_where_a_type_level_one_could_be_wrong()
+-> Result<()> {
     let (fleet, stack) = start().await?;
     let path = "/api/v1/namespaces/default/configmaps/c";
     let long = "x".repeat(100_000);
@@ -219,7 +220,7 @@ async fn a_404_that_is_no_type_level_one_passes_even_where_one_could_be_wrong() 
 }
 
 #[tokio::test]
-async fn what_is_behind_a_proxy_may_say_404_as_it_likes() -> Result<()> {
+async fn a_404_of_a_proxied_backend_passes() -> Result<()> {
     let (fleet, stack) = start().await?;
     let path = "/api/v1/namespaces/default/services/s/proxy/x";
     for peer in &fleet.peers {

@@ -1,5 +1,5 @@
-//! What goes on for long or is large passes through, and what cannot pass is
-//! refused in words that a client understands.
+//! Long and large requests pass through. Requests that cannot pass are refused
+//! with a reason that a client understands.
 
 use std::time::Duration;
 

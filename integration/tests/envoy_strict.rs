@@ -1,6 +1,6 @@
-//! Strict 404: before Envoy lets a 404 for an unknown type pass, it asks the
-//! companion. Here the companion is the test's own, so that each of its answers
-//! can be seen to have its effect.
+//! Strict 404: before Envoy passes a 404 for an unknown type, it asks the
+//! companion. The tests are the companion here, so that they see the effect of
+//! each answer.
 
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
@@ -127,7 +127,7 @@ async fn a_404_that_is_contradicted_or_in_doubt_becomes_a_503() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_no_answer_means_is_as_configured() -> Result<()> {
+async fn the_configuration_decides_what_no_answer_means() -> Result<()> {
     let (mut scene, fake) = start().await?;
     let client = scene.client(Http::Two)?;
     // None of these is an answer to the question.
@@ -196,7 +196,7 @@ fn canned(status: StatusCode, content_type: &str, body: &str) -> Result<Canned> 
 }
 
 #[tokio::test]
-async fn nothing_else_is_asked_about() -> Result<()> {
+async fn no_other_404_is_asked_about() -> Result<()> {
     let (mut scene, fake) = start().await?;
     fake.says(Says::Status(409));
     let client = scene.client(Http::Two)?;

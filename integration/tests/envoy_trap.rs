@@ -1,8 +1,8 @@
-//! The filter fails: a build of it that traps on a path. While the VM of one
-//! worker after the other is gone, nothing is served with what a client claims,
-//! and nothing by the front proxy's connections but for verified clients. Each
-//! VM comes back by itself, and streams go on, also on that worker: what is
-//! streamed does not enter the filter.
+//! The filter fails: this build traps on a path. While the VM of one worker after
+//! the other is gone, no request is served with what a client claims, and only
+//! those of verified clients use the front proxy's connections. Each VM comes
+//! back by itself, and streams continue on that worker too, because their data
+//! does not enter the filter.
 
 use anyhow::{Context, Result};
 use harness::artefacts::Artefact;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-
 use fake_apiserver::Version;
 use fake_apiserver::recordings::{Recorded, Recording};
 use fake_apiserver::replay::{Canned, Crd, PEER_HEADER, ReplayOptions, ReplayPeer, Store};
@@ -165,7 +164,7 @@ async fn peers_share_objects_but_not_types() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_custom_resource_in_the_store_is_served_by_all_who_learn_of_it() -> Result<()> {
+async fn a_custom_resource_in_the_store_is_served_by_every_server_that_notices_it() -> Result<()> {
     let setup = Setup::new()?;
     let (quick, slow) =
         (setup.peer("quick", Version::V1_36).await?, setup.peer("slow", Version::V1_36).await?);

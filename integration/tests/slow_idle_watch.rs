@@ -1,6 +1,5 @@
-//! A watch on which nothing happens lives on: it is neither ended by Envoy nor
-//! forgotten. It takes a quarter of an hour, so it is a target of its own
-//! (`make test-slow`).
+//! Envoy neither ends nor forgets a watch without events. The test takes a quarter
+//! of an hour, so it has its own target (`make test-slow`).
 
 use std::time::Duration;
 

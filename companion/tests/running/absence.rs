@@ -1,4 +1,4 @@
-//! The question whether a type is served by nobody.
+//! Absence queries: whether any peer serves a type.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::peers::{Authority, Fault, Peer};
 
 const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
 
-/// The peers are polled so seldom that only the question itself finds out.
+/// The peers are polled so rarely that only the query itself finds changes.
 const SELDOM: &str = "polling: {interval: 60s}";
 
 const UNKNOWN: &str = "/v1/absence?path=%2Fapis%2Fnew%2Fv1%2Fnamespaces%2Fx%2Fthings%2Fy";
@@ -17,7 +17,7 @@ fn ask(companion: &Companion, question: &str) -> u16 {
 }
 
 #[test]
-fn what_a_peer_serves_since_a_moment_ago_is_found_and_pushed_at_once() {
+fn a_type_that_a_peer_has_just_added_is_found_and_pushed_at_once() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
     let companion = Companion::start_with(&authority, &[&a, &b], SELDOM);
@@ -59,7 +59,7 @@ fn while_a_peer_cannot_be_asked_nothing_is_absent() {
 }
 
 #[test]
-fn what_only_a_peer_knew_that_has_just_left_is_not_absent() {
+fn a_type_that_only_a_peer_that_has_just_left_knew_is_not_absent() {
     let authority = Authority::new();
     let a = Peer::start(&authority, COMMON);
     let mut b = Peer::start(&authority, &["/v1/pods", "apps/v1/deployments", "x.io/v1/things"]);
@@ -78,7 +78,7 @@ fn what_only_a_peer_knew_that_has_just_left_is_not_absent() {
 }
 
 #[test]
-fn however_many_ask_the_peers_are_asked_ten_times_a_second() {
+fn peers_are_asked_at_most_ten_times_a_second_however_many_clients_ask() {
     let authority = Authority::new();
     let a = Peer::start(&authority, COMMON);
     let companion = Companion::start_with(&authority, &[&a], SELDOM);

@@ -1,4 +1,4 @@
-//! Peers that answer wrongly, and what that costs the others: nothing.
+//! Peers whose answers are faulty. They do not affect the others.
 
 use crate::companion::Companion;
 use crate::peers::{Authority, Fault, Peer};
@@ -12,7 +12,7 @@ pub fn last_error(companion: &Companion, peer: usize) -> String {
     peers[peer]["lastError"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Each way to go wrong, and what is said of it.
+/// Each fault, and its error.
 const FAULTS: [(Fault, &str); 5] = [
     (Fault::Redirect, "302"),
     (Fault::Endless, "more than"),

@@ -40,7 +40,7 @@ fn groups(companion: &Companion) -> Option<Vec<String>> {
 }
 
 #[test]
-fn where_all_say_the_same_there_is_none_and_a_difference_makes_one_within_two_seconds() {
+fn identical_peers_need_no_merged_document_and_a_difference_makes_one_within_two_seconds() {
     let authority = Authority::new();
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
     let companion = Companion::start(&authority, &[&a, &b]);
@@ -97,7 +97,7 @@ fn a_restarted_companion_still_lists_what_a_peer_that_is_away_has_built_in() {
 }
 
 #[test]
-fn a_peer_of_before_aggregated_discovery_is_part_of_it() {
+fn a_peer_without_aggregated_discovery_is_part_of_the_merged_document() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     b.change(|behaviour| behaviour.legacy = true);
@@ -107,7 +107,7 @@ fn a_peer_of_before_aggregated_discovery_is_part_of_it() {
 }
 
 #[test]
-fn a_peer_that_changes_its_mind_all_the_time_is_named_and_breaks_nothing() {
+fn a_peer_whose_types_keep_changing_is_named_and_breaks_nothing() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
     let companion = Companion::start_with(&authority, &[&a, &b], "polling: {interval: 100ms}");

@@ -1,4 +1,4 @@
-//! The command line's own answers.
+//! The output of the command line.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use crate::companion::Companion;
 use crate::peers::{Authority, Peer};
 
 #[test]
-fn check_config_says_everything_that_is_wrong() {
+fn check_config_reports_every_fault() {
     let authority = Authority::new();
     let a = Peer::start(&authority, &["/v1/pods"]);
     let companion = Companion::prepare(&authority, &[&a], "");
@@ -27,7 +27,7 @@ fn check_config_says_everything_that_is_wrong() {
 }
 
 #[test]
-fn help_and_version_are_there() {
+fn help_and_version_are_printed() {
     let program = env!("CARGO_BIN_EXE_mixed-version-companion");
     let help = Command::new(program).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();

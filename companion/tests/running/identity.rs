@@ -1,4 +1,4 @@
-//! Certificates that rotate, and the headers of the front proxy.
+//! Rotated certificates, and the headers of the front proxy.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

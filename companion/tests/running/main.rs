@@ -1,10 +1,9 @@
-//! The real program against peers of the test's own, over TLS.
+//! The companion's binary against fake API servers, over TLS.
 //!
 //! Every test starts its peers and its companion on free ports and in a
 //! directory of its own, waits for conditions, and ends what it started.
 //!
-//! The modules are `cfg(test)` for the lints only, which then know them for
-//! what they are.
+//! The modules are `cfg(test)` so that the lints treat them as tests.
 
 #[cfg(test)]
 mod absence;

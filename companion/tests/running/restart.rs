@@ -1,4 +1,4 @@
-//! What is left when the companion, or its files, are not.
+//! The companion or its files are gone.
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What the peers do, and what Envoy is told within two seconds.
+//! Changes of the peers reach Envoy within two seconds.
 
 use std::fs;
 

@@ -21,10 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result, ensure};
-
-use crate::recordings::Recording;
 use pki::CertificateFiles;
 use pki::tls;
+
+use crate::recordings::Recording;
 
 mod accept;
 mod answer;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use wire::client::{Answer, Client};
 
 use crate::artefacts::Artefact;
 use crate::process::{Process, Program};
-use wire::client::{Answer, Client};
 
 /// It starts in milliseconds, but many tests may share two cores.
 const DEADLINE: Duration = Duration::from_secs(30);

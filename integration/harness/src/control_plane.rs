@@ -19,12 +19,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use fake_apiserver::Version;
+use pki::{CertificateFiles, Pki};
 use tempfile::TempDir;
+use wire::client::{Client, ClientOptions, Http};
 
 use crate::artefacts::Artefact;
 use crate::kubeconfig;
-use pki::{CertificateFiles, Pki};
-use wire::client::{Client, ClientOptions, Http};
 
 mod api_server;
 mod controller_manager;

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use wire::client::Client;
 
 use crate::artefacts::Artefact;
 use crate::process::{Process, Program};
-use wire::client::Client;
 
 /// Envoy starts in a fraction of a second; compiling the filter takes longer.
 const READY_DEADLINE: Duration = Duration::from_secs(60);

@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
-
-use crate::stack::{Stack, StackOptions};
 use fake_apiserver::Version;
 use fake_apiserver::recordings::Recording;
 use fake_apiserver::replay::{ReplayOptions, ReplayPeer, Store};
 use pki::Pki;
+use tempfile::TempDir;
 use wire::capture::{Capture, CaptureOptions};
 use wire::client::{Client, ClientOptions, Http};
+
+use crate::stack::{Stack, StackOptions};
 
 /// Any token works: a fake API server authenticates nobody.
 pub const TOKEN: &str = "client-token";

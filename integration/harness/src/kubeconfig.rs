@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
-
 use pki::CertificateFiles;
+use serde_json::{Value, json};
 
 /// Writes a kubeconfig (in JSON, which is YAML) for the server at `url`. Fails
 /// if the file cannot be written.

@@ -17,9 +17,9 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use wire::client::{Client, ClientOptions};
 
 use crate::wait;
-use wire::client::{Client, ClientOptions};
 
 mod journal;
 mod retrying;

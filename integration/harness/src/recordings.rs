@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fake_apiserver::recordings::{AGGREGATES, DOCUMENTS, Exchange, INDEX};
 use ring::digest;
 use serde_json::Value;
-
-use crate::control_plane::{ControlPlane, User};
-use crate::wait;
-use fake_apiserver::recordings::{AGGREGATES, DOCUMENTS, Exchange, INDEX};
 use wire::client::Answer;
 use wire::client::Http;
 use wire::verbatim::VerbatimClient;
+
+use crate::control_plane::{ControlPlane, User};
+use crate::wait;
 
 mod samples;
 

@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use wire::client::{Client, Http};
 
 use crate::control_plane::{ControlPlane, ServerOptions, User};
 use crate::stack::{Stack, StackOptions};
-use wire::client::{Client, Http};
 
 /// Requests that went to each server, by cluster and then by server name.
 pub type Landed = BTreeMap<String, BTreeMap<String, u64>>;

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 
 use crate::artefacts::{Artefact, integration_folder};
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{Envoy, EnvoyOptions};
 use crate::{ports, wait};
-use pki::{CertificateFiles, Pki};
 
 /// A map comes within two seconds; a loaded machine gets time.
 const MAP_DEADLINE: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use wire::client::{Client, ClientOptions, Http};
 use super::scene::{DOCUMENTS, ROUNDS, content, get, has_the_headers_of, said, sent_in_all, start};
 
 #[tokio::test]
-async fn who_may_not_read_gets_what_the_server_says() -> Result<()> {
+async fn a_client_that_may_not_read_gets_the_servers_answer() -> Result<()> {
     let mut scene = start().await?;
     let body = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure"}"#;
     for code in [401, 403, 405, 406, 429, 500, 503, 301] {

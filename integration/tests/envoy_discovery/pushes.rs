@@ -13,7 +13,7 @@ use wire::client::Http;
 use super::scene::{ASKED, DOCUMENTS, ROUNDS, V2, content, get, peer_etag, start};
 
 #[tokio::test]
-async fn a_document_that_a_push_took_away_is_not_sent_half() -> Result<()> {
+async fn a_document_that_a_push_removed_is_not_sent_in_part() -> Result<()> {
     let mut scene = start().await?;
     let slow = Canned { status: StatusCode::NOT_MODIFIED, ..Canned::default() };
     let slow = Canned { delay: Duration::from_secs(2), ..slow };

@@ -18,6 +18,8 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
+use pki::CertificateFiles;
+use pki::tls;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -25,8 +27,6 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::Client;
-use pki::CertificateFiles;
-use pki::tls;
 
 mod certificate;
 mod connection;

@@ -8,12 +8,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use pki::CertificateFiles;
+use pki::tls;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, redirect};
 use serde_json::Value;
-
-use pki::CertificateFiles;
-use pki::tls;
 
 /// The HTTP version that a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

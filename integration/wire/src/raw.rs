@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use pki::CertificateFiles;
+use pki::tls;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,8 +15,6 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::frames::{self, Blocks, END_STREAM, Field, Frame, kind};
-use pki::CertificateFiles;
-use pki::tls;
 
 /// Making a connection takes no longer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
+use pki::{CertificateFiles, Pki};
+use wire::verbatim::VerbatimClient;
 
 use super::front_proxy::FrontProxy;
 use super::user;
 use crate::artefacts::Artefact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
-use fake_apiserver::Version;
-use pki::{CertificateFiles, Pki};
-use wire::verbatim::VerbatimClient;
 
 /// It is ready after 2 s on an idle machine, but many tests may share two cores.
 const READY_DEADLINE: Duration = Duration::from_secs(120);

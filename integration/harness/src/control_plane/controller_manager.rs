@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-
-use crate::artefacts::Artefact;
-use crate::ports::free_port;
-use crate::process::{Process, Program};
 use fake_apiserver::Version;
 use pki::Pki;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::artefacts::Artefact;
+use crate::ports::free_port;
+use crate::process::{Process, Program};
 
 /// What to start.
 #[derive(Debug, Clone)]

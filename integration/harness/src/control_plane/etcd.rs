@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fake_apiserver::Version;
 use serde_json::{Value, json};
+use wire::client::Client;
 
 use crate::artefacts::Artefact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
-use fake_apiserver::Version;
-use wire::client::Client;
 
 /// A running etcd.
 #[derive(Debug)]

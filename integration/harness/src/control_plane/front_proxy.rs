@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-
 use pki::{CertificateFiles, Pki};
 
 /// The front proxy's common name, the only one that the API servers allow.

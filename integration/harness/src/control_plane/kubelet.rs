@@ -10,15 +10,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
+use pki::Pki;
 use serde_json::{Value, json};
+use wire::client::{Client, ClientOptions, Http};
 
 use super::api_server::KUBELET_CLIENT;
 use crate::artefacts::Artefact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
-use fake_apiserver::Version;
-use pki::Pki;
-use wire::client::{Client, ClientOptions, Http};
 
 /// What to start.
 #[derive(Debug, Clone)]

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-
 use pki::{CertificateFiles, Pki};
 
 /// A user of the API servers.

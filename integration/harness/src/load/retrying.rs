@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::Value;
+use wire::client::{Answer, Client};
 
 use super::journal::{End, Operation};
-use wire::client::{Answer, Client};
 
 /// client-go's number of retries.
 const RETRIES: u32 = 10;

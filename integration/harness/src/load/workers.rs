@@ -7,11 +7,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
+use wire::client::{Answer, Client, ClientOptions};
 
 use super::journal::{End, Journal, Operation};
 use super::retrying::Retrying;
 use crate::manifests::{CONFIG_MAPS, config_map};
-use wire::client::{Answer, Client, ClientOptions};
 
 /// A client at work.
 pub(super) struct Worker {

@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
+use pki::tls;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-
-use pki::tls;
 
 /// Takes every certificate whose key the client has, and clients without one.
 #[derive(Debug)]
