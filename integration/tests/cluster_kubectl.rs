@@ -83,7 +83,7 @@ async fn life(
     ensure!(table.contains("AGE") && table.contains(name), "{table}");
     let described = run(&["describe", resource, name]).await?;
     ensure!(described.contains(name), "{described}");
-    // A watch that ends with its time is no failure for kubectl.
+    // kubectl does not treat the end of a watch's time as a failure.
     let watch = ["get", resource, name, "--watch", "--request-timeout=1s", "-o", "name"];
     ensure!(run(&watch).await?.contains(name), "no event");
     run(&["label", resource, name, "labelled=yes"]).await?;

@@ -42,12 +42,11 @@ const NAMESPACES_A_ROUND: usize = 5;
 
 const GROUP: &str = "left.example";
 
-/// How long the namespaces of a round may take, of which a restarting server
-/// takes a part.
+/// How long the namespaces of a round may take, including the restart of a server.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// How long deletions are under way before a frozen server goes on: not so long
-/// that the companion takes it out.
+/// How long deletions run before a frozen server continues: too short for the
+/// companion to take it out of rotation.
 const FROZEN: Duration = Duration::from_secs(1);
 
 #[tokio::test]

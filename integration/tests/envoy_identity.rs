@@ -212,7 +212,7 @@ async fn gained(site: &Site, capture: &Capture, port: u16) -> Result<Vec<String>
     Ok(names.into_iter().collect())
 }
 
-/// Returns the forms of which nothing came through.
+/// Returns the forms that never came through.
 fn missing<'f>(gained: &[String], forms: &[&'f str]) -> Vec<&'f str> {
     let is_missing = |form: &&&str| !gained.iter().any(|name| name.contains(**form));
     forms.iter().filter(is_missing).copied().collect()

@@ -37,7 +37,7 @@ fn shipped(file: &str) -> PathBuf {
 fn configuration(file: &str) -> Result<Value> {
     let file = shipped(file);
     let text = fs::read_to_string(&file)?;
-    serde_saphyr::from_str(&text).with_context(|| format!("{} is no YAML", file.display()))
+    serde_saphyr::from_str(&text).with_context(|| format!("{} is not valid YAML", file.display()))
 }
 
 /// Takes out what a pointer names, which must be there.

@@ -243,7 +243,7 @@ async fn while_a_server_was_never_read_no_type_is_denied() -> Result<()> {
     for path in [POLICIES, "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/api/v1/nosuch/x"] {
         is_unavailable(&client.get(path).await?)?;
     }
-    // A 404 of an object, and of what is no API path, is the truth all the same.
+    // A 404 for an object, or for a path outside the API, is true all the same.
     let absent = client.get("/api/v1/namespaces/default/configmaps/absent").await?;
     assert_eq!(absent.status, StatusCode::NOT_FOUND);
     assert_eq!(client.get("/nosuch").await?.status, StatusCode::NOT_FOUND);

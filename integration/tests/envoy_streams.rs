@@ -66,7 +66,7 @@ fn port(fleet: &Fleet) -> Result<u16> {
 }
 
 /// Starts a capture and a stack in front of it.
-async fn recorded(fleet: &Fleet) -> Result<(Capture, Stack)> {
+async fn captured(fleet: &Fleet) -> Result<(Capture, Stack)> {
     let captures = fleet.captures().await?;
     let options = fleet.captured_stack_options(&captures)?;
     let capture = captures.into_iter().next().context("no peer")?;
@@ -78,7 +78,7 @@ async fn recorded(fleet: &Fleet) -> Result<(Capture, Stack)> {
 #[tokio::test]
 async fn a_large_body_is_not_buffered() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_36]).await?;
-    let (capture, stack) = recorded(&fleet).await?;
+    let (capture, stack) = captured(&fleet).await?;
     for http in [Http::One, Http::Two] {
         capture.read_on(false);
         let before = memory(&stack).await?;
@@ -143,7 +143,7 @@ const PROXIED: [&str; 3] = [
 #[tokio::test]
 async fn an_upgrade_through_a_proxy_carries_bytes_both_ways() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_36]).await?;
-    let (_recorder, stack) = recorded(&fleet).await?;
+    let (_capture, stack) = captured(&fleet).await?;
     let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;
     for (path, protocol) in
         PROXIED.iter().flat_map(|path| [(path, "websocket"), (path, "SPDY/3.1")])

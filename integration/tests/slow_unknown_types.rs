@@ -118,8 +118,8 @@ async fn nothing() -> Result<()> {
     Ok(())
 }
 
-/// Requests at an even pace, of which each must be denied truly. One that falls
-/// behind makes up for it, so that all storms are of as many requests.
+/// Requests at an even pace; each must get a true 404. A client that
+/// falls behind catches up, so all storms have the same number of requests.
 async fn storm(clients: &[Client]) -> Result<()> {
     let pace = Duration::from_secs(1) * CLIENTS / REQUESTS;
     let each = usize::try_from(STORM.as_millis() / pace.as_millis())?;

@@ -1,6 +1,6 @@
-//! The module that ships, on a host whose calls fail: a request of which the
-//! filter cannot see or remove what it claims goes no further. Envoy does not
-//! fail so, as far as is known; the rule does not depend on that.
+//! The module that ships, on a host whose calls fail: the filter refuses a request
+//! whose claims it cannot read or remove. Envoy's calls are not known to fail like
+//! this; the rule does not depend on that.
 
 use anyhow::{Context, Result, ensure};
 use harness::artefacts::{Artefact, integration_folder};

@@ -1,5 +1,5 @@
-//! A kube-apiserver as far as a companion sees one: a replaying peer whose
-//! types a test makes up.
+//! A kube-apiserver as a companion sees it: a fake API server whose types a test
+//! chooses.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,11 +17,11 @@ use tokio::runtime::Runtime;
 const CONFIG_MAP: &str =
     "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
 
-/// What a peer answers; a test changes it while the peer runs.
+/// The behavior of a peer; a test can change it while the peer runs.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
     pub ready: bool,
-    /// What a client must show; nothing if empty.
+    /// The token that a client must present; none if empty.
     pub token: String,
     /// `group/version/resource`; a group without a name is in `/api`.
     pub types: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Behaviour {
 /// A way in which an answer goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
-    /// Sends the client elsewhere, where everything would be well.
+    /// Redirects the client to a path that does not exist.
     Redirect,
     /// Never ends its answer.
     Endless,
@@ -105,7 +105,7 @@ impl Peer {
         Self::start_with(authority, certificate_name, false, types)
     }
 
-    /// One that asks for a client certificate and for no token.
+    /// Starts one that requires a client certificate and no token.
     pub fn start_mutual(authority: &Authority, types: &[&str]) -> Self {
         let peer = Self::start_with(authority, "kubernetes", true, types);
         peer.change(|behaviour| behaviour.token.clear());
@@ -139,7 +139,7 @@ impl Peer {
         self.runtime.block_on(self.peer.start_again()).unwrap();
     }
 
-    /// Gone from one moment to the next, connections and all.
+    /// Closes the port and all connections at once.
     pub fn kill(&mut self) {
         self.runtime.block_on(self.peer.stop());
     }
@@ -160,7 +160,7 @@ impl Peer {
         self.peer.set_crds(behaviour.types.iter().map(|name| crd(name)).collect()).unwrap();
     }
 
-    /// How many discovery documents were sent whole, and not as a 304.
+    /// Returns the number of discovery documents that were sent whole, and not as a 304.
     pub fn full_answers(&self) -> u64 {
         self.peer.whole_documents()
     }
@@ -176,7 +176,7 @@ fn config_map(data: &Result<serde_json::Value, StatusCode>) -> Canned {
     }
 }
 
-/// A type as long as real ones are: it counts for the memory.
+/// Returns a type whose document is as long as real ones, because memory is measured.
 fn crd(name: &str) -> Crd {
     let mut parts = name.splitn(3, '/');
     let mut next = || parts.next().unwrap().to_owned();

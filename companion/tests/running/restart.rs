@@ -41,7 +41,7 @@ fn killed_at_any_point_it_leaves_whole_files_and_greater_generations() {
         generation = map.generation();
         for file in fs::read_dir(companion.path("envoy/eds")).unwrap() {
             let file = file.unwrap();
-            // What a killed companion was about to write is no file yet.
+            // The temporary file of a killed companion.
             if file.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }

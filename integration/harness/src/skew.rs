@@ -1,4 +1,4 @@
-//! Two servers of which each has types of its own.
+//! Two servers that each have types of their own.
 
 use fake_apiserver::Version;
 

@@ -284,7 +284,7 @@ fn list(answer: &Answer, name: &str) -> String {
     items.collect::<Vec<_>>().join(", ")
 }
 
-/// With the ETag of the answer there is no body. Gives how often that was seen.
+/// A request with the answer's ETag gets no body. Returns how often that was seen.
 async fn not_modified(site: &Site, path: &str, accept: &str, answer: &Answer) -> Result<usize> {
     let Some(etag) = answer.header("etag") else { return Ok(0) };
     for round in 0..CONDITIONAL_ROUNDS {

@@ -1,13 +1,13 @@
-//! Ours beside Kubernetes' own merge: two servers of 1.36 with native mixed
-//! version proxying, of which each has something of its own.
+//! Our merge compared with Kubernetes' own: two servers of 1.36 with native mixed
+//! version proxying; each has types of its own.
 //!
-//! What may differ, and is made alike before the comparison, is order only:
+//! Only the order may differ, and is normalized before the comparison:
 //!
-//! - of versions of which no server has both: natively by name (`v1beta1`,
+//! - of versions that no server has together: natively by name (`v1beta1`,
 //!   `v1beta2`), in ours as Kubernetes orders versions (`v1beta2`, `v1beta1`); the
 //!   first one, which clients prefer, has to be the same;
-//! - of verbs and subresources: natively by name in each resource that the
-//!   servers have differently, in ours as a server has them.
+//! - of verbs and subresources: natively by name in each resource that differs
+//!   between the servers, in ours as a server has them.
 
 use std::time::Duration;
 
@@ -33,8 +33,7 @@ const SKEW: [(&str, &str); 2] = [
 
 /// Aggregated `/apis` of both merges, in this order: native, ours.
 pub async fn both_merges() -> Result<(Value, Value)> {
-    // The first server is there for the certificates, of which the others'
-    // arguments name some.
+    // The first server makes the certificates that the others' arguments name.
     let mut plane = ControlPlane::start(&[Version::V1_36]).await?;
     plane.server_mut(0)?.stop().await?;
     for (name, skew) in SKEW {

@@ -1,4 +1,4 @@
-//! What the collector asked of which server, by the servers' own audit logs.
+//! The collector's requests to each server, from the servers' audit logs.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -43,7 +43,7 @@ pub async fn is_repaired(site: &mut Site) -> Result<Duration> {
     let good = fs::read(&file)?;
     let half = good.get(..good.len() / 2).unwrap_or_default();
     let mut longest = Duration::ZERO;
-    for damaged in [&b"{ this is no JSON"[..], half, b""] {
+    for damaged in [&b"{ this is not JSON"[..], half, b""] {
         let generation = site.stack.generation().await?;
         let refused = site.stack.envoy.stat(REFUSED).await?.unwrap_or_default();
         // By rename, or Envoy would not even look at it.

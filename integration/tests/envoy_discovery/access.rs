@@ -36,7 +36,7 @@ async fn a_client_that_may_not_read_gets_the_servers_answer() -> Result<()> {
             }
         }
     }
-    // A server that says that there is no such document is not believed.
+    // A server that denies the document is not believed.
     let denial = Canned {
         status: StatusCode::NOT_FOUND,
         headers: [(reqwest::header::CONTENT_TYPE, "text/plain".parse()?)].into_iter().collect(),

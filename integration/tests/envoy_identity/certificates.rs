@@ -112,7 +112,7 @@ fn subjects() -> Vec<(&'static str, Subject, Expected)> {
         ("beyond ASCII", Subject::user("José ✓", &["Ünï"]), User("José ✓", &["Ünï"])),
         ("a CN of 200 bytes", Subject::user(LONG, &[]), User(LONG, &[])),
         (
-            "a CN that is no string",
+            "a CN that is not a string",
             Subject::empty()
                 .with(Attribute::common_name("admin").encoded_as(StringType::Tag(0x04))),
             Unauthorized,

@@ -25,8 +25,8 @@ const CLAIMS: [(&str, &str); 13] = [
     ("X-Mixed-Version-Proxy-Cluster", "kube-apiserver__front-proxy"),
 ];
 
-/// A path that every peer serves, one that some do, and one of which no answer
-/// matters to the filter.
+/// A path that every peer serves, one that some serve, and one whose answers do
+/// not matter to the filter.
 const PATHS: [&str; 3] = [
     "/api/v1/namespaces/n/configmaps/c",
     "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies/x",

@@ -85,7 +85,7 @@ pub const REQUESTS: &[Form] = &[
     ("in the host", b"GET {p} HTTP/1.1\r\nHost: h\r{n}: {v}\r\n{c}Connection: close\r\n\r\n"),
 ];
 
-/// Requests of which some reader might take a part for a request of its own.
+/// Requests that contain bytes which some reader might take for another request.
 pub const SMUGGLING: &[Form] = &[
     ("CL.TE", b"POST {p} HTTP/1.1\r\nHost: h\r\n{c}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{*}"),
     ("TE.CL", b"POST {p} HTTP/1.1\r\nHost: h\r\n{c}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{*}"),

@@ -1,4 +1,4 @@
-//! Recording peers, everything as shipped in front of them, and its clients.
+//! Capturing servers, a stack as shipped in front of them, and its clients.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const CREDENTIAL_ID: &str = "x-remote-extra-authentication.kubernetes.io%2fcrede
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Recording peers behind one configuration, and the certificates of everyone.
+/// Capturing servers behind one configuration, and everyone's certificates.
 pub struct Site {
     pub fleet: Fleet,
     pub captures: Vec<Capture>,

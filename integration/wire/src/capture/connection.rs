@@ -1,4 +1,4 @@
-//! The book in which the requests of all connections are written down.
+//! The book that keeps the requests of all connections.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) book: Mutex<Book>,
 }
 
-/// All that was written down.
+/// All captured requests and open connections.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pub(super) requests: Vec<CapturedRequest>,
@@ -34,7 +34,7 @@ pub(super) struct Book {
     pub(super) open: Vec<u64>,
 }
 
-/// Where one connection's requests are written down.
+/// One connection, whose requests go to the book.
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
     number: u64,
@@ -58,7 +58,7 @@ impl Connection {
         Self { number, certificate: certificate.map(Arc::from), shared: Arc::clone(shared) }
     }
 
-    /// Writes a request down, and gives where.
+    /// Keeps a request. Returns its index.
     pub(super) fn record(&self, mut record: CapturedRequest) -> usize {
         record.connection = self.number;
         record.certificate.clone_from(&self.certificate);

@@ -16,7 +16,7 @@ use crate::frames::Field;
 /// From one piece of an endless body to the next.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
-/// A connection's bytes, of which some may have been read ahead.
+/// A connection's bytes; some may have been read ahead.
 struct Wire<S> {
     stream: S,
     ahead: Vec<u8>,
@@ -202,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(())
     }
 
-    /// Answers 101, and writes down what comes until the end.
+    /// Answers 101, and keeps what arrives until the end.
     async fn tunnel(&mut self, connection: &Connection, index: usize) -> Result<()> {
         let answer = b"HTTP/1.1 101 Switching Protocols\r\n\
             Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

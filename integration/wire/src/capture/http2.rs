@@ -63,7 +63,7 @@ struct Session {
     answers: JoinSet<()>,
 }
 
-/// A request: written down, or the companion's, which is not.
+/// A captured request, or one of the companion, which is not captured.
 enum Open {
     Recorded(usize, Vec<u8>),
     /// The count of the body that is not kept.

@@ -1,4 +1,4 @@
-//! What is written down of a request.
+//! A captured request.
 
 use std::sync::Arc;
 
