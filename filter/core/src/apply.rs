@@ -9,19 +9,13 @@ use routing::merged::MergedAnswer;
 use routing::status::{Encoding, Refusal};
 
 use crate::effect::{AbsenceQuery, Effect};
+use crate::filter::Filter;
 use crate::forward::Route;
 use crate::held::{Held, HeldForCompanion};
 use crate::host::{Action, HeaderMap, Host, StreamId};
-use crate::memory::Memory;
 use crate::metrics::Event;
 
-/// What carries effects out.
-pub(crate) struct Apply<'f, H: Host> {
-    pub(crate) host: &'f H,
-    pub(crate) memory: &'f Memory<H::Metric>,
-}
-
-impl<H: Host> Apply<'_, H> {
+impl<H: Host> Filter<H> {
     /// Carries an effect out for the stream at hand.
     #[inline]
     pub(crate) fn apply(&self, stream: StreamId, effect: Effect<'_>) -> Action {
@@ -42,7 +36,7 @@ impl<H: Host> Apply<'_, H> {
             }
             Effect::SendDocument(form, answer) => self.send_document(form, &answer),
             Effect::Hold(held) => {
-                self.memory.hold(stream, held);
+                self.held.insert(stream, held);
                 Action::Pause
             }
             Effect::Ask(query) => self.ask(stream, &query),
@@ -51,10 +45,6 @@ impl<H: Host> Apply<'_, H> {
                 Action::Continue
             }
         }
-    }
-
-    pub(crate) fn count(&self, event: Event) {
-        self.memory.metrics(self.host).count(self.host, event);
     }
 
     /// Counts what the companion answered; `None` if it did not, or not in time.
@@ -66,7 +56,7 @@ impl<H: Host> Apply<'_, H> {
 
     /// A request that is not what it should be goes no further.
     fn route(&self, route: &Route<'_>) -> Action {
-        let host = self.host;
+        let host = &self.host;
         let interest = route.plan.interest.to_bytes();
         let is_kept = interest.is_none_or(|interest| host.set_filter_state(&interest));
         let is_sent = is_kept
@@ -83,7 +73,7 @@ impl<H: Host> Apply<'_, H> {
         let AbsenceQuery { cluster, path, timeout_milliseconds, .. } = query;
         let token = self.host.call_out(cluster, path, *timeout_milliseconds);
         if let Some(token) = token {
-            self.memory.asks(token, stream);
+            self.asking.insert(token, stream);
             return self.apply(stream, Effect::Hold(Held::ForCompanion(query.held)));
         }
         if self.passes(None, query.held) {

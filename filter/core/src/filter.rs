@@ -1,176 +1,56 @@
-//! The callbacks.
+//! The filter of one VM, as what outlives a callback: the current map, the
+//! metrics, and the responses that are held back.
+//!
+//! None of it belongs to a stream or a configuration. Streams keep the
+//! configuration that they began with, and watches last for hours; with one
+//! map a VM a push replaces what all of them use, and the old map's memory is
+//! free at once.
 
-use discovery_map::{Absence, DiscoveryMap, Documents, Faults};
-use routing::interest::ResponseInterest;
-use routing::plan;
-use routing::status::{Encoding, Refusal};
+use std::cell::{OnceCell, RefCell};
 
-use crate::apply::Apply;
-use crate::effect::Effect;
-use crate::headers::Headers;
-use crate::held::Held;
-use crate::host::{Action, CalloutToken, HeaderMap, Host, StreamId};
-use crate::memory::{Current, Memory};
-use crate::metrics::{Event, INTERVAL};
-use crate::request::{self, Request};
-use crate::response::{self, Next};
+use discovery_map::{DiscoveryMap, Documents};
+
+use crate::held::{AgedMap, Held};
+use crate::host::{CalloutToken, Host, StreamId};
+use crate::metrics::{Event, Metrics};
 
 /// The filter of one VM.
 #[derive(Debug)]
 pub struct Filter<H: Host> {
-    host: H,
-    memory: Memory<H::Metric>,
+    pub(crate) host: H,
+    pub(crate) current: RefCell<Option<Current>>,
+    metrics: OnceCell<Metrics<H::Metric>>,
+    /// Why the response of a stream is held back.
+    pub(crate) held: AgedMap<StreamId, Held>,
+    /// Which stream waits for the answer to an absence query.
+    pub(crate) asking: AgedMap<CalloutToken, StreamId>,
+}
+
+/// What was pushed last.
+#[derive(Debug)]
+pub(crate) struct Current {
+    pub(crate) map: DiscoveryMap,
+    pub(crate) documents: Documents,
 }
 
 impl<H: Host> Filter<H> {
     /// A filter that has no map yet.
     pub const fn new(host: H) -> Self {
-        Self { host, memory: Memory::new() }
-    }
-
-    /// Takes a pushed map into use, or refuses it as a whole; then the last one
-    /// stays. The result depends on the configuration's bytes alone: a map that
-    /// the main thread accepted must not fail on a worker, where nobody could
-    /// refuse it any more.
-    ///
-    /// # Errors
-    /// What is wrong with the map.
-    pub fn on_configure(&self) -> Result<(), Faults> {
-        let current = self.read(&self.host.configuration())?;
-        self.memory.metrics(&self.host).configured(&self.host, &current.map);
-        self.memory.current.replace(Some(current));
-        self.host.tick_every(INTERVAL);
-        Ok(())
-    }
-
-    /// Reads a map and unpacks its documents, once for all requests.
-    fn read(&self, json: &[u8]) -> Result<Current, Faults> {
-        let mut map = DiscoveryMap::from_json(json)?;
-        let packed = map.take_packed();
-        let documents = match &*self.memory.current.borrow() {
-            Some(current) => Documents::unpack(packed, &current.documents),
-            None => Documents::unpack(packed, &Documents::default()),
-        };
-        Ok(Current { map, documents: documents? })
-    }
-
-    /// Tells the host what was counted since the last time.
-    pub fn on_tick(&self) {
-        self.memory.metrics(&self.host).publish(&self.host);
-    }
-
-    /// Decides where the request goes, and what of its response matters.
-    pub fn on_request_headers(&self, stream: StreamId) -> Action {
-        let headers = self.host.headers(HeaderMap::Request);
-        let current = self.memory.current.borrow();
-        match current.as_ref() {
-            Some(current) => self.request(stream, &headers, &current.map),
-            // Envoy configures before it lets a request in.
-            None => self.apply(stream, Effect::Refuse(Refusal::NoMap, Encoding::Json)),
+        Self {
+            host,
+            current: RefCell::new(None),
+            metrics: OnceCell::new(),
+            held: AgedMap::new(),
+            asking: AgedMap::new(),
         }
     }
 
-    fn request(&self, stream: StreamId, headers: &Headers, map: &DiscoveryMap) -> Action {
-        let Some(mut request) = Request::read(headers, map.identity()) else {
-            return self.apply(stream, Effect::Refuse(Refusal::NoPeer, Encoding::Json));
-        };
-        match request.identify(&self.host) {
-            Ok(client) => {
-                let plan = plan(&request.facts, map);
-                self.memory.metrics(&self.host).decided(plan.reason);
-                if request.has_claims {
-                    self.applier().count(Event::ClaimsRemoved);
-                }
-                self.apply(stream, request.effect(&client, &plan))
-            }
-            Err(why) => {
-                let refusal = Refusal::Unauthorized(&why);
-                self.apply(stream, Effect::Refuse(refusal, request.facts.encoding))
-            }
-        }
+    /// The metrics, which are defined when first used.
+    pub(crate) fn metrics(&self) -> &Metrics<H::Metric> {
+        self.metrics.get_or_init(|| Metrics::define(&self.host))
     }
 
-    /// Removes a client's identity headers from the request's trailers. `count` is
-    /// the number of trailers.
-    pub fn on_request_trailers(&self, stream: StreamId, count: usize) -> Action {
-        let trailers = self.host.headers(HeaderMap::RequestTrailers);
-        let current = self.memory.current.borrow();
-        let map = current.as_ref().map(|current| &current.map);
-        self.apply(stream, request::trailers(&trailers, count, map))
-    }
-
-    /// Holds back a 404 that could be wrong, and replaces a server's discovery
-    /// document by the merged one; everything else passes.
-    pub fn on_response_headers(&self, stream: StreamId, end_of_stream: bool) -> Action {
-        let host = &self.host;
-        let status = host.response_header(":status").unwrap_or_default();
-        let state = host.filter_state();
-        let interest = ResponseInterest::from_bytes(state.as_deref());
-        let current = self.memory.current.borrow();
-        let map = current.as_ref().map(|current| &current.map);
-        match Next::of(interest, &status, host) {
-            Next::Pass => self.apply(stream, Effect::Pass),
-            Next::Judge(not_found) => {
-                self.apply(stream, response::not_found(not_found, host, end_of_stream, map))
-            }
-            Next::SendDocument(awaited) => {
-                let peer = host.headers(HeaderMap::Response);
-                let current = current.as_ref().map(|current| (&current.map, &current.documents));
-                self.apply(stream, response::document(&awaited, current, &peer))
-            }
-        }
-    }
-
-    /// Judges a 404 that was held back, once there is enough of its body.
-    pub fn on_response_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
-        match self.memory.release(stream) {
-            Some(Held::ForBody(held)) => {
-                let current = self.memory.current.borrow();
-                let map = current.as_ref().map(|current| &current.map);
-                self.apply(stream, response::body(held, &self.host, end_of_stream, map))
-            }
-            // The rest of a 404 that was judged already.
-            Some(held @ Held::ForCompanion(_)) => self.apply(stream, Effect::Hold(held)),
-            None => self.apply(stream, Effect::Pass),
-        }
-    }
-
-    /// Takes the companion's answer to an absence query, or that there is none
-    /// (then it has no headers), and releases or replaces the 404.
-    pub fn on_callout_response(&self, token: CalloutToken, has_headers: bool) {
-        let Some(stream) = self.memory.asked_by(token) else { return };
-        let held = self.memory.release(stream);
-        let answer = self.callout_answer(has_headers);
-        // The client may have left meanwhile; then the stream is not there.
-        if !self.host.select_stream(stream) {
-            return;
-        }
-        let effect = match held {
-            Some(Held::ForCompanion(held)) if !self.applier().passes(answer, held) => {
-                Effect::ReplaceNotFound(held.encoding)
-            }
-            // A stream that was forgotten for its age gets its 404.
-            _ => Effect::Release,
-        };
-        self.apply(stream, effect);
-    }
-
-    /// The companion always sends a `Date`. The 503 or 504 that Envoy makes up when
-    /// there is no answer has none.
-    fn callout_answer(&self, has_headers: bool) -> Option<Absence> {
-        if !has_headers {
-            return None;
-        }
-        let status = self.host.callout_header(":status").unwrap_or_default();
-        let has_date = self.host.callout_header("date").is_some();
-        Absence::from_status(&status).filter(|absence| *absence != Absence::Unclear || has_date)
-    }
-
-    fn apply(&self, stream: StreamId, effect: Effect<'_>) -> Action {
-        self.applier().apply(stream, effect)
-    }
-
-    fn applier(&self) -> Apply<'_, H> {
-        Apply { host: &self.host, memory: &self.memory }
+    pub(crate) fn count(&self, event: Event) {
+        self.metrics().count(&self.host, event);
     }
 }

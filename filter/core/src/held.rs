@@ -5,6 +5,7 @@
 //! its memory is bounded by age: when many streams have come, those before them
 //! are forgotten. A 404 that was forgotten goes on as it is.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use routing::status::Encoding;
@@ -42,23 +43,25 @@ pub(crate) struct HeldForCompanion {
 /// What is remembered by numbers that the host never uses again.
 #[derive(Debug)]
 pub(crate) struct AgedMap<K, V> {
-    young: BTreeMap<K, V>,
-    old: BTreeMap<K, V>,
+    young: RefCell<BTreeMap<K, V>>,
+    old: RefCell<BTreeMap<K, V>>,
 }
 
 impl<K: Ord, V> AgedMap<K, V> {
     pub(crate) const fn new() -> Self {
-        Self { young: BTreeMap::new(), old: BTreeMap::new() }
+        Self { young: RefCell::new(BTreeMap::new()), old: RefCell::new(BTreeMap::new()) }
     }
 
-    pub(crate) fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+    pub(crate) fn insert(&self, key: K, value: V) {
+        let mut young = self.young.borrow_mut();
+        if young.len() >= GENERATION {
+            self.old.replace(std::mem::take(&mut young));
         }
-        self.young.insert(key, value);
+        young.insert(key, value);
     }
 
-    pub(crate) fn take(&mut self, key: K) -> Option<V> {
-        self.young.remove(&key).or_else(|| self.old.remove(&key))
+    pub(crate) fn take(&self, key: K) -> Option<V> {
+        let young = self.young.borrow_mut().remove(&key);
+        young.or_else(|| self.old.borrow_mut().remove(&key))
     }
 }

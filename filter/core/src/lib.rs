@@ -27,13 +27,13 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod callbacks;
 mod effect;
 mod filter;
 mod forward;
 mod headers;
 mod held;
 mod host;
-mod memory;
 mod metrics;
 mod request;
 mod response;
