@@ -4,14 +4,14 @@
 //! Whatever few requests need is `#[cold]`, so that it stays out of the code that
 //! every request runs: the module is smaller and faster so.
 
-use discovery_map::{Absence, DocumentForm};
+use discovery_map::{Absence, DocumentForm, StrictNotFound};
 use routing::merged::MergedAnswer;
 use routing::status::{Encoding, Refusal};
 
-use crate::effect::{AbsenceQuery, Effect};
+use crate::effect::Effect;
 use crate::filter::Filter;
 use crate::forward::Route;
-use crate::held::{Held, HeldForCompanion};
+use crate::held::Held;
 use crate::host::{Action, HeaderMap, Host, StreamId};
 use crate::metrics::Event;
 
@@ -39,7 +39,7 @@ impl<H: Host> Filter<H> {
                 self.held.insert(stream, held);
                 Action::Pause
             }
-            Effect::Ask(query) => self.ask(stream, &query),
+            Effect::Ask { strict, query, encoding } => self.ask(stream, strict, &query, encoding),
             Effect::Release => {
                 self.host.resume_response();
                 Action::Continue
@@ -49,9 +49,9 @@ impl<H: Host> Filter<H> {
 
     /// Counts what the companion answered; `None` if it did not, or not in time.
     /// Returns whether the 404 passes.
-    pub(crate) fn passes(&self, answer: Option<Absence>, held: HeldForCompanion) -> bool {
+    pub(crate) fn passes(&self, answer: Option<Absence>, passes_unanswered: bool) -> bool {
         self.count(Event::AbsenceQueried(answer));
-        answer.map_or(held.passes_unanswered, |absence| absence == Absence::Absent)
+        answer.map_or(passes_unanswered, |absence| absence == Absence::Absent)
     }
 
     /// A request that is not what it should be goes no further.
@@ -69,18 +69,24 @@ impl<H: Host> Filter<H> {
     }
 
     #[cold]
-    fn ask(&self, stream: StreamId, query: &AbsenceQuery<'_>) -> Action {
-        let AbsenceQuery { cluster, path, timeout_milliseconds, .. } = query;
-        let token = self.host.call_out(cluster, path, *timeout_milliseconds);
-        if let Some(token) = token {
-            self.asking.insert(token, stream);
-            return self.apply(stream, Effect::Hold(Held::ForCompanion(query.held)));
-        }
-        if self.passes(None, query.held) {
-            Action::Continue
-        } else {
-            self.apply(stream, Effect::ReplaceNotFound(query.held.encoding))
-        }
+    fn ask(
+        &self,
+        stream: StreamId,
+        strict: &StrictNotFound,
+        query: &str,
+        encoding: Encoding,
+    ) -> Action {
+        let StrictNotFound { cluster, timeout_milliseconds, passes_unanswered } = strict;
+        let effect = match self.host.call_out(cluster, query, *timeout_milliseconds) {
+            Some(token) => {
+                self.asking.insert(token, stream);
+                let passes_unanswered = *passes_unanswered;
+                Effect::Hold(Held::ForCompanion { encoding, passes_unanswered })
+            }
+            None if self.passes(None, *passes_unanswered) => Effect::Pass,
+            None => Effect::ReplaceNotFound(encoding),
+        };
+        self.apply(stream, effect)
     }
 
     #[cold]

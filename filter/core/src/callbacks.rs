@@ -12,7 +12,7 @@ use crate::held::Held;
 use crate::host::{Action, CalloutToken, HeaderMap, Host, StreamId};
 use crate::metrics::{Event, INTERVAL};
 use crate::request::{self, Request};
-use crate::response::{self, Next};
+use crate::response;
 
 impl<H: Host> Filter<H> {
     /// Takes a pushed map into use, or refuses it as a whole; then the last one
@@ -94,30 +94,32 @@ impl<H: Host> Filter<H> {
         let state = host.filter_state();
         let interest = ResponseInterest::from_bytes(state.as_deref());
         let current = self.current.borrow();
-        let map = current.as_ref().map(|current| &current.map);
-        match Next::of(interest, &status, host) {
-            Next::Pass => self.apply(stream, Effect::Pass),
-            Next::Judge(not_found) => {
-                self.apply(stream, response::not_found(not_found, host, end_of_stream, map))
+        let current = current.as_ref();
+        match (interest, &*status) {
+            (interest, b"404") => {
+                let not_found = interest.not_found();
+                self.apply(stream, response::not_found(not_found, host, end_of_stream, current))
             }
-            Next::SendDocument(awaited) => {
+            // Envoy gives its own errors the status 200 if a client speaks gRPC.
+            (ResponseInterest::Document(awaited), b"200" | b"304") if host.is_from_server() => {
                 let peer = host.headers(HeaderMap::Response);
-                let current = current.as_ref().map(|current| (&current.map, &current.documents));
                 self.apply(stream, response::document(&awaited, current, &peer))
             }
+            _ => self.apply(stream, Effect::Pass),
         }
     }
 
     /// Judges a 404 that was held back, once there is enough of its body.
     pub fn on_response_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
         match self.held.take(stream) {
-            Some(Held::ForBody(held)) => {
+            Some(Held::ForBody { content_type, content_length }) => {
                 let current = self.current.borrow();
-                let map = current.as_ref().map(|current| &current.map);
-                self.apply(stream, response::body(held, &self.host, end_of_stream, map))
+                let current = current.as_ref();
+                let held = (content_type, content_length);
+                self.apply(stream, response::body(held, &self.host, end_of_stream, current))
             }
             // The rest of a 404 that was judged already.
-            Some(held @ Held::ForCompanion(_)) => self.apply(stream, Effect::Hold(held)),
+            Some(held @ Held::ForCompanion { .. }) => self.apply(stream, Effect::Hold(held)),
             None => self.apply(stream, Effect::Pass),
         }
     }
@@ -133,8 +135,10 @@ impl<H: Host> Filter<H> {
             return;
         }
         let effect = match held {
-            Some(Held::ForCompanion(held)) if !self.passes(answer, held) => {
-                Effect::ReplaceNotFound(held.encoding)
+            Some(Held::ForCompanion { encoding, passes_unanswered })
+                if !self.passes(answer, passes_unanswered) =>
+            {
+                Effect::ReplaceNotFound(encoding)
             }
             // A stream that was forgotten for its age gets its 404.
             _ => Effect::Release,

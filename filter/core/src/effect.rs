@@ -1,12 +1,12 @@
 //! What is to be done with a stream, as data. Nothing of it has happened yet:
 //! `apply` carries effects out, and counts them.
 
-use discovery_map::DocumentForm;
+use discovery_map::{DocumentForm, StrictNotFound};
 use routing::merged::MergedAnswer;
 use routing::status::{Encoding, Refusal};
 
 use crate::forward::Route;
-use crate::held::{Held, HeldForCompanion};
+use crate::held::Held;
 
 /// What is to be done with a stream.
 #[derive(Debug)]
@@ -26,20 +26,16 @@ pub(crate) enum Effect<'a> {
     SendDocument(DocumentForm, MergedAnswer<'a>),
     /// The response is held back until there is more of its body.
     Hold(Held),
-    /// The response is held back until the companion answers.
-    Ask(AbsenceQuery<'a>),
+    /// The response is held back until the companion answers whether a type is
+    /// really served by nobody.
+    Ask {
+        /// Whom to ask, and what becomes of the 404 if there is no answer.
+        strict: &'a StrictNotFound,
+        /// The path and query of the GET.
+        query: String,
+        /// The encoding of the 503, should it be one.
+        encoding: Encoding,
+    },
     /// The response that was held back goes on.
     Release,
-}
-
-/// Whom to ask whether a type is really served by nobody.
-#[derive(Debug)]
-pub(crate) struct AbsenceQuery<'a> {
-    /// The Envoy cluster of the companion.
-    pub(crate) cluster: &'a str,
-    /// The path and query of the GET.
-    pub(crate) path: String,
-    pub(crate) timeout_milliseconds: u32,
-    /// What becomes of the 404 meanwhile.
-    pub(crate) held: HeldForCompanion,
 }

@@ -17,27 +17,11 @@ pub const GENERATION: usize = 16 * 1024;
 /// Why a 404 is held back.
 #[derive(Debug)]
 pub(crate) enum Held {
-    /// Its body tells what it is.
-    ForBody(HeldForBody),
-    /// The companion was asked whether it is true.
-    ForCompanion(HeldForCompanion),
-}
-
-/// A 404 until there is enough of its body.
-#[derive(Debug)]
-pub(crate) struct HeldForBody {
-    pub(crate) content_type: Vec<u8>,
-    /// In bytes, if the server said so.
-    pub(crate) content_length: Option<usize>,
-}
-
-/// A 404 until the companion has answered.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct HeldForCompanion {
-    /// The encoding of the 503, should it be one.
-    pub(crate) encoding: Encoding,
-    /// Whether the 404 passes if there is no answer.
-    pub(crate) passes_unanswered: bool,
+    /// Its body tells what it is; the length is in bytes, if the server said so.
+    ForBody { content_type: Vec<u8>, content_length: Option<usize> },
+    /// The companion was asked whether it is true. The encoding is that of the
+    /// 503, should it be one.
+    ForCompanion { encoding: Encoding, passes_unanswered: bool },
 }
 
 /// What is remembered by numbers that the host never uses again.

@@ -1,50 +1,27 @@
 //! The response phase: which 404 is held back, replaced or asked about, and
 //! when a merged document is sent.
 
-use discovery_map::{DiscoveryMap, Documents, absence_query};
+use discovery_map::absence_query;
 use routing::interest::{AwaitedDocument, NotFound, ResponseInterest};
 use routing::not_found::{Body, MAX_BODY_BYTES, is_type_level};
 use routing::status::Refusal;
 
-use crate::effect::{AbsenceQuery, Effect};
+use crate::effect::Effect;
+use crate::filter::Current;
 use crate::headers::Headers;
-use crate::held::{Held, HeldForBody, HeldForCompanion};
+use crate::held::Held;
 use crate::host::Host;
-
-/// What a response needs next.
-#[derive(Debug)]
-pub(crate) enum Next<'a> {
-    /// Nothing.
-    Pass,
-    /// It is a 404 that could be wrong.
-    Judge(NotFound<'a>),
-    /// A server let the client read a merged document.
-    SendDocument(AwaitedDocument<'a>),
-}
-
-impl<'a> Next<'a> {
-    pub(crate) fn of(interest: ResponseInterest<'a>, status: &[u8], host: &impl Host) -> Self {
-        match (interest, status) {
-            (interest, b"404") => interest.not_found().map_or(Self::Pass, Self::Judge),
-            // Envoy gives its own errors the status 200 if a client speaks gRPC.
-            (ResponseInterest::Document(awaited), b"200" | b"304") if host.is_from_server() => {
-                Self::SendDocument(awaited)
-            }
-            _ => Self::Pass,
-        }
-    }
-}
 
 /// The merged document for a client that may read it; `peer` is the headers of
 /// the server that said so.
 pub(crate) fn document<'a>(
     awaited: &AwaitedDocument<'_>,
-    current: Option<(&'a DiscoveryMap, &'a Documents)>,
+    current: Option<&'a Current>,
     peer: &'a Headers,
 ) -> Effect<'a> {
-    let found = current.and_then(|(map, documents)| {
-        let entry = map.document(awaited.path, awaited.form)?;
-        Some((entry, documents.get(entry.index)?))
+    let found = current.and_then(|current| {
+        let entry = current.map.document(awaited.path, awaited.form)?;
+        Some((entry, current.documents.get(entry.index)?))
     });
     // The last push took the document away: all servers have the same one now.
     // This server's answer is to the access check, not to the client's request.
@@ -54,13 +31,15 @@ pub(crate) fn document<'a>(
     Effect::SendDocument(entry.form, awaited.options.answer(&entry, content, peer.iter()))
 }
 
-/// A 404 whose headers have come.
+/// A 404 whose headers have come; `not_found` is what to do about it if it is a
+/// type-level one.
 pub(crate) fn not_found<'a>(
-    not_found: NotFound<'_>,
+    not_found: Option<NotFound<'_>>,
     host: &impl Host,
     end_of_stream: bool,
-    map: Option<&'a DiscoveryMap>,
+    current: Option<&'a Current>,
 ) -> Effect<'a> {
+    let Some(not_found) = not_found else { return Effect::Pass };
     let content_type = host.response_header("content-type").unwrap_or_default();
     let content_length = host.response_header("content-length").and_then(parse_length);
     if end_of_stream {
@@ -68,29 +47,29 @@ pub(crate) fn not_found<'a>(
             Some(length) if length > 0 => Body::Withheld(length),
             _ => Body::Whole(b""),
         };
-        return judge(not_found, &content_type, body, map);
+        return judge(not_found, &content_type, body, current);
     }
     if content_length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Effect::Pass;
     }
-    Effect::Hold(Held::ForBody(HeldForBody { content_type, content_length }))
+    Effect::Hold(Held::ForBody { content_type, content_length })
 }
 
 /// More of the body of a 404 that is held back for it.
 pub(crate) fn body<'a>(
-    held: HeldForBody,
+    (content_type, content_length): (Vec<u8>, Option<usize>),
     host: &impl Host,
     end_of_stream: bool,
-    map: Option<&'a DiscoveryMap>,
+    current: Option<&'a Current>,
 ) -> Effect<'a> {
     let body = host.response_body(MAX_BODY_BYTES.saturating_add(1));
-    let whole = end_of_stream || held.content_length.is_some_and(|length| body.len() >= length);
+    let whole = end_of_stream || content_length.is_some_and(|length| body.len() >= length);
     if !whole && body.len() <= MAX_BODY_BYTES {
-        return Effect::Hold(Held::ForBody(held));
+        return Effect::Hold(Held::ForBody { content_type, content_length });
     }
     let state = host.filter_state();
     match ResponseInterest::from_bytes(state.as_deref()).not_found() {
-        Some(not_found) => judge(not_found, &held.content_type, Body::Whole(&body), map),
+        Some(not_found) => judge(not_found, &content_type, Body::Whole(&body), current),
         None => Effect::Pass,
     }
 }
@@ -101,7 +80,7 @@ fn judge<'a>(
     not_found: NotFound<'_>,
     content_type: &[u8],
     body: Body<'_>,
-    map: Option<&'a DiscoveryMap>,
+    current: Option<&'a Current>,
 ) -> Effect<'a> {
     if !is_type_level(content_type, body) {
         return Effect::Pass;
@@ -109,13 +88,10 @@ fn judge<'a>(
     let encoding = not_found.encoding;
     let Some(path) = not_found.ask else { return Effect::ReplaceNotFound(encoding) };
     // If the map no longer has anybody to ask, the 404 passes.
-    let Some(strict) = map.and_then(DiscoveryMap::strict_not_found) else { return Effect::Pass };
-    Effect::Ask(AbsenceQuery {
-        cluster: &strict.cluster,
-        path: absence_query(path),
-        timeout_milliseconds: strict.timeout_milliseconds,
-        held: HeldForCompanion { encoding, passes_unanswered: strict.passes_unanswered },
-    })
+    let Some(strict) = current.and_then(|current| current.map.strict_not_found()) else {
+        return Effect::Pass;
+    };
+    Effect::Ask { strict, query: absence_query(path), encoding }
 }
 
 fn parse_length(value: Vec<u8>) -> Option<usize> {
