@@ -25,34 +25,22 @@ impl Headers {
 
     /// Names, in lower case as Envoy has them, and values, in their order. If
     /// the bytes are cut short, which no host does, the headers end there.
-    pub fn iter(&self) -> Iter<'_> {
-        self.parts().unwrap_or_default()
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (mut lengths, mut strings) = self.parts().unwrap_or_default();
+        std::iter::from_fn(move || {
+            let (name_length, after) = number(lengths)?;
+            let (value_length, lengths_left) = number(after)?;
+            let (name, after) = string(strings, name_length)?;
+            let (value, strings_left) = string(after, value_length)?;
+            (lengths, strings) = (lengths_left, strings_left);
+            Some((name, value))
+        })
     }
 
-    fn parts(&self) -> Option<Iter<'_>> {
+    /// The lengths, and the strings.
+    fn parts(&self) -> Option<(&[u8], &[u8])> {
         let (count, rest) = number(&self.0)?;
-        let (lengths, strings) = rest.split_at_checked(count.checked_mul(2 * NUMBER)?)?;
-        Some(Iter { lengths, strings })
-    }
-}
-
-/// Goes through a serialized header map.
-#[derive(Debug, Default)]
-pub struct Iter<'h> {
-    lengths: &'h [u8],
-    strings: &'h [u8],
-}
-
-impl<'h> Iterator for Iter<'h> {
-    type Item = (&'h [u8], &'h [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (name_length, after) = number(self.lengths)?;
-        let (value_length, lengths) = number(after)?;
-        let (name, after) = string(self.strings, name_length)?;
-        let (value, strings) = string(after, value_length)?;
-        (self.lengths, self.strings) = (lengths, strings);
-        Some((name, value))
+        rest.split_at_checked(count.checked_mul(2 * NUMBER)?)
     }
 }
 

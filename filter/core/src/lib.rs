@@ -42,7 +42,7 @@ mod response;
 pub mod mock;
 
 pub use filter::Filter;
-pub use headers::{Headers, Iter, serialize};
+pub use headers::{Headers, serialize};
 pub use held::GENERATION;
 pub use host::{Action, CalloutToken, Certificate, HeaderMap, Host, StreamId};
 pub use metrics::INTERVAL;
