@@ -66,7 +66,7 @@ impl MediaType {
 }
 
 /// One alternative of the header, with the parameters that matter.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Clause<'a> {
     quality: f32,
     main: &'a [u8],
@@ -96,18 +96,7 @@ impl<'a> Clause<'a> {
                 _ => return None,
             },
         };
-        let mut clause = Self {
-            quality: 1.0,
-            main,
-            sub,
-            converts: false,
-            kind: b"",
-            group: b"",
-            version: b"",
-            stream: b"",
-            server_version: b"",
-            profile: b"",
-        };
+        let mut clause = Self { quality: 1.0, main, sub, ..Self::default() };
         while !rest.is_empty() {
             let parameter;
             (parameter, rest) = split(rest, b';');

@@ -75,16 +75,30 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
     } else {
         None
     };
-    let decision = match &access_check {
+    let Decision { destination, on_not_found, reason } = match &access_check {
         Some(check) => Decision::document(check.entry.destination),
         None => decide(&target, map),
     };
-    let interest = match &access_check {
-        Some(check) => ResponseInterest::Document(awaited(check, facts)),
-        None => not_found(decision.on_not_found, facts),
+    let encoding = facts.encoding;
+    let interest = match (&access_check, on_not_found) {
+        (Some(check), _) => ResponseInterest::Document(AwaitedDocument {
+            path: check.entry.path.as_bytes(),
+            form: check.entry.form,
+            options: ReadOptions::new(facts.if_none_match, facts.accept_encoding),
+            encoding,
+        }),
+        (None, OnTypeLevelNotFound::Truth) => ResponseInterest::Nothing,
+        (None, meaning) => {
+            let is_asked = meaning == OnTypeLevelNotFound::AskFirst;
+            let ask = is_asked.then(|| facts.path.as_received());
+            ResponseInterest::NotFound(NotFound { encoding, ask })
+        }
     };
-    let Decision { destination, reason, .. } = decision;
-    let twin_of = if facts.has_certificate { cluster(destination, map) } else { None };
+    let twin_of = match destination {
+        Destination::Default if facts.has_certificate => Some(map.default_cluster()),
+        Destination::Cluster(cluster) if facts.has_certificate => Some(cluster),
+        _ => None,
+    };
     Plan { target, reason, destination, twin_of, access_check, interest }
 }
 
@@ -97,40 +111,6 @@ impl<'a> Plan<'a> {
             (Some(cluster), _) => Some(Cow::Owned([cluster, FRONT_PROXY_SUFFIX].concat())),
             (None, Destination::Cluster(cluster)) => Some(Cow::Borrowed(cluster)),
             (None, Destination::Default | Destination::Unavailable) => None,
-        }
-    }
-}
-
-fn cluster<'m>(destination: Destination<'m>, map: &'m DiscoveryMap) -> Option<&'m str> {
-    match destination {
-        Destination::Default => Some(map.default_cluster()),
-        Destination::Cluster(cluster) => Some(cluster),
-        Destination::Unavailable => None,
-    }
-}
-
-fn awaited<'a>(check: &AccessCheck<'a>, facts: &RequestFacts<'a>) -> AwaitedDocument<'a> {
-    AwaitedDocument {
-        path: check.entry.path.as_bytes(),
-        form: check.entry.form,
-        options: ReadOptions::new(facts.if_none_match, facts.accept_encoding),
-        encoding: facts.encoding,
-    }
-}
-
-fn not_found<'a>(
-    meaning: OnTypeLevelNotFound,
-    facts: &'a RequestFacts<'_>,
-) -> ResponseInterest<'a> {
-    let encoding = facts.encoding;
-    match meaning {
-        OnTypeLevelNotFound::Truth => ResponseInterest::Nothing,
-        OnTypeLevelNotFound::Uncertain => {
-            ResponseInterest::NotFound(NotFound { encoding, ask: None })
-        }
-        OnTypeLevelNotFound::AskFirst => {
-            let ask = Some(facts.path.as_received());
-            ResponseInterest::NotFound(NotFound { encoding, ask })
         }
     }
 }
