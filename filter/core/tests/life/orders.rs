@@ -241,18 +241,20 @@ proptest! {
             prop_assert!(stream.replies.len() + stream.resumed <= 1);
         }
         // Every query is answered in the end, or its time is up.
-        for token in 0..u32::try_from(proxy.host.state().callouts.len()).unwrap() {
-            proxy.answer(token, &[]);
-        }
+        let answer_all = || {
+            let count = proxy.host.state().callouts.len();
+            for token in 0..u32::try_from(count).unwrap() {
+                proxy.answer(token, &[]);
+            }
+        };
+        answer_all();
         for (id, life) in &lives {
             let stream = proxy.stream(*id);
             prop_assert!(stream.replies.len() <= 1);
             if life.is_held && !life.is_over && !life.status.is_empty() {
                 // What is still held waits for more of its body, and gets it.
                 proxy.body(*id, b"", true);
-                for token in 0..u32::try_from(proxy.host.state().callouts.len()).unwrap() {
-                    proxy.answer(token, &[]);
-                }
+                answer_all();
                 prop_assert_eq!(proxy.body(*id, b"", true), Action::Continue);
             }
         }
