@@ -24,6 +24,7 @@ mod path;
 mod plan;
 pub mod status;
 mod target;
+mod wire;
 
 pub use decision::Reason;
 pub use path::RequestPath;

@@ -12,10 +12,7 @@
 //! truth. Any other 404 is the truth too, because it is not the API server's
 //! own.
 
-use prost::Message;
-use serde::Deserialize;
-
-use crate::status::wire;
+use crate::wire::Status;
 
 const MESSAGE: &str = "the server could not find the requested resource";
 const PLAIN_BODY: &[u8] = b"404 page not found\n";
@@ -42,39 +39,17 @@ pub fn is_type_level(content_type: &[u8], body: Body<'_>) -> bool {
     let media_type = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
     match (media_type, body) {
         (b"text/plain", Body::Whole(body)) => body == PLAIN_BODY,
-        (b"application/json", Body::Whole(body)) => is_type_level_json(body),
+        (b"application/json", Body::Whole(body)) => says_type_level(Status::from_json(body)),
         (b"application/yaml", Body::Whole(body)) => is_type_level_yaml(body),
-        (b"application/vnd.kubernetes.protobuf", Body::Whole(body)) => is_type_level_protobuf(body),
+        (b"application/vnd.kubernetes.protobuf", Body::Whole(body)) => {
+            says_type_level(Status::from_protobuf(body))
+        }
         (b"text/plain", Body::Withheld(length)) => length == PLAIN_BODY.len(),
         (b"application/json", Body::Withheld(length)) => matches!(length, 174 | 206),
         (b"application/yaml", Body::Withheld(length)) => length == 154,
         (b"application/vnd.kubernetes.protobuf", Body::Withheld(length)) => length == 116,
         _ => false,
     }
-}
-
-#[derive(Deserialize)]
-struct Status {
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    details: Details,
-}
-
-#[derive(Default, Deserialize)]
-struct Details {
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    kind: String,
-}
-
-fn is_type_level_json(body: &[u8]) -> bool {
-    serde_json::from_slice::<Status>(body).is_ok_and(|status| {
-        status.message == MESSAGE
-            && status.details.name.is_empty()
-            && status.details.kind.is_empty()
-    })
 }
 
 /// Reads the one form in which an API server writes this answer: a YAML parser
@@ -85,20 +60,11 @@ fn is_type_level_yaml(body: &[u8]) -> bool {
     has("details: {}") && has(&format!("message: {MESSAGE}"))
 }
 
-fn is_type_level_protobuf(body: &[u8]) -> bool {
-    wire::Status::from_kubernetes(body).is_some_and(|status| {
+fn says_type_level(status: Option<Status>) -> bool {
+    status.is_some_and(|status| {
         let details = status.details.unwrap_or_default();
         status.message == MESSAGE && details.name.is_empty() && details.kind.is_empty()
     })
-}
-
-impl wire::Status {
-    /// Unwraps the `k8s\0` envelope and reads the `Status` in it.
-    fn from_kubernetes(body: &[u8]) -> Option<Self> {
-        let unknown = wire::Unknown::decode(body.strip_prefix(wire::MAGIC)?).ok()?;
-        (unknown.type_meta.unwrap_or_default().kind == "Status").then_some(())?;
-        Self::decode(unknown.raw.as_slice()).ok()
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@
 //! `NewUnauthorized`). client-go and kubectl read a 503 with `Retry-After` as
 //! "try again".
 
-use prost::Message;
-use serde::Serialize;
+use crate::wire;
 
 /// After how many seconds a client should retry. The map follows a peer's change
 /// within two seconds, so the second retry succeeds at the latest.
@@ -78,9 +77,19 @@ impl Refusal<'_> {
     /// The response body, whole.
     #[must_use]
     pub fn body(&self, encoding: Encoding) -> Vec<u8> {
+        let status = wire::Status {
+            status: "Failure".into(),
+            message: self.message().into(),
+            reason: self.reason().into(),
+            details: self.retry_after_seconds().map(|seconds| wire::StatusDetails {
+                retry_after_seconds: seconds.cast_signed(),
+                ..wire::StatusDetails::default()
+            }),
+            code: self.code().into(),
+        };
         match encoding {
-            Encoding::Json => self.json(),
-            Encoding::Protobuf => self.protobuf(),
+            Encoding::Json => status.to_json(),
+            Encoding::Protobuf => status.to_protobuf(),
         }
     }
 
@@ -102,121 +111,6 @@ impl Refusal<'_> {
             Self::NoMap => "what the API servers serve is not known yet, please try again later",
             Self::Unauthorized(why) => why,
         }
-    }
-
-    fn json(&self) -> Vec<u8> {
-        let status = Status {
-            kind: "Status",
-            api_version: "v1",
-            metadata: Empty {},
-            status: "Failure",
-            message: self.message(),
-            reason: self.reason(),
-            details: self
-                .retry_after_seconds()
-                .map(|seconds| Details { retry_after_seconds: seconds }),
-            code: self.code(),
-        };
-        // Plain strings and numbers cannot fail to serialize.
-        let mut body = serde_json::to_vec(&status).unwrap_or_default();
-        body.push(b'\n');
-        body
-    }
-
-    fn protobuf(&self) -> Vec<u8> {
-        let status = wire::Status {
-            status: "Failure".into(),
-            message: self.message().into(),
-            reason: self.reason().into(),
-            details: self.retry_after_seconds().map(|seconds| wire::StatusDetails {
-                retry_after_seconds: seconds.cast_signed(),
-                ..wire::StatusDetails::default()
-            }),
-            code: self.code().into(),
-        };
-        let unknown = wire::Unknown {
-            type_meta: Some(wire::TypeMeta { api_version: "v1".into(), kind: "Status".into() }),
-            raw: status.encode_to_vec(),
-        };
-        let mut body = wire::MAGIC.to_vec();
-        body.extend(unknown.encode_to_vec());
-        body
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Status<'a> {
-    kind: &'static str,
-    api_version: &'static str,
-    metadata: Empty,
-    status: &'static str,
-    message: &'a str,
-    reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<Details>,
-    code: u16,
-}
-
-#[derive(Serialize)]
-struct Empty {}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Details {
-    retry_after_seconds: u32,
-}
-
-/// The protobuf messages, with the field numbers of
-/// k8s.io/apimachinery/pkg/runtime/generated.proto and
-/// k8s.io/apimachinery/pkg/apis/meta/v1/generated.proto, without fields that are
-/// neither read nor written here.
-pub(crate) mod wire {
-    /// What stands before the envelope.
-    pub(crate) const MAGIC: &[u8] = b"k8s\0";
-
-    /// `runtime.Unknown`: the envelope.
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct Unknown {
-        #[prost(message, optional, tag = "1")]
-        pub(crate) type_meta: Option<TypeMeta>,
-        #[prost(bytes = "vec", tag = "2")]
-        pub(crate) raw: Vec<u8>,
-    }
-
-    /// `runtime.TypeMeta`.
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct TypeMeta {
-        #[prost(string, tag = "1")]
-        pub(crate) api_version: String,
-        #[prost(string, tag = "2")]
-        pub(crate) kind: String,
-    }
-
-    /// `meta.v1.Status`.
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct Status {
-        #[prost(string, tag = "2")]
-        pub(crate) status: String,
-        #[prost(string, tag = "3")]
-        pub(crate) message: String,
-        #[prost(string, tag = "4")]
-        pub(crate) reason: String,
-        #[prost(message, optional, tag = "5")]
-        pub(crate) details: Option<StatusDetails>,
-        #[prost(int32, tag = "6")]
-        pub(crate) code: i32,
-    }
-
-    /// `meta.v1.StatusDetails`.
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct StatusDetails {
-        #[prost(string, tag = "1")]
-        pub(crate) name: String,
-        #[prost(string, tag = "3")]
-        pub(crate) kind: String,
-        #[prost(int32, tag = "5")]
-        pub(crate) retry_after_seconds: i32,
     }
 }
 
