@@ -31,8 +31,10 @@ pub struct Packer(GzEncoder<Vec<u8>>);
 /// One document, ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Content {
-    plain: Vec<u8>,
-    gzip: Vec<u8>,
+    /// The JSON.
+    pub plain: Vec<u8>,
+    /// The JSON, compressed by gzip.
+    pub gzip: Vec<u8>,
 }
 
 /// The documents of a map, in its order.
@@ -90,20 +92,6 @@ impl Documents {
         }
         let plain = inflate(&gzip, packed.size).map_err(error)?;
         Ok(Rc::new(Content { plain, gzip }))
-    }
-}
-
-impl Content {
-    /// The JSON.
-    #[must_use]
-    pub fn plain(&self) -> &[u8] {
-        &self.plain
-    }
-
-    /// The JSON, compressed by gzip.
-    #[must_use]
-    pub fn gzip(&self) -> &[u8] {
-        &self.gzip
     }
 }
 

@@ -4,34 +4,32 @@
 //! because only `validate` builds a map.
 
 use crate::codec::Packed;
-use crate::document::{DocumentForm, IdentityHeaders, PeerEntry, StrictNotFound};
+use crate::document::{
+    DocumentForm, IdentityHeaders, MergedDocument, OpenApi, PeerEntry, SetEntry, StrictNotFound,
+};
 
 /// Which peers serve which target, as the filter asks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryMap {
     pub(crate) generation: u64,
     pub(crate) complete: bool,
-    pub(crate) default_cluster: Box<str>,
+    pub(crate) default_cluster: String,
     pub(crate) identity: IdentityHeaders,
     pub(crate) peers: Vec<PeerEntry>,
-    pub(crate) sets: Box<[Set]>,
+    pub(crate) sets: Vec<SetEntry>,
     pub(crate) widest_view: u16,
     pub(crate) groups: Box<[Group]>,
-    pub(crate) documents: Box<[Merged]>,
-    pub(crate) open_api_v2: Option<u16>,
-    pub(crate) open_api_v3: Box<[(Box<str>, u16)]>,
+    pub(crate) documents: Vec<Merged>,
+    pub(crate) open_api: OpenApi,
     pub(crate) strict_not_found: Option<StrictNotFound>,
 }
 
 /// A merged document, sorted by path and form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Merged {
-    pub(crate) path: Box<str>,
-    pub(crate) form: DocumentForm,
-    pub(crate) etag: Option<Box<str>>,
-    pub(crate) set: u16,
-    pub(crate) peer_etag: Option<Box<str>>,
-    pub(crate) packed: Packed,
+    /// Its position in the list of the map on the wire.
+    pub(crate) position: usize,
+    pub(crate) document: MergedDocument,
 }
 
 /// What the map says of a merged document.
@@ -39,32 +37,10 @@ pub(crate) struct Merged {
 pub struct MergedEntry<'m> {
     /// Its position among [`DiscoveryMap::take_packed`]'s.
     pub index: usize,
-    /// Its path, without a slash at the end.
-    pub path: &'m str,
-    /// Which of the path's documents it is.
-    pub form: DocumentForm,
-    /// Its `ETag`, without quotes.
-    pub etag: Option<&'m str>,
+    /// The document, whose content has been taken.
+    pub document: &'m MergedDocument,
     /// Where the request goes that asks whether the client may read it.
     pub destination: Destination<'m>,
-    /// The `ETag` with which they are asked, without quotes.
-    pub peer_etag: Option<&'m str>,
-}
-
-/// A serving set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Set {
-    /// Indexes into the map's peers.
-    pub(crate) peers: Vec<u16>,
-    pub(crate) cluster: SetCluster,
-}
-
-/// Where a serving set's requests go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SetCluster {
-    Default,
-    Named(Box<str>),
-    None,
 }
 
 /// A group and its versions, sorted by name.
@@ -122,6 +98,12 @@ pub enum Destination<'m> {
     Cluster(&'m str),
     /// Nowhere: no peer that serves the target is in rotation.
     Unavailable,
+}
+
+impl Merged {
+    pub(crate) fn key(&self) -> (&[u8], DocumentForm) {
+        (self.document.path.as_bytes(), self.document.form)
+    }
 }
 
 impl DiscoveryMap {
@@ -224,35 +206,33 @@ impl DiscoveryMap {
     /// The merged document of a path, without a slash at its end, in this form.
     #[must_use]
     pub fn document(&self, path: &[u8], form: DocumentForm) -> Option<MergedEntry<'_>> {
-        let order = |merged: &Merged| (merged.path.as_bytes(), merged.form).cmp(&(path, form));
+        let order = |merged: &Merged| merged.key().cmp(&(path, form));
         let index = self.documents.binary_search_by(order).ok()?;
-        let merged = self.documents.get(index)?;
-        Some(MergedEntry {
-            index,
-            path: &merged.path,
-            form,
-            etag: merged.etag.as_deref(),
-            destination: self.destination(merged.set),
-            peer_etag: merged.peer_etag.as_deref(),
-        })
+        let document = &self.documents.get(index)?.document;
+        Some(MergedEntry { index, document, destination: self.destination(document.set) })
     }
 
     /// Takes the contents of all merged documents out of the map.
     pub fn take_packed(&mut self) -> Vec<Packed> {
-        self.documents.iter_mut().map(|merged| std::mem::take(&mut merged.packed)).collect()
+        let packed = |Merged { position, document }: &mut Merged| Packed {
+            position: *position,
+            size: usize::try_from(document.size).unwrap_or(usize::MAX),
+            gzip: std::mem::take(&mut document.gzip),
+        };
+        self.documents.iter_mut().map(packed).collect()
     }
 
     /// Who answers for `/openapi/v2`, unless it is the same on every peer.
     #[must_use]
     pub fn open_api_v2(&self) -> Option<Destination<'_>> {
-        self.open_api_v2.map(|set| self.destination(set))
+        self.open_api.v2.map(|set| self.destination(set))
     }
 
     /// Who answers for a document below `/openapi/v3/`, unless it is the same
     /// on every peer, or unknown.
     #[must_use]
     pub fn open_api_v3(&self, path: &[u8]) -> Option<Destination<'_>> {
-        let (_, set) = find(&self.open_api_v3, |(name, _)| name.as_bytes().cmp(path))?;
+        let set = self.open_api.v3.get(str::from_utf8(path).ok()?)?;
         Some(self.destination(*set))
     }
 
@@ -271,11 +251,11 @@ impl DiscoveryMap {
     }
 
     fn destination(&self, set: u16) -> Destination<'_> {
-        match self.sets.get(usize::from(set)).map(|set| &set.cluster) {
-            Some(SetCluster::Default) => Destination::Default,
-            Some(SetCluster::Named(name)) => Destination::Cluster(name),
-            // An index out of range cannot be: see the module's invariant.
-            Some(SetCluster::None) | None => Destination::Unavailable,
+        // An index out of range cannot be: see the module's invariant.
+        match self.sets.get(usize::from(set)).and_then(|set| set.cluster.as_deref()) {
+            Some(cluster) if cluster == self.default_cluster => Destination::Default,
+            Some(cluster) => Destination::Cluster(cluster),
+            None => Destination::Unavailable,
         }
     }
 }

@@ -15,9 +15,9 @@ mod tests;
 
 use serde::Deserialize;
 
-use crate::document::{MapDocument, SCHEMA_VERSION, SetEntry};
+use crate::document::{MapDocument, SCHEMA_VERSION};
 use crate::fault::Faults;
-use crate::map::{DiscoveryMap, Set, SetCluster};
+use crate::map::DiscoveryMap;
 use check::Check;
 
 impl DiscoveryMap {
@@ -76,25 +76,22 @@ fn build(document: MapDocument) -> Result<DiscoveryMap, Faults> {
         .map(|(name, versions)| check.group(name, versions, &document.sets))
         .collect();
     let documents = check.documents(document.documents);
-    let open_api_v3 = check.open_api(&document.open_api);
+    check.open_api(&document.open_api);
     if let Some(strict) = &document.strict_not_found {
         check.strict_not_found(strict);
     }
     check.into_result()?;
-    let in_memory = |set| in_memory(set, &document.default_cluster);
-    let sets = document.sets.into_iter().map(in_memory).collect();
     Ok(DiscoveryMap {
         generation: document.generation,
         complete: document.complete,
-        default_cluster: document.default_cluster.into_boxed_str(),
+        default_cluster: document.default_cluster,
         identity: document.identity,
         peers: document.peers,
-        sets,
+        sets: document.sets,
         widest_view: document.widest_view,
         groups,
         documents,
-        open_api_v2: document.open_api.v2,
-        open_api_v3,
+        open_api: document.open_api,
         strict_not_found: document.strict_not_found,
     })
 }
@@ -108,13 +105,4 @@ fn unsupported(found: u32) -> Faults {
         "schemaVersion",
         format!("version {found} is not supported; this build reads version {SCHEMA_VERSION}"),
     )
-}
-
-fn in_memory(set: SetEntry, default_cluster: &str) -> Set {
-    let cluster = match set.cluster {
-        None => SetCluster::None,
-        Some(cluster) if cluster == default_cluster => SetCluster::Default,
-        Some(cluster) => SetCluster::Named(cluster.into_boxed_str()),
-    };
-    Set { peers: set.peers, cluster }
 }

@@ -13,7 +13,8 @@
 mod answer;
 
 use discovery_map::{
-    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, DiscoveryMap, DocumentForm, MergedEntry,
+    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, Destination, DiscoveryMap, DocumentForm,
+    MergedDocument, MergedEntry,
 };
 
 use crate::accept::{self, Offer};
@@ -32,7 +33,9 @@ pub const CLIENTS_OWN: [&[u8]; 6] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessCheck<'m> {
     /// The document.
-    pub entry: MergedEntry<'m>,
+    pub document: &'m MergedDocument,
+    /// Where the server is.
+    pub destination: Destination<'m>,
     /// The value of `Accept`.
     pub accept: &'static str,
 }
@@ -41,7 +44,7 @@ impl AccessCheck<'_> {
     /// The value of `If-None-Match`. A server compares the whole of it.
     #[must_use]
     pub fn if_none_match(&self) -> Option<String> {
-        self.entry.peer_etag.map(quoted)
+        self.document.peer_etag.as_deref().map(quoted)
     }
 }
 
@@ -70,11 +73,10 @@ pub(crate) fn access_check<'m>(
         Target::Group(_) | Target::GroupVersion { .. } => Offer::Plain,
         _ => return None,
     };
-    let entry = map.document(name, accept::json_form(accept, offer)?)?;
-    Some(AccessCheck {
-        entry,
-        accept: if is_root { ACCEPT_AGGREGATED_DISCOVERY } else { ACCEPT_JSON },
-    })
+    let form = accept::json_form(accept, offer)?;
+    let MergedEntry { document, destination, .. } = map.document(name, form)?;
+    let accept = if is_root { ACCEPT_AGGREGATED_DISCOVERY } else { ACCEPT_JSON };
+    Some(AccessCheck { document, destination, accept })
 }
 
 #[cfg(test)]

@@ -76,14 +76,14 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
         None
     };
     let Decision { destination, on_not_found, reason } = match &access_check {
-        Some(check) => Decision::document(check.entry.destination),
+        Some(check) => Decision::document(check.destination),
         None => decide(&target, map),
     };
     let encoding = facts.encoding;
     let interest = match (&access_check, on_not_found) {
         (Some(check), _) => ResponseInterest::Document(AwaitedDocument {
-            path: check.entry.path.as_bytes(),
-            form: check.entry.form,
+            path: check.document.path.as_bytes(),
+            form: check.document.form,
             options: ReadOptions::new(facts.if_none_match, facts.accept_encoding),
             encoding,
         }),

@@ -1,7 +1,6 @@
 //! The merged documents, and who answers for OpenAPI.
 
 use super::check::Check;
-use crate::codec::Packed;
 use crate::document::{DocumentForm, MergedDocument, OpenApi};
 use crate::map::Merged;
 
@@ -12,25 +11,25 @@ mod tests;
 const MAX_SIZE: u32 = 64 << 20;
 
 impl Check {
-    pub(super) fn documents(&mut self, documents: Vec<MergedDocument>) -> Box<[Merged]> {
+    pub(super) fn documents(&mut self, documents: Vec<MergedDocument>) -> Vec<Merged> {
+        for (position, document) in documents.iter().enumerate() {
+            self.document(&format!("documents[{position}]"), document);
+        }
         let merged = documents.into_iter().enumerate();
         let mut merged: Vec<_> =
-            merged.map(|(index, d)| (index, self.document(index, d))).collect();
-        merged.sort_by(|(_, a), (_, b)| (&a.path, a.form).cmp(&(&b.path, b.form)));
+            merged.map(|(position, document)| Merged { position, document }).collect();
+        merged.sort_by(|a, b| a.key().cmp(&b.key()));
         for pair in merged.windows(2) {
-            let [(_, first), (index, second)] = pair else { continue };
-            if (&first.path, first.form) == (&second.path, second.form) {
-                self.fault(
-                    format!("documents[{index}]"),
-                    "has the path and form of an earlier document",
-                );
+            let [first, second] = pair else { continue };
+            if first.key() == second.key() {
+                let place = format!("documents[{}]", second.position);
+                self.fault(place, "has the path and form of an earlier document");
             }
         }
-        merged.into_iter().map(|(_, merged)| merged).collect()
+        merged
     }
 
-    fn document(&mut self, index: usize, document: MergedDocument) -> Merged {
-        let place = format!("documents[{index}]");
+    fn document(&mut self, place: &str, document: &MergedDocument) {
         if !is_document(&document.path) {
             let path = &document.path;
             self.fault(
@@ -53,18 +52,6 @@ impl Check {
         if !is_base64(&document.gzip) {
             self.fault(format!("{place}.gzip"), "must be base64, with padding, and not empty");
         }
-        Merged {
-            path: document.path.into_boxed_str(),
-            form: document.form,
-            etag: document.etag.map(String::into_boxed_str),
-            set: document.set,
-            peer_etag: document.peer_etag.map(String::into_boxed_str),
-            packed: Packed {
-                position: index,
-                size: usize::try_from(document.size).unwrap_or(usize::MAX),
-                gzip: document.gzip,
-            },
-        }
     }
 
     /// An `ETag` travels as a header value between quotes.
@@ -77,7 +64,7 @@ impl Check {
         }
     }
 
-    pub(super) fn open_api(&mut self, open_api: &OpenApi) -> Box<[(Box<str>, u16)]> {
+    pub(super) fn open_api(&mut self, open_api: &OpenApi) {
         if let Some(set) = open_api.v2 {
             self.set_index("openApi.v2", set);
         }
@@ -88,7 +75,6 @@ impl Check {
             }
             self.set_index(place, set);
         }
-        open_api.v3.iter().map(|(path, &set)| (path.as_str().into(), set)).collect()
     }
 }
 

@@ -21,14 +21,14 @@ pub(crate) fn document<'a>(
 ) -> Effect<'a> {
     let found = current.and_then(|current| {
         let entry = current.map.document(awaited.path, awaited.form)?;
-        Some((entry, current.documents.get(entry.index)?))
+        Some((entry.document, current.documents.get(entry.index)?))
     });
     // The last push took the document away: all servers have the same one now.
     // This server's answer is to the access check, not to the client's request.
-    let Some((entry, content)) = found else {
+    let Some((document, content)) = found else {
         return Effect::Refuse(Refusal::Unproved, awaited.encoding);
     };
-    Effect::SendDocument(entry.form, awaited.options.answer(&entry, content, peer.iter()))
+    Effect::SendDocument(document.form, awaited.options.answer(document, content, peer.iter()))
 }
 
 /// A 404 whose headers have come; `not_found` is what to do about it if it is a

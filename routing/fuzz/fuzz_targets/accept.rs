@@ -38,8 +38,8 @@ fuzz_target!(|accept: &[u8]| {
             has_certificate: false,
         };
         if let Some(check) = plan(&facts, &MAP).access_check {
-            assert!(MAP.document(path.as_bytes(), check.entry.form).is_some());
-            assert!(path == "/apis" || check.entry.form == DocumentForm::Plain);
+            assert!(MAP.document(path.as_bytes(), check.document.form).is_some());
+            assert!(path == "/apis" || check.document.form == DocumentForm::Plain);
         }
     }
 });

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use discovery_map::{Content, DocumentForm, MergedEntry};
+use discovery_map::{Content, DocumentForm, MergedDocument};
 
 /// kube-apiserver compresses larger documents (k8s.io/apiserver/pkg/endpoints/
 /// handlers/responsewriters, `defaultGzipThresholdBytes`).
@@ -46,7 +46,7 @@ impl<'c> ReadOptions<'c> {
     #[must_use]
     pub fn answer<'a>(
         &self,
-        entry: &MergedEntry<'a>,
+        document: &MergedDocument,
         content: &'a Content,
         peer: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> MergedAnswer<'a> {
@@ -55,16 +55,16 @@ impl<'c> ReadOptions<'c> {
         let mut set = |name: &'static str, value: &'static str| {
             headers.push((name.as_bytes(), Cow::Borrowed(value.as_bytes())));
         };
-        let is_aggregated = entry.form != DocumentForm::Plain;
+        let is_aggregated = document.form != DocumentForm::Plain;
         set("cache-control", if is_aggregated { "public" } else { "no-cache, private" });
         if is_aggregated {
             set("vary", "Accept");
         }
-        let etag = entry.etag.map(quoted);
+        let etag = document.etag.as_deref().map(quoted);
         let unchanged = etag.is_some() && etag.as_deref().map(str::as_bytes) == self.if_none_match;
-        let compressed = self.takes_gzip && content.plain().len() > GZIP_ABOVE;
+        let compressed = self.takes_gzip && content.plain.len() > GZIP_ABOVE;
         if !unchanged {
-            set("content-type", content_type(entry));
+            set("content-type", content_type(document));
         }
         if !unchanged && compressed {
             set("content-encoding", "gzip");
@@ -74,18 +74,20 @@ impl<'c> ReadOptions<'c> {
         let (code, body) = if unchanged {
             (304, &b""[..])
         } else if compressed {
-            (200, content.gzip())
+            (200, &content.gzip[..])
         } else {
-            (200, content.plain())
+            (200, &content.plain[..])
         };
         MergedAnswer { code, headers, body }
     }
 }
 
-fn content_type(entry: &MergedEntry<'_>) -> &'static str {
-    match entry.form {
+fn content_type(document: &MergedDocument) -> &'static str {
+    match document.form {
         // The index of OpenAPI v3 has it from Go's file server.
-        DocumentForm::Plain if entry.path.starts_with("/openapi/") => "text/plain; charset=utf-8",
+        DocumentForm::Plain if document.path.starts_with("/openapi/") => {
+            "text/plain; charset=utf-8"
+        }
         DocumentForm::Plain => "application/json",
         DocumentForm::AggregatedV2 => {
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

@@ -87,7 +87,7 @@ fn each_path_is_checked_in_the_form_that_the_client_wants() {
         ("/api/%zz", "", None),
     ];
     for (path, accept, form) in table {
-        let found = asked(&map, path, accept).map(|check| check.entry.form);
+        let found = asked(&map, path, accept).map(|check| check.document.form);
         assert_eq!(found, form, "{path} {accept}");
     }
 }
@@ -116,7 +116,7 @@ fn without_v2beta1_the_next_form_is_taken() {
     let map = map(vec![v2, plain]);
     assert_eq!(asked(&map, "/apis", V2BETA1), None);
     let both = format!("{V2BETA1},application/json");
-    assert_eq!(asked(&map, "/apis", &both).unwrap().entry.form, DocumentForm::Plain);
+    assert_eq!(asked(&map, "/apis", &both).unwrap().document.form, DocumentForm::Plain);
 }
 
 /// Status, headers as text, body.
@@ -138,7 +138,7 @@ fn answer(
         (b"x-kubernetes-pf-flowschema-uid", b"\xff"),
     ];
     let check = asked(map, path, accept).unwrap();
-    let answer = options.answer(&check.entry, content, peer.into_iter());
+    let answer = options.answer(check.document, content, peer.into_iter());
     let line = |(name, value): &(&[u8], std::borrow::Cow<'_, [u8]>)| {
         format!("{}: {}\n", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
     };

@@ -37,12 +37,12 @@ impl Plan<'_> {
     }
 
     fn merged(&self, check: &AccessCheck<'_>, map: &DiscoveryMap) -> String {
-        let form = match check.entry.form {
+        let form = match check.document.form {
             DocumentForm::Plain => "plain",
             DocumentForm::AggregatedV2 => "aggregated v2",
             DocumentForm::AggregatedV2beta1 => "aggregated v2beta1",
         };
-        let path = check.entry.path;
+        let path = &check.document.path;
         let intro = format!("The answer is the merged document {path} ({form})");
         match self.destination {
             Destination::Unavailable => {

@@ -30,8 +30,9 @@ fn the_golden_file_has_one_of_each() {
     let mut map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
     let subset = Destination::Cluster("kube-apiserver_cp-2");
     let apis = map.document(b"/apis", DocumentForm::AggregatedV2).unwrap();
-    assert_eq!((apis.index, apis.destination, apis.peer_etag), (0, subset, Some("A74552DF")));
-    assert!(apis.etag.unwrap().starts_with("94504FDB"));
+    assert_eq!((apis.index, apis.destination), (0, subset));
+    assert_eq!(apis.document.peer_etag.as_deref(), Some("A74552DF"));
+    assert!(apis.document.etag.as_ref().unwrap().starts_with("94504FDB"));
     assert_eq!(map.document(b"/apis", DocumentForm::Plain), None);
     assert_eq!(map.document(b"/api", DocumentForm::AggregatedV2), None);
     assert!(!map.has_no_documents());
@@ -62,7 +63,7 @@ fn documents_are_found_whatever_their_order() {
     for document in wanted {
         let found = map.document(document.path.as_bytes(), document.form).unwrap();
         assert_eq!(packed[found.index].size, document.size as usize, "{}", document.path);
-        assert_eq!(found.form, document.form);
+        assert_eq!(found.document.form, document.form);
     }
 }
 
