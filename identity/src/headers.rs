@@ -32,19 +32,19 @@ impl Subject {
         names: &IdentityHeaders,
     ) -> Result<Vec<(String, String)>, SubjectError> {
         let credential = credential_id(certificate_sha256_hex)?;
-        let mut headers = Vec::with_capacity(self.groups().len() + 3);
+        let mut headers = Vec::with_capacity(self.groups.len() + 3);
 
         let name = names.username_headers.first();
         let name = name.ok_or(SubjectError::NoHeader(Field::CommonName))?;
-        headers.push((name.to_ascii_lowercase(), self.user().to_owned()));
+        headers.push((name.to_ascii_lowercase(), self.user.clone()));
 
-        for group in self.groups() {
+        for group in &self.groups {
             let name = names.group_headers.first();
             let name = name.ok_or(SubjectError::NoHeader(Field::Organization))?;
             headers.push((name.to_ascii_lowercase(), group.clone()));
         }
-        if let (Some(name), Some(uid)) = (names.uid_headers.first(), self.uid()) {
-            headers.push((name.to_ascii_lowercase(), uid.to_owned()));
+        if let (Some(name), Some(uid)) = (names.uid_headers.first(), &self.uid) {
+            headers.push((name.to_ascii_lowercase(), uid.clone()));
         }
         if let Some(prefix) = names.extra_header_prefixes.first() {
             headers.push((format!("{}{CREDENTIAL_ID}", prefix.to_ascii_lowercase()), credential));

@@ -11,9 +11,11 @@ const UID: &[u8] = b"1.3.6.1.4.1.57683.2";
 /// without control characters, without a blank at either end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    user: String,
-    groups: Vec<String>,
-    uid: Option<String>,
+    /// The last common name.
+    pub(crate) user: String,
+    /// The organizations, in the certificate's order.
+    pub(crate) groups: Vec<String>,
+    pub(crate) uid: Option<String>,
 }
 
 impl Subject {
@@ -56,24 +58,6 @@ impl Subject {
             return Err(SubjectError::Unreadable);
         }
         Ok(Self { user, groups, uid })
-    }
-
-    /// The user's name: the last common name.
-    #[must_use]
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// The organizations, in the certificate's order.
-    #[must_use]
-    pub fn groups(&self) -> &[String] {
-        &self.groups
-    }
-
-    /// The user's ID, if the certificate has one.
-    #[must_use]
-    pub fn uid(&self) -> Option<&str> {
-        self.uid.as_deref()
     }
 }
 

@@ -14,12 +14,12 @@ const NO_GROUP: SubjectError = SubjectError::Empty(Field::Organization);
 /// A subject's parts as one line: `user | group | group # uid`.
 fn parts(text: &[u8]) -> Result<String, SubjectError> {
     let subject = Subject::parse(text)?;
-    let mut line = subject.user().to_owned();
-    for group in subject.groups() {
+    let mut line = subject.user.clone();
+    for group in &subject.groups {
         line.push_str(" | ");
         line.push_str(group);
     }
-    if let Some(uid) = subject.uid() {
+    if let Some(uid) = &subject.uid {
         line.push_str(" # ");
         line.push_str(uid);
     }

@@ -29,7 +29,7 @@ proptest! {
             prop_assert!(found.is_err(), "{}", text);
         } else {
             let found = found.unwrap();
-            prop_assert_eq!((found.user(), found.groups(), found.uid()), (&*user, &*groups, None));
+            prop_assert_eq!((found.user, found.groups, found.uid), (user, groups, None));
         }
     }
 
