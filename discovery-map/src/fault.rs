@@ -1,9 +1,10 @@
 //! What is wrong with a map or a configuration, and where.
 
-use std::fmt::{self, Display, Formatter};
+use thiserror::Error;
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{place}: {problem}")]
 pub struct Fault {
     /// The place as a path of field names: `sets[2].cluster`.
     pub place: String,
@@ -11,8 +12,9 @@ pub struct Fault {
     pub problem: String,
 }
 
-/// Everything that is wrong; never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Everything that is wrong; never empty. Displayed on one line, for a log.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}", self.joined("; "))]
 pub struct Faults(Vec<Fault>);
 
 impl Fault {
@@ -50,26 +52,6 @@ impl Faults {
     }
 
     fn joined(&self, separator: &str) -> String {
-        let mut text = String::new();
-        for Fault { place, problem } in &self.0 {
-            let separator = if text.is_empty() { "" } else { separator };
-            text.extend([separator, place, ": ", problem]);
-        }
-        text
+        self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
     }
 }
-
-impl Display for Fault {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.problem)
-    }
-}
-
-impl Display for Faults {
-    /// All faults on one line, for a log.
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.joined("; "))
-    }
-}
-
-impl std::error::Error for Faults {}

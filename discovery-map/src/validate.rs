@@ -1,9 +1,9 @@
 //! From a document to a map: everything is checked, every fault is reported.
 //!
 //! ```text
-//!  from_json ── parse ── MapDocument ── build ──┬── check:  faults, each with its place
-//!                                               ├── types:  groups, versions, resources
-//!                                               └── merged: merged documents, OpenAPI
+//!  from_json ── MapDocument ── try_from ──┬── check:  faults, each with its place
+//!                                         ├── types:  groups, versions, resources
+//!                                         └── merged: merged documents, OpenAPI
 //! ```
 
 mod check;
@@ -27,82 +27,71 @@ impl DiscoveryMap {
     /// All faults of the document, each with its place; a JSON error is one
     /// fault with its line and column.
     pub fn from_json(json: &[u8]) -> Result<Self, Faults> {
-        build(parse(json)?)
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Envelope {
+            schema_version: u32,
+        }
+
+        // A document of another schema version is refused by that name, and not for
+        // the unknown fields that it may well have.
+        let envelope: Envelope = from_slice(json)?;
+        check_version(envelope.schema_version)?;
+        from_slice::<MapDocument>(json)?.try_into()
     }
 }
 
 impl TryFrom<MapDocument> for DiscoveryMap {
     type Error = Faults;
 
+    /// Checks the document as a whole and lays it out for look-ups.
     fn try_from(document: MapDocument) -> Result<Self, Faults> {
-        build(document)
-    }
-}
+        check_version(document.schema_version)?;
+        let mut check = Check::new(document.sets.len());
+        if document.generation == 0 {
+            check.fault("generation", "must be 1 or more");
+        }
+        check.peers(&document.peers);
+        check.cluster("defaultCluster", &document.default_cluster);
+        check.identity(&document.identity);
+        check.sets(&document.sets, document.peers.len());
+        check.set_index("widestView", document.widest_view);
 
-/// Reads the JSON. A document of another schema version is refused by that
-/// name, and not for the unknown fields that it may well have.
-fn parse(json: &[u8]) -> Result<MapDocument, Faults> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Envelope {
-        schema_version: u32,
+        let groups = document
+            .groups
+            .into_iter()
+            .map(|(name, versions)| check.group(name, versions, &document.sets))
+            .collect();
+        let documents = check.documents(document.documents);
+        check.open_api(&document.open_api);
+        if let Some(strict) = &document.strict_not_found {
+            check.strict_not_found(strict);
+        }
+        check.into_result()?;
+        Ok(Self {
+            generation: document.generation,
+            complete: document.complete,
+            default_cluster: document.default_cluster,
+            identity: document.identity,
+            peers: document.peers,
+            sets: document.sets,
+            widest_view: document.widest_view,
+            groups,
+            documents,
+            open_api: document.open_api,
+            strict_not_found: document.strict_not_found,
+        })
     }
-
-    let envelope: Envelope = from_slice(json)?;
-    if envelope.schema_version != SCHEMA_VERSION {
-        return Err(unsupported(envelope.schema_version));
-    }
-    from_slice(json)
-}
-
-/// Checks the document as a whole and lays it out for look-ups.
-fn build(document: MapDocument) -> Result<DiscoveryMap, Faults> {
-    if document.schema_version != SCHEMA_VERSION {
-        return Err(unsupported(document.schema_version));
-    }
-    let mut check = Check::new(document.sets.len());
-    if document.generation == 0 {
-        check.fault("generation", "must be 1 or more");
-    }
-    check.peers(&document.peers);
-    check.cluster("defaultCluster", &document.default_cluster);
-    check.identity(&document.identity);
-    check.sets(&document.sets, document.peers.len());
-    check.set_index("widestView", document.widest_view);
-
-    let groups = document
-        .groups
-        .into_iter()
-        .map(|(name, versions)| check.group(name, versions, &document.sets))
-        .collect();
-    let documents = check.documents(document.documents);
-    check.open_api(&document.open_api);
-    if let Some(strict) = &document.strict_not_found {
-        check.strict_not_found(strict);
-    }
-    check.into_result()?;
-    Ok(DiscoveryMap {
-        generation: document.generation,
-        complete: document.complete,
-        default_cluster: document.default_cluster,
-        identity: document.identity,
-        peers: document.peers,
-        sets: document.sets,
-        widest_view: document.widest_view,
-        groups,
-        documents,
-        open_api: document.open_api,
-        strict_not_found: document.strict_not_found,
-    })
 }
 
 fn from_slice<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Result<T, Faults> {
     serde_json::from_slice(json).map_err(|error| Faults::one("document", error.to_string()))
 }
 
-fn unsupported(found: u32) -> Faults {
-    Faults::one(
-        "schemaVersion",
-        format!("version {found} is not supported; this build reads version {SCHEMA_VERSION}"),
-    )
+fn check_version(found: u32) -> Result<(), Faults> {
+    if found == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let supported = format!("this build reads version {SCHEMA_VERSION}");
+    Err(Faults::one("schemaVersion", format!("version {found} is not supported; {supported}")))
 }
