@@ -4,7 +4,7 @@
 //! read nor written here are left out.
 
 use prost::Message;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// What stands before the envelope of protobuf.
 pub(crate) const MAGIC: &[u8] = b"k8s\0";
@@ -27,59 +27,49 @@ pub(crate) struct TypeMeta {
     pub(crate) kind: String,
 }
 
-/// `meta.v1.Status`.
-#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
+/// `meta.v1.Status`; what is not read of JSON is skipped.
+#[derive(Clone, PartialEq, Message, Deserialize)]
 #[serde(default)]
 pub(crate) struct Status {
     #[prost(string, tag = "2")]
+    #[serde(skip)]
     pub(crate) status: String,
     #[prost(string, tag = "3")]
     pub(crate) message: String,
     #[prost(string, tag = "4")]
+    #[serde(skip)]
     pub(crate) reason: String,
     #[prost(message, optional, tag = "5")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) details: Option<StatusDetails>,
     #[prost(int32, tag = "6")]
+    #[serde(skip)]
     pub(crate) code: i32,
 }
 
 /// `meta.v1.StatusDetails`.
-#[derive(Clone, PartialEq, Message, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Clone, PartialEq, Message, Deserialize)]
+#[serde(default)]
 pub(crate) struct StatusDetails {
     #[prost(string, tag = "1")]
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) name: String,
     #[prost(string, tag = "3")]
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) kind: String,
     #[prost(int32, tag = "5")]
+    #[serde(skip)]
     pub(crate) retry_after_seconds: i32,
 }
 
-/// The `Status` in JSON, with what protobuf has in the envelope.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Json<'s> {
-    kind: &'static str,
-    api_version: &'static str,
-    metadata: Metadata,
-    #[serde(flatten)]
-    status: &'s Status,
-}
-
-/// Always empty.
-#[derive(Serialize)]
-struct Metadata {}
-
 impl Status {
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let json = Json { kind: "Status", api_version: "v1", metadata: Metadata {}, status: self };
-        // Plain strings and numbers cannot fail to serialize.
-        let mut body = serde_json::to_vec(&json).unwrap_or_default();
-        body.push(b'\n');
-        body
+        let Self { status, message, reason, details, code } = self;
+        // Only the message may need escapes; text cannot fail to serialize.
+        let message = serde_json::to_string(message).unwrap_or_default();
+        let seconds = details.as_ref().map(|details| details.retry_after_seconds);
+        let details = seconds.map(|s| format!(r#""details":{{"retryAfterSeconds":{s}}},"#));
+        let details = details.unwrap_or_default();
+        let start = r#"{"kind":"Status","apiVersion":"v1","metadata":{}"#;
+        let why = format!(r#""status":"{status}","message":{message},"reason":"{reason}""#);
+        format!("{start},{why},{details}\"code\":{code}}}\n").into_bytes()
     }
 
     pub(crate) fn to_protobuf(&self) -> Vec<u8> {
