@@ -59,8 +59,9 @@ const RESERVED_PREFIXES: [&str; 6] = [
 /// as it does when a client's headers are removed.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|reserved| name.len() == reserved.len() && begins(name, reserved))
-        || RESERVED_PREFIXES.iter().any(|reserved| begins(name, reserved))
+    let name = name.as_bytes();
+    RESERVED.iter().any(|reserved| is_header(name, reserved))
+        || RESERVED_PREFIXES.iter().any(|reserved| has_header_prefix(name, reserved))
 }
 
 /// Returns whether a header that has another use begins with this prefix, so
@@ -68,14 +69,23 @@ pub fn is_reserved(name: &str) -> bool {
 /// [`is_reserved`].
 #[must_use]
 pub fn is_reserved_prefix(prefix: &str) -> bool {
-    is_reserved(prefix)
-        || RESERVED.iter().chain(&RESERVED_PREFIXES).any(|reserved| begins(reserved, prefix))
+    let mut reserved = RESERVED.iter().chain(&RESERVED_PREFIXES);
+    is_reserved(prefix) || reserved.any(|reserved| has_header_prefix(reserved.as_bytes(), prefix))
 }
 
-fn begins(text: &str, start: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    let same = |(a, b): (u8, u8)| fold(a) == fold(b);
-    text.len() >= start.len() && text.bytes().zip(start.bytes()).all(same)
+/// Returns whether a header has this name. Case does not matter, and `_` counts
+/// as `-`, because some servers and proxies confuse them.
+#[must_use]
+pub fn is_header(name: &[u8], wanted: &str) -> bool {
+    name.len() == wanted.len() && has_header_prefix(name, wanted)
+}
+
+/// Returns whether a header's name begins with this prefix, read as in
+/// [`is_header`].
+#[must_use]
+pub fn has_header_prefix(name: &[u8], prefix: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() >= prefix.len() && name.iter().zip(prefix.bytes()).all(|(&a, b)| fold(a) == fold(b))
 }
 
 /// Returns whether this is a header's name in lower case (RFC 9110, `token`).

@@ -35,6 +35,6 @@ pub use document::{
 pub use fault::{Fault, Faults};
 pub use header::{
     ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, CLUSTER_HEADER, FRONT_PROXY_SUFFIX,
-    is_lowercase_token, is_reserved, is_reserved_prefix,
+    has_header_prefix, is_header, is_lowercase_token, is_reserved, is_reserved_prefix,
 };
 pub use map::{Destination, DiscoveryMap, Found, MergedEntry, Scope};
