@@ -34,14 +34,10 @@ impl Subject {
         let credential = credential_id(certificate_sha256_hex)?;
         let mut headers = Vec::with_capacity(self.groups.len() + 3);
 
-        let name = names.username_headers.first();
-        let name = name.ok_or(SubjectError::NoHeader(Field::CommonName))?;
-        headers.push((name.to_ascii_lowercase(), self.user.clone()));
-
+        let name = first(&names.username_headers, Field::CommonName)?;
+        headers.push((name, self.user.clone()));
         for group in &self.groups {
-            let name = names.group_headers.first();
-            let name = name.ok_or(SubjectError::NoHeader(Field::Organization))?;
-            headers.push((name.to_ascii_lowercase(), group.clone()));
+            headers.push((first(&names.group_headers, Field::Organization)?, group.clone()));
         }
         if let (Some(name), Some(uid)) = (names.uid_headers.first(), &self.uid) {
             headers.push((name.to_ascii_lowercase(), uid.clone()));
@@ -51,6 +47,12 @@ impl Subject {
         }
         Ok(headers)
     }
+}
+
+/// The name that is sent.
+fn first(names: &[String], field: Field) -> Result<String, SubjectError> {
+    let name = names.first().ok_or(SubjectError::NoHeader(field))?;
+    Ok(name.to_ascii_lowercase())
 }
 
 /// What kube-apiserver itself writes (`CommonNameUserConversion`), in lower case.
