@@ -34,36 +34,23 @@ pub(crate) fn json_form(accept: &[u8], offer: Offer) -> Option<DocumentForm> {
         };
         let found = clauses.iter().find_map(|clause| {
             let form = aggregated(clause)?;
-            Some((clause.media_type()?, form, clause.profile))
+            Some((clause.subtype()?, form, clause.profile))
         });
-        if let Some((media_type, form, profile)) = found {
-            return (media_type == MediaType::Json && profile != b"nopeer").then_some(form);
+        if let Some((subtype, form, profile)) = found {
+            return (subtype == JSON && profile != b"nopeer").then_some(form);
         }
     }
     let plain = clauses.iter().filter(|clause| !clause.converts);
-    let media_type = plain.filter_map(Clause::media_type).next();
-    (media_type == Some(MediaType::Json)).then_some(DocumentForm::Plain)
+    let subtype = plain.filter_map(Clause::subtype).next();
+    (subtype == Some(JSON)).then_some(DocumentForm::Plain)
 }
 
-/// In the order in which a server prefers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MediaType {
-    Json,
-    Yaml,
-    Protobuf,
-}
+const JSON: &[u8] = b"json";
+const YAML: &[u8] = b"yaml";
 
-impl MediaType {
-    const ALL: [Self; 3] = [Self::Json, Self::Yaml, Self::Protobuf];
-
-    fn subtype(self) -> &'static [u8] {
-        match self {
-            Self::Json => b"json",
-            Self::Yaml => b"yaml",
-            Self::Protobuf => b"vnd.kubernetes.protobuf",
-        }
-    }
-}
+/// A server's media types below `application/`, in the order in which it prefers
+/// them.
+const SUBTYPES: [&[u8]; 3] = [JSON, YAML, b"vnd.kubernetes.protobuf"];
 
 /// One alternative of the header, with the parameters that matter.
 #[derive(Clone, Copy, Debug, Default)]
@@ -126,19 +113,21 @@ impl<'a> Clause<'a> {
     }
 
     /// The first of the server's media types that the clause matches.
-    fn media_type(&self) -> Option<MediaType> {
-        let matches = |media_type: &MediaType| {
-            let named = self.main == b"application" && self.sub == media_type.subtype();
-            let any_sub = self.main == b"application" && self.sub == b"*";
+    fn subtype(&self) -> Option<&'static [u8]> {
+        let matches = |subtype: &&[u8]| {
+            let is_named = match self.main {
+                b"application" => self.sub == *subtype || self.sub == b"*",
+                main => main == b"*" && self.sub == b"*",
+            };
             let streams = match self.stream {
                 b"" => true,
-                stream => stream == b"watch" && *media_type != MediaType::Yaml,
+                stream => stream == b"watch" && *subtype != YAML,
             };
-            (named || any_sub || (self.main == b"*" && self.sub == b"*")) && streams
+            is_named && streams
         };
         // No endpoint of discovery lets a client choose the server's version.
         self.server_version.is_empty().then_some(())?;
-        MediaType::ALL.into_iter().find(matches)
+        SUBTYPES.into_iter().find(matches)
     }
 
     fn aggregated_form(&self) -> Option<DocumentForm> {
