@@ -77,7 +77,11 @@ impl Reason {
 /// Decides by the target alone.
 pub(crate) fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision<'m> {
     match target {
-        Target::NotAnApi => Decision::pass(Reason::NotAnApi),
+        Target::NotAnApi => Decision {
+            destination: Destination::Default,
+            on_not_found: OnTypeLevelNotFound::Truth,
+            reason: Reason::NotAnApi,
+        },
         Target::Discovery => Decision::document(map.widest_view()),
         Target::OpenApiV2 => Decision::document(map.open_api_v2().unwrap_or(map.widest_view())),
         Target::OpenApiV3 { document, group_version } => {
@@ -109,11 +113,6 @@ pub(crate) fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision
 }
 
 impl<'m> Decision<'m> {
-    /// To every serving peer; its answer is the answer.
-    fn pass(reason: Reason) -> Self {
-        Self { destination: Destination::Default, on_not_found: OnTypeLevelNotFound::Truth, reason }
-    }
-
     fn known(destination: Destination<'m>) -> Self {
         let reason = match destination {
             Destination::Default => Reason::Common,
@@ -136,16 +135,14 @@ impl<'m> Decision<'m> {
     }
 
     fn unknown(map: &DiscoveryMap) -> Self {
-        if !map.is_complete() {
-            Self {
-                on_not_found: OnTypeLevelNotFound::Uncertain,
-                ..Self::pass(Reason::Undetermined)
-            }
+        let (on_not_found, reason) = if !map.is_complete() {
+            (OnTypeLevelNotFound::Uncertain, Reason::Undetermined)
         } else if map.strict_not_found().is_some() {
-            Self { on_not_found: OnTypeLevelNotFound::AskFirst, ..Self::pass(Reason::Unknown) }
+            (OnTypeLevelNotFound::AskFirst, Reason::Unknown)
         } else {
-            Self::pass(Reason::Unknown)
-        }
+            (OnTypeLevelNotFound::Truth, Reason::Unknown)
+        };
+        Self { destination: Destination::Default, on_not_found, reason }
     }
 }
 
