@@ -53,22 +53,16 @@ impl Absence {
 #[must_use]
 pub fn absence_query(path: &[u8]) -> String {
     let path = path.split(|&byte| byte == b'?').next().unwrap_or_default();
-    let mut query = String::with_capacity(ABSENCE_PATH.len() + 6 + path.len() * 3 / 2);
-    query.extend([ABSENCE_PATH, "?", ABSENCE_PARAMETER, "="]);
+    let mut query = format!("{ABSENCE_PATH}?{ABSENCE_PARAMETER}=");
     for &byte in path {
         match byte {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
                 query.push(char::from(byte));
             }
-            _ => query.extend(escaped(byte)),
+            _ => query.push_str(&format!("%{byte:02X}")),
         }
     }
     query
-}
-
-fn escaped(byte: u8) -> [char; 3] {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
-    ['%', digit(byte >> 4), digit(byte & 15)]
 }
 
 #[cfg(test)]
