@@ -73,7 +73,7 @@ impl<'a> ResponseInterest<'a> {
     /// be said.
     #[must_use]
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
-        if matches!(self, Self::NotFound(NotFound { encoding: Encoding::Json, ask: None })) {
+        if *self == Self::default() {
             return None;
         }
         let mut fields: Vec<&[u8]> = Vec::with_capacity(6);
