@@ -62,13 +62,13 @@ impl<H: Host> Filter<H> {
             return self.apply(stream, Effect::Refuse(Refusal::NoPeer, Encoding::Json));
         };
         match request.identify(&self.host) {
-            Ok(client) => {
+            Ok(()) => {
                 let plan = plan(&request.facts, map);
                 self.metrics().decided(plan.reason);
                 if request.has_claims {
                     self.count(Event::ClaimsRemoved);
                 }
-                self.apply(stream, request.effect(&client, &plan))
+                self.apply(stream, request.effect(&plan))
             }
             Err(why) => {
                 let refusal = Refusal::Unauthorized(&why);

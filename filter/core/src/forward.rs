@@ -14,7 +14,7 @@ use crate::headers::Headers;
 pub(crate) struct Route<'a> {
     /// The headers as the client sent them.
     pub(crate) received: &'a Headers,
-    pub(crate) identity: IdentityEdits<'a>,
+    pub(crate) identity: &'a IdentityEdits<'a>,
     /// Where the request goes, and in place of what.
     pub(crate) plan: &'a Plan<'a>,
     /// The encoding of the 503, should the host fail.
@@ -29,8 +29,9 @@ pub(crate) struct IdentityEdits<'a> {
     pub(crate) is_needed: bool,
     /// The value of `Connection`, which is written anew.
     pub(crate) connection: Option<&'static str>,
-    /// The headers by which the front proxy says who the client is.
-    pub(crate) headers: &'a [(String, String)],
+    /// The headers by which the front proxy says who the client is; none if it does
+    /// not vouch for it.
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Route<'_> {

@@ -19,22 +19,11 @@ const CERTIFICATE_HINT: &[u8] = b"x-forwarded-client-cert";
 #[derive(Debug)]
 pub(crate) struct Request<'h> {
     pub(crate) facts: RequestFacts<'h>,
-    headers: &'h Headers,
-    names: &'h IdentityHeaders,
-    /// Set on upgrades only: Envoy removes it from all other requests.
-    connection: Option<&'h [u8]>,
+    received: &'h Headers,
+    identity: IdentityEdits<'h>,
     may_have_certificate: bool,
     /// Whether it has headers that only the filter may set.
     pub(crate) has_claims: bool,
-}
-
-/// As whom a request goes on.
-#[derive(Debug)]
-pub(crate) enum ClientIdentity {
-    /// Whoever the token says, or nobody: the server finds out.
-    Unverified,
-    /// The front proxy vouches for it, with these headers.
-    Verified(Vec<(String, String)>),
 }
 
 impl<'h> Request<'h> {
@@ -44,6 +33,7 @@ impl<'h> Request<'h> {
     pub(crate) fn read(headers: &'h Headers, names: &'h IdentityHeaders) -> Option<Self> {
         let (mut method, mut path) = (&b""[..], &b""[..]);
         let (mut accept, mut accept_encoding, mut if_none_match) = (None, None, None);
+        // Envoy removes `Connection` from all requests but upgrades.
         let (mut connection, mut may_have_certificate, mut has_claims) = (None, false, false);
         for (name, value) in headers.iter() {
             match name {
@@ -70,51 +60,40 @@ impl<'h> Request<'h> {
             if_none_match,
             has_certificate: false,
         };
-        Some(Self { facts, headers, names, connection, may_have_certificate, has_claims })
+        let identity = IdentityEdits {
+            names,
+            is_needed: has_claims || may_have_certificate || connection.is_some(),
+            connection: connection.and_then(connection::sanitized),
+            headers: Vec::new(),
+        };
+        Some(Self { facts, received: headers, identity, may_have_certificate, has_claims })
     }
 
-    /// Finds out who the client's certificate says it is.
+    /// Finds out who the client's certificate says it is. Without a certificate a
+    /// token says it, or nothing does: the server finds out.
     ///
     /// # Errors
     /// Why no server can be told.
-    pub(crate) fn identify(&mut self, host: &impl Host) -> Result<ClientIdentity, String> {
+    pub(crate) fn identify(&mut self, host: &impl Host) -> Result<(), String> {
         let certificate = self.may_have_certificate.then(|| host.client_certificate()).flatten();
-        let Some(certificate) = certificate else { return Ok(ClientIdentity::Unverified) };
-        let headers = self.identity_headers(&certificate)?;
-        self.facts.has_certificate = true;
-        Ok(ClientIdentity::Verified(headers))
-    }
-
-    fn identity_headers(&self, certificate: &Certificate) -> Result<Vec<(String, String)>, String> {
-        if !self.names.front_proxy {
+        let Some(Certificate { subject, sha256 }) = certificate else { return Ok(()) };
+        if !self.identity.names.front_proxy {
             return Err("client certificates are not accepted here".to_owned());
         }
-        Subject::parse(&certificate.subject)
-            .and_then(|subject| subject.headers(&certificate.sha256, self.names))
-            .map_err(|error| error.to_string())
+        let headers = Subject::parse(&subject)
+            .and_then(|subject| subject.headers(&sha256, self.identity.names));
+        self.identity.headers = headers.map_err(|error| error.to_string())?;
+        self.facts.has_certificate = true;
+        Ok(())
     }
 
-    /// What becomes of the request of this client by this plan.
-    pub(crate) fn effect<'a>(
-        &'a self,
-        client: &'a ClientIdentity,
-        plan: &'a Plan<'a>,
-    ) -> Effect<'a> {
-        let encoding = self.facts.encoding;
+    /// What becomes of the request by this plan.
+    pub(crate) fn effect<'a>(&'a self, plan: &'a Plan<'a>) -> Effect<'a> {
+        let Self { received, identity, facts, .. } = self;
         if plan.destination == Destination::Unavailable {
-            return Effect::Refuse(Refusal::NoPeer, encoding);
+            return Effect::Refuse(Refusal::NoPeer, facts.encoding);
         }
-        let headers = match client {
-            ClientIdentity::Unverified => &[][..],
-            ClientIdentity::Verified(headers) => headers,
-        };
-        let identity = IdentityEdits {
-            names: self.names,
-            is_needed: self.has_claims || self.may_have_certificate || self.connection.is_some(),
-            connection: self.connection.and_then(connection::sanitized),
-            headers,
-        };
-        Effect::Route(Route { received: self.headers, identity, plan, encoding })
+        Effect::Route(Route { received, identity, plan, encoding: facts.encoding })
     }
 }
 
