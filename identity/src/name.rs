@@ -46,7 +46,7 @@ pub(crate) fn attributes(text: &[u8]) -> Result<Vec<Attribute<'_>>, SubjectError
     let mut attributes = Vec::new();
     let mut rest = text;
     while !rest.is_empty() || !attributes.is_empty() {
-        let (attribute, after) = attribute(rest)?;
+        let (attribute, after) = attribute(rest).ok_or(SubjectError::Unreadable)?;
         attributes.push(attribute);
         let Some((_separator, next)) = after.split_first() else { break };
         rest = next;
@@ -55,23 +55,23 @@ pub(crate) fn attributes(text: &[u8]) -> Result<Vec<Attribute<'_>>, SubjectError
 }
 
 /// Reads one attribute; what is left is nothing or begins with a separator.
-fn attribute(text: &[u8]) -> Result<(Attribute<'_>, &[u8]), SubjectError> {
-    let equals = text.iter().position(|&byte| byte == b'=').ok_or(SubjectError::Unreadable)?;
+fn attribute(text: &[u8]) -> Option<(Attribute<'_>, &[u8])> {
+    let equals = text.iter().position(|&byte| byte == b'=')?;
     let (kind, rest) = text.split_at(equals);
     if !is_short_name(kind) && !is_object_identifier(kind) {
-        return Err(SubjectError::Unreadable);
+        return None;
     }
     let (value, rest) = match rest {
         [b'=', b'#', rest @ ..] => dump(rest)?,
         [b'=', rest @ ..] => characters(rest)?,
-        _ => return Err(SubjectError::Unreadable),
+        _ => return None,
     };
     let attribute = Attribute { kind, value };
     // What has no short name is always dumped.
     if attribute.is_numbered() && matches!(attribute.value, Value::Text(_)) {
-        return Err(SubjectError::Unreadable);
+        return None;
     }
-    Ok((attribute, rest))
+    Some((attribute, rest))
 }
 
 /// Whether this can be a short name of BoringSSL's: `CN`, `md_gost94`,
@@ -95,18 +95,18 @@ fn is_object_identifier(kind: &[u8]) -> bool {
 }
 
 /// Reads the hexadecimal digits behind `#`.
-fn dump(mut rest: &[u8]) -> Result<(Value, &[u8]), SubjectError> {
+fn dump(mut rest: &[u8]) -> Option<(Value, &[u8])> {
     let mut der = Vec::new();
     while !is_end(rest) {
-        let [high, low, after @ ..] = rest else { return Err(SubjectError::Unreadable) };
+        let [high, low, after @ ..] = rest else { return None };
         der.push(hex_pair(*high, *low)?);
         rest = after;
     }
-    Ok((Value::Dump(der), rest))
+    Some((Value::Dump(der), rest))
 }
 
 /// Reads a text up to its end.
-fn characters(mut rest: &[u8]) -> Result<(Value, &[u8]), SubjectError> {
+fn characters(mut rest: &[u8]) -> Option<(Value, &[u8])> {
     let mut text = Vec::new();
     while let [byte, after @ ..] = rest
         && !is_end(rest)
@@ -119,29 +119,29 @@ fn characters(mut rest: &[u8]) -> Result<(Value, &[u8]), SubjectError> {
                 rest = after;
                 continue;
             }
-            b' ' if is_first || is_end(after) => return Err(SubjectError::Unreadable),
-            b'"' | b'<' | b'>' | b';' => return Err(SubjectError::Unreadable),
+            b' ' if is_first || is_end(after) => return None,
+            b'"' | b'<' | b'>' | b';' => return None,
             b' '..=b'~' => text.push(*byte),
-            _ => return Err(SubjectError::Unreadable),
+            _ => return None,
         }
         rest = after;
     }
-    Ok((Value::Text(text), rest))
+    Some((Value::Text(text), rest))
 }
 
 /// Reads what follows a backslash.
-fn escaped(rest: &[u8], is_first: bool) -> Result<(u8, &[u8]), SubjectError> {
+fn escaped(rest: &[u8], is_first: bool) -> Option<(u8, &[u8])> {
     match rest {
         [byte @ (b',' | b'+' | b'"' | b'\\' | b'<' | b'>' | b';'), after @ ..] => {
-            Ok((*byte, after))
+            Some((*byte, after))
         }
-        [b'#', after @ ..] if is_first => Ok((b'#', after)),
-        [b' ', after @ ..] if is_first || is_end(after) => Ok((b' ', after)),
+        [b'#', after @ ..] if is_first => Some((b'#', after)),
+        [b' ', after @ ..] if is_first || is_end(after) => Some((b' ', after)),
         [high, low, after @ ..] => match hex_pair(*high, *low)? {
-            b' '..=b'~' => Err(SubjectError::Unreadable),
-            byte => Ok((byte, after)),
+            b' '..=b'~' => None,
+            byte => Some((byte, after)),
         },
-        _ => Err(SubjectError::Unreadable),
+        _ => None,
     }
 }
 
@@ -150,13 +150,13 @@ fn is_end(rest: &[u8]) -> bool {
     matches!(rest, [] | [b',' | b'+', ..])
 }
 
-fn hex_pair(high: u8, low: u8) -> Result<u8, SubjectError> {
+fn hex_pair(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Ok(byte - b'0'),
-        b'A'..=b'F' => Ok(byte - b'A' + 10),
-        _ => Err(SubjectError::Unreadable),
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
     };
-    Ok(digit(high)? << 4 | digit(low)?)
+    Some(digit(high)? << 4 | digit(low)?)
 }
 
 #[cfg(test)]

@@ -48,12 +48,8 @@ impl Subject {
             return Err(SubjectError::NoCommonName);
         }
         carriable(Field::CommonName, &user)?;
-        for group in &groups {
-            carriable(Field::Organization, group)?;
-        }
-        if let Some(uid) = &uid {
-            carriable(Field::Uid, uid)?;
-        }
+        groups.iter().try_for_each(|group| carriable(Field::Organization, group))?;
+        uid.iter().try_for_each(|uid| carriable(Field::Uid, uid))?;
         if may_be_cut_off {
             return Err(SubjectError::Unreadable);
         }
