@@ -19,10 +19,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// The version of the schema that this build reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Resources by the index of the serving set that serves them. An entry
-/// without resources says that the set's peers serve the bare group-version.
-pub type ResourcesBySet = BTreeMap<u16, Resources>;
-
 /// Resources (`"pods"`) and subresources (`"pods/status"`), by scope: a path
 /// that puts a resource into the wrong scope is a 404 on every server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,10 +184,11 @@ impl Default for IdentityHeaders {
 #[serde(transparent)]
 pub struct Versions(pub BTreeMap<String, BySet>);
 
-/// serving set → resources.
+/// The index of a serving set → the resources that it serves. An entry without
+/// resources says that the set's peers serve the bare group-version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct BySet(pub ResourcesBySet);
+pub struct BySet(pub BTreeMap<u16, Resources>);
 
 /// One kube-apiserver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

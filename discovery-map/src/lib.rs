@@ -30,7 +30,7 @@ pub use absence::{ABSENCE_PARAMETER, ABSENCE_PATH, Absence, absence_query};
 pub use codec::{Content, Documents, Packed, Packer};
 pub use document::{
     BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, OpenApi, PeerEntry,
-    PeerState, Resources, ResourcesBySet, SCHEMA_VERSION, SetEntry, StrictNotFound, Versions,
+    PeerState, Resources, SCHEMA_VERSION, SetEntry, StrictNotFound, Versions,
 };
 pub use fault::{Fault, Faults};
 pub use header::{

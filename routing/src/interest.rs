@@ -18,7 +18,7 @@ pub const STATE: &str = "mixed-version-proxy";
 pub const NOTHING: &str = "nothing";
 
 /// How an interest begins if a 404 matters.
-pub const NOT_FOUND: &str = "not-found";
+const NOT_FOUND: &str = "not-found";
 
 /// How an interest begins if a merged document is to be sent.
 pub const DOCUMENT: &str = "document";

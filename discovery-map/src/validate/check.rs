@@ -33,13 +33,11 @@ impl Check {
     pub(super) fn peers(&mut self, peers: &[PeerEntry]) {
         let mut names = HashSet::new();
         for (index, peer) in peers.iter().enumerate() {
-            if peer.name.is_empty() {
-                self.fault(format!("peers[{index}].name"), "must not be empty");
-            } else if !names.insert(peer.name.as_str()) {
-                self.fault(
-                    format!("peers[{index}].name"),
-                    format!("\"{}\" is the name of an earlier peer", peer.name),
-                );
+            let (place, name) = (format!("peers[{index}].name"), &peer.name);
+            if name.is_empty() {
+                self.fault(place, "must not be empty");
+            } else if !names.insert(name) {
+                self.fault(place, format!("\"{name}\" is the name of an earlier peer"));
             }
         }
     }
@@ -59,10 +57,9 @@ impl Check {
             }
             for (index, name) in names.iter().enumerate() {
                 if !is_valid(name) {
-                    self.fault(
-                        format!("identity.{list}[{index}]"),
-                        format!("{name:?} is not a lowercase header name reserved for identity"),
-                    );
+                    let place = format!("identity.{list}[{index}]");
+                    let problem = "is not a lowercase header name reserved for identity";
+                    self.fault(place, format!("{name:?} {problem}"));
                 }
             }
         }
@@ -80,33 +77,26 @@ impl Check {
     pub(super) fn strict_not_found(&mut self, strict: &StrictNotFound) {
         self.cluster("strictNotFound.cluster", &strict.cluster);
         if !(1..=MAX_TIMEOUT_MILLISECONDS).contains(&strict.timeout_milliseconds) {
-            self.fault(
-                "strictNotFound.timeoutMilliseconds",
-                format!("must be from 1 to {MAX_TIMEOUT_MILLISECONDS}"),
-            );
+            let place = "strictNotFound.timeoutMilliseconds";
+            self.fault(place, format!("must be from 1 to {MAX_TIMEOUT_MILLISECONDS}"));
         }
     }
 
     pub(super) fn sets(&mut self, sets: &[SetEntry], peer_count: usize) {
         let mut clusters = HashSet::new();
         for (index, set) in sets.iter().enumerate() {
-            let place = format!("sets[{index}]");
+            let place = format!("sets[{index}].peers");
             if !set.peers.is_sorted_by(|a, b| a < b) {
-                self.fault(format!("{place}.peers"), "must be ascending, without repetition");
+                self.fault(&place, "must be ascending, without repetition");
             }
             for &peer in set.peers.iter().filter(|&&peer| usize::from(peer) >= peer_count) {
-                self.fault(
-                    format!("{place}.peers"),
-                    format!("there is no peer {peer}: the map has {peer_count}"),
-                );
+                self.fault(&place, format!("there is no peer {peer}: the map has {peer_count}"));
             }
             let Some(cluster) = &set.cluster else { continue };
-            self.cluster(&format!("{place}.cluster"), cluster);
-            if !clusters.insert(cluster.as_str()) {
-                self.fault(
-                    format!("{place}.cluster"),
-                    format!("\"{cluster}\" is the cluster of an earlier set"),
-                );
+            let place = format!("sets[{index}].cluster");
+            self.cluster(&place, cluster);
+            if !clusters.insert(cluster) {
+                self.fault(place, format!("\"{cluster}\" is the cluster of an earlier set"));
             }
         }
     }

@@ -30,18 +30,14 @@ impl Check {
     }
 
     fn document(&mut self, place: &str, document: &MergedDocument) {
-        if !is_document(&document.path) {
-            let path = &document.path;
-            self.fault(
-                format!("{place}.path"),
-                format!("{path:?} is not the path of a discovery document"),
-            );
+        let path = &document.path;
+        if !is_document(path) {
+            let problem = format!("{path:?} is not the path of a discovery document");
+            self.fault(format!("{place}.path"), problem);
         }
-        if document.form != DocumentForm::Plain && !matches!(&*document.path, "/api" | "/apis") {
-            self.fault(
-                format!("{place}.form"),
-                "must be plain: only /api and /apis are aggregated",
-            );
+        if document.form != DocumentForm::Plain && !matches!(&**path, "/api" | "/apis") {
+            let problem = "must be plain: only /api and /apis are aggregated";
+            self.fault(format!("{place}.form"), problem);
         }
         self.etag(&format!("{place}.etag"), document.etag.as_deref());
         self.set_index(format!("{place}.set"), document.set);

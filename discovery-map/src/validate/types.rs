@@ -45,10 +45,8 @@ impl Check {
     }
 
     fn resource(&mut self, place: &str, name: &str, scope: Scope, set: u16) -> Option<Resource> {
-        let (resource, subresource) = match name.split_once('/') {
-            None => (name, None),
-            Some((resource, subresource)) => (resource, Some(subresource)),
-        };
+        let split = name.split_once('/');
+        let (resource, subresource) = split.map_or((name, None), |(name, sub)| (name, Some(sub)));
         let sound = !resource.is_empty()
             && subresource.is_none_or(|part| !part.is_empty() && !part.contains('/'));
         if !sound {

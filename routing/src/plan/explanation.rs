@@ -44,19 +44,15 @@ impl Plan<'_> {
         };
         let path = &check.document.path;
         let intro = format!("The answer is the merged document {path} ({form})");
-        match self.destination {
+        let server = match self.destination {
             Destination::Unavailable => {
-                format!(
-                    "{intro}, but no API server that can check access to it is in rotation. The answer is 503."
-                )
+                let why = "no API server that can check access to it is in rotation";
+                return format!("{intro}, but {why}. The answer is 503.");
             }
-            Destination::Default => {
-                format!("{intro}, if any API server in rotation lets the client read it.")
-            }
-            Destination::Cluster(_) => {
-                format!("{intro}, if {} lets the client read it.", self.peers_or_some(map))
-            }
-        }
+            Destination::Default => "any API server in rotation".to_owned(),
+            Destination::Cluster(_) => self.peers_or_some(map),
+        };
+        format!("{intro}, if {server} lets the client read it.")
     }
 
     fn routed(&self, map: &DiscoveryMap) -> String {
