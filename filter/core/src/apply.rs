@@ -8,10 +8,8 @@ use discovery_map::{Absence, DocumentForm, StrictNotFound};
 use routing::merged::MergedAnswer;
 use routing::status::{Encoding, Refusal};
 
-use crate::effect::Effect;
-use crate::filter::Filter;
-use crate::forward::Route;
-use crate::held::Held;
+use crate::effect::{Effect, Route};
+use crate::filter::{Filter, Held};
 use crate::host::{Action, HeaderMap, Host, StreamId};
 use crate::metrics::Event;
 

@@ -6,9 +6,8 @@ use routing::plan;
 use routing::status::{Encoding, Refusal};
 
 use crate::effect::Effect;
-use crate::filter::{Current, Filter};
+use crate::filter::{Current, Filter, Held};
 use crate::headers::Headers;
-use crate::held::Held;
 use crate::host::{Action, CalloutToken, HeaderMap, Host, StreamId};
 use crate::metrics::{Event, INTERVAL};
 use crate::request::{self, Request};

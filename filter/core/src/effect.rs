@@ -1,12 +1,17 @@
 //! What is to be done with a stream, as data. Nothing of it has happened yet:
 //! `apply` carries effects out, and counts them.
+//!
+//! What of a request changes on its way to a server are two separate parts: the
+//! identity, which is never left to the client, and the routing.
 
-use discovery_map::{DocumentForm, StrictNotFound};
-use routing::merged::MergedAnswer;
+use discovery_map::{CLUSTER_HEADER, DocumentForm, IdentityHeaders, StrictNotFound};
+use identity::is_claim;
+use routing::Plan;
+use routing::merged::{AccessCheck, CLIENTS_OWN, MergedAnswer};
 use routing::status::{Encoding, Refusal};
 
-use crate::forward::Route;
-use crate::held::Held;
+use crate::filter::Held;
+use crate::headers::Headers;
 
 /// What is to be done with a stream.
 #[derive(Debug)]
@@ -38,4 +43,58 @@ pub(crate) enum Effect<'a> {
     },
     /// The response that was held back goes on.
     Release,
+}
+
+/// A request that goes on.
+#[derive(Debug)]
+pub(crate) struct Route<'a> {
+    /// The headers as the client sent them.
+    pub(crate) received: &'a Headers,
+    pub(crate) identity: &'a IdentityEdits<'a>,
+    /// Where the request goes, and in place of what.
+    pub(crate) plan: &'a Plan<'a>,
+    /// The encoding of the 503, should the host fail.
+    pub(crate) encoding: Encoding,
+}
+
+/// What becomes of headers that could say who the client is.
+#[derive(Debug)]
+pub(crate) struct IdentityEdits<'a> {
+    pub(crate) names: &'a IdentityHeaders,
+    /// Whether the client sent anything that must not go on as it is.
+    pub(crate) is_needed: bool,
+    /// The value of `Connection`, which is written anew.
+    pub(crate) connection: Option<&'static str>,
+    /// The headers by which the front proxy says who the client is; none if it does
+    /// not vouch for it.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Route<'_> {
+    /// Returns whether all headers must be replaced, and not just the cluster
+    /// header be set.
+    pub(crate) fn replaces_headers(&self) -> bool {
+        self.identity.is_needed || self.plan.access_check.is_some()
+    }
+
+    /// Hands the headers that go on to `f`.
+    pub(crate) fn with_headers<T>(&self, f: impl FnOnce(&[(&[u8], &[u8])]) -> T) -> T {
+        let Self { received, identity, plan, .. } = self;
+        let check = plan.access_check.as_ref();
+        let kept = |name: &[u8]| {
+            name != b"connection"
+                && !is_claim(name, identity.names)
+                && !(check.is_some() && CLIENTS_OWN.contains(&name))
+        };
+        let mut headers: Vec<_> = received.iter().filter(|(name, _)| kept(name)).collect();
+        headers.extend(identity.connection.map(|value| (&b"connection"[..], value.as_bytes())));
+        let identity = identity.headers.iter();
+        headers.extend(identity.map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+        let cluster = plan.cluster();
+        headers.extend(cluster.as_deref().map(|name| (CLUSTER_HEADER.as_bytes(), name.as_bytes())));
+        headers.extend(check.map(|check| (&b"accept"[..], check.accept.as_bytes())));
+        let etag = check.and_then(AccessCheck::if_none_match);
+        headers.extend(etag.as_deref().map(|etag| (&b"if-none-match"[..], etag.as_bytes())));
+        f(&headers)
+    }
 }

@@ -30,9 +30,7 @@ mod apply;
 mod callbacks;
 mod effect;
 mod filter;
-mod forward;
 mod headers;
-mod held;
 mod host;
 mod metrics;
 mod request;
@@ -41,8 +39,6 @@ mod response;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 
-pub use filter::Filter;
+pub use filter::{Filter, GENERATION};
 pub use headers::{Headers, serialize};
-pub use held::GENERATION;
 pub use host::{Action, CalloutToken, Certificate, HeaderMap, Host, StreamId};
-pub use metrics::INTERVAL;

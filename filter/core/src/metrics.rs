@@ -11,7 +11,7 @@ use routing::Reason;
 use crate::host::Host;
 
 /// How often the host is told how many requests were decided.
-pub const INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is counted at once.
 #[derive(Clone, Copy, Debug)]

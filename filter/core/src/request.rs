@@ -5,8 +5,7 @@ use identity::{Subject, connection, is_claim};
 use routing::status::{Encoding, Refusal};
 use routing::{Plan, RequestFacts, RequestPath};
 
-use crate::effect::Effect;
-use crate::forward::{IdentityEdits, Route};
+use crate::effect::{Effect, IdentityEdits, Route};
 use crate::headers::Headers;
 use crate::host::{Certificate, Host};
 

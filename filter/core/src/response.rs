@@ -7,9 +7,8 @@ use routing::not_found::{Body, MAX_BODY_BYTES, is_type_level};
 use routing::status::Refusal;
 
 use crate::effect::Effect;
-use crate::filter::Current;
+use crate::filter::{Current, Held};
 use crate::headers::Headers;
-use crate::held::Held;
 use crate::host::Host;
 
 /// The merged document for a client that may read it; `peer` is the headers of
