@@ -11,17 +11,23 @@ use crate::document::{
 /// Which peers serve which target, as the filter asks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryMap {
-    pub(crate) generation: u64,
-    pub(crate) complete: bool,
-    pub(crate) default_cluster: String,
-    pub(crate) identity: IdentityHeaders,
-    pub(crate) peers: Vec<PeerEntry>,
+    /// The map's generation.
+    pub generation: u64,
+    /// Whether a target that the map does not know does not exist.
+    pub complete: bool,
+    /// The cluster of all serving peers.
+    pub default_cluster: String,
+    /// How the peers are told who a client with a certificate is.
+    pub identity: IdentityHeaders,
+    /// Every peer in the map.
+    pub peers: Vec<PeerEntry>,
     pub(crate) sets: Vec<SetEntry>,
     pub(crate) widest_view: u16,
     pub(crate) groups: Box<[Group]>,
     pub(crate) documents: Vec<Merged>,
     pub(crate) open_api: OpenApi,
-    pub(crate) strict_not_found: Option<StrictNotFound>,
+    /// Whom to ask before a type-level 404 for an unknown type passes.
+    pub strict_not_found: Option<StrictNotFound>,
 }
 
 /// A merged document, sorted by path and form.
@@ -107,36 +113,6 @@ impl Merged {
 }
 
 impl DiscoveryMap {
-    /// The map's generation.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// Whether a target that the map does not know does not exist.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// The cluster of all serving peers.
-    #[must_use]
-    pub fn default_cluster(&self) -> &str {
-        &self.default_cluster
-    }
-
-    /// How the peers are told who a client with a certificate is.
-    #[must_use]
-    pub fn identity(&self) -> &IdentityHeaders {
-        &self.identity
-    }
-
-    /// Every peer in the map.
-    #[must_use]
-    pub fn peers(&self) -> &[PeerEntry] {
-        &self.peers
-    }
-
     /// The peers of a serving set, by its index.
     pub fn peers_of(&self, set: u16) -> impl Iterator<Item = &PeerEntry> {
         let peers = self.sets.get(usize::from(set)).map(|set| &*set.peers).unwrap_or_default();
@@ -234,12 +210,6 @@ impl DiscoveryMap {
     pub fn open_api_v3(&self, path: &[u8]) -> Option<Destination<'_>> {
         let set = self.open_api.v3.get(str::from_utf8(path).ok()?)?;
         Some(self.destination(*set))
-    }
-
-    /// Whom to ask before a type-level 404 for an unknown type passes.
-    #[must_use]
-    pub fn strict_not_found(&self) -> Option<&StrictNotFound> {
-        self.strict_not_found.as_ref()
     }
 
     fn find_group(&self, group: &[u8]) -> Option<&Group> {

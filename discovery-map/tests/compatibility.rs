@@ -55,8 +55,8 @@ fn a_map_of_0_1_0_is_read_with_the_same_meaning() {
         map.resource(group.as_bytes(), version.as_bytes(), resource.as_bytes(), subresource)
             .map(|found| found.destination)
     };
-    assert_eq!(map.generation(), 42);
-    assert!(map.is_complete() && map.identity().front_proxy);
+    assert_eq!(map.generation, 42);
+    assert!(map.complete && map.identity.front_proxy);
     assert_eq!(resource("", "v1", "pods", None), Some(Destination::Default));
     assert_eq!(
         resource("", "v1", "pods", Some("resize")),
@@ -68,7 +68,7 @@ fn a_map_of_0_1_0_is_read_with_the_same_meaning() {
     );
     assert_eq!(resource("nosuch.io", "v1", "foos", None), None);
     assert_eq!(map.open_api_v2(), Some(Destination::Cluster("kube-apiserver_cp-2")));
-    assert_eq!(map.strict_not_found().unwrap().timeout_milliseconds, 1000);
+    assert_eq!(map.strict_not_found.as_ref().unwrap().timeout_milliseconds, 1000);
     assert!(!map.has_no_documents());
 }
 

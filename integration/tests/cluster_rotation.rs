@@ -159,7 +159,7 @@ impl Rotating {
         options.client_ca_file.clone_from(&client_ca_file);
         options.front_proxy = Some(front_proxy.clone());
         let stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", |map| map.is_complete()).await?;
+        stack.wait_for_map("a complete map", |map| map.complete).await?;
         Ok(Self {
             stack,
             listeners,

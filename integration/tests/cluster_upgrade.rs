@@ -238,7 +238,7 @@ async fn in_the_map(site: &Site, server: usize) -> Result<()> {
     let name = site.plane.server(server)?.name().to_owned();
     site.stack
         .wait_for_map(&name, |map| {
-            let peers = map.peers();
+            let peers = &map.peers;
             peers.iter().any(|peer| peer.name == name && peer.state == PeerState::Serving)
         })
         .await

@@ -108,13 +108,13 @@ async fn a_peer_that_is_removed_from_the_configuration_takes_its_types_along() -
     let mut peers = fleet.addresses();
     peers.truncate(1);
     stack.set_peers(peers)?;
-    stack.wait_for_map("one peer", |map| map.peers().len() == 1).await?;
+    stack.wait_for_map("one peer", |map| map.peers.len() == 1).await?;
     let answer = client.get(POLICIES).await?;
     assert_eq!((answer.status.as_u16(), answer.header(PEER_HEADER)), (404, Some("cp-1")));
 
     stack.set_peers(fleet.addresses())?;
     stack.companion.reload()?;
-    stack.wait_for_map("two peers", |map| map.peers().len() == 2 && map.is_complete()).await?;
+    stack.wait_for_map("two peers", |map| map.peers.len() == 2 && map.complete).await?;
     client.get(POLICIES).await?.ok().map(|_| ())
 }
 
@@ -151,7 +151,7 @@ async fn a_companion_that_restarts_while_a_server_is_down_remembers_its_types() 
     stack.companion.start_again().await?;
     stack.companion.wait_ready().await?;
     stack
-        .wait_for_map("one server to be missing", |map| map.is_complete() && unreachable(map) == 1)
+        .wait_for_map("one server to be missing", |map| map.complete && unreachable(map) == 1)
         .await?;
     let client = fleet.client(&stack.url(), Http::Two)?;
     for _ in 0..8 {
@@ -163,7 +163,7 @@ async fn a_companion_that_restarts_while_a_server_is_down_remembers_its_types() 
 
 fn unreachable(map: &DiscoveryMap) -> usize {
     let state = discovery_map::PeerState::Unreachable;
-    map.peers().iter().filter(|peer| peer.state == state).count()
+    map.peers.iter().filter(|peer| peer.state == state).count()
 }
 
 /// Replaces a published file as an update would, by rename.

@@ -54,7 +54,7 @@ impl Site {
         options.client_ca_file.clone_from(&client_ca_file);
         options.front_proxy = Some(renewed(&front_proxies)?);
         let stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        stack.wait_for_map("a complete map", |map| map.complete).await?;
         Ok(Self { stack, capture, fleet, clients, client_ca_file, front_proxies })
     }
 

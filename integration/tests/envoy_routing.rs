@@ -164,7 +164,7 @@ async fn a_type_whose_only_server_is_gone_is_unavailable_in_the_clients_encoding
 }
 
 fn serving(map: &discovery_map::DiscoveryMap) -> usize {
-    map.peers().iter().filter(|peer| peer.state == discovery_map::PeerState::Serving).count()
+    map.peers.iter().filter(|peer| peer.state == discovery_map::PeerState::Serving).count()
 }
 
 fn canned(content_type: &str, body: &[u8]) -> Result<Canned> {

@@ -71,7 +71,7 @@ async fn captured(fleet: &Fleet) -> Result<(Capture, Stack)> {
     let options = fleet.captured_stack_options(&captures)?;
     let capture = captures.into_iter().next().context("no peer")?;
     let stack = Stack::start(options).await?;
-    stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+    stack.wait_for_map("a complete map", |map| map.complete).await?;
     Ok((capture, stack))
 }
 

@@ -135,9 +135,9 @@ impl<'m> Decision<'m> {
     }
 
     fn unknown(map: &DiscoveryMap) -> Self {
-        let (on_not_found, reason) = if !map.is_complete() {
+        let (on_not_found, reason) = if !map.complete {
             (OnTypeLevelNotFound::Uncertain, Reason::Undetermined)
-        } else if map.strict_not_found().is_some() {
+        } else if map.strict_not_found.is_some() {
             (OnTypeLevelNotFound::AskFirst, Reason::Unknown)
         } else {
             (OnTypeLevelNotFound::Truth, Reason::Unknown)

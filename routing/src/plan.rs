@@ -95,7 +95,7 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
         }
     };
     let twin_of = match destination {
-        Destination::Default if facts.has_certificate => Some(map.default_cluster()),
+        Destination::Default if facts.has_certificate => Some(&*map.default_cluster),
         Destination::Cluster(cluster) if facts.has_certificate => Some(cluster),
         _ => None,
     };

@@ -62,7 +62,7 @@ fn metric(companion: &Companion, line: &str) -> bool {
 }
 
 fn generation(companion: &Companion) -> u64 {
-    companion.map().unwrap().generation()
+    companion.map().unwrap().generation
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_rotated_front_proxy_certificate_is_taken_at_once_and_needs_no_new_map() {
     companion.spawn();
     companion.wait_until_ready();
     let (before, map) = (presented(&companion), generation(&companion));
-    assert!(companion.map().unwrap().identity().front_proxy);
+    assert!(companion.map().unwrap().identity.front_proxy);
     let certificate = fs::read_to_string(companion.path("front-proxy.crt")).unwrap();
     let published = &secret(&companion, &before)["tls_certificate"];
     assert_eq!(published["certificate_chain"]["inline_string"], certificate);
@@ -192,13 +192,13 @@ fn a_front_proxy_that_is_configured_later_is_there_with_its_twins() {
     companion.write_config(|config| config);
     companion.spawn();
     companion.wait_until_ready();
-    assert!(!companion.map().unwrap().identity().front_proxy);
+    assert!(!companion.map().unwrap().identity.front_proxy);
     assert!(!companion.published("cds.json").to_string().contains(TWIN));
     companion.write_config(|config| with_identity(&companion, config));
-    companion.eventually("it is there", || companion.map().unwrap().identity().front_proxy);
+    companion.eventually("it is there", || companion.map().unwrap().identity.front_proxy);
     presented(&companion);
     companion.write_config(|config| config);
-    companion.eventually("it is gone", || !companion.map().unwrap().identity().front_proxy);
+    companion.eventually("it is gone", || !companion.map().unwrap().identity.front_proxy);
     assert_ne!(companion.published(&format!("eds/{TWIN}.json")), Value::Null);
 }
 
@@ -220,10 +220,9 @@ fn the_names_of_the_headers_come_from_the_cluster() {
     companion.spawn();
     companion.wait_until_ready();
     // In the first map, for it waits for them.
-    let names =
-        |companion: &Companion| companion.map().unwrap().identity().username_headers.clone();
+    let names = |companion: &Companion| companion.map().unwrap().identity.username_headers.clone();
     assert_eq!(names(&companion), ["x-forwarded-user", "x-remote-user"]);
-    assert_eq!(companion.map().unwrap().identity().uid_headers, ["x-remote-uid"]);
+    assert_eq!(companion.map().unwrap().identity.uid_headers, ["x-remote-uid"]);
     let source = "mixed_version_companion_identity_header_names{source=\"configmap\"} 1";
     assert!(metric(&companion, source));
     let (_, shown) = companion.get("/v1/map").unwrap();
@@ -256,8 +255,8 @@ fn without_permission_the_configured_names_are_used() {
         companion.spawn();
         companion.wait_until_ready();
         let map = companion.map().unwrap();
-        assert_eq!(map.identity().username_headers, ["x-custom-user"]);
-        assert_eq!(map.identity().group_headers, ["x-custom-group"]);
+        assert_eq!(map.identity.username_headers, ["x-custom-user"]);
+        assert_eq!(map.identity.group_headers, ["x-custom-group"]);
         let source = "mixed_version_companion_identity_header_names{source=\"configuration\"} 1";
         assert!(metric(&companion, source));
         let warning = "names of the identity headers cannot be read";

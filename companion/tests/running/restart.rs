@@ -15,7 +15,7 @@ fn a_restarted_companion_still_knows_the_types_of_a_peer_that_died_in_between() 
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let mut companion = Companion::start(&authority, &[&a, &b]);
     companion.wait_until_ready();
-    let before = companion.map().unwrap().generation();
+    let before = companion.map().unwrap().generation;
     companion.kill();
     b.kill();
     assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
@@ -23,8 +23,8 @@ fn a_restarted_companion_still_knows_the_types_of_a_peer_that_died_in_between() 
     companion.wait_until_ready();
     assert_eq!(companion.route("new/v1/things").unwrap(), "unavailable");
     let map = companion.map().unwrap();
-    assert!(map.is_complete());
-    assert!(map.generation() > before);
+    assert!(map.complete);
+    assert!(map.generation > before);
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn killed_at_any_point_it_leaves_whole_files_and_greater_generations() {
     for round in 0..12_u64 {
         companion.kill();
         let map = companion.map().expect("a whole map");
-        assert!(map.generation() >= generation);
-        generation = map.generation();
+        assert!(map.generation >= generation);
+        generation = map.generation;
         for file in fs::read_dir(companion.path("envoy/eds")).unwrap() {
             let file = file.unwrap();
             // The temporary file of a killed companion.
@@ -54,7 +54,7 @@ fn killed_at_any_point_it_leaves_whole_files_and_greater_generations() {
         companion.eventually("some time passed", || Instant::now() >= until);
     }
     companion.wait_until_ready();
-    assert!(companion.map().unwrap().generation() > generation);
+    assert!(companion.map().unwrap().generation > generation);
     assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
 }
 
@@ -68,10 +68,10 @@ fn nothing_is_published_before_every_peer_was_asked() {
     b.kill();
     // It accepts connections, and says nothing on them.
     let silent = std::net::TcpListener::bind(b.address).unwrap();
-    let before = companion.map().unwrap().generation();
+    let before = companion.map().unwrap().generation;
     companion.spawn();
     companion.wait_until_ready();
-    assert!(companion.map().unwrap().generation() > before);
+    assert!(companion.map().unwrap().generation > before);
     let route = companion.route("new/v1/things").unwrap();
     // A slow machine may show a map, even as the first, that the second time-out
     // is in. It is not if the peer counts as serving after the map was read.
@@ -96,7 +96,7 @@ fn with_nobody_to_ask_envoy_gets_every_peer_and_an_incomplete_map() {
     let mut companion = companion;
     companion.spawn();
     companion.wait_until_ready();
-    assert!(!companion.map().unwrap().is_complete());
+    assert!(!companion.map().unwrap().complete);
     let endpoints = fs::read_to_string(companion.path("envoy/eds/kube-apiserver.json")).unwrap();
     for peer in [&a, &b] {
         assert!(endpoints.contains(&peer.address.port().to_string()));

@@ -19,7 +19,7 @@ fn what_some_peers_serve_is_published_with_a_cluster_of_those() {
     assert_eq!(companion.route("apps/v1/deployments").unwrap(), "all");
     assert_eq!(companion.route("/v1/pods").unwrap(), "all");
     assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
-    assert!(companion.map().unwrap().is_complete());
+    assert!(companion.map().unwrap().complete);
     let endpoints = fs::read(companion.path("envoy/eds/kube-apiserver_b.json")).unwrap();
     let endpoints: Value = serde_json::from_slice(&endpoints).unwrap();
     let address = "/resources/0/endpoints/0/lb_endpoints/0/endpoint/address/socket_address";

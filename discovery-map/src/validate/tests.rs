@@ -44,10 +44,10 @@ fn the_golden_file_answers_look_ups() {
     let policies = "mutatingadmissionpolicies";
     let admission = "admissionregistration.k8s.io";
 
-    assert_eq!(map.generation(), 42);
-    assert!(map.is_complete());
+    assert_eq!(map.generation, 42);
+    assert!(map.complete);
     assert_eq!(map.skewed_targets(), 3);
-    assert_eq!(map.peers()[2].state, PeerState::Unreachable);
+    assert_eq!(map.peers[2].state, PeerState::Unreachable);
 
     let common = Some((Destination::Default, Scope::Namespaced));
     assert_eq!(resource(&map, "", "v1", "pods"), common);

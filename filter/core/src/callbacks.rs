@@ -57,7 +57,7 @@ impl<H: Host> Filter<H> {
     }
 
     fn request(&self, stream: StreamId, headers: &Headers, map: &DiscoveryMap) -> Action {
-        let Some(mut request) = Request::read(headers, map.identity()) else {
+        let Some(mut request) = Request::read(headers, &map.identity) else {
             return self.apply(stream, Effect::Refuse(Refusal::NoPeer, Encoding::Json));
         };
         match request.identify(&self.host) {

@@ -113,7 +113,7 @@ impl<M: Copy> Metrics<M> {
     /// A map was taken into use.
     pub(crate) fn configured(&self, host: &impl Host<Metric = M>, map: &DiscoveryMap) {
         let skewed = u64::try_from(map.skewed_targets()).unwrap_or(u64::MAX);
-        let values = [map.generation(), skewed, u64::from(map.is_complete())];
+        let values = [map.generation, skewed, u64::from(map.complete)];
         for (gauge, value) in self.gauges.iter().zip(values) {
             if let Some(gauge) = gauge {
                 host.record(*gauge, value);

@@ -109,7 +109,7 @@ pub(crate) fn trailers<'a>(
     if trailers.iter().count() != count {
         return refused;
     }
-    let is_kept = |(name, _): &(&[u8], &[u8])| !is_claim(name, map.identity());
+    let is_kept = |(name, _): &(&[u8], &[u8])| !is_claim(name, &map.identity);
     let kept: Vec<_> = trailers.iter().filter(is_kept).collect();
     if kept.len() == count { Effect::Pass } else { Effect::StripTrailers(kept) }
 }

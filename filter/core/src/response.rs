@@ -87,7 +87,7 @@ fn judge<'a>(
     let encoding = not_found.encoding;
     let Some(path) = not_found.ask else { return Effect::ReplaceNotFound(encoding) };
     // If the map no longer has anybody to ask, the 404 passes.
-    let Some(strict) = current.and_then(|current| current.map.strict_not_found()) else {
+    let Some(strict) = current.and_then(|current| current.map.strict_not_found.as_ref()) else {
         return Effect::Pass;
     };
     Effect::Ask { strict, query: absence_query(path), encoding }

@@ -114,7 +114,7 @@ impl Fleet {
     /// complete map. Fails if either does not become ready.
     pub async fn stack(&self) -> Result<Stack> {
         let stack = Stack::start(self.stack_options()?).await?;
-        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        stack.wait_for_map("a complete map", |map| map.complete).await?;
         Ok(stack)
     }
 

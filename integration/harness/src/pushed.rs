@@ -101,7 +101,7 @@ impl PushedStack {
         let mut options = fleet.stack_options()?;
         change(&mut options);
         let mut stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        stack.wait_for_map("a complete map", |map| map.complete).await?;
         let pusher = Pusher::take_over(&mut stack)?;
         Ok(Self { stack, fleet, pusher })
     }

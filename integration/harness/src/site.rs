@@ -33,7 +33,7 @@ impl Site {
     pub async fn start(servers: Vec<ServerOptions>) -> Result<Self> {
         let plane = ControlPlane::start_with(servers).await?;
         let stack = Stack::start(stack_options(&plane, "stack")?).await?;
-        stack.wait_for_map("a complete map", |map| map.is_complete()).await?;
+        stack.wait_for_map("a complete map", |map| map.complete).await?;
         Ok(Self { stack, plane })
     }
 

@@ -216,9 +216,9 @@ impl Stack {
             let map = self.map().await?;
             let json = serde_json::to_vec(&map)?;
             let map = discovery_map::DiscoveryMap::from_json(&json)?;
-            ensure!(condition(&map), "not in generation {}", map.generation());
+            ensure!(condition(&map), "not in generation {}", map.generation);
             let live = self.generation().await?;
-            ensure!(live >= map.generation(), "Envoy is at generation {live}");
+            ensure!(live >= map.generation, "Envoy is at generation {live}");
             anyhow::Ok(())
         })
         .await

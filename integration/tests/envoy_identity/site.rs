@@ -58,7 +58,7 @@ impl Site {
     /// Starts it and waits for a complete map.
     pub async fn stack(&self, options: StackOptions) -> Result<Stack> {
         let stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", discovery_map::DiscoveryMap::is_complete).await?;
+        stack.wait_for_map("a complete map", |map| map.complete).await?;
         Ok(stack)
     }
 

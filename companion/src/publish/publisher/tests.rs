@@ -129,7 +129,7 @@ fn every_push_has_a_greater_generation_and_an_unchanged_map_is_not_pushed() {
     let world = World::new();
     let mut publisher = world.start();
     let first = generation(publisher.push(&snapshot(None, true)).unwrap());
-    assert_eq!(world.map().generation(), first);
+    assert_eq!(world.map().generation, first);
     assert_eq!(world.json("ecds.json")["version_info"], first.to_string());
     assert!(publisher.push(&snapshot(None, true)).unwrap().is_none());
     let second = generation(publisher.push(&snapshot(None, false)).unwrap());
@@ -163,11 +163,11 @@ fn a_cluster_goes_only_some_time_after_the_last_map_that_named_it() {
     assert_eq!(world.cluster_names(), ["kube-apiserver", "kube-apiserver_b"]);
     publisher.expire(Duration::from_secs(29)).unwrap();
     assert_eq!(world.cluster_names(), ["kube-apiserver", "kube-apiserver_b"]);
-    let map = world.map().generation();
+    let map = world.map().generation;
     publisher.expire(Duration::from_secs(1)).unwrap();
     assert_eq!(world.cluster_names(), ["kube-apiserver"]);
     assert_eq!(world.endpoint_files().len(), 1);
-    assert_eq!(world.map().generation(), map, "the map did not change");
+    assert_eq!(world.map().generation, map, "the map did not change");
 }
 
 #[test]
@@ -214,16 +214,16 @@ fn a_push_that_could_not_be_finished_is_finished_by_the_next() {
     let world = World::new();
     let mut publisher = world.start();
     publisher.push(&snapshot(None, true)).unwrap();
-    let map = world.map().generation();
+    let map = world.map().generation;
     // The temporary file of the map cannot be made: a directory has its name.
     fs::create_dir(world.path(".ecds.json.new")).unwrap();
     let next = snapshot(Some("kube-apiserver_b"), true);
     assert!(matches!(publisher.push(&next), Err(PublishError::Disk(_))));
-    assert_eq!(world.map().generation(), map, "the last good map is there");
+    assert_eq!(world.map().generation, map, "the last good map is there");
     assert_eq!(world.cluster_names(), ["kube-apiserver", "kube-apiserver_b"]);
     fs::remove_dir(world.path(".ecds.json.new")).unwrap();
     publisher.push(&next).unwrap().expect("published");
-    assert!(world.map().generation() > map);
+    assert!(world.map().generation > map);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn damaged_files_are_written_anew_with_a_greater_generation() {
     let mut publisher = world.start();
     let pushed = snapshot(Some("kube-apiserver_b"), true);
     publisher.push(&pushed).unwrap();
-    let before = world.map().generation();
+    let before = world.map().generation;
     for file in ["ecds.json", "cds.json", "eds/kube-apiserver_b.json"] {
         fs::write(world.path(file), "{").unwrap();
         assert_eq!(publisher.damaged(), [world.path(file).display().to_string()]);
@@ -240,7 +240,7 @@ fn damaged_files_are_written_anew_with_a_greater_generation() {
         assert!(publisher.damaged().is_empty());
         assert!(world.json(file).get("version_info").is_some());
     }
-    assert!(world.map().generation() > before);
+    assert!(world.map().generation > before);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn the_golden_file_has_one_of_each() {
     assert_eq!(map.open_api_v2(), Some(subset));
     assert_eq!(map.open_api_v3(b"apis/admissionregistration.k8s.io/v1"), Some(subset));
     assert_eq!(map.open_api_v3(b"apis/apps/v1"), None);
-    assert_eq!(map.strict_not_found().unwrap().cluster, "mixed-version-companion");
+    assert_eq!(map.strict_not_found.as_ref().unwrap().cluster, "mixed-version-companion");
 
     let packed = map.take_packed();
     assert_eq!((packed.len(), packed[0].size), (1, 96));

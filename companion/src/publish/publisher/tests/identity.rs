@@ -98,7 +98,7 @@ fn each_cluster_has_a_twin_that_alone_presents_the_certificate() {
     let endpoints =
         |name| world.json(&format!("eds/{name}.json"))["resources"][0]["endpoints"].clone();
     assert_eq!(endpoints("kube-apiserver"), endpoints(TWIN));
-    assert!(world.map().identity().front_proxy);
+    assert!(world.map().identity.front_proxy);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_map_speaks_of_a_front_proxy_only_if_there_is_a_certificate() {
     publisher.configure(&world.without_front_proxy());
     // The index has not heard of it yet.
     publisher.push(&carried(None)).unwrap().expect("a new map");
-    assert!(!world.map().identity().front_proxy);
+    assert!(!world.map().identity.front_proxy);
     assert!(world.named_secrets()[TWIN].0.is_some(), "Envoy may still have the old map");
     publisher.expire(Duration::from_secs(30)).unwrap();
     assert_eq!(world.cluster_names(), ["kube-apiserver"]);
@@ -223,7 +223,7 @@ fn a_map_speaks_of_a_front_proxy_only_if_there_is_a_certificate() {
     );
     publisher.configure(&world.settings());
     publisher.push(&carried(None)).unwrap().expect("a new map");
-    assert!(world.map().identity().front_proxy);
+    assert!(world.map().identity.front_proxy);
     assert_eq!(world.cluster_names(), ["kube-apiserver", TWIN]);
 }
 
