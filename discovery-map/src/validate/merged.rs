@@ -12,21 +12,18 @@ const MAX_SIZE: u32 = 64 << 20;
 
 impl Check {
     pub(super) fn documents(&mut self, documents: Vec<MergedDocument>) -> Vec<Merged> {
-        for (position, document) in documents.iter().enumerate() {
-            self.document(&format!("documents[{position}]"), document);
-        }
-        let merged = documents.into_iter().enumerate();
-        let mut merged: Vec<_> =
-            merged.map(|(position, document)| Merged { position, document }).collect();
-        merged.sort_by(|a, b| a.key().cmp(&b.key()));
-        for pair in merged.windows(2) {
-            let [first, second] = pair else { continue };
-            if first.key() == second.key() {
-                let place = format!("documents[{}]", second.position);
-                self.fault(place, "has the path and form of an earlier document");
+        let mut sorted: Vec<Merged> = Vec::with_capacity(documents.len());
+        for (position, document) in documents.into_iter().enumerate() {
+            let place = format!("documents[{position}]");
+            self.document(&place, &document);
+            let merged = Merged { position, document };
+            // The companion sends them nearly in this order, so few are moved.
+            match sorted.binary_search_by(|earlier| earlier.key().cmp(&merged.key())) {
+                Ok(_) => self.fault(place, "has the path and form of an earlier document"),
+                Err(index) => sorted.insert(index, merged),
             }
         }
-        merged
+        sorted
     }
 
     fn document(&mut self, place: &str, document: &MergedDocument) {
