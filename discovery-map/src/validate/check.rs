@@ -1,6 +1,6 @@
 //! Collects the faults of a document, and checks its parts without types.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::document::{IdentityHeaders, PeerEntry, SetEntry, StrictNotFound};
 use crate::fault::{Fault, Faults};
@@ -31,7 +31,7 @@ impl Check {
     }
 
     pub(super) fn peers(&mut self, peers: &[PeerEntry]) {
-        let mut names = HashSet::new();
+        let mut names = BTreeSet::new();
         for (index, peer) in peers.iter().enumerate() {
             let (place, name) = (format!("peers[{index}].name"), &peer.name);
             if name.is_empty() {
@@ -83,7 +83,7 @@ impl Check {
     }
 
     pub(super) fn sets(&mut self, sets: &[SetEntry], peer_count: usize) {
-        let mut clusters = HashSet::new();
+        let mut clusters = BTreeSet::new();
         for (index, set) in sets.iter().enumerate() {
             let place = format!("sets[{index}].peers");
             if !set.peers.is_sorted_by(|a, b| a < b) {
