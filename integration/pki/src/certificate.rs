@@ -9,6 +9,8 @@ use anyhow::Result;
 use rcgen::{PublicKeyData, SigningKey};
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
+use yasna::construct_der;
+use yasna::models::{GeneralizedTime, UTCTime};
 
 use crate::der::{self, tag};
 use crate::subject::Subject;
@@ -162,19 +164,9 @@ fn extension(oid: &[u64], critical: bool, content: &[u8]) -> Vec<u8> {
 
 /// UTCTime until 2049, GeneralizedTime later (RFC 5280, 4.1.2.5).
 fn moment(time: SystemTime) -> Vec<u8> {
-    let time = OffsetDateTime::from(time);
-    let rest = format!(
-        "{:02}{:02}{:02}{:02}{:02}Z",
-        u8::from(time.month()),
-        time.day(),
-        time.hour(),
-        time.minute(),
-        time.second()
-    );
-    match time.year() {
-        year @ 1950..2050 => {
-            der::value(tag::UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes())
-        }
-        year => der::value(tag::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes()),
-    }
+    let time = OffsetDateTime::from(time).truncate_to_second();
+    construct_der(|writer| match UTCTime::from_datetime_opt(time) {
+        Some(time) => writer.write_utctime(&time),
+        None => writer.write_generalized_time(&GeneralizedTime::from_datetime(time)),
+    })
 }

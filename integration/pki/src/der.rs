@@ -10,8 +10,6 @@ pub(super) mod tag {
     pub const BOOLEAN: u8 = 0x01;
     pub const BIT_STRING: u8 = 0x03;
     pub const OCTET_STRING: u8 = 0x04;
-    pub const UTC_TIME: u8 = 0x17;
-    pub const GENERALIZED_TIME: u8 = 0x18;
     pub const SEQUENCE: u8 = 0x30;
     pub const SET: u8 = 0x31;
     /// `[0]`, primitive.
