@@ -74,15 +74,6 @@ impl CertificateFiles {
     }
 }
 
-/// The key pair of service-account tokens, as PEM files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SigningKeys {
-    /// Verifies tokens.
-    pub public: PathBuf,
-    /// Signs tokens.
-    pub private: PathBuf,
-}
-
 /// The authority. Its files are in the folder that it was created with.
 #[derive(Debug)]
 pub struct Pki {
@@ -164,15 +155,9 @@ impl Pki {
         file: &str,
         certificate: &ClientCertificate,
     ) -> Result<CertificateFiles> {
-        let authority = self.authority.key();
-        let signer = Signer {
-            name: Subject::user(&self.name, &[]),
-            key_identifier: CertificateParams::default().key_identifier(authority),
-            key: authority,
-        };
+        let issuer = Subject::user(&self.name, &[]);
         let pair = KeyPair::generate()?;
-        let certificate = signer.sign(certificate, &pair)?;
-        self.write_files(file, &to_pem(certificate), &pair)
+        self.sign(file, certificate, &pair, issuer, self.authority.key())
     }
 
     /// Issues this client certificate in `<file>.crt` and `<file>.key`, signed
@@ -184,13 +169,7 @@ impl Pki {
         certificate: &ClientCertificate,
     ) -> Result<CertificateFiles> {
         let pair = KeyPair::generate()?;
-        let signer = Signer {
-            name: certificate.subject.clone(),
-            key_identifier: CertificateParams::default().key_identifier(&pair),
-            key: &pair,
-        };
-        let certificate = signer.sign(certificate, &pair)?;
-        self.write_files(file, &to_pem(certificate), &pair)
+        self.sign(file, certificate, &pair, certificate.subject.clone(), &pair)
     }
 
     /// Returns the certificate that was issued in `<file>.crt` and `<file>.key`.
@@ -201,12 +180,10 @@ impl Pki {
 
     /// Writes a key pair for service-account tokens to `sa.pub` and `sa.key`.
     /// Fails if a file cannot be written.
-    pub fn service_account_keys(&self) -> Result<SigningKeys> {
+    pub fn service_account_keys(&self) -> Result<()> {
         let pair = KeyPair::generate()?;
-        Ok(SigningKeys {
-            public: self.write("sa.pub", &pair.public_key_pem())?,
-            private: self.write("sa.key", &pair.serialize_pem())?,
-        })
+        self.write("sa.pub", &pair.public_key_pem())?;
+        self.write("sa.key", &pair.serialize_pem())
     }
 
     fn issue(&self, file: &str, mut params: CertificateParams) -> Result<CertificateFiles> {
@@ -215,6 +192,19 @@ impl Pki {
         let pair = KeyPair::generate()?;
         let certificate = params.signed_by(&pair, &self.authority)?;
         self.write_files(file, &certificate.pem(), &pair)
+    }
+
+    fn sign(
+        &self,
+        file: &str,
+        certificate: &ClientCertificate,
+        pair: &KeyPair,
+        issuer: Subject,
+        key: &KeyPair,
+    ) -> Result<CertificateFiles> {
+        let key_identifier = CertificateParams::default().key_identifier(key);
+        let signed = Signer { name: issuer, key_identifier, key }.sign(certificate, pair)?;
+        self.write_files(file, &pem::encode(&pem::Pem::new("CERTIFICATE", signed)), pair)
     }
 
     fn write_files(
@@ -228,10 +218,9 @@ impl Pki {
         Ok(self.issued(file))
     }
 
-    fn write(&self, file: &str, text: &str) -> Result<PathBuf> {
+    fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.folder.join(file);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(path)
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
@@ -240,8 +229,4 @@ fn name(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
     name
-}
-
-fn to_pem(certificate: Vec<u8>) -> String {
-    pem::encode(&pem::Pem::new("CERTIFICATE", certificate))
 }
