@@ -21,8 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result, ensure};
-use pki::CertificateFiles;
-use pki::tls;
+use pki::{CertificateFiles, TlsServer, tls};
 
 use crate::recordings::Recording;
 
@@ -36,7 +35,6 @@ mod objects;
 mod path;
 mod peer;
 mod reply;
-mod server;
 mod status;
 mod store;
 mod types;
@@ -86,7 +84,7 @@ pub struct ReplayPeer {
     peer: Arc<Peer>,
     tls: Arc<rustls::ServerConfig>,
     port: u16,
-    server: Option<server::Server>,
+    server: Option<TlsServer>,
 }
 
 impl ReplayPeer {
@@ -112,7 +110,8 @@ impl ReplayPeer {
             requests: AtomicU64::new(0),
             whole_documents: AtomicU64::new(0),
         });
-        let tls = Arc::new(tls::server_of(&options.certificate, options.client_ca_pem.as_deref())?);
+        let clients = tls::signed_by(options.client_ca_pem.as_deref())?;
+        let tls = Arc::new(tls::server(&options.certificate, clients)?);
         let mut replay = Self { peer, tls, port: options.port, server: None };
         replay.start_again().await?;
         Ok(replay)
@@ -222,7 +221,7 @@ impl ReplayPeer {
     /// Closes its port and all connections at once, as a killed server would.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
-            server.abort().await;
+            server.stop().await;
         }
     }
 
@@ -230,8 +229,9 @@ impl ReplayPeer {
     /// stopped, or its port is taken now.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.server.is_none(), "{} was not stopped", self.name());
-        let server =
-            server::Server::start(self.port, Arc::clone(&self.tls), Arc::clone(&self.peer));
+        let peer = Arc::clone(&self.peer);
+        let serve = move |stream| answer::serve(Arc::clone(&peer), stream);
+        let server = TlsServer::start(self.port, Arc::clone(&self.tls), serve);
         let server = server.await.with_context(|| format!("cannot start {}", self.name()))?;
         self.port = server.port();
         self.server = Some(server);

@@ -25,6 +25,7 @@ use rustls::pki_types::pem::PemObject;
 
 mod certificate;
 mod der;
+mod server;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub mod tls;
 
 use certificate::Signer;
 pub use certificate::{ClientCertificate, Purpose, Validity};
+pub use server::TlsServer;
 pub use subject::{Attribute, StringType, Subject, oid};
 
 /// The default name of an authority.

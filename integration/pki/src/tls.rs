@@ -9,9 +9,11 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::CertificateFiles;
 
@@ -42,39 +44,44 @@ pub fn client(
     Ok(config)
 }
 
-/// Returns a server that presents `files` and speaks HTTP/2 and HTTP/1.1. Fails
-/// if the files cannot be read.
-pub fn server(files: &CertificateFiles) -> Result<ServerConfig> {
-    server_of(files, None)
-}
-
-/// Returns the same, whose clients must present a certificate that the
-/// authority in `client_ca_pem` signed, if there is one. Fails if the files or
-/// the authority cannot be read.
-pub fn server_of(files: &CertificateFiles, client_ca_pem: Option<&str>) -> Result<ServerConfig> {
+/// Returns a server that presents `files`, lets `clients` judge its clients, and
+/// speaks HTTP/2 and HTTP/1.1. Fails if the files cannot be read.
+pub fn server(
+    files: &CertificateFiles,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig> {
     let (chain, key) = read(files)?;
-    let builder =
-        ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let builder = match client_ca_pem {
-        None => builder.with_no_client_auth(),
-        Some(pem) => {
-            let roots = Arc::new(roots(pem)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-            builder.with_client_cert_verifier(verifier.build()?)
-        }
-    };
-    let mut config = builder.with_single_cert(chain, key)?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Returns what demands of clients a certificate that the authority in `ca_pem`
+/// signed; without an authority it demands nothing. Fails if the authority's
+/// certificate cannot be read.
+pub fn signed_by(ca_pem: Option<&str>) -> Result<Arc<dyn ClientCertVerifier>> {
+    let Some(pem) = ca_pem else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+    let roots = Arc::new(roots(pem)?);
+    Ok(WebPkiClientVerifier::builder_with_provider(roots, provider()).build()?)
+}
+
+/// Returns a connection to the server on `port` of 127.0.0.1. Fails if none can
+/// be made.
+pub async fn connect(port: u16, config: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    stream.set_nodelay(true)?;
+    let connector = TlsConnector::from(Arc::clone(config));
+    Ok(connector.connect(ServerName::try_from("localhost")?, stream).await?)
 }
 
 /// Returns the certificate that the server on `port` of 127.0.0.1 presents.
 /// Fails if no connection can be made, or the authority in `ca_pem` did not
 /// sign it.
 pub async fn presented(port: u16, ca_pem: &str) -> Result<CertificateDer<'static>> {
-    let connector = TlsConnector::from(Arc::new(client(ca_pem, None, &["http/1.1"])?));
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    let stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+    let stream = connect(port, &Arc::new(client(ca_pem, None, &["http/1.1"])?)).await?;
     let certificates = stream.get_ref().1.peer_certificates();
     Ok(certificates.and_then(<[_]>::first).context("no certificate")?.clone().into_owned())
 }

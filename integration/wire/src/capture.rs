@@ -14,17 +14,13 @@
 //! - A fake API server answers the companion's polls, known by its token; they
 //!   are not captured.
 
-use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result};
-use pki::CertificateFiles;
-use pki::tls;
-use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use anyhow::Result;
+use pki::{CertificateFiles, TlsServer, tls};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::client::Client;
 
@@ -53,34 +49,27 @@ pub struct CaptureOptions {
 /// A capturing server; dropping it closes its port and all connections.
 #[derive(Debug)]
 pub struct Capture {
-    port: u16,
     shared: Arc<Shared>,
-    accepting: AbortHandle,
+    server: TlsServer,
 }
 
 impl Capture {
     /// Starts it on a free port. Fails if its certificate cannot be read, or no
     /// port is free.
     pub async fn start(options: CaptureOptions) -> Result<Self> {
-        let presented = tls::server(&options.certificate)?.cert_resolver.clone();
-        let mut config = ServerConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()?
-            .with_client_cert_verifier(Arc::new(certificate::Any::default()))
-            .with_cert_resolver(presented);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
+        let config = tls::server(&options.certificate, Arc::new(certificate::Any::default()))?;
         let CaptureOptions { poll_token, polls, .. } = options;
         let (reads_on, book) = (watch::channel(false).0, Mutex::default());
         let shared = Arc::new(Shared { poll_token, polls, reads_on, book });
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
-        Ok(Self { port, shared, accepting: accepting.abort_handle() })
+        let connections = Arc::clone(&shared);
+        let serve = move |stream| serve(stream, Arc::clone(&connections));
+        let server = TlsServer::start(0, Arc::new(config), serve).await?;
+        Ok(Self { shared, server })
     }
 
     /// Returns its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.server.port()
     }
 
     /// Returns the requests that have arrived so far.
@@ -110,46 +99,15 @@ impl Capture {
     }
 }
 
-impl Drop for Capture {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-/// Accepts until it is aborted; its connections go with it.
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let serve = serve(stream, acceptor.clone(), Arc::clone(&shared));
-                    connections.spawn(async move {
-                        if let Err(error) = serve.await {
-                            tracing::debug!(%error, "a connection ended");
-                        }
-                    });
-                }
-                Err(error) => tracing::warn!(%error, "cannot accept"),
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) -> Result<()> {
-    stream.set_nodelay(true)?;
-    let stream = acceptor.accept(stream).await.context("no TLS")?;
+async fn serve(stream: TlsStream<TcpStream>, shared: Arc<Shared>) -> Result<()> {
     let (_, tls) = stream.get_ref();
     let certificate = tls.peer_certificates().and_then(<[_]>::first);
     let connection = Connection::open(certificate.map(AsRef::as_ref), &shared);
     let is_two = tls.alpn_protocol() == Some(b"h2");
-    let closing = Closing(connection.clone());
-    let served = if is_two {
+    let _closing = Closing(connection.clone());
+    if is_two {
         http2::serve(stream, connection).await
     } else {
         http1::serve(stream, connection).await
-    };
-    drop(closing);
-    served
+    }
 }

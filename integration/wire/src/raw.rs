@@ -5,13 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use pki::CertificateFiles;
-use pki::tls;
+use pki::{CertificateFiles, tls};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::frames::{self, Blocks, END_STREAM, Field, Frame, kind};
@@ -97,12 +94,7 @@ impl Raw {
     }
 
     async fn connect(&self, config: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>> {
-        let connect = async {
-            let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-            stream.set_nodelay(true)?;
-            let connector = TlsConnector::from(Arc::clone(config));
-            Ok(connector.connect(ServerName::try_from("localhost")?, stream).await?)
-        };
+        let connect = tls::connect(self.port, config);
         tokio::time::timeout(CONNECT_LIMIT, connect).await.context("no connection")?
     }
 }

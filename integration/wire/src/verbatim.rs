@@ -9,10 +9,8 @@ use axum::body::{Body, to_bytes};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use pki::tls;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::client::Answer;
 
@@ -30,7 +28,7 @@ impl VerbatimClient {
     /// Returns a client of the server on 127.0.0.1:`port`, whose certificate
     /// `ca_pem` signed. Fails if the CA certificate cannot be read.
     pub fn new(port: u16, ca_pem: &str) -> Result<Self> {
-        Ok(Self { port, tls: Arc::new(pki::tls::client(ca_pem, None, &["http/1.1"])?) })
+        Ok(Self { port, tls: Arc::new(tls::client(ca_pem, None, &["http/1.1"])?) })
     }
 
     /// Sends a request of `method` for `path` with these headers; `Host` is
@@ -53,10 +51,7 @@ impl VerbatimClient {
     }
 
     async fn exchange(&self, request: Request<Body>) -> Result<Answer> {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream.set_nodelay(true)?;
-        let connector = TlsConnector::from(Arc::clone(&self.tls));
-        let stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+        let stream = tls::connect(self.port, &self.tls).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let (head, body) = sender.send_request(request).await?.into_parts();

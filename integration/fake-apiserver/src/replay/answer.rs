@@ -5,12 +5,18 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use anyhow::{Result, anyhow};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use futures_util::stream::{self, Stream, StreamExt};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use super::accept::{self, DiscoveryForm};
 use super::objects::{self, type_not_found};
@@ -21,8 +27,15 @@ use super::status::{Status, page_not_found, text};
 use super::view::View;
 use crate::recordings::AGGREGATED;
 
+/// Answers the requests of a connection.
+pub(super) async fn serve(peer: Arc<Peer>, stream: TlsStream<TcpStream>) -> Result<()> {
+    let service = service_fn(move |request| answer(Arc::clone(&peer), request));
+    let builder = auto::Builder::new(TokioExecutor::new());
+    builder.serve_connection(TokioIo::new(stream), service).await.map_err(|error| anyhow!(error))
+}
+
 /// Answers a request; always with the name of the peer.
-pub(super) async fn answer(
+async fn answer(
     peer: Arc<Peer>,
     request: Request<hyper::body::Incoming>,
 ) -> Result<Answer, Infallible> {
