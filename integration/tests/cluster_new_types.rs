@@ -177,9 +177,10 @@ impl User {
     async fn until_ok(&mut self, path: &str, create: bool) -> Result<()> {
         loop {
             let began = Instant::now();
-            let answer = match create {
-                true => self.client.post(path, &self.object).await?,
-                false => self.client.get(path).await?,
+            let answer = if create {
+                self.client.post(path, &self.object).await?
+            } else {
+                self.client.get(path).await?
             };
             self.seen.requests += 1;
             if answer.is_type_level_404() {
