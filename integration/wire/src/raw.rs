@@ -73,8 +73,7 @@ impl Raw {
     /// or breaks without an answer, or nothing closes it within `limit`.
     pub async fn exchange(&self, bytes: &[u8], limit: Duration) -> Result<Vec<u8>> {
         let mut stream = self.connect(&self.one).await?;
-        stream.write_all(bytes).await?;
-        stream.flush().await?;
+        write(&mut stream, bytes).await?;
         let mut answer = Vec::new();
         let end = tokio::time::timeout(limit, stream.read_to_end(&mut answer)).await;
         match end.context("the server does not close the connection")? {
@@ -88,8 +87,7 @@ impl Raw {
     pub async fn two(&self) -> Result<Two> {
         let mut stream = self.connect(&self.two).await?;
         let greeting = [frames::PREFACE.to_vec(), frames::greeting()].concat();
-        stream.write_all(&greeting).await?;
-        stream.flush().await?;
+        write(&mut stream, &greeting).await?;
         Ok(Two { stream, blocks: Blocks::default(), next: 1 })
     }
 
@@ -97,6 +95,11 @@ impl Raw {
         let connect = tls::connect(self.port, config);
         tokio::time::timeout(CONNECT_LIMIT, connect).await.context("no connection")?
     }
+}
+
+async fn write(stream: &mut TlsStream<TcpStream>, bytes: &[u8]) -> Result<()> {
+    stream.write_all(bytes).await?;
+    Ok(stream.flush().await?)
 }
 
 /// A connection of HTTP/1.1.
@@ -110,8 +113,7 @@ pub struct One {
 impl One {
     /// Sends these bytes. Fails if the connection is gone.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream.write_all(bytes).await?;
-        Ok(self.stream.flush().await?)
+        write(&mut self.stream, bytes).await
     }
 
     /// Reads until there are `count` answers, the connection ends, or `limit`
@@ -119,14 +121,9 @@ impl One {
     pub async fn statuses(&mut self, count: usize, limit: Duration) -> Vec<u16> {
         let read = async {
             while !self.ended && statuses(&self.received).len() < count {
-                let mut piece = vec![0; 16_384];
-                match self.stream.read(&mut piece).await {
-                    Ok(read) if read > 0 => {
-                        self.received.extend(piece.get(..read).unwrap_or_default());
-                    }
-                    // Closed, or reset after an answer: the same to a client.
-                    _ => self.ended = true,
-                }
+                let read = self.stream.read_buf(&mut self.received).await;
+                // Closed, or reset after an answer: the same to a client.
+                self.ended = !matches!(read, Ok(1..));
             }
         };
         tokio::time::timeout(limit, read).await.ok();
@@ -183,8 +180,7 @@ impl Two {
         if let Some(trailers) = &request.trailers {
             bytes.extend(frames::headers(id, trailers, true));
         }
-        self.stream.write_all(&bytes).await?;
-        self.stream.flush().await?;
+        write(&mut self.stream, &bytes).await?;
         Ok(id)
     }
 
@@ -193,16 +189,14 @@ impl Two {
     pub async fn begin(&mut self, fields: &[Field]) -> Result<u32> {
         let id = self.next;
         self.next += 2;
-        self.stream.write_all(&frames::headers(id, fields, false)).await?;
-        self.stream.flush().await?;
+        write(&mut self.stream, &frames::headers(id, fields, false)).await?;
         Ok(id)
     }
 
     /// Ends the request of stream `id` with these trailers. Fails if the
     /// connection is gone.
     pub async fn end(&mut self, id: u32, trailers: &[Field]) -> Result<()> {
-        self.stream.write_all(&frames::headers(id, trailers, true)).await?;
-        Ok(self.stream.flush().await?)
+        write(&mut self.stream, &frames::headers(id, trailers, true)).await
     }
 
     /// Reads until stream `id` has an answer or ends, but no longer than `limit`.
@@ -226,11 +220,12 @@ impl Two {
     async fn on_frame(&mut self, frame: &Frame, id: u32) -> Result<Option<Answer>> {
         match frame.kind {
             kind::SETTINGS if !frame.has(frames::ACK) => {
-                self.write(&Frame::new(kind::SETTINGS, frames::ACK, 0, [])).await?;
+                let answer = Frame::new(kind::SETTINGS, frames::ACK, 0, []);
+                write(&mut self.stream, &answer.bytes()).await?;
             }
             kind::PING if !frame.has(frames::ACK) => {
-                let payload = frame.payload.as_slice();
-                self.write(&Frame::new(kind::PING, frames::ACK, 0, payload)).await?;
+                let answer = Frame::new(kind::PING, frames::ACK, 0, frame.payload.as_slice());
+                write(&mut self.stream, &answer.bytes()).await?;
             }
             kind::HEADERS | kind::CONTINUATION => {
                 let Some(block) = self.blocks.take(frame)? else { return Ok(None) };
@@ -273,11 +268,6 @@ impl Two {
             None
         };
         tokio::time::timeout(limit, read).await.ok().flatten()
-    }
-
-    async fn write(&mut self, frame: &Frame) -> Result<()> {
-        self.stream.write_all(&frame.bytes()).await?;
-        Ok(self.stream.flush().await?)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::connection::{ANSWER, Connection};
@@ -126,26 +126,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 return Ok(Some(self.ahead.drain(..end).collect()));
             }
             if !self.more().await? {
-                return match self.ahead.is_empty() {
-                    true => Ok(None),
-                    false => bail!("a request was cut short"),
-                };
+                ensure!(self.ahead.is_empty(), "a request was cut short");
+                return Ok(None);
             }
         }
     }
 
     async fn more(&mut self) -> Result<bool> {
-        let mut piece = [0_u8; 16_384];
-        let read = self.stream.read(&mut piece).await?;
-        self.ahead.extend_from_slice(piece.get(..read).unwrap_or_default());
-        Ok(read > 0)
+        self.ahead.reserve(16_384);
+        Ok(self.stream.read_buf(&mut self.ahead).await? > 0)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).await?;
+        Ok(self.stream.flush().await?)
     }
 
     async fn take(&mut self, length: usize) -> Result<Vec<u8>> {
         while self.ahead.len() < length {
-            if !self.more().await? {
-                bail!("a body was cut short");
-            }
+            ensure!(self.more().await?, "a body was cut short");
         }
         Ok(self.ahead.drain(..length).collect())
     }
@@ -159,9 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if length == 0 {
                 return Ok(());
             }
-            if !self.more().await? {
-                bail!("a body was cut short");
-            }
+            ensure!(self.more().await?, "a body was cut short");
         }
     }
 
@@ -171,9 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 let line: Vec<u8> = self.ahead.drain(..=end).collect();
                 return Ok(line.trim_ascii_end().to_vec());
             }
-            if !self.more().await? {
-                bail!("a line was cut short");
-            }
+            ensure!(self.more().await?, "a line was cut short");
         }
     }
 
@@ -189,13 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             connection.add(index, |record| record.body.extend(chunk));
             self.line().await?;
         }
-        let mut lines = Vec::new();
-        loop {
-            let line = self.line().await?;
-            if line.is_empty() {
-                break;
-            }
-            lines.push(line);
+        let mut lines = vec![self.line().await?];
+        while lines.last().is_some_and(|line| !line.is_empty()) {
+            lines.push(self.line().await?);
         }
         let trailers = fields(lines.iter().map(Vec::as_slice));
         connection.add(index, |record| record.trailers = trailers);
@@ -206,8 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     async fn tunnel(&mut self, connection: &Connection, index: usize) -> Result<()> {
         let answer = b"HTTP/1.1 101 Switching Protocols\r\n\
             Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-        self.stream.write_all(answer).await?;
-        self.stream.flush().await?;
+        self.write(answer).await?;
         loop {
             let bytes = std::mem::take(&mut self.ahead);
             connection.add(index, |record| record.body.extend(bytes));
@@ -221,11 +211,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Answers 101 to this protocol, and gives back what comes until the end.
     async fn echo(&mut self, protocol: &[u8]) -> Result<()> {
         let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ";
-        self.stream.write_all(&[answer, protocol, b"\r\n\r\n"].concat()).await?;
+        self.write(&[answer, protocol, b"\r\n\r\n"].concat()).await?;
         loop {
             let bytes = std::mem::take(&mut self.ahead);
-            self.stream.write_all(&bytes).await?;
-            self.stream.flush().await?;
+            self.write(&bytes).await?;
             if !self.more().await? {
                 return Ok(());
             }
@@ -243,28 +232,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&reply.body);
-        self.stream.write_all(&bytes).await?;
-        Ok(self.stream.flush().await?)
+        self.write(&bytes).await
     }
 
     /// Answers 403, and gives the other side time to send more before.
     async fn refuse_slowly(&mut self) -> Result<()> {
         tokio::time::timeout(4 * TICK, self.more()).await.ok();
         let head = b"HTTP/1.1 403 Recorded\r\nTransfer-Encoding: chunked\r\n\r\n";
-        self.stream.write_all(head).await?;
-        self.stream.flush().await?;
+        self.write(head).await?;
         tokio::time::timeout(4 * TICK, self.more()).await.ok();
-        self.stream.write_all(b"0\r\n\r\n").await?;
-        Ok(self.stream.flush().await?)
+        self.write(b"0\r\n\r\n").await
     }
 
     /// Answers with a body that goes on until the client leaves.
     async fn endless(&mut self) -> Result<()> {
         let head = b"HTTP/1.1 200 Recorded\r\nTransfer-Encoding: chunked\r\n\r\n";
-        self.stream.write_all(head).await?;
+        self.write(head).await?;
         loop {
-            self.stream.write_all(b"5\r\ntick\n\r\n").await?;
-            self.stream.flush().await?;
+            self.write(b"5\r\ntick\n\r\n").await?;
             tokio::time::sleep(TICK).await;
         }
     }
