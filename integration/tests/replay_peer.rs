@@ -29,7 +29,7 @@ impl Setup {
     fn new() -> Result<Self> {
         let folder = TempDir::new()?;
         let pki = Pki::create(folder.path())?;
-        Ok(Self { _folder: folder, pki, store: Store::new() })
+        Ok(Self { _folder: folder, pki, store: Store::default() })
     }
 
     async fn peer(&self, name: &str, version: Version) -> Result<ReplayPeer> {

@@ -80,23 +80,7 @@ fn objects(group: &str, version: &str, parts: &[&str]) -> Objects {
 
 /// Decodes `%XX`; anything else stays unchanged.
 pub(super) fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escape = match (first, tail) {
-            (b'%', [high, low, after @ ..]) => hex(*high).zip(hex(*low)).zip(Some(after)),
-            _ => None,
-        };
-        (rest, _) = match escape {
-            Some(((high, low), after)) => (after, bytes.push(high * 16 + low)),
-            None => (tail, bytes.push(*first)),
-        };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -59,37 +59,16 @@ struct Inner {
 }
 
 /// The store; clones are the same store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Store {
     inner: Arc<Mutex<Inner>>,
     revision: watch::Sender<u64>,
 }
 
-impl Default for Store {
-    fn default() -> Self {
-        Self { inner: Arc::default(), revision: watch::Sender::new(0) }
-    }
-}
-
 impl Store {
-    /// Returns an empty store.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Returns the object at `key`.
-    pub fn get(&self, key: &Key) -> Option<Value> {
+    pub(super) fn get(&self, key: &Key) -> Option<Value> {
         self.lock().objects.get(key).cloned()
-    }
-
-    /// Returns the number of objects.
-    pub fn len(&self) -> usize {
-        self.lock().objects.len()
-    }
-
-    /// Returns whether there is no object.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Returns all objects of a resource, and the store's revision.
@@ -195,20 +174,7 @@ fn metadata_of(object: &mut Value) -> &mut Map<String, Value> {
 
 /// Returns the time, as Kubernetes writes it.
 fn now() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Howard Hinnant's civil-from-days, for days since 1970.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
 #[cfg(test)]
@@ -224,14 +190,14 @@ mod tests {
 
     #[test]
     fn a_second_object_of_the_same_name_is_refused() {
-        let store = Store::new();
+        let store = Store::default();
         assert!(store.create(&key("a"), json!({})).is_some());
         assert!(store.clone().create(&key("a"), json!({})).is_none());
     }
 
     #[test]
     fn events_come_in_order_with_growing_revisions() {
-        let store = Store::new();
+        let store = Store::default();
         store.create(&key("a"), json!({ "data": { "x": "1" } }));
         store.update(&key("a"), |_| json!({ "data": { "x": "2" } }));
         store.delete(&key("a"));
@@ -243,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_update_keeps_who_the_object_is() {
-        let store = Store::new();
+        let store = Store::default();
         let created = store.create(&key("a"), json!({})).unwrap();
         let updated = store.update(&key("a"), |_| json!({ "metadata": { "uid": "other" } }));
         assert_eq!(updated.unwrap()["metadata"]["uid"], created["metadata"]["uid"]);
