@@ -17,8 +17,8 @@
 //! and runs no controller.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use anyhow::{Context, Result, ensure};
 use pki::{CertificateFiles, TlsServer, tls};
@@ -100,13 +100,13 @@ impl ReplayPeer {
             view,
             canned: BTreeMap::new(),
             rules: Rules::default(),
+            ready: true,
+            learns_crds: true,
         };
         let peer = Arc::new(Peer {
             name: options.name,
             store: options.store,
             state: RwLock::new(state),
-            ready: AtomicBool::new(true),
-            learns_crds: AtomicBool::new(true),
             requests: AtomicU64::new(0),
             whole_documents: AtomicU64::new(0),
         });
@@ -134,8 +134,7 @@ impl ReplayPeer {
 
     /// Returns the version of the server that it replays, such as `v1.36.3`.
     pub fn version(&self) -> String {
-        let state = self.peer.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.view.version().to_owned()
+        self.peer.state().view.version().to_owned()
     }
 
     /// Returns the number of requests so far, those of discovery and health included.
@@ -151,8 +150,7 @@ impl ReplayPeer {
 
     /// Sets what it demands of its clients from now on.
     pub fn set_rules(&self, rules: Rules) {
-        let mut state = self.peer.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.rules = rules;
+        self.peer.state_mut().rules = rules;
     }
 
     /// Serves another recording from now on: an upgrade, without the restart.
@@ -163,13 +161,13 @@ impl ReplayPeer {
 
     /// Sets whether `/readyz` reports it as ready; it serves requests either way.
     pub fn set_ready(&self, ready: bool) {
-        self.peer.ready.store(ready, Ordering::Relaxed);
+        self.peer.state_mut().ready = ready;
     }
 
     /// Sets whether it notices custom resources that come and go in the store; a
     /// server that does not lags behind the others.
     pub fn set_learns_crds(&self, learns: bool) {
-        self.peer.learns_crds.store(learns, Ordering::Relaxed);
+        self.peer.state_mut().learns_crds = learns;
     }
 
     /// No longer serves a resource of the recording; `*` means all of the
@@ -202,15 +200,13 @@ impl ReplayPeer {
     /// Answers requests for exactly `path` (without a query) with this, until
     /// [`Self::answer_as_recorded`].
     pub fn answer_with(&self, path: &str, canned: Canned) {
-        let mut state = self.peer.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.canned.insert(path.to_owned(), canned);
+        self.peer.state_mut().canned.insert(path.to_owned(), canned);
     }
 
     /// Answers requests for exactly these paths with these, and all others as
     /// recorded.
     pub fn answer_only(&self, answers: impl IntoIterator<Item = (String, Canned)>) {
-        let answers = answers.into_iter().collect();
-        self.peer.state.write().unwrap_or_else(PoisonError::into_inner).canned = answers;
+        self.peer.state_mut().canned = answers.into_iter().collect();
     }
 
     /// Undoes [`Self::answer_with`] for all paths.

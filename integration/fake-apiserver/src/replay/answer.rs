@@ -11,6 +11,7 @@ use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
 use futures_util::stream::{self, Stream, StreamExt};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -21,9 +22,9 @@ use tokio_rustls::server::TlsStream;
 use super::accept::{self, DiscoveryForm};
 use super::objects::{self, type_not_found};
 use super::path::{self, Asked};
-use super::peer::{Canned, CannedEnd, PEER_HEADER, Peer};
-use super::reply::{Answer, accept_of, json};
-use super::status::{Status, page_not_found, text};
+use super::peer::{Canned, CannedEnd, PEER_HEADER, Peer, Rules};
+use super::reply::{Answer, accept_of, json, page_not_found, text};
+use super::status::Status;
 use super::view::View;
 use crate::recordings::AGGREGATED;
 
@@ -42,9 +43,10 @@ async fn answer(
     peer.requests.fetch_add(1, Ordering::Relaxed);
     let is_head = request.method() == Method::HEAD;
     let path = request.uri().path();
+    let canned = peer.state().canned.get(path).cloned();
     let mut answer = if path != "/version" && !is_authorized(&peer, &request) {
         text(StatusCode::UNAUTHORIZED, "Unauthorized")
-    } else if let Some(canned) = peer.canned(path) {
+    } else if let Some(canned) = canned {
         as_prescribed(canned).await
     } else {
         match peer.view() {
@@ -60,7 +62,11 @@ async fn answer(
 
 fn is_authorized<B>(peer: &Peer, request: &Request<B>) -> bool {
     let given = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    peer.rules().token.is_none_or(|token| given == Some(format!("Bearer {token}").as_bytes()))
+    peer.state()
+        .rules
+        .token
+        .as_ref()
+        .is_none_or(|token| given == Some(format!("Bearer {token}").as_bytes()))
 }
 
 async fn as_prescribed(canned: Canned) -> Answer {
@@ -73,10 +79,7 @@ async fn as_prescribed(canned: Canned) -> Answer {
         }
         CannedEnd::Stalled => endless(begin.chain(stream::pending())),
     };
-    let mut answer = Response::new(body);
-    *answer.status_mut() = canned.status;
-    *answer.headers_mut() = canned.headers;
-    answer
+    (canned.status, canned.headers, body).into_response()
 }
 
 fn endless(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Body {
@@ -125,7 +128,7 @@ async fn route(peer: &Peer, view: &View, request: Request<Body>) -> Answer {
 
 fn health_or_document(peer: &Peer, view: &View, path: &str) -> Option<Answer> {
     match path {
-        "/readyz" if !peer.ready.load(Ordering::Relaxed) => {
+        "/readyz" if !peer.state().ready => {
             let body = "[+]ping ok\n[-]shutdown failed: reason withheld\nreadyz check failed\n";
             Some(text(StatusCode::INTERNAL_SERVER_ERROR, body))
         }
@@ -145,10 +148,11 @@ fn health_or_document(peer: &Peer, view: &View, path: &str) -> Option<Answer> {
 
 /// `/api` and `/apis`, whose aggregated form has an ETag.
 fn discovery_root(peer: &Peer, view: &View, root: &str, request: &Request<Body>) -> Answer {
-    let (accepted, rules) = (accept_of(request), peer.rules());
+    let accepted = accept_of(request);
+    let Rules { own_view_only, older_forms_only, .. } = peer.state().rules;
     let form = match accept::discovery_form(&accepted) {
-        _ if rules.own_view_only && !accepted.contains("profile=nopeer") => None,
-        Some(_) if rules.older_forms_only => Some(DiscoveryForm::Legacy),
+        _ if own_view_only && !accepted.contains("profile=nopeer") => None,
+        Some(_) if older_forms_only => Some(DiscoveryForm::Legacy),
         form => form,
     };
     match form {
@@ -158,19 +162,12 @@ fn discovery_root(peer: &Peer, view: &View, root: &str, request: &Request<Body>)
             let Some((etag, body)) = view.aggregated(root) else { return page_not_found() };
             // Only exactly this ETag matches: not a list, a weak one or an asterisk.
             let asked = request.headers().get(IF_NONE_MATCH).map(HeaderValue::as_bytes);
-            let unchanged = asked == Some(etag.as_bytes());
-            let mut answer = Response::new(if unchanged { Body::empty() } else { body.into() });
-            let headers = answer.headers_mut();
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
-            headers.insert(VARY, HeaderValue::from_static("Accept"));
-            headers.extend(HeaderValue::from_str(&etag).ok().map(|etag| (ETAG, etag)));
-            if unchanged {
-                *answer.status_mut() = StatusCode::NOT_MODIFIED;
-            } else {
-                peer.whole_documents.fetch_add(1, Ordering::Relaxed);
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
+            let headers = [(CACHE_CONTROL, "public"), (VARY, "Accept"), (ETAG, etag.as_str())];
+            if asked == Some(etag.as_bytes()) {
+                return (StatusCode::NOT_MODIFIED, headers).into_response();
             }
-            answer
+            peer.whole_documents.fetch_add(1, Ordering::Relaxed);
+            (headers, [(CONTENT_TYPE, AGGREGATED)], Body::from(body)).into_response()
         }
     }
 }

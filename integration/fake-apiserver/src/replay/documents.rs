@@ -143,28 +143,21 @@ pub(super) fn change_version(
     version: &str,
     changes: &Changes,
 ) -> bool {
-    let mut resources = document.get("resources").and_then(Value::as_array).cloned();
-    if let Some(resources) = &mut resources {
-        resources.retain(|resource| {
-            let name = string(resource, "name").split('/').next().unwrap_or_default();
-            !changes.drops(group, version, name)
+    if document.get("resources").is_none() {
+        *document = json!({
+            "kind": "APIResourceList", "apiVersion": "v1",
+            "groupVersion": format!("{group}/{version}"), "resources": [],
         });
     }
-    let mut resources = resources.unwrap_or_default();
+    let Some(resources) = array_mut(document, "resources") else { return false };
+    resources.retain(|resource| {
+        let name = string(resource, "name").split('/').next().unwrap_or_default();
+        !changes.drops(group, version, name)
+    });
     for crd in changes.crds.iter().filter(|crd| crd.group == group) {
         for served in crd.versions.iter().filter(|served| served.name == version) {
             resources.extend(crd.legacy(served));
         }
     }
-    let served = !resources.is_empty();
-    if document.get("resources").is_none() {
-        *document = json!({
-            "kind": "APIResourceList", "apiVersion": "v1",
-            "groupVersion": format!("{group}/{version}"),
-        });
-    }
-    if let Some(fields) = document.as_object_mut() {
-        fields.insert("resources".to_owned(), Value::Array(resources));
-    }
-    served
+    !resources.is_empty()
 }

@@ -1,8 +1,8 @@
 //! The state of a peer, which its connections and its handle share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -74,8 +74,6 @@ pub(super) struct Peer {
     pub(super) name: String,
     pub(super) store: Store,
     pub(super) state: RwLock<State>,
-    pub(super) ready: AtomicBool,
-    pub(super) learns_crds: AtomicBool,
     pub(super) requests: AtomicU64,
     pub(super) whole_documents: AtomicU64,
 }
@@ -91,13 +89,25 @@ pub(super) struct State {
     pub(super) view: Arc<View>,
     pub(super) canned: BTreeMap<String, Canned>,
     pub(super) rules: Rules,
+    pub(super) ready: bool,
+    pub(super) learns_crds: bool,
 }
 
 impl Peer {
+    /// Returns what the peer serves, and what the test did to that.
+    pub(super) fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the same, to change what does not change the view.
+    pub(super) fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns what the peer serves at this moment.
     pub(super) fn view(&self) -> Result<Arc<View>> {
         let learned = {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let state = self.state();
             let learned = self.crds_of_store(&state);
             if learned == state.learned {
                 return Ok(Arc::clone(&state.view));
@@ -105,12 +115,11 @@ impl Peer {
             learned
         };
         self.change(|state| state.learned = learned)?;
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(&state.view))
+        Ok(Arc::clone(&self.state().view))
     }
 
     fn crds_of_store(&self, state: &State) -> Vec<Crd> {
-        if !self.learns_crds.load(Ordering::Relaxed) {
+        if !state.learns_crds {
             return state.learned.clone();
         }
         let (_, objects) =
@@ -118,18 +127,8 @@ impl Peer {
         objects.iter().filter_map(|(_, object)| Crd::from_object(object)).collect()
     }
 
-    pub(super) fn canned(&self, path: &str) -> Option<Canned> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.canned.get(path).cloned()
-    }
-
-    pub(super) fn rules(&self) -> Rules {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.rules.clone()
-    }
-
     pub(super) fn change(&self, change: impl FnOnce(&mut State)) -> Result<()> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_mut();
         change(&mut state);
         let mut changes = state.changes.clone();
         changes.crds.extend(state.learned.iter().cloned());

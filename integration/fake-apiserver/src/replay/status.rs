@@ -2,11 +2,13 @@
 //! supports, byte for byte.
 
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse as _;
 use serde::Serialize;
 
 use super::accept::Form;
+use super::reply::Answer;
 
 /// What an answer without success says.
 #[derive(Debug, Clone, Serialize)]
@@ -112,22 +114,16 @@ impl Status {
 
     /// Returns the answer in `form`; `None` stands for a form that the server does not
     /// speak, for which it falls back to indented JSON.
-    pub(super) fn answer(&self, form: Option<Form>) -> Response<Body> {
+    pub(super) fn answer(&self, form: Option<Form>) -> Answer {
         let (media_type, body) = match form {
             Some(Form::Yaml) => ("application/yaml", self.yaml()),
             Some(Form::Protobuf) => ("application/vnd.kubernetes.protobuf", self.protobuf()),
             Some(Form::Json) => ("application/json", self.json(false)),
             None => ("application/json", self.json(true)),
         };
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = StatusCode::from_u16(self.code).unwrap_or_default();
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        if self.code == 503 {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        let status = StatusCode::from_u16(self.code).unwrap_or_default();
+        let headers = [(CACHE_CONTROL, "no-cache, private"), (CONTENT_TYPE, media_type)];
+        (status, headers, Body::from(body)).into_response()
     }
 
     fn json(&self, indented: bool) -> Vec<u8> {
@@ -198,23 +194,4 @@ fn varint(mut value: u64, bytes: &mut Vec<u8>) {
         value >>= 7;
     }
     bytes.push((value & 0x7f) as u8);
-}
-
-/// Returns the 404 of a path that no handler is registered for: a group that the
-/// server does not know, or anything unknown in a custom resource's group.
-pub(super) fn page_not_found() -> Response<Body> {
-    let mut response = text(StatusCode::NOT_FOUND, "404 page not found\n");
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    response
-}
-
-/// Plain text.
-pub(super) fn text(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
