@@ -1,32 +1,33 @@
 //! Free TCP ports on loopback.
 
-use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 
-/// Ports that this process has handed out: two calls never return the same
-/// one, even though neither port is bound yet.
-static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+/// Ports that the kernel gives to nobody who binds port 0 or connects: by
+/// default it takes those from 32,768 on.
+const PORTS: Range<u16> = 10_000..32_768;
 
-/// Returns a port on 127.0.0.1 on which nobody listens.
+/// The number of ports that this process has handed out.
+static GIVEN: AtomicU16 = AtomicU16::new(0);
+
+/// Returns a port on 127.0.0.1 on which nobody listens; two calls do not return
+/// the same one, even though neither port is bound yet.
 ///
-/// Only for programs that cannot bind port 0 and report what they got. Another
-/// process may take the port between this call and its use; the kernel hands
-/// out ephemeral ports at random, so this is rare. Fails if the kernel has no
-/// free port.
+/// Only for programs that cannot bind port 0 and report what they got. Each
+/// process begins at a port of its own, so another one rarely takes the port
+/// between this call and its use. Fails if no port is free.
 pub fn free_port() -> Result<u16> {
-    for _ in 0..64 {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
-        let port = listener.local_addr()?.port();
-        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if given.insert(port) {
-            return Ok(port);
-        }
-    }
-    anyhow::bail!("the kernel offered 64 ports that were given out before")
+    let (first, count) = (PORTS.start, PORTS.end - PORTS.start);
+    let start = std::process::id().wrapping_mul(97) % u32::from(count);
+    let mut ports = PORTS.filter_map(|_| {
+        let nth = start + u32::from(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = first + u16::try_from(nth % u32::from(count)).ok()?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(port)
+    });
+    ports.next().context("no free port on 127.0.0.1")
 }
 
 #[cfg(test)]
