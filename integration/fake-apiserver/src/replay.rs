@@ -62,8 +62,6 @@ pub struct ReplayOptions {
     pub certificate: CertificateFiles,
     /// The authority (PEM) of its clients; if set, they must present a certificate.
     pub client_ca_pem: Option<String>,
-    /// Its port on 127.0.0.1; 0 for a free one.
-    pub port: u16,
 }
 
 impl ReplayOptions {
@@ -74,7 +72,7 @@ impl ReplayOptions {
         certificate: CertificateFiles,
     ) -> Self {
         let (name, store, client_ca_pem) = (name.into(), Store::default(), None);
-        Self { name, recording, store, certificate, client_ca_pem, port: 0 }
+        Self { name, recording, store, certificate, client_ca_pem }
     }
 }
 
@@ -112,7 +110,7 @@ impl ReplayPeer {
         });
         let clients = tls::signed_by(options.client_ca_pem.as_deref())?;
         let tls = Arc::new(tls::server(&options.certificate, clients)?);
-        let mut replay = Self { peer, tls, port: options.port, server: None };
+        let mut replay = Self { peer, tls, port: 0, server: None };
         replay.start_again().await?;
         Ok(replay)
     }

@@ -165,11 +165,6 @@ impl Process {
         self.child.id()
     }
 
-    /// Returns its name for messages.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Returns the file that stdout and stderr go to.
     pub fn log(&self) -> &Path {
         &self.log

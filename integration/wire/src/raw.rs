@@ -56,12 +56,6 @@ impl Raw {
         Ok(Self { port, one: Arc::new(config("http/1.1")?), two: Arc::new(config("h2")?) })
     }
 
-    /// Returns the same client for another port.
-    #[must_use]
-    pub fn at(&self, port: u16) -> Self {
-        Self { port, ..self.clone() }
-    }
-
     /// Returns a connection for HTTP/1.1. Fails if the server does not accept
     /// it.
     pub async fn one(&self) -> Result<One> {

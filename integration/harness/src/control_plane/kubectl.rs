@@ -1,6 +1,6 @@
 //! kubectl, run as a person would.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,11 +64,6 @@ impl Kubectl {
         self.environment.push(("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false"));
         self.environment.push(("KUBECTL_PORT_FORWARD_WEBSOCKETS", "false"));
         self
-    }
-
-    /// Returns the kubeconfig.
-    pub fn kubeconfig(&self) -> &Path {
-        &self.kubeconfig
     }
 
     /// Runs a command. Fails if it cannot be executed or takes more than a

@@ -22,16 +22,13 @@ pub enum User {
     KubernetesAdmin,
     /// The user of kube-controller-manager; by certificate.
     ControllerManagerCertificate,
-    /// The node [`User::NODE`]; by certificate.
+    /// The node `node-0`; by certificate.
     Node,
     /// A user in two groups that may only read discovery; by certificate.
     PlainCertificate,
 }
 
 impl User {
-    /// The name of the node that [`User::Node`] is.
-    pub const NODE: &'static str = "node-0";
-
     const WITH_TOKENS: [Self; 3] = [Self::Admin, Self::ControllerManager, Self::Plain];
 
     const WITH_CERTIFICATES: [Self; 4] = [
