@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use wire::client::{Answer, Client};
@@ -58,13 +58,7 @@ impl Companion {
                 .arg("--config")
                 .arg(self.config_file());
         let process = self.process.insert(program.spawn()?);
-        process
-            .until("the companion", DEADLINE, async || {
-                let answer = self.client.get("/healthz").await?;
-                ensure!(answer.status == 200, "/healthz is {}", answer.status);
-                Ok(())
-            })
-            .await
+        process.until_ok(&self.client, "/healthz", DEADLINE).await
     }
 
     /// Returns the port of its HTTP endpoint.
@@ -93,10 +87,8 @@ impl Companion {
 
     /// Tells it to read its configuration again. Fails if it does not run.
     pub fn reload(&self) -> Result<()> {
-        match &self.process {
-            Some(process) => process.signal(Signal::SIGHUP),
-            None => anyhow::bail!("the companion does not run"),
-        }
+        let process = self.process.as_ref().context("the companion does not run")?;
+        process.signal(Signal::SIGHUP)
     }
 
     /// Kills it at once.
@@ -118,28 +110,16 @@ impl Companion {
     }
 
     /// Returns a JSON document of its HTTP endpoint, such as `/v1/map`. Fails
-    /// if the answer is not a 200 with JSON.
+    /// if the answer is not a success with JSON.
     pub async fn json(&self, path: &str) -> Result<Value> {
-        let answer = self.get(path).await?;
-        ensure!(
-            answer.status == 200,
-            "{path} of the companion is {}: {}",
-            answer.status,
-            answer.text()
-        );
-        answer.json()
+        let answer = self.get(path).await?.ok();
+        answer.with_context(|| format!("{path} of the companion"))?.json()
     }
 
     /// Waits until `/readyz` answers 200: something was published. Fails if
     /// that does not happen in time.
     pub async fn wait_ready(&mut self) -> Result<()> {
-        let Some(process) = &mut self.process else { anyhow::bail!("the companion does not run") };
-        process
-            .until("the companion to be ready", DEADLINE, async || {
-                let answer = self.client.get("/readyz").await?;
-                ensure!(answer.status == 200, "/readyz is {}: {}", answer.status, answer.text());
-                Ok(())
-            })
-            .await
+        let process = self.process.as_mut().context("the companion does not run")?;
+        process.until_ok(&self.client, "/readyz", DEADLINE).await
     }
 }

@@ -78,6 +78,7 @@ pub struct Envoy {
     options: EnvoyOptions,
     process: Process,
     admin_port: u16,
+    client: Client,
 }
 
 impl Envoy {
@@ -126,19 +127,13 @@ impl Envoy {
             port.trim().parse::<u16>().context("no port in the admin address yet")
         });
         let admin_port = admin_port.await?;
-        Ok(Self { options, process, admin_port })
+        Ok(Self { options, process, admin_port, client: Client::plain(admin_port)? })
     }
 
     /// Waits until Envoy is ready. Fails if it ends or does not become ready;
     /// the message shows the end of its log.
     pub async fn wait_ready(&mut self) -> Result<()> {
-        let client = Client::plain(self.admin_port)?;
-        let ready = self.process.until("Envoy to be ready", READY_DEADLINE, async || {
-            let answer = client.get("/ready").await?;
-            ensure!(answer.status == 200, "{}", answer.text().trim());
-            Ok(())
-        });
-        ready.await
+        self.process.until_ok(&self.client, "/ready", READY_DEADLINE).await
     }
 
     /// func-e's process.
@@ -172,14 +167,10 @@ impl Envoy {
         self.admin_port
     }
 
-    /// GET of an admin path; the body of a 200. Fails if the answer is not a
-    /// 200.
+    /// GET of an admin path; the body of a success. Fails if it is refused.
     pub async fn admin(&self, path: &str) -> Result<String> {
-        let client = Client::plain(self.admin_port)?;
-        let answer = client.get(path).await?;
-        let body = answer.text();
-        ensure!(answer.status == 200, "{path} of Envoy's admin is {}: {body}", answer.status);
-        Ok(body)
+        let answer = self.client.get(path).await?.ok();
+        Ok(answer.with_context(|| format!("{path} of Envoy's admin"))?.text())
     }
 
     /// Returns the port that the listener `name` got. Fails if there is no such

@@ -25,6 +25,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, sethostname};
+use wire::client::Client;
 
 use crate::wait;
 
@@ -205,6 +206,18 @@ impl Process {
             Ok(ended_or_not) => ended_or_not,
             Err(late) => Err(late.context(self.tail())),
         }
+    }
+
+    /// Waits until a GET of `path` is answered with a success. Fails as
+    /// [`Self::until`] does.
+    pub async fn until_ok(
+        &mut self,
+        client: &Client,
+        path: &str,
+        deadline: Duration,
+    ) -> Result<()> {
+        let what = format!("{path} of {}", self.name);
+        self.until(&what, deadline, async || client.get(path).await?.ok().map(drop)).await
     }
 
     /// Sends a signal to the process (not to its group). Fails if it has ended.

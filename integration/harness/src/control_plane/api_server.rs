@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
 use pki::{CertificateFiles, Pki};
-use wire::verbatim::VerbatimClient;
+use wire::client::{Client, ClientOptions};
 
 use super::front_proxy::FrontProxy;
 use super::user;
@@ -55,7 +55,7 @@ pub struct ApiServer {
     port: u16,
     /// The arguments that stay the same over restarts.
     arguments: Vec<String>,
-    client: VerbatimClient,
+    client: Client,
     process: Option<Process>,
 }
 
@@ -74,7 +74,8 @@ impl ApiServer {
         let mut arguments = arguments(&folder, port, etcd, pki, &files);
         arguments.extend(front_proxy.arguments());
         arguments.extend(kubelet_arguments(pki));
-        let client = VerbatimClient::new(port, &pki.ca_pem())?;
+        let (url, ca_pem) = (format!("https://127.0.0.1:{port}"), pki.ca_pem());
+        let client = Client::new(&ClientOptions { url, ca_pem, ..ClientOptions::default() })?;
         let mut server = Self { options, folder, port, arguments, client, process: None };
         server.spawn()?;
         Ok(server)
@@ -122,15 +123,8 @@ impl ApiServer {
     /// Waits until `/readyz` answers 200. Fails if it ends or does not become
     /// ready in time.
     pub async fn wait_ready(&mut self) -> Result<()> {
-        let what = format!("{} to be ready", self.options.name);
         let process = self.process.as_mut().context("it was stopped")?;
-        process
-            .until(&what, READY_DEADLINE, async || {
-                let answer = self.client.request("GET", "/readyz", &[], b"").await?;
-                ensure!(answer.status == 200, "/readyz is {}: {}", answer.status, answer.text());
-                Ok(())
-            })
-            .await
+        process.until_ok(&self.client, "/readyz", READY_DEADLINE).await
     }
 
     /// Stops it gracefully (SIGTERM) and waits for its end. Fails if it does

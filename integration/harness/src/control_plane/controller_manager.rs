@@ -45,7 +45,7 @@ impl ControllerManager {
         let port = free_port()?;
         let binary = Artefact::control_plane(options.version).path()?;
         let log = folder.join(format!("kube-controller-manager-{port}.log"));
-        let process = Program::new("kube-controller-manager", binary, log)
+        let mut process = Program::new("kube-controller-manager", binary, log)
             .arg("kube-controller-manager")
             .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg(format!("--controllers={}", options.controllers.join(",")))
@@ -63,26 +63,20 @@ impl ControllerManager {
             .arg("--use-service-account-credentials=true")
             .args(&options.arguments)
             .spawn()?;
-        let mut manager = Self { process };
-        manager.wait_healthy(port).await?;
-        Ok(manager)
+        // Its certificate is self-signed, so without disabling verification only the
+        // port can be checked; it opens last.
+        let healthy = process.until("its port", Duration::from_secs(60), async || {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+            stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
+            ensure!(stream.read(&mut [0]).await? > 0, "it does not answer");
+            anyhow::Ok(())
+        });
+        healthy.await?;
+        Ok(Self { process })
     }
 
     /// Returns the process, to stop it or read its log.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
-    }
-
-    async fn wait_healthy(&mut self, port: u16) -> Result<()> {
-        // Its certificate is self-signed, so without disabling verification only the
-        // port can be checked; it opens last.
-        self.process
-            .until("kube-controller-manager", Duration::from_secs(60), async || {
-                let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-                stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
-                ensure!(stream.read(&mut [0]).await? > 0, "it does not answer");
-                anyhow::Ok(())
-            })
-            .await
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fake_apiserver::Version;
@@ -30,7 +30,7 @@ impl Etcd {
         let (port, peer_port) = (free_port()?, free_port()?);
         let client = format!("http://127.0.0.1:{port}");
         let peer = format!("http://127.0.0.1:{peer_port}");
-        let process =
+        let mut process =
             Program::new("etcd", Artefact::control_plane(version).path()?, folder.join("log"))
                 .arg("etcd")
                 .arg(format!("--data-dir={}", folder.join("data").display()))
@@ -43,9 +43,8 @@ impl Etcd {
                 // The data is not needed after the test.
                 .arg("--unsafe-no-fsync")
                 .spawn()?;
-        let mut etcd = Self { port, process };
-        etcd.wait_healthy().await?;
-        Ok(etcd)
+        process.until_ok(&Client::plain(port)?, "/health", Duration::from_secs(30)).await?;
+        Ok(Self { port, process })
     }
 
     /// Returns the address for clients.
@@ -72,17 +71,6 @@ impl Etcd {
         let found = client.post("/v3/kv/range", &range).await?.ok()?.json()?;
         let entries = found.get("kvs").and_then(Value::as_array).context("no kvs")?;
         entries.iter().map(key).collect()
-    }
-
-    async fn wait_healthy(&mut self) -> Result<()> {
-        let client = Client::plain(self.port)?;
-        self.process
-            .until("etcd", Duration::from_secs(30), async || {
-                let answer = client.get("/health").await?;
-                ensure!(answer.status == 200, "/health is {}", answer.status);
-                Ok(())
-            })
-            .await
     }
 }
 

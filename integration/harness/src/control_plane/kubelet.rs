@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use fake_apiserver::Version;
 use pki::Pki;
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ impl KubeletStandIn {
         let port = free_port()?;
         let files = pki.server(&format!("kubelet-{}", options.node))?;
         let log = folder.join(format!("kubelet-{}.log", options.node));
-        let process =
+        let mut process =
             Program::new("kubelet-stand-in", Artefact::control_plane(options.version).path()?, log)
                 .arg("kubelet-stand-in")
                 .arg(format!("--port={port}"))
@@ -67,10 +67,16 @@ impl KubeletStandIn {
                 .arg(format!("--client-name={KUBELET_CLIENT}"))
                 .arg(format!("--log-interval={}ms", options.log_interval.as_millis()))
                 .spawn()?;
-        let mut kubelet = Self { process, node: options.node.clone(), admin };
-        kubelet.wait_ready(port, pki).await?;
-        kubelet.admin.post("/api/v1/nodes", &node(&kubelet.node, port)).await?.ok()?;
-        Ok(kubelet)
+        let client = Client::new(&ClientOptions {
+            url: format!("https://127.0.0.1:{port}"),
+            ca_pem: pki.ca_pem(),
+            certificate: Some(pki.issued(KUBELET_CLIENT)),
+            http: Http::One,
+            ..ClientOptions::default()
+        })?;
+        process.until_ok(&client, "/healthz", Duration::from_secs(60)).await?;
+        admin.post("/api/v1/nodes", &node(&options.node, port)).await?.ok()?;
+        Ok(Self { process, node: options.node.clone(), admin })
     }
 
     /// Returns the process, to stop it or read its log.
@@ -99,23 +105,6 @@ impl KubeletStandIn {
             answer.ok()?;
         }
         Ok(())
-    }
-
-    async fn wait_ready(&mut self, port: u16, pki: &Pki) -> Result<()> {
-        let client = Client::new(&ClientOptions {
-            url: format!("https://127.0.0.1:{port}"),
-            ca_pem: pki.ca_pem(),
-            token: None,
-            certificate: Some(pki.issued(KUBELET_CLIENT)),
-            http: Http::One,
-        })?;
-        self.process
-            .until("the kubelet stand-in", Duration::from_secs(60), async || {
-                let answer = client.get("/healthz").await?;
-                ensure!(answer.status == 200, "/healthz is {}", answer.status);
-                anyhow::Ok(())
-            })
-            .await
     }
 }
 
