@@ -101,9 +101,9 @@ async fn a_large_document_is_compressed_for_clients_that_accept_gzip() -> Result
     ensure!(large.len() > 300_000);
     let peer_etag = Some(peer_etag(&scene, "/apis").await?);
     let (path, form) = ("/apis", DocumentForm::AggregatedV2);
-    let document = merged(path, form, scene.pusher.set_of(ASKED)?, &large)?;
+    let document = merged(path, form, scene.set_of(ASKED)?, &large)?;
     let document = MergedDocument { etag: etag(path, form), peer_etag, ..document };
-    let plain = merged("/apis/apps/v1", DocumentForm::Plain, scene.pusher.set_of(ASKED)?, &large)?;
+    let plain = merged("/apis/apps/v1", DocumentForm::Plain, scene.set_of(ASKED)?, &large)?;
     scene.push(|map| map.documents = vec![document, plain]).await?;
     for http in [Http::One, Http::Two] {
         let client = scene.client(http)?;
@@ -199,7 +199,7 @@ async fn other_forms_and_methods_pass_to_one_peer_as_they_are() -> Result<()> {
 #[tokio::test]
 async fn open_api_documents_come_from_who_answers_for_them() -> Result<()> {
     let mut scene = start().await?;
-    let set = scene.pusher.set_of(ASKED)?;
+    let set = scene.set_of(ASKED)?;
     let (v2, v3) = ("/openapi/v2", "/openapi/v3/apis/apps/v1");
     for peer in &scene.fleet.peers {
         for path in [v2, v3, "/openapi/v3/version"] {

@@ -21,38 +21,45 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const MAP: &str =
     "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
 
-/// Pushes maps to the Envoy of a stack whose companion was killed.
+/// A fleet of 1.35 and 1.36, and a stack in front of it whose maps a test makes.
 #[derive(Debug)]
-pub struct Pusher {
-    file: PathBuf,
-    response: Value,
+pub struct PushedStack {
+    // Envoy goes before the peers.
+    /// Envoy; the companion was killed.
+    pub stack: Stack,
+    /// The peers.
+    pub fleet: Fleet,
     /// The map that was pushed last.
     pub map: MapDocument,
+    file: PathBuf,
+    response: Value,
 }
 
-impl Pusher {
-    /// Kills the companion and goes on from its last map. Fails if what it
-    /// published cannot be read.
-    pub fn take_over(stack: &mut Stack) -> Result<Self> {
+impl PushedStack {
+    /// Starts all of it, with these changes to the stack's options, and kills the
+    /// companion when its map is complete, to go on from there. Fails if
+    /// something does not become ready.
+    pub async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<Self> {
+        let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
+        let mut options = fleet.stack_options()?;
+        change(&mut options);
+        let mut stack = Stack::start(options).await?;
+        stack.wait_for_map("a complete map", |map| map.complete).await?;
         stack.companion.kill_9();
         let file = stack.options().published().join("ecds.json");
         let response: Value = serde_json::from_slice(&fs::read(&file)?)?;
         let map = response.pointer(MAP).and_then(Value::as_str).context("no map in ecds.json")?;
         let map = serde_json::from_str(map)?;
-        Ok(Self { file, response, map })
+        Ok(Self { stack, fleet, map, file, response })
     }
 
     /// Pushes the map after this change, and waits until Envoy uses it. Fails
     /// if Envoy does not take it.
-    pub async fn push(
-        &mut self,
-        stack: &Stack,
-        change: impl FnOnce(&mut MapDocument),
-    ) -> Result<()> {
+    pub async fn push(&mut self, change: impl FnOnce(&mut MapDocument)) -> Result<()> {
         change(&mut self.map);
         self.write()?;
         wait::until("the map to be used", DEADLINE, async || {
-            let live = stack.generation().await?;
+            let live = self.stack.generation().await?;
             ensure!(live == self.map.generation, "Envoy is at generation {live}");
             anyhow::Ok(())
         })
@@ -77,39 +84,6 @@ impl Pusher {
     pub fn set_of(&self, cluster: &str) -> Result<u16> {
         let position = self.map.sets.iter().position(|set| set.cluster.as_deref() == Some(cluster));
         Ok(u16::try_from(position.with_context(|| format!("no set has {cluster}"))?)?)
-    }
-}
-
-/// A fleet of 1.35 and 1.36, and a stack in front of it whose maps a test makes.
-#[derive(Debug)]
-pub struct PushedStack {
-    // Envoy goes before the peers.
-    /// Envoy; the companion was killed.
-    pub stack: Stack,
-    /// The peers.
-    pub fleet: Fleet,
-    /// What pushes.
-    pub pusher: Pusher,
-}
-
-impl PushedStack {
-    /// Starts all of it, with these changes to the stack's options, and takes
-    /// over when the companion's map is complete. Fails if something does not
-    /// become ready.
-    pub async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<Self> {
-        let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
-        let mut options = fleet.stack_options()?;
-        change(&mut options);
-        let mut stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", |map| map.complete).await?;
-        let pusher = Pusher::take_over(&mut stack)?;
-        Ok(Self { stack, fleet, pusher })
-    }
-
-    /// Pushes the map after this change, and waits until Envoy uses it. Fails
-    /// if Envoy does not take it.
-    pub async fn push(&mut self, change: impl FnOnce(&mut MapDocument)) -> Result<()> {
-        self.pusher.push(&self.stack, change).await
     }
 
     /// Returns a client of Envoy. Fails if the client cannot be made.

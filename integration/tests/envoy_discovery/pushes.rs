@@ -52,9 +52,8 @@ async fn a_document_that_changes_is_the_new_one_at_once() -> Result<()> {
     for round in 0..5 {
         let (path, form) = ("/apis", DocumentForm::AggregatedV2);
         let changed = format!("{{\"round\":{round}}}");
-        let document = merged(path, form, scene.pusher.set_of(ASKED)?, changed.as_bytes())?;
-        let position =
-            scene.pusher.map.documents.iter().position(|d| d.form == form && d.path == path);
+        let document = merged(path, form, scene.set_of(ASKED)?, changed.as_bytes())?;
+        let position = scene.map.documents.iter().position(|d| d.form == form && d.path == path);
         let position = position.context("no such document")?;
         let change = |map: &mut MapDocument| {
             let old = &mut map.documents[position];
@@ -78,7 +77,7 @@ async fn a_document_that_changes_is_the_new_one_at_once() -> Result<()> {
 #[tokio::test]
 async fn a_map_whose_documents_are_not_what_it_says_is_refused() -> Result<()> {
     let mut scene = start().await?;
-    let good = scene.pusher.map.clone();
+    let good = scene.map.clone();
     let client = scene.client(Http::Two)?;
     let rejected = "extension_config_discovery.http_filter.mixed-version-proxy.update_rejected";
     let damages: [fn(&mut MergedDocument); 4] = [
@@ -89,9 +88,9 @@ async fn a_map_whose_documents_are_not_what_it_says_is_refused() -> Result<()> {
     ];
     for damage in damages {
         let before = scene.stack.envoy.stat(rejected).await?.unwrap_or_default();
-        scene.pusher.map.documents = good.documents.clone();
-        damage(&mut scene.pusher.map.documents[0]);
-        scene.pusher.write()?;
+        scene.map.documents = good.documents.clone();
+        damage(&mut scene.map.documents[0]);
+        scene.write()?;
         wait::until("the map to be refused", Duration::from_secs(20), async || {
             let now = scene.stack.envoy.stat(rejected).await?.unwrap_or_default();
             ensure!(now > before, "{now}");

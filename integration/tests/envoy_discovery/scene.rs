@@ -55,7 +55,7 @@ pub async fn start() -> Result<PushedStack> {
 }
 
 async fn documents(scene: &PushedStack) -> Result<Vec<MergedDocument>> {
-    let set = scene.pusher.set_of(ASKED)?;
+    let set = scene.set_of(ASKED)?;
     let mut documents = Vec::new();
     for (path, form, _) in DOCUMENTS {
         let document = merged(path, form, set, &content(path, form))?;
