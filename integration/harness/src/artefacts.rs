@@ -19,11 +19,9 @@ pub enum Artefact {
     FilterTrap,
     /// The companion binary (`MVP_COMPANION`).
     Companion,
-    /// etcd, kube-apiserver, kube-controller-manager and kubectl of 1.35
-    /// (`MVP_CONTROL_PLANE_1_35`).
-    ControlPlane135,
-    /// The same of 1.36 (`MVP_CONTROL_PLANE_1_36`).
-    ControlPlane136,
+    /// The binary that holds etcd, kube-apiserver, kube-controller-manager and
+    /// kubectl of a version (`MVP_CONTROL_PLANE_1_35`, …).
+    ControlPlane(Version),
 }
 
 impl Artefact {
@@ -35,16 +33,8 @@ impl Artefact {
             Self::Filter => "MVP_FILTER",
             Self::FilterTrap => "MVP_FILTER_TRAP",
             Self::Companion => "MVP_COMPANION",
-            Self::ControlPlane135 => "MVP_CONTROL_PLANE_1_35",
-            Self::ControlPlane136 => "MVP_CONTROL_PLANE_1_36",
-        }
-    }
-
-    /// Returns the binary that holds all programs of a control plane of `version`.
-    pub fn control_plane(version: Version) -> Self {
-        match version {
-            Version::V1_35 => Self::ControlPlane135,
-            Version::V1_36 => Self::ControlPlane136,
+            Self::ControlPlane(Version::V1_35) => "MVP_CONTROL_PLANE_1_35",
+            Self::ControlPlane(Version::V1_36) => "MVP_CONTROL_PLANE_1_36",
         }
     }
 

@@ -210,7 +210,7 @@ impl ControlPlane {
 
     fn kubectl_with(&self, version: Version, config: PathBuf) -> Result<Kubectl> {
         Ok(Kubectl::new(
-            Artefact::control_plane(version).path()?,
+            Artefact::ControlPlane(version).path()?,
             config,
             self.folder.path().join("kubectl-cache"),
         ))

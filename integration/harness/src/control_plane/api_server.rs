@@ -110,7 +110,7 @@ impl ApiServer {
     /// runs already or cannot be executed.
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name());
-        let binary = Artefact::control_plane(self.options.version).path()?;
+        let binary = Artefact::ControlPlane(self.options.version).path()?;
         let program = Program::new(self.name(), binary, self.folder.join("log"))
             .hostname(self.name())
             .arg("kube-apiserver")

@@ -43,7 +43,7 @@ impl ControllerManager {
         folder: &Path,
     ) -> Result<Self> {
         let port = free_port()?;
-        let binary = Artefact::control_plane(options.version).path()?;
+        let binary = Artefact::ControlPlane(options.version).path()?;
         let log = folder.join(format!("kube-controller-manager-{port}.log"));
         let mut process = Program::new("kube-controller-manager", binary, log)
             .arg("kube-controller-manager")

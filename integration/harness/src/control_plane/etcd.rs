@@ -31,7 +31,7 @@ impl Etcd {
         let client = format!("http://127.0.0.1:{port}");
         let peer = format!("http://127.0.0.1:{peer_port}");
         let mut process =
-            Program::new("etcd", Artefact::control_plane(version).path()?, folder.join("log"))
+            Program::new("etcd", Artefact::ControlPlane(version).path()?, folder.join("log"))
                 .arg("etcd")
                 .arg(format!("--data-dir={}", folder.join("data").display()))
                 .arg(format!("--listen-client-urls={client}"))

@@ -58,7 +58,7 @@ impl KubeletStandIn {
         let files = pki.server(&format!("kubelet-{}", options.node))?;
         let log = folder.join(format!("kubelet-{}.log", options.node));
         let mut process =
-            Program::new("kubelet-stand-in", Artefact::control_plane(options.version).path()?, log)
+            Program::new("kubelet-stand-in", Artefact::ControlPlane(options.version).path()?, log)
                 .arg("kubelet-stand-in")
                 .arg(format!("--port={port}"))
                 .arg(format!("--tls-cert-file={}", files.certificate.display()))
