@@ -1,5 +1,6 @@
 //! Objects that the tests on real control planes create, and their paths.
 
+use fake_apiserver::replay::Crd;
 use serde_json::{Value, json};
 
 /// `mutatingadmissionpolicies`: 1.36 serves them, 1.35 does not.
@@ -149,31 +150,7 @@ pub fn trust_bundle(name: &str, certificate_pem: &str) -> Value {
 /// Returns the definition of a namespaced custom resource `<plural>.<group>` of version v1
 /// without a schema.
 pub fn definition(plural: &str, group: &str) -> Value {
-    let singular = plural.trim_end_matches('s');
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": { "name": format!("{plural}.{group}") },
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {
-                "plural": plural,
-                "singular": singular,
-                "kind": kind(plural),
-                "listKind": format!("{}List", kind(plural)),
-            },
-            "versions": [{
-                "name": "v1",
-                "served": true,
-                "storage": true,
-                "schema": { "openAPIV3Schema": {
-                    "type": "object",
-                    "x-kubernetes-preserve-unknown-fields": true,
-                } },
-            }],
-        },
-    })
+    Crd::new(group, &kind(plural)).to_object()
 }
 
 /// Returns an object of [`definition`]'s kind.

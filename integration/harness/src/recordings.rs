@@ -15,6 +15,7 @@ use wire::client::Http;
 use wire::verbatim::VerbatimClient;
 
 use crate::control_plane::{ControlPlane, User};
+use crate::manifests::{DEFINITIONS, definition};
 use crate::wait;
 
 mod samples;
@@ -56,9 +57,8 @@ pub async fn record(plane: &ControlPlane, folder: &Path) -> Result<Vec<PathBuf>>
 
 /// Creates the custom resource and waits until every server serves it.
 async fn create_widgets(plane: &ControlPlane) -> Result<()> {
-    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     let first = plane.client(&plane.server(0)?.url(), User::Admin, Http::Two)?;
-    first.post(crds, &samples::widgets()).await?.ok()?;
+    first.post(DEFINITIONS, &definition("widgets", "example.com")).await?.ok()?;
     for server in plane.servers() {
         let client = plane.client(&server.url(), User::Admin, Http::Two)?;
         wait::until("widgets to be served", Duration::from_secs(30), async || {

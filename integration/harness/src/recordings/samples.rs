@@ -2,7 +2,6 @@
 //! refuses, and unusual paths.
 
 use fake_apiserver::recordings::AGGREGATED;
-use serde_json::{Value, json};
 
 /// The older aggregated form, which 1.35 and 1.36 refuse.
 const AGGREGATED_BETA: &str =
@@ -122,23 +121,3 @@ pub(super) const ACCEPTS: [&str; 8] = [
     "text/plain",
     "*/*",
 ];
-
-/// Returns the custom resource that some of [`PLAIN`] ask for.
-pub(super) fn widgets() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": { "name": "widgets.example.com" },
-        "spec": {
-            "group": "example.com",
-            "scope": "Namespaced",
-            "names": { "plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList" },
-            "versions": [{
-                "name": "v1",
-                "served": true,
-                "storage": true,
-                "schema": { "openAPIV3Schema": { "type": "object" } },
-            }],
-        },
-    })
-}
