@@ -44,6 +44,7 @@ async fn the_controller_manager_collects_garbage() -> Result<()> {
     let options = ControllerManagerOptions {
         version: Version::V1_36,
         url,
+        user: User::ControllerManager,
         controllers: vec!["garbage-collector-controller".to_owned()],
         arguments: Vec::new(),
     };

@@ -103,16 +103,17 @@ async fn run(
     let admin = site.direct(NEW, Http::Two)?;
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let (from, to) = (address(site.plane.server(NEW)?.port()), address(port));
-    let start = async |url: String| site.plane.controller_manager_as(&collector(url), user).await;
+    let start = async |url: String| site.plane.controller_manager(&collector(url, user)).await;
     let outcome = story(&admin, audit, start, from, to, name).await?;
     outcome.report(name, entry);
     Ok(outcome)
 }
 
-fn collector(url: String) -> ControllerManagerOptions {
+fn collector(url: String, user: User) -> ControllerManagerOptions {
     ControllerManagerOptions {
         version: Version::V1_36,
         url,
+        user,
         controllers: vec!["garbage-collector-controller".to_owned()],
         arguments: vec!["--kube-api-qps=500".to_owned(), "--kube-api-burst=500".to_owned()],
     }

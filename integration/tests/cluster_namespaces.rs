@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use fake_apiserver::Version;
-use harness::control_plane::{ControllerManagerOptions, ServerOptions};
+use harness::control_plane::{ControllerManagerOptions, ServerOptions, User};
 use harness::manifests::{
     DEFINITIONS, NAMESPACES, autoscaler, config_map, custom_object, definition, deployment, job,
     namespace,
@@ -90,6 +90,7 @@ fn manager(url: String) -> ControllerManagerOptions {
     ControllerManagerOptions {
         version: Version::V1_36,
         url,
+        user: User::ControllerManager,
         controllers: vec!["namespace-controller".to_owned()],
         arguments: vec!["--kube-api-qps=200".to_owned(), "--kube-api-burst=200".to_owned()],
     }

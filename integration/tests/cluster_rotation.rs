@@ -288,8 +288,12 @@ impl Rotating {
         for server in self.plane.servers() {
             let what = format!("{} to answer {status} to a front proxy", server.name());
             wait::until(&what, TAKEN_UP, async || {
-                let client =
-                    self.plane.certificate_client(&server.url(), front_proxy, Http::Two)?;
+                let client = Client::new(&ClientOptions {
+                    url: server.url(),
+                    ca_pem: self.plane.pki().ca_pem(),
+                    certificate: Some(front_proxy.clone()),
+                    ..ClientOptions::default()
+                })?;
                 let request = client
                     .request(reqwest::Method::GET, CONFIG_MAPS)
                     .header("x-remote-user", "admin")

@@ -103,7 +103,7 @@ impl Peers {
             Self::Real(plane) => (plane.pki().ca_file(), User::Admin.token().context("no token")?),
         };
         let kubeconfig = self.folder().join("kubeconfig");
-        kubeconfig::write(&kubeconfig, url, &ca, Some(token))?;
+        kubeconfig::write(&kubeconfig, url, &ca, &kubeconfig::by_token(Some(token)))?;
         Ok(Access { ca, token, kubeconfig })
     }
 

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use fake_apiserver::Version;
 use pki::{CertificateFiles, Pki};
+use serde_json::Value;
 use tempfile::TempDir;
 use wire::client::{Client, ClientOptions, Http};
 
@@ -154,37 +155,22 @@ impl ControlPlane {
         })
     }
 
-    /// Returns a client of `url` that presents this certificate. Fails if the
-    /// client cannot be made.
-    pub fn certificate_client(
-        &self,
-        url: &str,
-        files: &CertificateFiles,
-        http: Http,
-    ) -> Result<Client> {
-        Client::new(&ClientOptions {
-            url: url.to_owned(),
-            ca_pem: self.pki.ca_pem(),
-            token: None,
-            certificate: Some(files.clone()),
-            http,
-        })
-    }
-
     /// Writes a kubeconfig for `user` at `url`. Fails if it cannot be written.
     pub fn kubeconfig(&self, url: &str, user: User) -> Result<PathBuf> {
-        let (file, ca) = (self.kubeconfig_file(user.file(), url), self.pki.ca_file());
-        match self.certificate(user) {
-            Some(files) => kubeconfig::write_certificate(&file, url, &ca, &files)?,
-            None => kubeconfig::write(&file, url, &ca, user.token())?,
-        }
-        Ok(file)
+        let identity = match self.certificate(user) {
+            Some(files) => kubeconfig::by_certificate(&files),
+            None => kubeconfig::by_token(user.token()),
+        };
+        self.kubeconfig_as(url, user.file(), &identity)
     }
 
-    /// One file for each user and address.
-    fn kubeconfig_file(&self, user: &str, url: &str) -> PathBuf {
+    /// Writes a kubeconfig of any user, named after `name`; one file for each
+    /// name and address.
+    fn kubeconfig_as(&self, url: &str, name: &str, user: &Value) -> Result<PathBuf> {
         let address = url.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        self.folder.path().join(format!("{user}-{address}.kubeconfig"))
+        let file = self.folder.path().join(format!("{name}-{address}.kubeconfig"));
+        kubeconfig::write(&file, url, &self.pki.ca_file(), user)?;
+        Ok(file)
     }
 
     /// kubectl of `version` for `user` at `url`. Fails if the kubeconfig cannot
@@ -194,26 +180,22 @@ impl ControlPlane {
     }
 
     /// kubectl of `version` at `url`, with the client certificate `files`; the
-    /// kubeconfig is named after `file`. Fails if the kubeconfig cannot be
+    /// kubeconfig is named after `name`. Fails if the kubeconfig cannot be
     /// written.
     pub fn certificate_kubectl(
         &self,
         version: Version,
         url: &str,
-        file: &str,
+        name: &str,
         files: &CertificateFiles,
     ) -> Result<Kubectl> {
-        let config = self.kubeconfig_file(file, url);
-        kubeconfig::write_certificate(&config, url, &self.pki.ca_file(), files)?;
-        self.kubectl_with(version, config)
+        let user = kubeconfig::by_certificate(files);
+        self.kubectl_with(version, self.kubeconfig_as(url, name, &user)?)
     }
 
     fn kubectl_with(&self, version: Version, config: PathBuf) -> Result<Kubectl> {
-        Ok(Kubectl::new(
-            Artefact::ControlPlane(version).path()?,
-            config,
-            self.folder.path().join("kubectl-cache"),
-        ))
+        let binary = Artefact::ControlPlane(version).path()?;
+        Ok(Kubectl::new(binary, config, self.folder.path().join("kubectl-cache")))
     }
 
     /// Starts a stand-in for a kubelet and makes its node; it ends with the
@@ -224,23 +206,13 @@ impl ControlPlane {
         KubeletStandIn::start(options, admin, &self.pki, self.folder.path()).await
     }
 
-    /// Starts a controller manager with a token against `options.url`; it ends
-    /// with the handle that is returned. Fails if it does not become healthy.
+    /// Starts a controller manager against `options.url`; it ends with the handle
+    /// that is returned. Fails if it does not become healthy.
     pub async fn controller_manager(
         &self,
         options: &ControllerManagerOptions,
     ) -> Result<ControllerManager> {
-        self.controller_manager_as(options, User::ControllerManager).await
-    }
-
-    /// Starts one as `user`, such as [`User::ControllerManagerCertificate`].
-    /// Fails if it does not become healthy.
-    pub async fn controller_manager_as(
-        &self,
-        options: &ControllerManagerOptions,
-        user: User,
-    ) -> Result<ControllerManager> {
-        let config = self.kubeconfig(&options.url, user)?;
+        let config = self.kubeconfig(&options.url, options.user)?;
         ControllerManager::start(options, &config, &self.pki, self.folder.path()).await
     }
 }

@@ -7,26 +7,19 @@ use anyhow::{Context, Result};
 use pki::CertificateFiles;
 use serde_json::{Value, json};
 
-/// Writes a kubeconfig (in JSON, which is YAML) for the server at `url`. Fails
-/// if the file cannot be written.
-pub fn write(file: &Path, url: &str, ca_file: &Path, token: Option<&str>) -> Result<()> {
-    let user = token.map_or_else(|| json!({}), |token| json!({ "token": token }));
-    write_user(file, url, ca_file, &user)
+/// Returns a user of a kubeconfig, by a bearer token.
+pub fn by_token(token: Option<&str>) -> Value {
+    json!({ "token": token })
 }
 
-/// The same for a user who presents a client certificate. Fails if the file
-/// cannot be written.
-pub fn write_certificate(
-    file: &Path,
-    url: &str,
-    ca_file: &Path,
-    files: &CertificateFiles,
-) -> Result<()> {
-    let user = json!({ "client-certificate": files.certificate, "client-key": files.key });
-    write_user(file, url, ca_file, &user)
+/// Returns a user of a kubeconfig, by a client certificate.
+pub fn by_certificate(files: &CertificateFiles) -> Value {
+    json!({ "client-certificate": files.certificate, "client-key": files.key })
 }
 
-fn write_user(file: &Path, url: &str, ca_file: &Path, user: &Value) -> Result<()> {
+/// Writes a kubeconfig (in JSON, which is YAML) of this user for the server at
+/// `url`. Fails if the file cannot be written.
+pub fn write(file: &Path, url: &str, ca_file: &Path, user: &Value) -> Result<()> {
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",

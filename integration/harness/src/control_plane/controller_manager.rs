@@ -10,6 +10,7 @@ use pki::Pki;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::user::User;
 use crate::artefacts::Artefact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
@@ -21,6 +22,8 @@ pub struct ControllerManagerOptions {
     pub version: Version,
     /// The server to talk to: an API server, or Envoy.
     pub url: String,
+    /// Its user, by token or by certificate.
+    pub user: User,
     /// The controllers to run, such as `garbage-collector-controller` and
     /// `namespace-controller`.
     pub controllers: Vec<String>,
