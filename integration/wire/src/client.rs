@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use pki::CertificateFiles;
 use pki::tls;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, StatusCode, redirect};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, redirect};
+use rustls::ClientConfig;
 use serde_json::Value;
 
 /// The HTTP version that a client speaks.
@@ -51,6 +52,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Reads a whole answer. Fails if it breaks off.
+    pub async fn read(response: Response) -> Result<Self> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await?.to_vec();
+        Ok(Self { status, headers, body })
+    }
+
     /// Returns the first header of this name, if it is a string.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -109,13 +117,7 @@ impl Client {
         if let Some(token) = &options.token {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))?);
         }
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .default_headers(headers)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(5));
+        let builder = builder(tls).default_headers(headers).connect_timeout(Duration::from_secs(5));
         Ok(Self { url: options.url.trim_end_matches('/').to_owned(), http: builder.build()? })
     }
 
@@ -123,27 +125,19 @@ impl Client {
     /// no connection, so a server that was restarted answers the next request.
     /// Fails if the client cannot be made.
     pub fn plain(port: u16) -> Result<Self> {
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client("", None, &[])?)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .pool_max_idle_per_host(0);
+        let builder = builder(tls::client("", None, &[])?).pool_max_idle_per_host(0);
         Ok(Self { url: format!("http://127.0.0.1:{port}"), http: builder.build()? })
     }
 
     /// Returns a request to build on; `path` begins with a slash.
-    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url)).timeout(Duration::from_secs(30))
     }
 
     /// Sends what was built and reads the whole answer. Fails if there is no
     /// complete answer.
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
-        let response = request.send().await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await?.to_vec();
-        Ok(Answer { status, headers, body })
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer> {
+        Answer::read(request.send().await?).await
     }
 
     /// GET. Fails if there is no complete answer.
@@ -169,17 +163,20 @@ impl Client {
     /// GET of something that goes on for long, such as a watch: the answer is
     /// the caller's to read, and no time limit applies. Fails if there is no
     /// answer.
-    pub async fn stream(&self, path: &str) -> Result<reqwest::Response> {
+    pub async fn stream(&self, path: &str) -> Result<Response> {
         Ok(self.http.get(format!("{}{path}", self.url)).send().await?)
     }
 
-    fn with_json(
-        &self,
-        method: Method,
-        path: &str,
-        body: &Value,
-    ) -> Result<reqwest::RequestBuilder> {
+    fn with_json(&self, method: Method, path: &str, body: &Value) -> Result<RequestBuilder> {
         let body = serde_json::to_vec(body)?;
         Ok(self.request(method, path).header("content-type", "application/json").body(body))
     }
+}
+
+fn builder(tls: ClientConfig) -> ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
 }

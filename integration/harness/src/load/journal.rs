@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use anyhow::Result;
 use reqwest::Method;
 use wire::client::Answer;
 
@@ -75,12 +76,15 @@ impl Operation {
 }
 
 impl End {
-    pub(super) fn of(answer: &Answer) -> Self {
-        Self::Answered {
-            status: answer.status.as_u16(),
-            type_level_404: answer.is_type_level_404(),
-            retry_after: answer.header("retry-after").is_some(),
-            body: if answer.status.is_success() { String::new() } else { answer.text() },
+    pub(super) fn of(answer: &Result<Answer>) -> Self {
+        match answer {
+            Ok(answer) => Self::Answered {
+                status: answer.status.as_u16(),
+                type_level_404: answer.is_type_level_404(),
+                retry_after: answer.header("retry-after").is_some(),
+                body: if answer.status.is_success() { String::new() } else { answer.text() },
+            },
+            Err(error) => Self::Broken(format!("{error:?}")),
         }
     }
 }

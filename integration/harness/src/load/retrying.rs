@@ -64,10 +64,8 @@ impl Retrying {
                 .header("content-type", format!("application/{kind}"))
                 .body(body.to_string());
         }
-        match self.client.send(request).await {
-            Ok(answer) => (End::of(&answer), Some(answer)),
-            Err(error) => (End::Broken(format!("{error:?}")), None),
-        }
+        let answer = self.client.send(request).await;
+        (End::of(&answer), answer.ok())
     }
 }
 

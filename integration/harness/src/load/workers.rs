@@ -93,8 +93,8 @@ async fn life(worker: &mut Worker, name: &str) -> Option<()> {
 pub(super) async fn probe(mut worker: Worker, label: &'static str, path: String) {
     while worker.goes_on().await {
         let started = Instant::now();
-        let end = end_of(worker.client.get(&path).await);
-        worker.note_one(label, &path, started, end);
+        let answer = worker.client.get(&path).await;
+        worker.note_one(label, &path, started, End::of(&answer));
     }
 }
 
@@ -107,18 +107,8 @@ pub(super) async fn newcomers(
 ) {
     while worker.goes_on().await {
         let started = Instant::now();
-        let end = match Client::new(&options) {
-            Ok(client) => end_of(client.get(&path).await),
-            Err(error) => End::Broken(format!("{error:?}")),
-        };
-        worker.note_one(label, &path, started, end);
-    }
-}
-
-fn end_of(answer: Result<Answer>) -> End {
-    match answer {
-        Ok(answer) => End::of(&answer),
-        Err(error) => End::Broken(format!("{error:?}")),
+        let answer = async { Client::new(&options)?.get(&path).await };
+        worker.note_one(label, &path, started, End::of(&answer.await));
     }
 }
 
@@ -151,12 +141,15 @@ async fn watched(worker: &mut Worker, mut version: String) -> Option<String> {
         "{CONFIG_MAPS}?watch=true&allowWatchBookmarks=true&timeoutSeconds=600&resourceVersion={version}"
     );
     let started = Instant::now();
-    let opened = worker.client.stream(&path).await;
-    let (end, response) = match opened {
-        Ok(response) if response.status().is_success() => (opened_end(&response), Some(response)),
+    let (answer, response) = match worker.client.stream(&path).await {
+        Ok(response) if response.status().is_success() => {
+            let (status, headers) = (response.status(), response.headers().clone());
+            (Ok(Answer { status, headers, body: Vec::new() }), Some(response))
+        }
         Ok(response) => (refused(response).await, None),
-        Err(error) => (End::Broken(format!("{error:?}")), None),
+        Err(error) => (Err(error), None),
     };
+    let end = End::of(&answer);
     let repeats = matches!(end, End::Answered { status: 429 | 500..=599, retry_after: true, .. });
     let label = if repeats { "watch-refused" } else { "watch" };
     worker.note_one(label, &path, started, end);
@@ -188,23 +181,13 @@ async fn watched(worker: &mut Worker, mut version: String) -> Option<String> {
     }
 }
 
-fn opened_end(response: &reqwest::Response) -> End {
-    let status = response.status().as_u16();
-    End::Answered { status, type_level_404: false, retry_after: false, body: String::new() }
-}
-
 /// Reads a refusal, and waits as long as it asks for.
-async fn refused(response: reqwest::Response) -> End {
-    let (status, headers) = (response.status(), response.headers().clone());
-    let body = match response.bytes().await {
-        Ok(body) => body.to_vec(),
-        Err(error) => return End::Broken(format!("{error:?}")),
-    };
-    let answer = Answer { status, headers, body };
+async fn refused(response: reqwest::Response) -> Result<Answer> {
+    let answer = Answer::read(response).await?;
     if let Some(seconds) = answer.header("retry-after").and_then(|value| value.parse().ok()) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
-    End::of(&answer)
+    Ok(answer)
 }
 
 fn note_name(worker: &Worker, object: &Value) {
