@@ -158,8 +158,7 @@ impl Rotating {
         options.ca_file.clone_from(&peer_ca_file);
         options.client_ca_file.clone_from(&client_ca_file);
         options.front_proxy = Some(front_proxy.clone());
-        let stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", |map| map.complete).await?;
+        let stack = Stack::start_with_map(options).await?;
         Ok(Self {
             stack,
             listeners,

@@ -61,14 +61,14 @@ fn assert_none(faults: &[String]) {
 #[tokio::test]
 async fn no_hostile_request_gains_an_identity() -> Result<()> {
     let site = Site::start().await?;
-    let stack = site.stack(site.stack_options()?).await?;
+    let stack = Stack::start_with_map(site.stack_options()?).await?;
     assert_nobody_gains(&site, stack).await
 }
 
 #[tokio::test]
 async fn the_filter_works_without_the_header_mutations() -> Result<()> {
     let site = Site::start().await?;
-    let mut stack = site.stack(site.stack_options()?).await?;
+    let mut stack = Stack::start_with_map(site.stack_options()?).await?;
     let mut options = stack.envoy.options().clone();
     options.bootstrap = without_early_mutations(&options.bootstrap)?;
     stack.envoy.stop().await?;
@@ -127,7 +127,7 @@ async fn assert_nobody_gains(site: &Site, mut stack: Stack) -> Result<()> {
 #[tokio::test]
 async fn no_certificate_is_mistaken_for_another() -> Result<()> {
     let site = Site::start().await?;
-    let mut stack = site.stack(site.stack_options()?).await?;
+    let mut stack = Stack::start_with_map(site.stack_options()?).await?;
     let other = Pki::create_as(site.fleet.folder().join("other"), "another-ca")?;
     let certificates = certificates::all(site.fleet.pki(), &other)?;
 

@@ -53,8 +53,7 @@ impl Site {
         fs::copy(clients.ca_file(), &client_ca_file)?;
         options.client_ca_file.clone_from(&client_ca_file);
         options.front_proxy = Some(renewed(&front_proxies)?);
-        let stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", |map| map.complete).await?;
+        let stack = Stack::start_with_map(options).await?;
         Ok(Self { stack, capture, fleet, clients, client_ca_file, front_proxies })
     }
 

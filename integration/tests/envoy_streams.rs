@@ -70,8 +70,7 @@ async fn captured(fleet: &Fleet) -> Result<(Capture, Stack)> {
     let captures = fleet.captures().await?;
     let options = fleet.captured_stack_options(&captures)?;
     let capture = captures.into_iter().next().context("no peer")?;
-    let stack = Stack::start(options).await?;
-    stack.wait_for_map("a complete map", |map| map.complete).await?;
+    let stack = Stack::start_with_map(options).await?;
     Ok((capture, stack))
 }
 

@@ -56,7 +56,7 @@ async fn a_trap_grants_nothing_and_ends_no_stream() -> Result<()> {
     let envoy =
         json!({ "directory": options.published(), "filterModule": Artefact::FilterTrap.path()? });
     options.companion.as_object_mut().context("no object")?.insert("envoy".to_owned(), envoy);
-    let stack = site.stack(options).await?;
+    let stack = Stack::start_with_map(options).await?;
     let clients = site.clients(stack.port())?;
     let mut workers = Workers::open(stack, clients.clone()).await?;
     let cases = hostile_requests();

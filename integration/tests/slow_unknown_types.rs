@@ -52,8 +52,7 @@ async fn a_true_404_comes_soon_and_a_storm_of_them_costs_the_servers_nothing_mor
     let mut site = Site::start(servers.into()).await?;
     let mut options = stack_options(&site.plane, "unasked")?;
     options.companion = json!({ "strictNotFound": { "enabled": false } });
-    let unasked = Stack::start(options).await?;
-    unasked.wait_for_map("a complete map", |map| map.complete).await?;
+    let unasked = Stack::start_with_map(options).await?;
 
     let later = later(&site, &mut entry).await?;
     ensure!(later <= LATER_MS, "{later} ms later");

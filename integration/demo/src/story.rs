@@ -40,8 +40,7 @@ pub async fn tell(peers: &mut Peers) -> Result<Stack> {
     drop(plain);
 
     println!("\n2. Envoy with the filter, and the companion that tells it who serves what:\n");
-    let stack = Stack::start(peers.stack_options("filter")?).await?;
-    stack.wait_for_map("a complete map", |map| map.complete).await?;
+    let stack = Stack::start_with_map(peers.stack_options("filter")?).await?;
     let wrong = send(&peers.client(&stack.url())?).await?;
     ensure!(wrong == 0, "{wrong} wrong 404s in spite of the filter");
     println!("\n   No wrong 404, and the true ones are all there.");

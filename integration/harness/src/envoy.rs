@@ -145,16 +145,12 @@ impl Envoy {
     /// handle is func-e. Fails if it has ended.
     pub fn pid(&self) -> Result<u32> {
         let parent = self.process.pid();
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
         // func-e may fork from any of its threads.
-        let from_threads = || -> Option<u32> {
-            fs::read_dir(format!("/proc/{parent}/task")).ok()?.find_map(|task| {
-                let children = fs::read_to_string(task.ok()?.path().join("children")).ok()?;
-                children.split_whitespace().next()?.parse().ok()
-            })
-        };
-        let first = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
-        first.or_else(from_threads).context("func-e has no Envoy")
+        let child = fs::read_dir(format!("/proc/{parent}/task"))?.find_map(|task| {
+            let children = fs::read_to_string(task.ok()?.path().join("children")).ok()?;
+            children.split_whitespace().next()?.parse().ok()
+        });
+        child.context("func-e has no Envoy")
     }
 
     /// Returns what Envoy was started with.

@@ -113,9 +113,7 @@ impl Fleet {
     /// Starts the companion and Envoy in front of all peers, and waits for a
     /// complete map. Fails if either does not become ready.
     pub async fn stack(&self) -> Result<Stack> {
-        let stack = Stack::start(self.stack_options()?).await?;
-        stack.wait_for_map("a complete map", |map| map.complete).await?;
-        Ok(stack)
+        Stack::start_with_map(self.stack_options()?).await
     }
 
     /// Returns a client of `url`, such as Envoy's or a peer's. Fails if the

@@ -43,8 +43,7 @@ impl PushedStack {
         let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
         let mut options = fleet.stack_options()?;
         change(&mut options);
-        let mut stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", |map| map.complete).await?;
+        let mut stack = Stack::start_with_map(options).await?;
         stack.companion.kill_9();
         let file = stack.options().published().join("ecds.json");
         let response: Value = serde_json::from_slice(&fs::read(&file)?)?;

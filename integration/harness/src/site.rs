@@ -17,6 +17,9 @@ use crate::stack::{Stack, StackOptions};
 /// Requests that went to each server, by cluster and then by server name.
 pub type Landed = BTreeMap<String, BTreeMap<String, u64>>;
 
+/// Where a host's port is in what Envoy's admin says.
+const PORT: &str = "/address/socket_address/port_value";
+
 /// A running site; dropping it ends everything.
 #[derive(Debug)]
 pub struct Site {
@@ -32,8 +35,7 @@ impl Site {
     /// Fails if something does not become ready.
     pub async fn start(servers: Vec<ServerOptions>) -> Result<Self> {
         let plane = ControlPlane::start_with(servers).await?;
-        let stack = Stack::start(stack_options(&plane, "stack")?).await?;
-        stack.wait_for_map("a complete map", |map| map.complete).await?;
+        let stack = Stack::start_with_map(stack_options(&plane, "stack")?).await?;
         Ok(Self { stack, plane })
     }
 
@@ -49,37 +51,30 @@ impl Site {
         self.plane.client(&self.plane.server(server)?.url(), User::Admin, http)
     }
 
-    /// Returns where Envoy has sent requests so far. Fails if Envoy's admin
-    /// does not answer.
+    /// Returns where Envoy has sent requests so far, by its own count. Fails if
+    /// Envoy's admin does not answer.
     pub async fn landed(&self) -> Result<Landed> {
-        landed(&self.plane, &self.stack).await
-    }
-}
-
-/// Returns where the Envoy of `stack` has sent requests so far, by its own
-/// count. Fails if Envoy's admin does not answer.
-pub async fn landed(plane: &ControlPlane, stack: &Stack) -> Result<Landed> {
-    let clusters = stack.envoy.admin("/clusters?format=json").await?;
-    let clusters: Value = serde_json::from_str(&clusters)?;
-    let mut landed = Landed::new();
-    for cluster in array(&clusters, "/cluster_statuses") {
-        let name = cluster.get("name").and_then(Value::as_str).context("a cluster's name")?;
-        for host in array(cluster, "/host_statuses") {
-            let port = host.pointer("/address/socket_address/port_value").and_then(Value::as_u64);
-            let server =
-                plane.servers().iter().find(|server| Some(u64::from(server.port())) == port);
-            let Some(server) = server else { continue };
-            let of_cluster = landed.entry(name.to_owned()).or_default();
-            *of_cluster.entry(server.name().to_owned()).or_default() += requests(host);
+        let clusters = self.stack.envoy.admin("/clusters?format=json").await?;
+        let clusters: Value = serde_json::from_str(&clusters)?;
+        let mut landed = Landed::new();
+        for cluster in array(&clusters, "/cluster_statuses") {
+            let name = cluster.get("name").and_then(Value::as_str).context("a cluster's name")?;
+            for host in array(cluster, "/host_statuses") {
+                let port = host.pointer(PORT).and_then(Value::as_u64);
+                let mut servers = self.plane.servers().iter();
+                let server = servers.find(|server| Some(u64::from(server.port())) == port);
+                let Some(server) = server else { continue };
+                let of_cluster = landed.entry(name.to_owned()).or_default();
+                *of_cluster.entry(server.name().to_owned()).or_default() += requests(host);
+            }
         }
+        Ok(landed)
     }
-    Ok(landed)
 }
 
 fn requests(host: &Value) -> u64 {
-    let total = array(host, "/stats").iter().find(|stat| {
-        stat.get("name").and_then(Value::as_str) == Some("rq_total") && stat.get("value").is_some()
-    });
+    let mut stats = array(host, "/stats").iter();
+    let total = stats.find(|stat| stat.get("name").is_some_and(|name| name == "rq_total"));
     // Envoy writes 64-bit numbers as strings.
     let value = total.and_then(|stat| stat.get("value")).and_then(Value::as_str);
     value.and_then(|value| value.parse().ok()).unwrap_or_default()

@@ -9,10 +9,11 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use discovery_map::DiscoveryMap;
 use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 
@@ -133,11 +134,12 @@ impl StackOptions {
 
     fn envoy(&self, port: u16, companion_port: u16) -> Result<EnvoyOptions> {
         let file = integration_folder().join("../envoy-config/quickstart/envoy.yaml");
+        let published = self.published();
         let mut options = EnvoyOptions::from_file(&file, self.folder.join("envoy"))?
             .replacing(LISTENER_PORT, &format!("port_value: {port}"))?
             .replacing(ADMIN_PORT, "port_value: 0")?
             .replacing(COMPANION_PORT, &format!("port_value: {companion_port}"))?
-            .replacing(PUBLISHED_FOLDER, text(&self.published())?)?
+            .replacing(PUBLISHED_FOLDER, published.to_str().context("not UTF-8")?)?
             .concurrency(self.concurrency);
         if !self.filter {
             options.bootstrap = without_filter(&options.bootstrap)?;
@@ -166,6 +168,14 @@ impl Stack {
         let port = ports::free_port()?;
         let envoy = Envoy::start(options.envoy(port, companion_port)?).await?;
         Ok(Self { companion, envoy, options, port })
+    }
+
+    /// Starts both, and waits until Envoy has a map of all that the peers serve.
+    /// Fails if either does not become ready, or there is no such map in time.
+    pub async fn start_with_map(options: StackOptions) -> Result<Self> {
+        let stack = Self::start(options).await?;
+        stack.wait_for_map("a complete map", |map| map.complete).await?;
+        Ok(stack)
     }
 
     /// Ends Envoy and starts it again on the same port. Fails if it does not
@@ -210,12 +220,12 @@ impl Stack {
     pub async fn wait_for_map(
         &self,
         what: &str,
-        condition: impl Fn(&discovery_map::DiscoveryMap) -> bool,
+        condition: impl Fn(&DiscoveryMap) -> bool,
     ) -> Result<()> {
         wait::until(what, MAP_DEADLINE, async || {
             let map = self.map().await?;
             let json = serde_json::to_vec(&map)?;
-            let map = discovery_map::DiscoveryMap::from_json(&json)?;
+            let map = DiscoveryMap::from_json(&json)?;
             ensure!(condition(&map), "not in generation {}", map.generation);
             let live = self.generation().await?;
             ensure!(live >= map.generation, "Envoy is at generation {live}");
@@ -252,8 +262,4 @@ fn without_filter(bootstrap: &str) -> Result<String> {
     let (before, rest) = bootstrap.split_once(start).context("no filter in the bootstrap")?;
     let (_, after) = rest.split_once(end).context("no router after the filter")?;
     Ok(format!("{before}{end}{after}"))
-}
-
-fn text(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }

@@ -46,8 +46,7 @@ pub async fn both_merges() -> Result<(Value, Value)> {
     let native = merged_natively(&plane).await?;
     let mut options = stack_options(&plane, "stack")?;
     options.peers = peers(&plane).split_off(1);
-    let stack = Stack::start(options).await?;
-    stack.wait_for_map("a complete map", |map| map.complete).await?;
+    let stack = Stack::start_with_map(options).await?;
     let ours = apis(&plane, &stack.url()).await?;
     Ok((native, ours))
 }

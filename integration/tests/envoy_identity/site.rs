@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use fake_apiserver::Version;
 use harness::fleet::Fleet;
-use harness::stack::{Stack, StackOptions};
+use harness::stack::StackOptions;
 use harness::wait;
 use pki::{CertificateFiles, Pki};
 use rustls::pki_types::CertificateDer;
@@ -53,13 +53,6 @@ impl Site {
             "extraHeaderPrefixes": ["X-Remote-Extra-", "X-Sso-Extra-"],
         }});
         Ok(options)
-    }
-
-    /// Starts it and waits for a complete map.
-    pub async fn stack(&self, options: StackOptions) -> Result<Stack> {
-        let stack = Stack::start(options).await?;
-        stack.wait_for_map("a complete map", |map| map.complete).await?;
-        Ok(stack)
     }
 
     pub fn clients(&self, port: u16) -> Result<Clients> {
