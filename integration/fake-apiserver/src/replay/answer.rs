@@ -62,11 +62,8 @@ async fn answer(
 
 fn is_authorized<B>(peer: &Peer, request: &Request<B>) -> bool {
     let given = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    peer.state()
-        .rules
-        .token
-        .as_ref()
-        .is_none_or(|token| given == Some(format!("Bearer {token}").as_bytes()))
+    let demanded = &peer.state().rules.token;
+    demanded.as_ref().is_none_or(|token| given == Some(format!("Bearer {token}").as_bytes()))
 }
 
 async fn as_prescribed(canned: Canned) -> Answer {
