@@ -10,6 +10,7 @@ use discovery_map::DiscoveryMap;
 use fake_apiserver::Version;
 use fake_apiserver::recordings::Recording;
 use fake_apiserver::replay::{Crd, PEER_HEADER};
+use harness::envoy::Envoy;
 use harness::fleet::Fleet;
 use harness::wait;
 use wire::client::Http;
@@ -247,6 +248,40 @@ async fn serves_by_the_last_map_after(edit: &str, reason: &str) -> Result<()> {
     let log = fs::read_to_string(stack.envoy.process().log())?;
     ensure!(log.contains(reason), "the log does not say why:\n{log}");
     Ok(())
+}
+
+#[tokio::test]
+async fn an_envoy_that_starts_with_a_refused_map_answers_500_until_it_is_corrected() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
+    let mut stack = fleet.stack().await?;
+    stack.companion.kill_9();
+    let client = fleet.client(&stack.url(), Http::Two)?;
+    let file = stack.options().published().join("ecds.json");
+    let good = fs::read_to_string(&file)?;
+    let refused = good.replace("\\\"schemaVersion\\\":1", "\\\"schemaVersion\\\":99");
+    assert_ne!(refused, good, "the test does not change the map");
+    replace(&file, refused.as_bytes())?;
+
+    let options = stack.envoy.options().clone();
+    stack.envoy.stop().await?;
+    let mut envoy = Envoy::spawn(options).await?;
+    wait::until("Envoy to refuse the map", Duration::from_secs(10), async || {
+        let log = fs::read_to_string(envoy.process().log())?;
+        ensure!(log.contains("version 99 is not supported"), "nothing refused");
+        anyhow::Ok(())
+    })
+    .await?;
+    // Envoy is ready nonetheless, but no request reaches a server.
+    envoy.wait_ready().await?;
+    for path in [POLICIES, "/api/v1/nodes", "/healthz"] {
+        let answer = client.get(path).await?;
+        assert_eq!((answer.status.as_u16(), answer.header(PEER_HEADER)), (500, None), "{path}");
+    }
+    replace(&file, good.as_bytes())?;
+    wait::until("requests to be served", Duration::from_secs(10), async || {
+        client.get(POLICIES).await?.ok().map(|_| ())
+    })
+    .await
 }
 
 #[tokio::test]
