@@ -42,8 +42,8 @@ impl AbsenceMetrics {
         self.failures.get_or_create(&of_peer(peer)).inc();
     }
 
-    /// Drops all peers, since the configured ones may have changed.
-    pub fn reset_peers(&self) {
-        self.failures.clear();
+    /// Drops what was recorded of a peer that is no longer configured.
+    pub fn forget_peer(&self, peer: &PeerName) {
+        self.failures.remove(&of_peer(peer));
     }
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::metrics::AbsenceMetrics;
-use super::query::AbsenceQuery;
+use super::query::{AbsenceQuery, Wanted};
 use crate::apiserver::{ApiServerClient, Clients, Limits, Validators};
 use crate::config::{Config, PeerName};
 use crate::facts::{Observation, Reading, Report, View};
@@ -34,19 +34,15 @@ const DEFAULT_LIMIT: Duration = Duration::from_millis(400);
 /// Asks the peers when there are absence queries.
 pub struct Prober {
     configs: watch::Receiver<Arc<Config>>,
+    /// The configuration of the last round, or a later one.
+    config: Arc<Config>,
     views: watch::Receiver<Vec<View>>,
     queries: mpsc::Receiver<AbsenceQuery>,
     reports: mpsc::Sender<Report>,
     metrics: AbsenceMetrics,
     clients: Option<Clients>,
-    /// Peers that did not answer the last time, which is logged once.
+    /// Peers that did not answer in the last round. That is logged once.
     silent: HashSet<PeerName>,
-}
-
-/// What a peer said in a round.
-enum Said {
-    This(Belief),
-    Nothing,
 }
 
 impl Prober {
@@ -59,8 +55,9 @@ impl Prober {
         reports: mpsc::Sender<Report>,
         metrics: AbsenceMetrics,
     ) -> Self {
-        let silent = HashSet::new();
-        Self { configs, views, queries, reports, metrics, clients: None, silent }
+        let config = configs.borrow().clone();
+        let (clients, silent) = (None, HashSet::new());
+        Self { configs, config, views, queries, reports, metrics, clients, silent }
     }
 
     /// Runs until nobody can ask any more.
@@ -74,63 +71,66 @@ impl Prober {
                 tokio::time::sleep_until(earliest + within).await;
             }
             begun.push_back(Instant::now());
-            let mut asked = vec![first];
+            let mut queries = vec![first];
             while let Ok(query) = self.queries.try_recv() {
-                asked.push(query);
+                queries.push(query);
             }
             // Those who gave up meanwhile cost nothing.
-            asked.retain(|query| !query.answer.is_closed());
-            if asked.is_empty() {
+            queries.retain(|query| !query.answer.is_closed());
+            if queries.is_empty() {
                 continue;
             }
-            let parts = Part::ALL.into_iter();
-            let parts: Vec<_> =
-                parts.filter(|part| asked.iter().any(|q| q.wanted.part() == *part)).collect();
-            let said = self.round(&parts).await;
-            for AbsenceQuery { wanted, answer } in asked {
-                let served =
-                    |said: &Said| matches!(said, Said::This(belief) if wanted.is_in(belief));
-                let unclear = said.is_empty() || said.iter().any(|s| matches!(s, Said::Nothing));
-                let result = match (said.iter().any(served), unclear) {
-                    (true, _) => Absence::Served,
-                    (false, true) => Absence::Unclear,
-                    (false, false) => Absence::Absent,
-                };
-                self.metrics.answered(result);
+            let is_needed = |part: &Part| queries.iter().any(|query| query.wanted.part() == *part);
+            let beliefs = self.ask_all(Part::ALL.into_iter().filter(is_needed).collect()).await;
+            for AbsenceQuery { wanted, answer } in queries {
+                let absence = absence(&wanted, &beliefs);
+                self.metrics.answered(absence);
                 // Whoever asked may be gone.
-                let _ = answer.send(result);
+                let _ = answer.send(absence);
             }
         }
     }
 
-    /// Waits for a query, and meanwhile drops the metrics of earlier peers.
+    /// Waits for a query, and meanwhile follows the configuration.
     async fn next_query(&mut self) -> Option<AbsenceQuery> {
         loop {
             tokio::select! {
                 query = self.queries.recv() => return query,
-                Ok(()) = self.configs.changed() => self.metrics.reset_peers(),
+                Ok(()) = self.configs.changed() => self.follow_configuration(),
             }
         }
     }
 
-    async fn round(&mut self, parts: &[Part]) -> Vec<Said> {
+    /// Forgets the peers that left the configuration.
+    fn follow_configuration(&mut self) {
+        let config = self.configs.borrow_and_update().clone();
+        for peer in self.config.peers.iter().filter(|peer| !config.peers.contains(peer)) {
+            self.metrics.forget_peer(&peer.name);
+            self.silent.remove(&peer.name);
+        }
+        self.config = config;
+    }
+
+    /// Asks every serving peer. Returns what is believed of each from then on; `None` for a peer
+    /// that did not answer.
+    async fn ask_all(&mut self, parts: Vec<Part>) -> Vec<Option<Belief>> {
         self.metrics.round();
-        let config = self.configs.borrow().clone();
+        self.follow_configuration();
         let views = self.views.borrow().clone();
         let mut clients =
-            Clients::refresh(&mut self.clients, &config).map_err(|error| error.to_string());
+            Clients::refresh(&mut self.clients, &self.config).map_err(|error| error.to_string());
         let mut round = JoinSet::new();
-        let limit = time_limit(&config);
-        let limits = Limits { timeout: limit, ..Limits::from(&config.polling) };
-        // Who has just left says nothing, and might have said yes.
-        let mut said: Vec<_> =
-            views.iter().filter(|view| view.just_left).map(|_| Said::Nothing).collect();
+        let limit = time_limit(&self.config);
+        let limits = Limits { timeout: limit, ..Limits::from(&self.config.polling) };
+        // A peer that has just left is not asked, and might serve the type.
+        let mut beliefs: Vec<_> =
+            views.iter().filter(|view| view.just_left).map(|_| None).collect();
         for view in views.into_iter().filter(|view| view.serving) {
             let client = match &mut clients {
                 Ok(clients) => clients.get(&view.peer, limits).map_err(|error| error.to_string()),
                 Err(error) => Err(error.clone()),
             };
-            let parts = parts.to_vec();
+            let parts = parts.clone();
             let reports = self.reports.clone();
             round.spawn(async move {
                 let peer = view.peer.name.clone();
@@ -141,28 +141,33 @@ impl Prober {
             });
         }
         while let Some(result) = round.join_next().await {
-            said.push(match result {
-                Ok((peer, result)) => self.heard(peer, result),
-                Err(_) => Said::Nothing,
-            });
+            beliefs.push(result.ok().and_then(|(peer, result)| self.note(peer, result)));
         }
-        said
+        beliefs
     }
 
-    fn heard(&mut self, peer: PeerName, result: Result<Belief, String>) -> Said {
-        match result {
-            Ok(belief) => {
-                self.silent.remove(&peer);
-                Said::This(belief)
+    /// Counts and logs that a peer did not answer.
+    fn note(&mut self, peer: PeerName, result: Result<Belief, String>) -> Option<Belief> {
+        let answered = result.inspect_err(|error| {
+            self.metrics.failed(&peer);
+            if self.silent.insert(peer.clone()) {
+                tracing::warn!(%peer, error, "peer cannot be asked whether it serves a type");
             }
-            Err(error) => {
-                self.metrics.failed(&peer);
-                if self.silent.insert(peer.clone()) {
-                    tracing::warn!(%peer, error, "peer cannot be asked whether it serves a type");
-                }
-                Said::Nothing
-            }
-        }
+        });
+        let belief = answered.ok()?;
+        self.silent.remove(&peer);
+        Some(belief)
+    }
+}
+
+/// Returns the answer to a query after a round.
+fn absence(wanted: &Wanted, beliefs: &[Option<Belief>]) -> Absence {
+    if beliefs.iter().flatten().any(|belief| wanted.is_in(belief)) {
+        Absence::Served
+    } else if beliefs.is_empty() || beliefs.contains(&None) {
+        Absence::Unclear
+    } else {
+        Absence::Absent
     }
 }
 
@@ -175,18 +180,18 @@ async fn ask(
 ) -> Result<Belief, String> {
     let View { peer, mut belief, .. } = view;
     let asked = Instant::now().into_std();
-    let mut readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
-    let mut news = false;
+    let mut readings = Part::ALL.map(|part| (part, Reading::Unchanged));
+    let mut types_changed = false;
     for (part, reading) in readings.iter_mut().filter(|(part, _)| parts.contains(part)) {
         let etag = belief.listing(*part).and_then(|listing| listing.etag.as_deref());
         let quoted = etag.and_then(|etag| HeaderValue::from_str(&format!("\"{etag}\"")).ok());
         let mut validators = Validators::of(*part, quoted);
         *reading = client.discovery(*part, &mut validators).await.map_err(|e| e.to_string())?;
         if let Reading::Read(listing) = reading {
-            news |= belief.update(*part, listing.clone()) == Change::Types;
+            types_changed |= belief.update(*part, listing.clone()) == Change::Types;
         }
     }
-    if news {
+    if types_changed {
         let observation = Observation::Discovered { readings };
         // The index is gone only when the companion ends.
         let _ = reports.send(Report { peer, asked, observation }).await;

@@ -59,6 +59,31 @@ fn while_a_peer_cannot_be_asked_nothing_is_absent() {
 }
 
 #[test]
+fn failures_of_a_peer_are_counted_until_it_leaves_the_configuration() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
+    let companion = Companion::start_with(&authority, &[&a, &b], SELDOM);
+    companion.wait_until_ready();
+    b.change(|behaviour| behaviour.fault = Some(Fault::Garbage));
+    assert_eq!(ask(&companion, UNKNOWN), 503);
+    let reload = |change: &dyn Fn(&str) -> bool, count| {
+        companion.write_config(|config| {
+            let lines = config.lines().filter(|line| change(line)).map(|line| format!("{line}\n"));
+            lines.collect::<String>() + "forgetAfter: 2h\n"
+        });
+        companion.eventually("the configuration is in force", || {
+            companion.metric("config_reloads_total{outcome=\"applied\"}") == count
+        });
+    };
+    let failures = || companion.metric("absence_failures_total{peer=\"b\"}");
+    reload(&|_| true, 1);
+    assert_eq!(ask(&companion, UNKNOWN), 503);
+    assert_eq!(failures(), 2);
+    reload(&|line| !line.contains("name: b"), 2);
+    companion.eventually("b is forgotten", || failures() == 0);
+}
+
+#[test]
 fn a_type_that_only_a_peer_that_has_just_left_knew_is_not_absent() {
     let authority = Authority::new();
     let a = Peer::start(&authority, COMMON);
