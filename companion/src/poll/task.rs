@@ -36,6 +36,8 @@ struct Session {
     judge: Judge,
     /// Whether the version must be read.
     version_due: bool,
+    /// Whether the last read of the version failed. That is logged once.
+    version_failed: bool,
     /// The kind of the last conclusive observation, to see a change.
     last: Option<PollOutcome>,
 }
@@ -140,7 +142,7 @@ impl Session {
         client: &ApiServerClient,
         first: bool,
     ) -> Result<Observation, FetchError> {
-        let mut readings = [(Part::Core, Reading::Unchanged), (Part::Named, Reading::Unchanged)];
+        let mut readings = Part::ALL.map(|part| (part, Reading::Unchanged));
         let mut news = first;
         for (part, reading) in &mut readings {
             *reading = match client.discovery(*part, &mut self.validators).await {
@@ -156,14 +158,26 @@ impl Session {
         }
         // A new version starts anew, and mostly has other types.
         self.version_due |= news;
-        let version = if self.version_due { client.version().await.map(Some) } else { Ok(None) };
-        let version = version.unwrap_or_else(|error| {
-            tracing::debug!(%peer, %error, "version not read");
-            None
-        });
-        self.version_due &= version.is_none();
+        let version = if self.version_due { self.read_version(peer, client).await } else { None };
         let open_api = self.read_open_api(client, news).await;
         Ok(Observation::Serving { readings, version, open_api })
+    }
+
+    async fn read_version(
+        &mut self,
+        peer: &PeerName,
+        client: &ApiServerClient,
+    ) -> Option<Arc<str>> {
+        let version = client.version().await;
+        self.version_due = version.is_err();
+        let failed_before = std::mem::replace(&mut self.version_failed, self.version_due);
+        version
+            .inspect_err(|error| {
+                if !failed_before {
+                    tracing::warn!(%peer, %error, "version of the peer cannot be read");
+                }
+            })
+            .ok()
     }
 
     async fn read_open_api(

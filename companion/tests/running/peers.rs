@@ -31,6 +31,8 @@ pub struct Behaviour {
     pub fault: Option<Fault>,
     /// How `/openapi/v3` goes wrong, which does not exist otherwise.
     pub open_api_fault: Option<Fault>,
+    /// How `/version` goes wrong.
+    pub version_fault: Option<Fault>,
     /// The `data` of the `ConfigMap` with the names of the identity headers.
     pub config_map: Result<serde_json::Value, StatusCode>,
 }
@@ -126,6 +128,7 @@ impl Peer {
             legacy: false,
             fault: None,
             open_api_fault: None,
+            version_fault: None,
             config_map: Err(StatusCode::NOT_FOUND),
         };
         let address = SocketAddr::from(([127, 0, 0, 1], peer.port()));
@@ -153,7 +156,11 @@ impl Peer {
             own_view_only: true,
             older_forms_only: behaviour.legacy,
         });
-        let faults = [("/apis", behaviour.fault), ("/openapi/v3", behaviour.open_api_fault)];
+        let faults = [
+            ("/apis", behaviour.fault),
+            ("/openapi/v3", behaviour.open_api_fault),
+            ("/version", behaviour.version_fault),
+        ];
         let faults = faults.into_iter().filter_map(|(path, fault)| Some((path, fault?.answer())));
         let answers = faults.chain([(CONFIG_MAP, config_map(&behaviour.config_map))]);
         self.peer.answer_only(answers.map(|(path, answer)| (path.to_owned(), answer)));
