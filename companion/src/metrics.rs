@@ -3,8 +3,9 @@
 //!
 //! Each area has a struct with its metrics (`poll/metrics.rs`,
 //! `publish/metrics.rs`, …) that registers them when it is made; `app/metrics.rs`
-//! makes all of them. Every label is a closed set: an enum, or the peers' names,
-//! which the configuration closes.
+//! makes all of them. Clones share their values. The values of every label are a
+//! closed set: literals in the area's file, or the peers' names, which the
+//! configuration closes.
 
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Unit};
@@ -12,9 +13,8 @@ use prometheus_client::registry::{Metric, Unit};
 pub use prometheus_client::registry::Registry;
 
 /// The name and the value of a label.
-pub type Label<V> = [(&'static str, V); 1];
+pub type Label<V = &'static str> = [(&'static str, V); 1];
 
-/// Returns the label of a peer.
 pub fn of_peer(name: impl ToString) -> Label<String> {
     [("peer", name.to_string())]
 }
@@ -46,36 +46,3 @@ pub fn durations() -> Histogram {
 pub fn gauge(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
-
-/// Defines enums that are label values, each value with its text.
-macro_rules! label_values {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident = $text:literal),+ $(,)? })+) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-            pub enum $name {
-                $($(#[$value_doc])* $value,)+
-            }
-
-            impl $name {
-                /// Returns the value's text.
-                pub fn as_str(self) -> &'static str {
-                    match self {
-                        $(Self::$value => $text,)+
-                    }
-                }
-            }
-
-            impl prometheus_client::encoding::EncodeLabelValue for $name {
-                fn encode(
-                    &self,
-                    encoder: &mut prometheus_client::encoding::LabelValueEncoder<'_>,
-                ) -> Result<(), std::fmt::Error> {
-                    prometheus_client::encoding::EncodeLabelValue::encode(&self.as_str(), encoder)
-                }
-            }
-        )+
-    };
-}
-
-pub(crate) use label_values;

@@ -4,19 +4,34 @@
 //! in a mounted ConfigMap the file is a symbolic link through a directory that
 //! gets replaced, which file watches miss.
 
-pub mod metrics;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-use self::metrics::{ReloadMetrics, ReloadOutcome};
 use crate::config::Config;
+use crate::metrics::{Label, Registry, add};
 
 const CHECK: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug)]
+pub struct ReloadMetrics(Family<Label, Counter>);
+
+impl ReloadMetrics {
+    pub fn new(r: &mut Registry) -> Self {
+        Self(add(r, "config_reloads", "Changes of the configuration, by outcome"))
+    }
+
+    /// Records the end of a reload. Without `applied`, the old configuration stays in force.
+    pub fn reloaded(&self, applied: bool) {
+        let outcome = if applied { "applied" } else { "refused" };
+        self.0.get_or_create(&[("outcome", outcome)]).inc();
+    }
+}
 
 /// Follows one file.
 pub struct Follower {
@@ -56,7 +71,7 @@ impl Follower {
                         faults,
                         "new configuration refused: the old one stays in force"
                     );
-                    self.metrics.reloaded(ReloadOutcome::Refused);
+                    self.metrics.reloaded(false);
                 }
             });
         }
@@ -69,7 +84,7 @@ impl Follower {
             return Err(faults.to_string());
         }
         tracing::info!(peers = next.peers.len(), "configuration reloaded");
-        self.metrics.reloaded(ReloadOutcome::Applied);
+        self.metrics.reloaded(true);
         self.configs.send_if_modified(|config| {
             let changed = **config != next;
             *config = Arc::new(next);

@@ -7,16 +7,14 @@ use prometheus_client::metrics::family::Family;
 use crate::config::PeerName;
 use crate::metrics::{Label, Registry, add, of_peer};
 
-/// The metrics of the answers about absence; clones share their values.
 #[derive(Clone, Debug)]
 pub struct AbsenceMetrics {
-    questions: Family<Label<&'static str>, Counter>,
+    questions: Family<Label, Counter>,
     rounds: Counter,
     failures: Family<Label<String>, Counter>,
 }
 
 impl AbsenceMetrics {
-    /// Registers the metrics.
     pub fn new(r: &mut Registry) -> Self {
         let rounds = "Rounds in which all serving peers were asked about absence";
         let failures = "Rounds about absence in which a peer did not answer";
@@ -27,12 +25,10 @@ impl AbsenceMetrics {
         }
     }
 
-    /// Records an answer.
     pub fn answered(&self, answer: Absence) {
         self.questions.get_or_create(&[("answer", answer.as_str())]).inc();
     }
 
-    /// Records the start of a round.
     pub fn round(&self) {
         self.rounds.inc();
     }

@@ -9,7 +9,7 @@ use crate::absence::metrics::AbsenceMetrics;
 use crate::metrics::Registry;
 use crate::poll::metrics::PollMetrics;
 use crate::publish::metrics::PublishMetrics;
-use crate::reload::metrics::ReloadMetrics;
+use crate::reload::ReloadMetrics;
 use crate::secrets::metrics::SecretMetrics;
 
 /// The metrics of all areas.
@@ -54,8 +54,6 @@ mod tests {
     use super::*;
     use crate::facts::PeerStatus;
     use crate::poll::metrics::PollOutcome;
-    use crate::publish::metrics::PushOutcome;
-    use crate::reload::metrics::ReloadOutcome;
     use crate::secrets::metrics::SecretLabel;
 
     /// The table that operators read.
@@ -87,11 +85,9 @@ mod tests {
             last_error: None,
         }]);
         metrics.index.snapshot(false, 0, true);
-        for outcome in [PushOutcome::Published, PushOutcome::Failed] {
-            metrics.publish.pushed(outcome, Duration::ZERO);
-        }
-        for outcome in [ReloadOutcome::Applied, ReloadOutcome::Refused] {
-            metrics.reload.reloaded(outcome);
+        for succeeded in [true, false] {
+            metrics.publish.pushed(succeeded, Duration::ZERO);
+            metrics.reload.reloaded(succeeded);
         }
         use SecretLabel::{ClientCa, FrontProxy, Listener, PeerCa};
         for secret in [Listener, ClientCa, FrontProxy, PeerCa] {

@@ -9,32 +9,38 @@ use prometheus_client::registry::Unit;
 
 use crate::config::PeerName;
 use crate::facts::Observation;
-use crate::metrics::{Label, Registry, add, add_with_unit, durations, label_values, of_peer};
+use crate::metrics::{Label, Registry, add, add_with_unit, durations, of_peer};
 
-/// The metrics of polling; clones share their values.
 #[derive(Clone, Debug)]
 pub struct PollMetrics {
-    polls: Family<(Label<String>, Label<PollOutcome>), Counter>,
+    polls: Family<(Label<String>, Label), Counter>,
     duration: Family<Label<String>, Histogram, fn() -> Histogram>,
     failures: Family<Label<String>, Counter>,
     changes: Family<Label<String>, Counter>,
 }
 
-label_values! {
-    /// How a round at a peer ended.
-    PollOutcome {
-        Serving = "serving",
-        NotReady = "not_ready",
-        Unreachable = "unreachable",
-        /// The round does not tell.
-        Inconclusive = "inconclusive",
-    }
+/// How a round at a peer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollOutcome {
+    Serving,
+    NotReady,
+    Unreachable,
+    /// The round does not tell.
+    Inconclusive,
 }
 
 impl PollOutcome {
     const ALL: [Self; 4] = [Self::Serving, Self::NotReady, Self::Unreachable, Self::Inconclusive];
 
-    /// Returns the outcome of an observation.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::NotReady => "not_ready",
+            Self::Unreachable => "unreachable",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+
     pub fn of(observation: &Observation) -> Self {
         match observation {
             Observation::Serving { .. } | Observation::Discovered { .. } => Self::Serving,
@@ -46,7 +52,6 @@ impl PollOutcome {
 }
 
 impl PollMetrics {
-    /// Registers the metrics.
     pub fn new(r: &mut Registry) -> Self {
         let duration = Family::new_with_constructor(durations as fn() -> Histogram);
         let duration_name = ("poll_duration", Unit::Seconds);
@@ -58,10 +63,9 @@ impl PollMetrics {
         }
     }
 
-    /// Records the end of a round at a peer.
     pub fn polled(&self, peer: &PeerName, outcome: PollOutcome, duration: Duration) {
         self.duration.get_or_create(&of_peer(peer)).observe(duration.as_secs_f64());
-        self.polls.get_or_create(&(of_peer(peer), [("outcome", outcome)])).inc();
+        self.polls.get_or_create(&(of_peer(peer), [("outcome", outcome.as_str())])).inc();
     }
 
     /// Records that a discovery document of a peer could not be read.
@@ -77,7 +81,7 @@ impl PollMetrics {
     /// Drops what was recorded of a peer that is no longer polled.
     pub fn forget_peer(&self, peer: &PeerName) {
         for outcome in PollOutcome::ALL {
-            self.polls.remove(&(of_peer(peer), [("outcome", outcome)]));
+            self.polls.remove(&(of_peer(peer), [("outcome", outcome.as_str())]));
         }
         self.duration.remove(&of_peer(peer));
         self.failures.remove(&of_peer(peer));

@@ -9,9 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use crate::metrics::{Label, Registry, add, add_with_unit, durations, gauge, label_values};
+use crate::metrics::{Label, Registry, add, add_with_unit, durations, gauge};
 
-/// The metrics of publishing; clones share their values.
 #[derive(Clone, Debug)]
 pub struct PublishMetrics {
     generation: Gauge,
@@ -20,52 +19,39 @@ pub struct PublishMetrics {
     serving_sets: Gauge,
     merged_documents: Gauge,
     merged_document_bytes: Gauge,
-    pushes: Family<Label<PushOutcome>, Counter>,
+    pushes: Family<Label, Counter>,
     push_duration: Histogram,
     last_push: Gauge,
     repairs: Counter,
 }
 
-label_values! {
-    /// How a push ended.
-    PushOutcome {
-        Published = "published",
-        /// It is tried again.
-        Failed = "failed",
-    }
-}
-
 impl PublishMetrics {
-    /// Registers the metrics.
     pub fn new(r: &mut Registry) -> Self {
         let complete = "1 if the discovery of every peer is known";
         let skewed = "Resources and subresources that not every peer in rotation serves";
         let documents = "Merged documents in the map published last";
         let bytes = "Size of the merged documents in the map, compressed and in base64";
         let at = "Time of the last push, since 1970";
+        let size = ("map_merged_documents", Unit::Bytes);
         let duration = ("push_duration", Unit::Seconds);
-        let gauge = Gauge::default;
+        let last = ("last_push_timestamp", Unit::Seconds);
         Self {
             generation: add(r, "map_generation", "Generation of the map published last"),
             complete: add(r, "map_complete", complete),
             skewed_targets: add(r, "map_skewed_targets", skewed),
             serving_sets: add(r, "map_serving_sets", "Distinct sets of peers in the map"),
             merged_documents: add(r, "map_merged_documents", documents),
-            merged_document_bytes: add_with_unit(
-                r,
-                ("map_merged_documents", Unit::Bytes),
-                bytes,
-                gauge(),
-            ),
+            merged_document_bytes: add_with_unit(r, size, bytes, Gauge::default()),
             pushes: add(r, "pushes", "Pushes to Envoy, by outcome"),
             push_duration: add_with_unit(r, duration, "Duration of a push", durations()),
-            last_push: add_with_unit(r, ("last_push_timestamp", Unit::Seconds), at, gauge()),
+            last_push: add_with_unit(r, last, at, Gauge::default()),
             repairs: add(r, "repairs", "Times that others had changed published files"),
         }
     }
 
-    /// Records the end of a push.
-    pub fn pushed(&self, outcome: PushOutcome, duration: Duration) {
+    /// Records the end of a push. One that failed is tried again.
+    pub fn pushed(&self, published: bool, duration: Duration) {
+        let outcome = if published { "published" } else { "failed" };
         self.pushes.get_or_create(&[("outcome", outcome)]).inc();
         self.push_duration.observe(duration.as_secs_f64());
     }

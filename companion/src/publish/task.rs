@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bucket::Bucket;
 use super::error::PublishError;
-use super::metrics::{PublishMetrics, PushOutcome};
+use super::metrics::PublishMetrics;
 use super::publisher::{Publication, Publisher};
 use super::sink::Sink;
 use crate::index::Snapshot;
@@ -120,13 +120,13 @@ fn report(
                 skewed_targets = publication.skewed_targets,
                 "published"
             );
-            metrics.pushed(PushOutcome::Published, duration);
+            metrics.pushed(true, duration);
             metrics.published(document, publication.skewed_targets, publication.at);
             outcomes.send_replace(Outcome { publication: Some(publication), error: None });
         }
         Err(error) => {
             tracing::error!(%error, "could not publish");
-            metrics.pushed(PushOutcome::Failed, duration);
+            metrics.pushed(false, duration);
             outcomes.send_modify(|outcome| outcome.error = Some(error.to_string()));
         }
     }

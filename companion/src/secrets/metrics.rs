@@ -5,27 +5,35 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Unit;
 
-use crate::metrics::{Label, Registry, add, add_with_unit, label_values};
+use crate::metrics::{Label, Registry, add, add_with_unit};
 
-/// The metrics of the secrets; clones share their values.
 #[derive(Clone, Debug)]
 pub struct SecretMetrics {
-    errors: Family<Label<SecretLabel>, Counter>,
-    expiry: Family<Label<SecretLabel>, Gauge>,
+    errors: Family<Label, Counter>,
+    expiry: Family<Label, Gauge>,
 }
 
-label_values! {
-    /// A secret that is published for Envoy.
-    SecretLabel {
-        Listener = "listener",
-        ClientCa = "client_ca",
-        FrontProxy = "front_proxy",
-        PeerCa = "peer_ca",
+/// A secret that is published for Envoy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SecretLabel {
+    Listener,
+    ClientCa,
+    FrontProxy,
+    PeerCa,
+}
+
+impl SecretLabel {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::ClientCa => "client_ca",
+            Self::FrontProxy => "front_proxy",
+            Self::PeerCa => "peer_ca",
+        }
     }
 }
 
 impl SecretMetrics {
-    /// Registers the metrics.
     pub fn new(r: &mut Registry) -> Self {
         let expiry = ("certificate_expiry_timestamp", Unit::Seconds);
         let help = "Time at which the published certificate expires, since 1970";
@@ -37,19 +45,16 @@ impl SecretMetrics {
 
     /// Records that the files of a secret cannot be used.
     pub fn failed(&self, secret: SecretLabel) {
-        self.errors.get_or_create(&[("secret", secret)]).inc();
+        self.errors.get_or_create(&[("secret", secret.as_str())]).inc();
     }
 
     /// Records when a certificate expires (seconds since 1970), if there is one.
     pub fn expires(&self, certificate: SecretLabel, at: Option<i64>) {
-        let label = [("certificate", certificate)];
-        match at {
-            Some(at) => {
-                self.expiry.get_or_create(&label).set(at);
-            }
-            None => {
-                self.expiry.remove(&label);
-            }
+        let label = [("certificate", certificate.as_str())];
+        if let Some(at) = at {
+            self.expiry.get_or_create(&label).set(at);
+        } else {
+            self.expiry.remove(&label);
         }
     }
 }

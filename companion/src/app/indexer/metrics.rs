@@ -7,14 +7,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use crate::facts::PeerStatus;
 use crate::metrics::{Label, Registry, add, gauge, of_peer};
 
-/// The metrics of what the index knows; clones share their values.
 #[derive(Clone, Debug)]
 pub(in crate::app) struct IndexMetrics {
-    peer_state: Family<(Label<String>, Label<&'static str>), Gauge>,
+    peer_state: Family<(Label<String>, Label), Gauge>,
     peer_types: Family<Label<String>, Gauge>,
     rotation_frozen: Gauge,
     conflicts: Gauge,
-    header_names: Family<Label<&'static str>, Gauge>,
+    header_names: Family<Label, Gauge>,
 }
 
 const STATES: [(PeerState, &str); 3] = [
@@ -24,7 +23,6 @@ const STATES: [(PeerState, &str); 3] = [
 ];
 
 impl IndexMetrics {
-    /// Registers the metrics.
     pub fn new(r: &mut Registry) -> Self {
         let types = "Resources and subresources that a peer is known to serve";
         let frozen = "1 while no peer is ready and the last rotation stays";
@@ -45,7 +43,6 @@ impl IndexMetrics {
         self.peer_types.clear();
     }
 
-    /// Records what is known of the peers.
     pub fn peers(&self, peers: &[PeerStatus]) {
         for peer in peers {
             for (state, label) in STATES {
