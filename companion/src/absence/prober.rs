@@ -117,8 +117,7 @@ impl Prober {
         self.metrics.round();
         self.follow_configuration();
         let views = self.views.borrow().clone();
-        let mut clients =
-            Clients::refresh(&mut self.clients, &self.config).map_err(|error| error.to_string());
+        let mut clients = Clients::refresh(&mut self.clients, &self.config);
         let mut round = JoinSet::new();
         let limit = time_limit(&self.config);
         let limits = Limits { timeout: limit, ..Limits::from(&self.config.polling) };
@@ -127,14 +126,17 @@ impl Prober {
             views.iter().filter(|view| view.just_left).map(|_| None).collect();
         for view in views.into_iter().filter(|view| view.serving) {
             let client = match &mut clients {
-                Ok(clients) => clients.get(&view.peer, limits).map_err(|error| error.to_string()),
+                Ok(clients) => clients.get(&view.peer, limits),
                 Err(error) => Err(error.clone()),
             };
             let parts = parts.clone();
             let reports = self.reports.clone();
             round.spawn(async move {
                 let peer = view.peer.name.clone();
-                let answer = async { ask(client?, view, &parts, &reports).await };
+                let answer = async {
+                    let client = client.map_err(|error| error.to_string())?;
+                    ask(client, view, &parts, &reports).await
+                };
                 let answer = tokio::time::timeout(limit, answer);
                 let late = |_| Err(format!("no answer within {}", format_duration(limit)));
                 (peer, answer.await.unwrap_or_else(late))

@@ -8,7 +8,8 @@ use std::error::Error;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::buf::Reader;
+use bytes::{Buf, Bytes};
 use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Response, StatusCode};
 use rustls::ClientConfig;
@@ -32,12 +33,9 @@ pub enum FetchError {
     /// The status is not one that helps.
     #[error("{path} answered {status}")]
     Status { path: String, status: StatusCode },
-    /// The answer is larger than the configured limit.
-    #[error("{path} answered more than {limit} bytes")]
-    TooLarge { path: String, limit: u64 },
-    /// The answer's body does not parse.
-    #[error("{path} returned an unreadable body: {source}")]
-    Malformed { path: String, source: Cause },
+    /// The answer's body is too large or does not parse.
+    #[error("{path} {problem}")]
+    Body { path: String, problem: String },
 }
 
 /// The bounds of an answer.
@@ -59,7 +57,7 @@ pub struct ApiServerClient {
 
 /// An answer whose head has arrived.
 pub struct Answer {
-    /// The answer's `ETag`.
+    pub status: StatusCode,
     pub etag: Option<HeaderValue>,
     response: Response,
     path: String,
@@ -102,29 +100,31 @@ impl ApiServerClient {
         path: &str,
         accept: &'static str,
         if_none_match: Option<&HeaderValue>,
-    ) -> Result<(StatusCode, Answer), FetchError> {
-        let mut request = self
-            .http
-            .get(format!("{}{path}", self.base))
-            .header(ACCEPT, HeaderValue::from_static(accept));
+    ) -> Result<Answer, FetchError> {
+        let mut request = self.http.get(format!("{}{path}", self.base)).header(ACCEPT, accept);
         if let Some(etag) = if_none_match {
             request = request.header(IF_NONE_MATCH, etag);
         }
         let response = request.send().await.map_err(|error| FetchError::of(error, self.limits))?;
-        let answer = Answer {
+        Ok(Answer {
+            status: response.status(),
             etag: response.headers().get(ETAG).cloned(),
             response,
             path: path.to_owned(),
             limits: self.limits,
-        };
-        Ok((answer.response.status(), answer))
+        })
     }
 }
 
 impl Answer {
     /// Returns the error for a status that does not help.
     pub fn unexpected(&self) -> FetchError {
-        FetchError::Status { path: self.path.clone(), status: self.response.status() }
+        FetchError::Status { path: self.path.clone(), status: self.status }
+    }
+
+    /// Returns the answer if its status is 200.
+    pub fn ok(self) -> Result<Self, FetchError> {
+        if self.status == StatusCode::OK { Ok(self) } else { Err(self.unexpected()) }
     }
 
     /// Reads the body to its end, so that the connection can be reused.
@@ -141,7 +141,7 @@ impl Answer {
     {
         let (sender, receiver) = mpsc::channel(4);
         let parser = tokio::task::spawn_blocking(move || {
-            let mut reader = ChunkReader { receiver, current: Bytes::new() };
+            let mut reader = ChunkReader { receiver, current: Bytes::new().reader() };
             let value = serde_json::from_reader(&mut reader);
             // The sender must be able to finish even if the parser failed.
             reader.receiver.close();
@@ -154,23 +154,22 @@ impl Answer {
             }
         }
         drop(sender);
-        let malformed = |source: Cause| FetchError::Malformed { path: self.path, source };
-        match parser.await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(malformed(error.into())),
-            Err(error) => Err(malformed(error.into())),
-        }
+        let parsed = parser.await.map_err(Cause::from).and_then(|value| Ok(value?));
+        parsed.map_err(|error| self.unusable(format!("returned an unreadable body: {error}")))
     }
 
     async fn chunk(&mut self, rest: &mut u64) -> Result<Option<Bytes>, FetchError> {
         let chunk = self.response.chunk().await;
         let chunk = chunk.map_err(|error| FetchError::of(error, self.limits))?;
         let size = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        *rest = rest.checked_sub(size).ok_or_else(|| FetchError::TooLarge {
-            path: self.path.clone(),
-            limit: self.limits.bytes,
+        *rest = rest.checked_sub(size).ok_or_else(|| {
+            self.unusable(format!("answered more than {} bytes", self.limits.bytes))
         })?;
         Ok(chunk)
+    }
+
+    fn unusable(&self, problem: String) -> FetchError {
+        FetchError::Body { path: self.path.clone(), problem }
     }
 }
 
@@ -202,22 +201,17 @@ fn causes(error: &(dyn Error + 'static)) -> String {
 /// Reads from a channel of chunks, for the blocking parser.
 struct ChunkReader {
     receiver: mpsc::Receiver<Bytes>,
-    current: Bytes,
+    current: Reader<Bytes>,
 }
 
 impl Read for ChunkReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
+        while !self.current.get_ref().has_remaining() {
             match self.receiver.blocking_recv() {
-                Some(chunk) => self.current = chunk,
+                Some(chunk) => self.current = chunk.reader(),
                 None => return Ok(0),
             }
         }
-        let size = buffer.len().min(self.current.len());
-        let taken = self.current.split_to(size);
-        for (to, from) in buffer.iter_mut().zip(&taken) {
-            *to = *from;
-        }
-        Ok(size)
+        self.current.read(buffer)
     }
 }

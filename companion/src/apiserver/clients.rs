@@ -8,7 +8,7 @@ use reqwest::header::HeaderValue;
 use rustls::ClientConfig;
 
 use super::client::{ApiServerClient, Limits};
-use super::credentials::{Credentials, CredentialsError};
+use super::credentials::{Credentials, CredentialsError, unusable};
 use crate::config::{Config, Peer};
 
 /// Clients with the same configuration and credentials.
@@ -57,7 +57,7 @@ impl Clients {
         let server_name = &self.config.peer_tls.server_name;
         let (tls, authorization) = (self.tls.clone(), self.authorization.clone());
         let client = ApiServerClient::new(peer, server_name, limits, tls, authorization)
-            .map_err(CredentialsError::Client)?;
+            .map_err(|error| unusable("HTTP client", error))?;
         self.by_address.insert(peer.address, client.clone());
         Ok(client)
     }

@@ -4,7 +4,7 @@
 //! The files are read again in every round: a rotated token or certificate is
 //! used at once, and a half-written one is only a failed attempt.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::header::HeaderValue;
@@ -15,17 +15,12 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::config::{CredentialFiles, PeerTls};
 
 /// Why the credentials cannot be used. The files may be valid the next time.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
-    /// A file cannot be read.
-    #[error("{path}: {source}")]
-    Unreadable { path: PathBuf, source: std::io::Error },
-    /// A file has other content than it should.
-    #[error("{what}: {problem}")]
-    Unusable { what: &'static str, problem: String },
-    /// The HTTP client refuses its settings.
-    #[error("HTTP client: {0}")]
-    Client(#[source] reqwest::Error),
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{what}: {problem}")]
+pub struct CredentialsError {
+    /// A file, what it should contain, or who refuses it.
+    what: String,
+    problem: String,
 }
 
 /// The content of the credentials' files. Compared to detect a change.
@@ -104,11 +99,10 @@ fn certificates(
     Ok(list)
 }
 
-fn unusable(what: &'static str, problem: impl ToString) -> CredentialsError {
-    CredentialsError::Unusable { what, problem: problem.to_string() }
+pub(super) fn unusable(what: impl ToString, problem: impl ToString) -> CredentialsError {
+    CredentialsError { what: what.to_string(), problem: problem.to_string() }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
-    std::fs::read(path)
-        .map_err(|source| CredentialsError::Unreadable { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|error| unusable(path.display(), error))
 }

@@ -21,14 +21,11 @@ pub struct Validators(HashMap<Part, HeaderValue>);
 
 impl ApiServerClient {
     /// Checks that the peer is ready.
-    ///
-    /// # Errors
-    /// It is not, or does not answer.
     pub async fn readiness(&self) -> Result<(), FetchError> {
-        let (status, answer) = self.get("/readyz", "*/*", None).await?;
-        let error = answer.unexpected();
+        let answer = self.get("/readyz", "*/*", None).await?;
+        let (is_ready, error) = (answer.status == StatusCode::OK, answer.unexpected());
         answer.drain().await?;
-        if status == StatusCode::OK { Ok(()) } else { Err(error) }
+        if is_ready { Ok(()) } else { Err(error) }
     }
 
     /// Returns the peer's `gitVersion`.
@@ -39,10 +36,7 @@ impl ApiServerClient {
             git_version: Arc<str>,
         }
 
-        let (status, answer) = self.get("/version", ACCEPT_JSON, None).await?;
-        if status != StatusCode::OK {
-            return Err(answer.unexpected());
-        }
+        let answer = self.get("/version", ACCEPT_JSON, None).await?.ok()?;
         answer.json::<Version>().await.map(|version| version.git_version)
     }
 
@@ -53,38 +47,33 @@ impl ApiServerClient {
         validators: &mut Validators,
     ) -> Result<Reading<Listing>, FetchError> {
         let validator = validators.0.get(&part);
-        let (status, answer) =
-            self.get(part.path(), ACCEPT_AGGREGATED_DISCOVERY, validator).await?;
-        match status {
-            StatusCode::NOT_MODIFIED => Ok(Reading::Unchanged),
-            StatusCode::OK => {
-                let etag = answer.etag.clone();
-                let mut listing = match answer.json().await? {
-                    DiscoveryDocument::Aggregated(list) => list.read(part),
-                    DiscoveryDocument::Legacy(list) => self.legacy_listing(list).await?,
-                };
-                listing.etag = etag.as_ref().and_then(opaque);
-                // Only now: a document that was not read to its end must be
-                // asked for again.
-                match etag {
-                    Some(etag) => validators.0.insert(part, etag),
-                    None => validators.0.remove(&part),
-                };
-                Ok(Reading::Read(listing))
-            }
-            _ => Err(answer.unexpected()),
+        let answer = self.get(part.path(), ACCEPT_AGGREGATED_DISCOVERY, validator).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(Reading::Unchanged);
         }
+        let answer = answer.ok()?;
+        let etag = answer.etag.clone();
+        let mut listing = match answer.json().await? {
+            DiscoveryDocument::Aggregated(list) => list.read(part),
+            DiscoveryDocument::Legacy(list) => self.legacy_listing(list).await?,
+        };
+        listing.etag = etag.as_ref().and_then(opaque);
+        // Only now: a document that was not read to its end must be asked for again.
+        match etag {
+            Some(etag) => validators.0.insert(part, etag),
+            None => validators.0.remove(&part),
+        };
+        Ok(Reading::Read(listing))
     }
 
     /// Reads the index of the peer's OpenAPI v3 documents. Servers before 1.23 have
     /// none.
     pub async fn open_api(&self) -> Result<Reading<OpenApiIndex>, FetchError> {
-        let (status, answer) = self.get("/openapi/v3", ACCEPT_JSON, None).await?;
-        match status {
-            StatusCode::OK => answer.json().await.map(Reading::Read),
-            StatusCode::NOT_FOUND => Ok(Reading::Unchanged),
-            _ => Err(answer.unexpected()),
+        let answer = self.get("/openapi/v3", ACCEPT_JSON, None).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(Reading::Unchanged);
         }
+        answer.ok()?.json().await.map(Reading::Read)
     }
 
     /// Reads the older form: a document for every group-version.
@@ -92,8 +81,8 @@ impl ApiServerClient {
         let mut reader = LegacyReader::default();
         for (group, version) in list {
             let path = group_version_path(&group, &version);
-            let (status, answer) = self.get(&path, ACCEPT_JSON, None).await?;
-            match status {
+            let answer = self.get(&path, ACCEPT_JSON, None).await?;
+            match answer.status {
                 StatusCode::OK => reader.add(&group, &version, Some(answer.json().await?)),
                 // Gone since the list was read.
                 StatusCode::NOT_FOUND => answer.drain().await?,

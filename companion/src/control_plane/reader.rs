@@ -134,10 +134,7 @@ impl<S: Subject> Reader<S> {
         let limits = Limits::from(&config.polling);
         let limits = Limits { bytes: limits.bytes.min(S::MAX_BYTES), ..limits };
         let client = Clients::refresh(&mut self.clients, config)?.get(peer, limits)?;
-        let (status, answer) = client.get(S::PATH, S::ACCEPT, None).await?;
-        if status != StatusCode::OK {
-            return Err(answer.unexpected().into());
-        }
+        let answer = client.get(S::PATH, S::ACCEPT, None).await?.ok()?;
         S::value(answer.json().await?).map_err(ReadError::Unusable)
     }
 

@@ -46,9 +46,7 @@ impl Judge {
                 self.answered();
                 Observation::Inconclusive { reason }
             }
-            FetchError::Status { .. }
-            | FetchError::TooLarge { .. }
-            | FetchError::Malformed { .. } => {
+            FetchError::Status { .. } | FetchError::Body { .. } => {
                 self.answered();
                 Observation::NotReady { reason }
             }
