@@ -13,27 +13,48 @@
 //! were to leave: those count as gone.
 
 mod endpoints;
-mod name;
 mod resources;
 mod retirement;
 mod step;
-mod twins;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use discovery_map::DiscoveryMap;
+use discovery_map::{DiscoveryMap, MapDocument};
 
-pub use name::Name;
-pub use step::{NewMap, Plan, Step};
+pub use step::{Name, Step};
 
 use super::error::PublishError;
+use crate::config::Config;
 use crate::index::Snapshot;
 use crate::secrets::Settings;
 use crate::state::{Addresses, State};
 use crate::xds::{self, Filter};
 use retirement::Retirement;
+
+/// The way from what is published to what shall be.
+#[derive(Debug)]
+pub struct Plan {
+    /// The steps. Each relies on those before it, and only on those.
+    pub steps: Vec<Step>,
+    /// The new map, if there is one.
+    pub map: Option<NewMap>,
+    /// What is retired from then on.
+    retired: Retirement,
+}
+
+/// A map, and what it was made with.
+#[derive(Clone, Debug)]
+pub struct NewMap {
+    /// The map, with its generation.
+    pub document: Arc<MapDocument>,
+    /// How many targets some peers serve and others do not.
+    pub skewed_targets: usize,
+    /// Every cluster that the map names.
+    clusters: Addresses,
+    config: Arc<Config>,
+}
 
 /// Plans what is published.
 #[derive(Debug)]
@@ -84,7 +105,7 @@ impl Planner {
     ) -> Result<Option<Plan>, PublishError> {
         self.state.memory.clone_from(&snapshot.memory);
         let certificate = self.settings.secrets.front_proxy.is_some();
-        let (mut document, next) = twins::with_twins(snapshot, certificate);
+        let (mut document, next) = resources::with_twins(snapshot, certificate);
         let retired = self.retire(&next, found);
         if let Some(map) = &self.map {
             document.generation = map.document.generation;

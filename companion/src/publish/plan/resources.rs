@@ -1,10 +1,16 @@
 //! The secrets and clusters that settings give.
+//!
+//! The twin of a cluster has the same peers, over connections that present the front-proxy
+//! certificate.
 
 use std::collections::BTreeSet;
 
-use super::name::Name;
-use super::twins::is_twin;
+use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument};
+
+use super::step::Name;
+use crate::index::Snapshot;
 use crate::secrets::{Secrets, Settings};
+use crate::state::Addresses;
 use crate::xds::SecretContent::{Authorities, KeyPair};
 use crate::xds::{self, Cluster, Secret};
 
@@ -47,7 +53,8 @@ pub fn clusters(
     let front_proxy = secrets.front_proxy.as_ref().map(xds::front_proxy_name);
     let front_proxy = front_proxy.or_else(|| earlier.cloned());
     let cluster = |name: &&String| {
-        let present = if is_twin(name) { Some(front_proxy.clone()?) } else { None };
+        let present =
+            if name.ends_with(FRONT_PROXY_SUFFIX) { Some(front_proxy.clone()?) } else { None };
         Some(Cluster {
             name: (*name).clone(),
             server_name: settings.config.peer_tls.server_name.clone(),
@@ -56,4 +63,20 @@ pub fn clusters(
         })
     };
     names.iter().filter_map(cluster).collect()
+}
+
+/// Returns the map of a snapshot, and the clusters that it names. They have twins if there is a
+/// front proxy and its certificate; else the map says that there is none.
+pub fn with_twins(snapshot: &Snapshot, certificate: bool) -> (MapDocument, Addresses) {
+    let mut document = snapshot.document.clone();
+    document.identity.front_proxy &= certificate;
+    let mut clusters = Addresses::new();
+    for cluster in &snapshot.clusters {
+        if document.identity.front_proxy {
+            let twin = format!("{}{FRONT_PROXY_SUFFIX}", cluster.name);
+            clusters.insert(twin, cluster.endpoints.clone());
+        }
+        clusters.insert(cluster.name.clone(), cluster.endpoints.clone());
+    }
+    (document, clusters)
 }

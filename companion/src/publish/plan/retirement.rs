@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::name::Name;
+use super::step::Name;
 
 /// What is retired, with the time that remains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

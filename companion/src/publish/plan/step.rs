@@ -1,26 +1,9 @@
-//! What a plan is made of.
+//! What a sink carries out, and the resources that it tells apart by name.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use discovery_map::MapDocument;
-
-use super::name::Name;
-use super::retirement::Retirement;
-use crate::config::Config;
 use crate::state::Addresses;
 use crate::xds::{Cluster, Filter, Secret};
-
-/// The way from what is published to what shall be.
-#[derive(Debug)]
-pub struct Plan {
-    /// The steps. Each relies on those before it, and only on those.
-    pub steps: Vec<Step>,
-    /// The new map, if there is one.
-    pub map: Option<NewMap>,
-    /// What is retired from then on.
-    pub retired: Retirement,
-}
 
 /// Resources of one type, in any order among themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,14 +20,10 @@ pub enum Step {
     Remove(BTreeSet<Name>),
 }
 
-/// A map, and what it was made with.
-#[derive(Clone, Debug)]
-pub struct NewMap {
-    /// The map, with its generation.
-    pub document: Arc<MapDocument>,
-    /// How many targets some peers serve and others do not.
-    pub skewed_targets: usize,
-    /// Every cluster that the map names.
-    pub clusters: Addresses,
-    pub config: Arc<Config>,
+/// The name of a resource that exists on its own, and is removed by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    /// The endpoints of a cluster.
+    Endpoints(String),
+    Secret(String),
 }
