@@ -27,6 +27,9 @@ use std::path::{Path, PathBuf};
 
 use discovery_map::Faults;
 
+use fault_log::FaultLog;
+use reader::Section;
+
 pub(crate) use files::check_front_proxy;
 pub use header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
 pub use model::{Config, CredentialFiles, EnvoyOutput, ListenerTls, Peer, PeerTls, Polling};
@@ -67,14 +70,8 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn from_yaml(text: &str) -> Result<Self, Faults> {
-        build::config(text)
-    }
-
-    /// Checks that the named files exist and are of the right kind.
-    ///
-    /// # Errors
-    /// Every file that is not.
-    pub fn check_files(&self) -> Result<(), Faults> {
-        files::check(self)
+        let log = FaultLog::default();
+        let config = Section::document(text, &log).and_then(build::config);
+        log.into_result(config)
     }
 }

@@ -9,9 +9,7 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use discovery_map::Faults;
-
-use super::fault_log::{FaultLog, Faulty};
+use super::fault_log::Faulty;
 use super::model::{Config, CredentialFiles, EnvoyOutput, Peer, PeerTls, Polling};
 use super::reader::{Section, parsed};
 use super::request_headers::request_headers;
@@ -25,13 +23,7 @@ const MAX_PEERS: usize = 64;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-pub(super) fn config(text: &str) -> Result<Config, Faults> {
-    let log = FaultLog::default();
-    let config = Section::document(text, &log).and_then(document);
-    log.into_result(config)
-}
-
-fn document(mut top: Section<'_>) -> Result<Config, Faulty> {
+pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
     let listen = top.or_default("listen", "127.0.0.1:9902", loopback);
     let state_directory = top.required("stateDirectory", absolute);
     let peers = peers(&mut top);
@@ -40,12 +32,10 @@ fn document(mut top: Section<'_>) -> Result<Config, Faulty> {
     let envoy = top.section("envoy").and_then(envoy);
     let polling = top.section_or_empty("polling").and_then(polling);
     let forget_after = top.or_default("forgetAfter", "1h", duration(SECOND, 30 * 24 * HOUR));
-    let front_proxy = top.optional_section("frontProxy");
+    let front_proxy = top.optional_section("frontProxy", key_pair);
     let has_front_proxy = !matches!(front_proxy, Ok(None));
-    let front_proxy = front_proxy.and_then(|section| section.map(key_pair).transpose());
-    let listener_tls = top.optional_section("listenerTls").and_then(|section| {
-        section.map(|section| listener_tls(section, has_front_proxy)).transpose()
-    });
+    let listener_tls =
+        top.optional_section("listenerTls", |section| listener_tls(section, has_front_proxy));
     let request_headers = top.section_or_empty("requestHeaders").and_then(request_headers);
     let strict_not_found = top.section_or_empty("strictNotFound").and_then(strict_not_found);
     top.finish();
@@ -109,9 +99,7 @@ fn peer_tls(mut section: Section<'_>) -> Result<PeerTls, Faulty> {
 
 fn credentials(mut section: Section<'_>) -> Result<CredentialFiles, Faulty> {
     let token = section.optional("tokenFile", absolute);
-    let certificate = section
-        .optional_section("clientCertificate")
-        .and_then(|section| section.map(key_pair).transpose());
+    let certificate = section.optional_section("clientCertificate", key_pair);
     let credentials = match (token, certificate) {
         (Ok(Some(file)), Ok(None)) => Ok(CredentialFiles::Token { file }),
         (Ok(None), Ok(Some(files))) => Ok(CredentialFiles::ClientCertificate(files)),

@@ -8,30 +8,33 @@ use super::fault_log::FaultLog;
 use super::model::{Config, CredentialFiles};
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 
-pub(super) fn check(config: &Config) -> Result<(), Faults> {
-    let log = FaultLog::default();
-    certificates("peerTls.caFile", &config.peer_tls.ca_file, &log);
-    match &config.credentials {
-        CredentialFiles::Token { file } => token("credentials.tokenFile", file, &log),
-        CredentialFiles::ClientCertificate(files) => {
-            pair("credentials.clientCertificate", files, &log);
+impl Config {
+    /// Checks that the named files exist and are of the right kind. Reports every file that is not.
+    pub(super) fn check_files(&self) -> Result<(), Faults> {
+        let log = FaultLog::default();
+        certificates("peerTls.caFile", &self.peer_tls.ca_file, &log);
+        match &self.credentials {
+            CredentialFiles::Token { file } => token("credentials.tokenFile", file, &log),
+            CredentialFiles::ClientCertificate(files) => {
+                pair("credentials.clientCertificate", files, &log);
+            }
         }
-    }
-    let mut clients = None;
-    if let Some(listener) = &config.listener_tls {
-        pair("listenerTls", &listener.pair, &log);
-        if let Some(file) = &listener.client_ca_file {
-            clients = certificates("listenerTls.clientCaFile", file, &log);
+        let mut clients = None;
+        if let Some(listener) = &self.listener_tls {
+            pair("listenerTls", &listener.pair, &log);
+            if let Some(file) = &listener.client_ca_file {
+                clients = certificates("listenerTls.clientCaFile", file, &log);
+            }
         }
+        if let Some(files) = &self.front_proxy
+            && let Some(front_proxy) = pair("frontProxy", files, &log)
+            && let Some(clients) = clients
+        {
+            let checked = check_front_proxy(&clients, &front_proxy, files);
+            noted("frontProxy.certificateFile", checked, &log);
+        }
+        log.into_result(Ok(()))
     }
-    if let Some(files) = &config.front_proxy
-        && let Some(front_proxy) = pair("frontProxy", files, &log)
-        && let Some(clients) = clients
-    {
-        let checked = check_front_proxy(&clients, &front_proxy, files);
-        noted("frontProxy.certificateFile", checked, &log);
-    }
-    log.into_result(Ok(()))
 }
 
 /// Refuses a front-proxy certificate that the clients' own authority signed. An
@@ -57,15 +60,12 @@ pub(crate) fn check_front_proxy(
 }
 
 fn token(place: &str, file: &Path, log: &FaultLog) {
-    match std::fs::read(file) {
-        Ok(content) if content.trim_ascii().is_empty() => {
-            log.add(place, format!("{} is empty", file.display()));
-        }
-        Ok(_) => {}
-        Err(error) => {
-            log.add(place, format!("{} cannot be read: {error}", file.display()));
-        }
-    }
+    let problem = match std::fs::read(file) {
+        Ok(content) if content.trim_ascii().is_empty() => "is empty".to_owned(),
+        Ok(_) => return,
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    log.add(place, format!("{} {problem}", file.display()));
 }
 
 /// Both files by themselves, and whether they belong together.

@@ -1,7 +1,5 @@
 //! The names of the headers in which a front proxy tells the peers who a client is.
 
-use std::str::FromStr;
-
 use discovery_map::{is_lowercase_token, is_reserved, is_reserved_prefix};
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +41,10 @@ pub struct HeaderName(String);
 #[serde(try_from = "String")]
 pub struct HeaderPrefix(String);
 
-string_values! { HeaderName HeaderPrefix }
+string_values! {
+    HeaderName: name,
+    HeaderPrefix: prefix,
+}
 
 const MAX_LENGTH: usize = 128;
 
@@ -107,28 +108,20 @@ fn union<T: Clone + PartialEq>(first: &[T], then: &[T]) -> Vec<T> {
     all
 }
 
-impl FromStr for HeaderName {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let name = token(text)?;
-        if is_reserved(&name) {
-            return Err(InvalidValue("must not be a header that has another use"));
-        }
-        Ok(Self(name))
+fn name(text: &str) -> Result<String, InvalidValue> {
+    let name = token(text)?;
+    if is_reserved(&name) {
+        return Err(InvalidValue("must not be a header that has another use"));
     }
+    Ok(name)
 }
 
-impl FromStr for HeaderPrefix {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let prefix = token(text)?;
-        if is_reserved_prefix(&prefix) {
-            return Err(InvalidValue("must not be a prefix of a header that has another use"));
-        }
-        Ok(Self(prefix))
+fn prefix(text: &str) -> Result<String, InvalidValue> {
+    let prefix = token(text)?;
+    if is_reserved_prefix(&prefix) {
+        return Err(InvalidValue("must not be a prefix of a header that has another use"));
     }
+    Ok(prefix)
 }
 
 /// Returns a header's name in lower case.
@@ -138,22 +131,6 @@ fn token(text: &str) -> Result<String, InvalidValue> {
         Ok(name)
     } else {
         Err(InvalidValue("must be a valid header name of 1 to 128 bytes"))
-    }
-}
-
-impl TryFrom<String> for HeaderName {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        text.parse()
-    }
-}
-
-impl TryFrom<String> for HeaderPrefix {
-    type Error = InvalidValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidValue> {
-        text.parse()
     }
 }
 

@@ -139,10 +139,14 @@ impl<'l> Section<'l> {
         Self::new(self.place(field), value, self.log)
     }
 
-    /// A section that may be absent.
-    pub(super) fn optional_section(&mut self, field: &'static str) -> Result<Option<Self>, Faulty> {
-        let value = self.take(field);
-        value.map(|value| Self::new(self.place(field), value, self.log)).transpose()
+    /// A section that may be absent, read by `read`.
+    pub(super) fn optional_section<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(Self) -> Result<T, Faulty>,
+    ) -> Result<Option<T>, Faulty> {
+        let Some(value) = self.take(field) else { return Ok(None) };
+        Self::new(self.place(field), value, self.log).and_then(read).map(Some)
     }
 
     /// A section whose fields all have defaults: an absent one is empty.

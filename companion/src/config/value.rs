@@ -2,7 +2,6 @@
 //! and durations.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,12 +23,11 @@ pub struct ClusterPrefix(Box<str>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName(Box<str>);
 
-/// Implements `as_str` and `Display` for values that wrap a string.
+/// Implements `as_str`, `Display` and the checked conversions for values that wrap a string.
 macro_rules! string_values {
-    ($($name:ident)+) => {$(
+    ($($name:ident: $check:ident,)+) => {$(
         impl $name {
             /// Returns the value as a string.
-            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -40,49 +38,57 @@ macro_rules! string_values {
                 f.write_str(&self.0)
             }
         }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidValue;
+
+            fn from_str(text: &str) -> Result<Self, InvalidValue> {
+                Ok(Self($check(text)?.into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidValue;
+
+            fn try_from(text: String) -> Result<Self, InvalidValue> {
+                text.parse()
+            }
+        }
     )+};
 }
 
 pub(super) use string_values;
 
-string_values! { PeerName ClusterPrefix ServerName }
-
-impl FromStr for PeerName {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        if text.len() > 63 || !is_label(text) {
-            return Err(InvalidValue(
-                "must be 1 to 63 characters from a-z, 0-9 and '-', and start and end with a letter or digit",
-            ));
-        }
-        Ok(Self(text.into()))
-    }
+string_values! {
+    PeerName: peer_name,
+    ClusterPrefix: cluster_prefix,
+    ServerName: server_name,
 }
 
-impl FromStr for ClusterPrefix {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        if text.len() > 40 || !is_label(text) {
-            return Err(InvalidValue(
-                "must be 1 to 40 characters from a-z, 0-9 and '-', and start and end with a letter or digit",
-            ));
-        }
-        Ok(Self(text.into()))
+fn peer_name(text: &str) -> Result<&str, InvalidValue> {
+    if text.len() > 63 || !is_label(text) {
+        return Err(InvalidValue(
+            "must be 1 to 63 characters from a-z, 0-9 and '-', and start and end with a letter or digit",
+        ));
     }
+    Ok(text)
 }
 
-impl FromStr for ServerName {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        if text.len() > 253 || numeric || !text.split('.').all(is_label) {
-            return Err(InvalidValue("must be a lowercase DNS name, not an IP address"));
-        }
-        Ok(Self(text.into()))
+fn cluster_prefix(text: &str) -> Result<&str, InvalidValue> {
+    if text.len() > 40 || !is_label(text) {
+        return Err(InvalidValue(
+            "must be 1 to 40 characters from a-z, 0-9 and '-', and start and end with a letter or digit",
+        ));
     }
+    Ok(text)
+}
+
+fn server_name(text: &str) -> Result<&str, InvalidValue> {
+    let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if text.len() > 253 || numeric || !text.split('.').all(is_label) {
+        return Err(InvalidValue("must be a lowercase DNS name, not an IP address"));
+    }
+    Ok(text)
 }
 
 fn is_label(text: &str) -> bool {
