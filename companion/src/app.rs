@@ -42,30 +42,22 @@ use crate::state::{State, StateError, Store};
 /// Why the companion could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The configuration.
     #[error("configuration:\n{0}")]
     Config(#[from] ConfigError),
     /// A certificate or key that the configuration names.
     #[error("configuration:\n{0}")]
     Secret(#[from] FileError),
-    /// The state directory.
     #[error("stateDirectory: {0}")]
     State(#[from] StateError),
-    /// Envoy's directory.
     #[error("envoy.directory: {0}")]
     Publish(#[from] PublishError),
-    /// The endpoint or a signal handler.
     #[error("{what}: {source}")]
     Io { what: &'static str, source: std::io::Error },
-    /// A task ended unexpectedly.
     #[error("the task \"{task}\" ended: {problem}")]
     Ended { task: &'static str, problem: String },
 }
 
 /// Runs until a signal says to stop.
-///
-/// # Errors
-/// It could not start, or a task ended.
 pub async fn run(config_path: &Path) -> Result<(), AppError> {
     // Read before it is loaded, so that a change in between is noticed.
     let seen = std::fs::read(config_path).ok();

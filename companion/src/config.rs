@@ -31,22 +31,20 @@ use fault_log::FaultLog;
 use reader::Section;
 
 pub(crate) use files::check_front_proxy;
-pub use header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
-pub use model::{Config, CredentialFiles, EnvoyOutput, ListenerTls, Peer, PeerTls, Polling};
-pub use strict::{OnNoAnswer, StrictNotFound};
-pub use value::{ClusterPrefix, InvalidValue, PeerName, ServerName};
+pub(crate) use header::{RequestHeaders, Role};
+pub use model::Config;
+#[cfg(test)]
+pub(crate) use model::ListenerTls;
+pub(crate) use model::{CredentialFiles, Peer, PeerTls, Polling};
+pub(crate) use strict::StrictNotFound;
+pub(crate) use value::{ClusterPrefix, PeerName, ServerName};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file cannot be read; the next attempt may succeed.
     #[error("{path} cannot be read: {source}")]
-    Unreadable {
-        /// The configuration file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     /// The file's content is not a valid configuration; it must be edited.
     #[error("{}", .0.lines())]
     Invalid(#[from] Faults),
@@ -54,10 +52,7 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads and validates a file, and the files that it names.
-    ///
-    /// # Errors
-    /// The file cannot be read, or anything in it is wrong.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let config = Self::from_yaml(&text)?;

@@ -27,11 +27,9 @@ pub struct Report {
     /// When the round started. Rounds of the prober and of the peer's task overlap,
     /// so reports can arrive out of order.
     pub asked: Instant,
-    /// What was found.
     pub observation: Observation,
 }
 
-/// What a round found.
 #[derive(Debug)]
 pub enum Observation {
     /// The peer is ready.
@@ -105,6 +103,5 @@ pub struct View {
     /// Whether it did until a moment ago. It may have seen a change in the shared
     /// store that the other peers have not seen yet.
     pub just_left: bool,
-    /// What is believed of it.
     pub belief: Belief,
 }

@@ -19,31 +19,22 @@ pub struct DiskError {
 pub enum Access {
     /// Those whom the process's umask permits.
     Umask,
-    /// The owner alone.
     Owner,
 }
 
 /// Makes a directory, with those above it.
-///
-/// # Errors
-/// The system refuses.
 pub fn create_directory(path: &Path) -> Result<(), DiskError> {
     fs::create_dir_all(path).map_err(error("cannot make", path))
 }
 
 /// Removes a file. It may be gone already.
-///
-/// # Errors
-/// The system refuses.
 pub fn remove(path: &Path) -> Result<(), DiskError> {
     remove_if_there(path).map_err(error("cannot remove", path))
 }
 
 /// Writes a file by a temporary one in the same directory and a rename, which is what Envoy watches
-/// for. Both the content and the new name are on disk when this returns.
-///
-/// # Errors
-/// The system refuses. Then the old file is still there.
+/// for. Both the content and the new name are on disk when this returns. After an error, the old
+/// file is still there.
 pub fn write_atomically(path: &Path, content: &[u8], access: Access) -> Result<(), DiskError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let name = path.file_name().unwrap_or_default().to_string_lossy();

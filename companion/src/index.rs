@@ -63,7 +63,6 @@ pub struct Index {
     request_headers_asked: bool,
     /// What the cluster says about its group-versions.
     origins: Origins,
-    /// The merged documents of the last snapshot.
     packs: PackCache,
     now: Duration,
 }
@@ -71,9 +70,7 @@ pub struct Index {
 /// Something that the index is told.
 #[derive(Debug)]
 pub enum Event {
-    /// The configuration changed.
     Configured(Arc<Config>),
-    /// A round at a peer ended.
     Reported(Report),
     /// A peer was asked for the names of the identity headers; `None` if it did not
     /// tell them.
@@ -86,7 +83,6 @@ pub enum Event {
 
 impl Index {
     /// Returns an index of the configured peers, with what is remembered of them.
-    #[must_use]
     pub fn new(config: Arc<Config>, mut memory: Memory) -> Self {
         let mut last_rotation = BTreeSet::new();
         let mut peers = Vec::<Tracked>::with_capacity(config.peers.len());
@@ -154,20 +150,17 @@ impl Index {
 
     /// Returns whether every peer was asked at least once, and one of them for the
     /// names of the identity headers if those are sent.
-    #[must_use]
     pub fn all_asked(&self) -> bool {
         let names = self.config.front_proxy.is_none() || self.request_headers_asked;
         names && self.peers.iter().all(|peer| peer.asked)
     }
 
     /// Returns every peer as the endpoint shows it.
-    #[must_use]
     pub fn statuses(&self) -> Vec<PeerStatus> {
         self.peers.iter().map(|peer| peer.status(self.now, self.config.forget_after)).collect()
     }
 
     /// Returns every peer for those who ask it again.
-    #[must_use]
     pub fn views(&self) -> Vec<View> {
         self.peers.iter().map(Tracked::view).collect()
     }

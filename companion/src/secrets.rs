@@ -42,9 +42,6 @@ pub struct Settings {
 
 impl Settings {
     /// Reads the files that a configuration names.
-    ///
-    /// # Errors
-    /// A file cannot be used.
     pub fn read(config: Arc<Config>) -> Result<Self, FileError> {
         let listener = config.listener_tls.as_ref();
         let client_ca = listener.and_then(|listener| listener.client_ca_file.as_ref());

@@ -18,19 +18,15 @@ use crate::facts::PeerStatus;
 use crate::metrics::Registry;
 use crate::publish::Outcome;
 
-/// What the endpoint serves.
 #[derive(Clone)]
 pub struct Views {
-    /// The outcome of publishing.
     pub outcomes: watch::Receiver<Outcome>,
-    /// What is known of the peers.
     pub peers: watch::Receiver<Vec<PeerStatus>>,
     pub registry: Arc<Registry>,
     /// Where absence queries go.
     pub asker: Asker,
 }
 
-/// Returns the endpoint's routes.
 pub fn router(views: Views) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))

@@ -23,9 +23,7 @@ const VERSION: u32 = 1;
 pub struct State {
     /// The generation that was used last, or was about to be.
     pub generation: Option<u64>,
-    /// What was known of the peers.
     pub memory: Memory,
-    /// What Envoy was told.
     #[serde(default)]
     pub published: Published,
 }
@@ -34,7 +32,6 @@ pub struct State {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Published {
-    /// The endpoints of each cluster.
     pub endpoints: Addresses,
     /// The name of the secret that the twins present.
     pub front_proxy: Option<String>,
@@ -63,12 +60,7 @@ pub enum StateError {
     Disk(#[from] DiskError),
     /// The file exists and cannot be read. It is ignored.
     #[error("{path}: {problem}")]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
+    Unusable { path: PathBuf, problem: String },
 }
 
 /// Where the state is kept.
@@ -77,18 +69,12 @@ pub struct Store(PathBuf);
 
 impl Store {
     /// Opens the store in a directory. Makes the directory if it does not exist.
-    ///
-    /// # Errors
-    /// The directory cannot be made.
     pub fn open(directory: &Path) -> Result<Self, StateError> {
         files::create_directory(directory)?;
         Ok(Self(directory.join("state.json")))
     }
 
     /// Returns what was saved, or the default if nothing was.
-    ///
-    /// # Errors
-    /// The file exists and has no state in it.
     pub fn load(&self) -> Result<State, StateError> {
         let unusable = |problem: String| StateError::Unusable { path: self.0.clone(), problem };
         let content = match std::fs::read(&self.0) {
@@ -108,10 +94,7 @@ impl Store {
         }
     }
 
-    /// Saves the state. It is on disk when this returns.
-    ///
-    /// # Errors
-    /// The file cannot be written. Then the old one is still there.
+    /// Saves the state. It is on disk when this returns. After an error, the old one is still there.
     pub fn save(&self, state: &State) -> Result<(), StateError> {
         let saved = Saved { version: VERSION, state };
         let json = serde_json::to_vec(&saved).map_err(|error| StateError::Unusable {

@@ -16,8 +16,10 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-pub use cluster::Cluster;
-pub use endpoints::endpoints;
+pub(crate) use cluster::Cluster;
+pub(crate) use endpoints::endpoints;
 pub use filter::{FILTER_NAME, Filter, MAP};
-pub use message::{ConfigSource, response};
-pub use secret::{CLIENT_CA, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name};
+pub(crate) use message::{ConfigSource, response};
+pub(crate) use secret::{
+    CLIENT_CA, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name,
+};

@@ -25,7 +25,6 @@ pub struct AbsenceQuery {
     pub answer: oneshot::Sender<Absence>,
 }
 
-/// Asks the prober.
 #[derive(Clone, Debug)]
 pub struct Asker(mpsc::Sender<AbsenceQuery>);
 
@@ -96,7 +95,6 @@ impl Wanted {
         Part::of_group(&self.group)
     }
 
-    /// Returns whether the peer has it.
     pub fn is_in(&self, belief: &Belief) -> bool {
         let (version, resource) = (self.version.as_deref(), self.resource.as_deref());
         belief.has(&self.group, version, resource, self.scope)

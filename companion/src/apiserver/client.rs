@@ -18,7 +18,6 @@ use tokio::sync::mpsc;
 
 use crate::config::{Peer, Polling, ServerName};
 
-/// The cause of an error.
 type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why there is no answer, or none that can be used.

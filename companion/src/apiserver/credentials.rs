@@ -37,7 +37,6 @@ enum Secret {
 }
 
 impl Credentials {
-    /// Reads the files.
     pub(super) fn load(tls: &PeerTls, files: &CredentialFiles) -> Result<Self, CredentialsError> {
         let secret = match files {
             CredentialFiles::Token { file } => Secret::Token(read(file)?),

@@ -28,7 +28,6 @@ impl ApiServerClient {
         if is_ready { Ok(()) } else { Err(error) }
     }
 
-    /// Returns the peer's `gitVersion`.
     pub async fn version(&self) -> Result<Arc<str>, FetchError> {
         #[derive(Deserialize)]
         struct Version {
@@ -106,7 +105,6 @@ fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
 }
 
 impl Validators {
-    /// Returns the validator of one half.
     pub fn of(part: Part, etag: Option<HeaderValue>) -> Self {
         Self(etag.map(|etag| (part, etag)).into_iter().collect())
     }

@@ -12,7 +12,6 @@ use crate::publish::metrics::PublishMetrics;
 use crate::reload::ReloadMetrics;
 use crate::secrets::metrics::SecretMetrics;
 
-/// The metrics of all areas.
 pub(super) struct Metrics {
     pub poll: PollMetrics,
     pub absence: AbsenceMetrics,

@@ -23,9 +23,6 @@ pub struct Certificates {
 
 impl Certificates {
     /// Reads all certificates of a file.
-    ///
-    /// # Errors
-    /// The file has no certificate, or one that does not parse.
     pub fn read(file: &Path) -> Result<Self, FileError> {
         let content = content(file)?;
         let error = |problem: String| FileError::new(file, problem);
@@ -67,9 +64,6 @@ impl Certificates {
 
     /// Checks that one of these authorities, read from `file`, is valid at `now`
     /// (seconds since 1970).
-    ///
-    /// # Errors
-    /// None of them is.
     pub fn check_authorities(&self, file: &Path, now: i64) -> Result<(), FileError> {
         if self.validity.iter().any(|validity| validity.contains(&now)) {
             return Ok(());

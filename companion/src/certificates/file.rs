@@ -24,7 +24,6 @@ impl FileError {
     }
 }
 
-/// Returns the content of a file.
 pub(super) fn content(file: &Path) -> Result<Vec<u8>, FileError> {
     let mut content = Vec::new();
     File::open(file)

@@ -36,9 +36,6 @@ pub struct KeyPair {
 
 impl PrivateKey {
     /// Reads the first private key of a file.
-    ///
-    /// # Errors
-    /// The file has no key, or an encrypted one.
     pub fn read(file: &Path) -> Result<Self, FileError> {
         let der = PrivateKeyDer::from_pem_slice(&content(file)?)
             .map_err(|_| FileError::new(file, "has no private key (PEM, not encrypted)"))?;
@@ -53,10 +50,6 @@ impl PrivateKey {
 }
 
 impl KeyPair {
-    /// Reads both files of a pair.
-    ///
-    /// # Errors
-    /// A file cannot be used, or the two do not match.
     pub fn read(files: &KeyPairFiles) -> Result<Self, FileError> {
         let certificates = Certificates::read(&files.certificate_file)?;
         let key = PrivateKey::read(&files.key_file)?;
@@ -64,9 +57,6 @@ impl KeyPair {
     }
 
     /// Returns the pair of what was read from these files.
-    ///
-    /// # Errors
-    /// The key's type is not supported, or the key is not the certificate's.
     pub fn of(
         certificates: Certificates,
         key: PrivateKey,
@@ -86,21 +76,16 @@ impl KeyPair {
         Ok(Self { certificates, key: key.pem })
     }
 
-    /// Returns the certificate and its intermediates.
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
     }
 
-    /// Returns the private key (PEM).
     pub fn key(&self) -> &str {
         &self.key
     }
 
     /// Checks that the certificate, read from these files, is valid at `now`
     /// (seconds since 1970).
-    ///
-    /// # Errors
-    /// It has expired, or is not valid yet.
     pub fn check_time(&self, files: &KeyPairFiles, now: i64) -> Result<(), FileError> {
         let error = |problem| Err(FileError::new(&files.certificate_file, problem));
         match self.certificates.first_validity() {

@@ -40,9 +40,6 @@ impl Config {
 /// Refuses a front-proxy certificate that the clients' own authority signed. An
 /// API server would take it for a client's, and every client for that one user,
 /// wherever it does not take it for the front proxy's.
-///
-/// # Errors
-/// `clients` signed it.
 pub(crate) fn check_front_proxy(
     clients: &Certificates,
     front_proxy: &KeyPair,

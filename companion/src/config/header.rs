@@ -23,11 +23,8 @@ pub struct RequestHeaders {
 /// What a header with a fixed name tells about a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Its name.
     User,
-    /// One of its groups.
     Group,
-    /// Its identifier.
     Uid,
 }
 
@@ -64,7 +61,6 @@ impl RequestHeaders {
     /// Returns these names first, because the first of each list is sent, and
     /// then those that only `others` has. A name that has another role here
     /// keeps it.
-    #[must_use]
     pub fn merged_with(&self, others: &Self) -> Self {
         let taken = |name: &HeaderName| self.roles().any(|(_, names)| names.contains(name));
         let merged = |mine: &[HeaderName], others: &[HeaderName]| {

@@ -93,7 +93,6 @@ pub struct EnvoyOutput {
     pub cluster_removal_delay: Duration,
 }
 
-/// How the peers are polled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Polling {
     /// The time from the start of one round to the start of the next.
@@ -107,7 +106,6 @@ pub struct Polling {
 impl Config {
     /// Returns the fields that `next` changes although a running companion
     /// cannot change them: its own endpoint and the places of its files.
-    #[must_use]
     pub fn fixed_fields_changed(&self, next: &Self) -> Option<Faults> {
         let changes = [
             ("listen", self.listen != next.listen),

@@ -33,7 +33,6 @@ pub enum OnNoAnswer {
 
 impl StrictNotFound {
     /// Returns the map's form of it.
-    #[must_use]
     pub fn in_the_map(&self) -> discovery_map::StrictNotFound {
         discovery_map::StrictNotFound {
             cluster: self.cluster.clone(),

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::strict::OnNoAnswer;
 use super::*;
 use crate::certificates::KeyPairFiles;
 

@@ -98,7 +98,6 @@ fn is_label(text: &str) -> bool {
         && text.bytes().next_back().is_some_and(word)
 }
 
-/// Reads an absolute path.
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     if path.is_absolute() {

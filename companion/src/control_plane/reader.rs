@@ -25,9 +25,7 @@ pub trait Subject: Send + 'static {
     const WHAT: &'static str;
     /// What is used until it is read, for the log.
     const OTHERWISE: &'static str;
-    /// Its path.
     const PATH: &'static str;
-    /// The media types to ask for.
     const ACCEPT: &'static str;
     /// The largest body to read, in bytes, if `polling.maxResponseBytes` is not
     /// smaller.
@@ -54,7 +52,6 @@ enum ReadError {
     /// The peer did not answer, or not with the resource. It may the next time.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// The companion's own credentials.
     #[error("credentials: {0}")]
     Credentials(#[from] CredentialsError),
     /// The content. It must be changed in the cluster.

@@ -31,7 +31,6 @@ struct MergedResource {
 }
 
 impl Index {
-    /// Returns what follows from all that is known.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut packs = std::mem::take(&mut self.packs);
         let snapshot = self.snapshot_with(&mut packs);

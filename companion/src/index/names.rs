@@ -11,7 +11,6 @@ use crate::config::{ClusterPrefix, PeerName};
 const MAX_LENGTH: usize = 100;
 
 /// Returns the cluster of these peers, whatever their order.
-#[must_use]
 pub fn cluster_name(prefix: &ClusterPrefix, peers: &[&PeerName]) -> String {
     let mut peers: Vec<&str> = peers.iter().map(|peer| peer.as_str()).collect();
     peers.sort_unstable();

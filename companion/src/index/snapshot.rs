@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::RequestHeaders;
 
-/// All that follows from what is known at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The map. Its generation is 1 and is replaced at the push.
@@ -28,10 +27,8 @@ pub struct Snapshot {
     pub memory: Memory,
 }
 
-/// An Envoy cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
-    /// Its name.
     pub name: String,
     /// The peers in it, sorted.
     pub endpoints: Vec<SocketAddr>,
@@ -40,30 +37,24 @@ pub struct Cluster {
 /// What must be remembered over a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
-    /// The configured peers.
     pub peers: Vec<PeerMemory>,
     /// The names of the identity headers that a peer told.
     #[serde(default, rename = "requestHeaders", skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<RequestHeaders>,
 }
 
-/// What must be remembered of one peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerMemory {
-    /// The name of the peer.
     pub name: String,
     /// Its address. A peer with another address is another peer.
     pub address: SocketAddr,
-    /// Its last state.
     pub state: PeerState,
     /// Whether it was in the last rotation.
     pub in_rotation: bool,
     /// How long it has been out of rotation, counted while a companion ran.
     pub absent_seconds: u64,
-    /// Its version.
     pub version: Option<Arc<str>>,
-    /// What is believed of it.
     #[serde(default)]
     pub belief: Belief,
 }

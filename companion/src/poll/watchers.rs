@@ -36,9 +36,6 @@ impl Watchers {
     }
 
     /// Follows the configuration until its sender is dropped.
-    ///
-    /// # Errors
-    /// A task ended.
     pub async fn run(mut self, mut configs: watch::Receiver<Arc<Config>>) -> Result<(), TaskEnded> {
         loop {
             let config = configs.borrow_and_update().clone();

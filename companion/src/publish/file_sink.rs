@@ -38,9 +38,6 @@ pub struct FileSink {
 impl FileSink {
     /// Makes the directories, and removes what a killed companion left of secrets: it may hold a
     /// key.
-    ///
-    /// # Errors
-    /// A directory cannot be made, or a file cannot be removed.
     pub fn open(directory: &Path) -> Result<Self, PublishError> {
         let layout = Layout::new(directory);
         layout.directories().iter().try_for_each(|directory| files::create_directory(directory))?;

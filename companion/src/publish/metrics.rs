@@ -56,7 +56,6 @@ impl PublishMetrics {
         self.push_duration.observe(duration.as_secs_f64());
     }
 
-    /// Records a map that was published.
     pub fn published(&self, map: &MapDocument, skewed_targets: usize, at: SystemTime) {
         self.generation.set(gauge(map.generation));
         self.complete.set(i64::from(map.complete));

@@ -38,7 +38,6 @@ use retirement::Retirement;
 pub struct Plan {
     /// The steps. Each relies on those before it, and only on those.
     pub steps: Vec<Step>,
-    /// The new map, if there is one.
     pub map: Option<NewMap>,
     /// What is retired from then on.
     retired: Retirement,
@@ -95,9 +94,6 @@ impl Planner {
     /// Plans what differs from what is published: a new map, or the clusters alone if only their
     /// certificates changed. Returns `None` if nothing differs. What is in `found` and not used is
     /// retired.
-    ///
-    /// # Errors
-    /// The map is invalid.
     pub fn plan(
         &mut self,
         snapshot: &Snapshot,

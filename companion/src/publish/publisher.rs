@@ -50,9 +50,6 @@ impl<S: Sink> Publisher<S> {
     }
 
     /// Publishes what the listener needs. That waits for no snapshot.
-    ///
-    /// # Errors
-    /// The sink failed.
     pub fn write_listener(&mut self) -> Result<(), PublishError> {
         let step = self.planner.listener(&self.sink.inventory());
         self.sink.apply(&step)
@@ -76,9 +73,6 @@ impl<S: Sink> Publisher<S> {
     }
 
     /// Publishes everything again, under a new generation.
-    ///
-    /// # Errors
-    /// As for [`Self::push`].
     pub fn push_again(&mut self, snapshot: &Snapshot) -> Result<Option<Publication>, PublishError> {
         self.write_listener()?;
         self.planner.invalidate();
@@ -92,9 +86,6 @@ impl<S: Sink> Publisher<S> {
 
     /// Lets time pass for the clusters and secrets that are retired, and removes those that have
     /// expired.
-    ///
-    /// # Errors
-    /// As for [`Self::push`].
     pub fn expire(&mut self, passed: Duration) -> Result<(), PublishError> {
         self.planner.pass(passed).map_or(Ok(None), |plan| self.carry_out(plan))?;
         Ok(())

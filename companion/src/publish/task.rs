@@ -23,7 +23,6 @@ const CHECK: Duration = Duration::from_secs(1);
 /// What the rest of the companion may see of the publisher.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The last publication.
     pub publication: Option<Publication>,
     /// Why the last attempt failed, if it did.
     pub error: Option<String>,

@@ -163,7 +163,6 @@ fn authorities(file: &Path, last: Option<&Certificates>) -> Result<Certificates,
     Ok(certificates)
 }
 
-/// Returns the seconds since 1970.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

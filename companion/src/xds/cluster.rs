@@ -8,7 +8,6 @@ use crate::config::ServerName;
 /// A cluster. It names its endpoints and secrets, and does not know where Envoy gets them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
-    /// Its name.
     pub name: String,
     /// The name in the peers' certificates.
     pub server_name: ServerName,
@@ -20,7 +19,6 @@ pub struct Cluster {
 
 impl Cluster {
     /// Returns the resource in proto3 JSON, with the sources of its endpoints and of each secret.
-    #[must_use]
     pub fn to_json(
         &self,
         endpoints: &ConfigSource,

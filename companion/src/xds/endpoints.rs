@@ -8,7 +8,6 @@ use super::message::type_url;
 
 /// Returns the endpoints of a cluster in proto3 JSON. All are in rotation: a peer that is not ready is
 /// not among them, and Envoy notices a dead one before anyone else.
-#[must_use]
 pub fn endpoints(cluster: &str, addresses: &[SocketAddr]) -> Value {
     let endpoint = |address: &SocketAddr| {
         let (address, port) = (address.ip().to_string(), address.port());

@@ -27,7 +27,6 @@ pub struct Filter {
 impl Filter {
     /// Returns the resource in proto3 JSON. Apart from the map, the bytes are the same in each
     /// push: then Envoy keeps the same VM.
-    #[must_use]
     pub fn to_json(&self) -> Value {
         json!({
             "@type": type_url("envoy.config.core.v3.TypedExtensionConfig"),

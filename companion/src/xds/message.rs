@@ -24,12 +24,10 @@ impl ConfigSource {
 }
 
 /// Returns a discovery response: what a file holds, and a stream would carry.
-#[must_use]
 pub fn response(version: u64, resources: &[Value]) -> Value {
     json!({ "version_info": version.to_string(), "resources": resources })
 }
 
-/// Returns the type URL of a protobuf message.
 pub(super) fn type_url(message: &str) -> String {
     format!("type.googleapis.com/{message}")
 }

@@ -16,16 +16,13 @@ pub const LISTENER: &str = "listener";
 /// The name of the authorities that verify client certificates.
 pub const CLIENT_CA: &str = "client-ca";
 
-/// A secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     /// The name that listeners and clusters use.
     pub name: String,
-    /// What has the name.
     pub content: SecretContent,
 }
 
-/// The content of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretContent {
     /// A certificate, its intermediates and its key.
@@ -35,26 +32,21 @@ pub enum SecretContent {
 }
 
 /// Returns the name of the secret that verifies the peers.
-#[must_use]
 pub fn peer_ca_name(certificates: &Certificates) -> String {
     format!("peer-ca-{}", certificates.fingerprint())
 }
 
 /// Returns the name of the secret with the front-proxy client certificate.
-#[must_use]
 pub fn front_proxy_name(pair: &KeyPair) -> String {
     format!("front-proxy-{}", pair.certificates().fingerprint())
 }
 
 impl Secret {
-    /// Returns whether the secret holds a private key.
-    #[must_use]
     pub fn is_private(&self) -> bool {
         matches!(self.content, SecretContent::KeyPair(_))
     }
 
     /// Returns the resource in proto3 JSON.
-    #[must_use]
     pub fn to_json(&self) -> Value {
         let text = |pem: &str| json!({ "inline_string": pem });
         let (kind, content) = match &self.content {

@@ -28,7 +28,6 @@ impl Layout {
         self.0.join("ecds.json")
     }
 
-    /// Returns the file with a resource.
     pub fn named(&self, name: &Name) -> PathBuf {
         let [endpoints, secrets] = self.directories();
         match name {

@@ -15,7 +15,6 @@ pub struct Written(BTreeMap<PathBuf, Known>);
 
 #[derive(Debug)]
 struct Known {
-    /// The fingerprint of the content.
     content: String,
     /// The file's status when its content was last compared. `None` after a write: by then,
     /// somebody else may have changed the file again.
@@ -51,7 +50,6 @@ impl Written {
         Ok(true)
     }
 
-    /// Removes the file.
     pub fn remove(&mut self, path: &Path) -> Result<(), DiskError> {
         self.0.remove(path);
         files::remove(path)

@@ -31,7 +31,6 @@ pub fn listener_secrets(secrets: &Secrets, found: &BTreeSet<Name>) -> Vec<Secret
     authorities.into_iter().chain(pair).collect()
 }
 
-/// Returns the secrets that clusters name.
 pub fn upstream_secrets(secrets: &Secrets) -> Vec<Secret> {
     let name = xds::peer_ca_name(&secrets.peer_ca);
     let peer_ca = Secret { name, content: Authorities(Some(secrets.peer_ca.clone())) };

@@ -23,7 +23,6 @@ pub enum Step {
 /// The name of a resource that exists on its own, and is removed by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
-    /// The endpoints of a cluster.
     Endpoints(String),
     Secret(String),
 }
