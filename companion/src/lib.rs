@@ -20,6 +20,7 @@ mod apiserver;
 mod app;
 mod certificates;
 pub mod cli;
+mod clock;
 pub mod config;
 mod control_plane;
 mod facts;

@@ -1,7 +1,6 @@
 //! The companion's HTTP endpoint, on loopback only.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -69,7 +68,7 @@ async fn map(State(views): State<Views>) -> Response {
     let Some(publication) = publication else { return unavailable("nothing published yet\n") };
     json(&Published {
         generation: publication.document.generation,
-        pushed_at_unix_seconds: unix_time(publication.at).as_secs(),
+        pushed_at_unix_seconds: publication.at.as_secs(),
         map: &publication.document,
     })
 }
@@ -82,12 +81,7 @@ async fn peers(State(views): State<Views>) -> Response {
 /// Answers an absence query.
 async fn absence(State(views): State<Views>, RawQuery(query): RawQuery) -> Response {
     let Some(absence) = views.asker.ask(query.as_deref().unwrap_or_default()).await else {
-        return (
-            StatusCode::BAD_REQUEST,
-            "the query must be path=<path>
-",
-        )
-            .into_response();
+        return (StatusCode::BAD_REQUEST, "the query must be path=<path>\n").into_response();
     };
     let status = StatusCode::from_bytes(absence.status().as_bytes());
     let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
@@ -109,8 +103,4 @@ fn json(value: &impl Serialize) -> Response {
 
 fn unavailable(reason: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()).into_response()
-}
-
-fn unix_time(time: SystemTime) -> Duration {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }

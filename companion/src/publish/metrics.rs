@@ -1,14 +1,14 @@
 //! The metrics of publishing.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use discovery_map::MapDocument;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
+use super::publisher::Publication;
 use crate::metrics::{Label, Registry, add, add_with_unit, durations, gauge};
 
 #[derive(Clone, Debug)]
@@ -56,15 +56,16 @@ impl PublishMetrics {
         self.push_duration.observe(duration.as_secs_f64());
     }
 
-    pub fn published(&self, map: &MapDocument, skewed_targets: usize, at: SystemTime) {
+    pub fn published(&self, publication: &Publication) {
+        let map = &publication.document;
         self.generation.set(gauge(map.generation));
         self.complete.set(i64::from(map.complete));
-        self.skewed_targets.set(gauge(skewed_targets));
+        self.skewed_targets.set(gauge(publication.skewed_targets));
         self.serving_sets.set(gauge(map.sets.len()));
         self.merged_documents.set(gauge(map.documents.len()));
         let sizes = map.documents.iter().map(|document| document.gzip.len());
         self.merged_document_bytes.set(gauge(sizes.sum::<usize>()));
-        self.last_push.set(gauge(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()));
+        self.last_push.set(gauge(publication.at.as_secs()));
     }
 
     /// Records that published files had to be written again.

@@ -2,13 +2,14 @@
 //! when.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use discovery_map::MapDocument;
 
 use super::error::PublishError;
 use super::plan::{Plan, Planner};
 use super::sink::Sink;
+use crate::clock::since_1970;
 use crate::index::Snapshot;
 use crate::secrets::Settings;
 use crate::state::{State, StateError, Store};
@@ -23,8 +24,8 @@ pub struct Publication {
     pub document: Arc<MapDocument>,
     /// How many targets some peers serve and others do not.
     pub skewed_targets: usize,
-    /// When it was published.
-    pub at: SystemTime,
+    /// When it was published, since 1970.
+    pub at: Duration,
 }
 
 /// Publishes snapshots through a sink.
@@ -100,7 +101,7 @@ impl<S: Sink> Publisher<S> {
         let publication = plan.map.as_ref().map(|map| Publication {
             document: Arc::clone(&map.document),
             skewed_targets: map.skewed_targets,
-            at: SystemTime::now(),
+            at: since_1970(),
         });
         self.planner.finished(plan);
         // What is not remembered is published again.
@@ -120,6 +121,5 @@ impl<S: Sink> Publisher<S> {
 /// Returns where generations begin when the state is lost: milliseconds since 1970. Envoys may hold
 /// a map of an earlier run, and no run pushes a thousand times a second.
 fn first_generation() -> Option<u64> {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    u64::try_from(since_1970.as_millis()).ok()
+    u64::try_from(since_1970().as_millis()).ok()
 }

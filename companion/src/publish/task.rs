@@ -120,7 +120,7 @@ fn report(
                 "published"
             );
             metrics.pushed(true, duration);
-            metrics.published(document, publication.skewed_targets, publication.at);
+            metrics.published(&publication);
             outcomes.send_replace(Outcome { publication: Some(publication), error: None });
         }
         Err(error) => {

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::metrics::{SecretLabel, SecretMetrics};
 use super::{Secrets, Settings};
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles};
+use crate::clock::since_1970;
 use crate::config::{Config, check_front_proxy};
 
 const CHECK: Duration = Duration::from_secs(1);
@@ -164,8 +165,7 @@ fn authorities(file: &Path, last: Option<&Certificates>) -> Result<Certificates,
 }
 
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(since_1970().as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
