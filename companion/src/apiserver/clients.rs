@@ -33,7 +33,11 @@ impl Clients {
     ) -> Result<&'k mut Self, CredentialsError> {
         let read = Credentials::load(&config.peer_tls, &config.credentials);
         let next = match (read, kept.take()) {
-            (Ok(credentials), Some(kept)) if kept.are_for(config, &credentials) => kept,
+            (Ok(credentials), Some(kept))
+                if Arc::ptr_eq(&kept.config, config) && kept.credentials == credentials =>
+            {
+                kept
+            }
             (read, kept) => match read.and_then(|credentials| Self::new(config, credentials)) {
                 Ok(next) => next,
                 Err(error) => {
@@ -70,9 +74,5 @@ impl Clients {
             credentials,
             by_address: HashMap::new(),
         })
-    }
-
-    fn are_for(&self, config: &Arc<Config>, credentials: &Credentials) -> bool {
-        Arc::ptr_eq(&self.config, config) && self.credentials == *credentials
     }
 }
