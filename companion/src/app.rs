@@ -149,7 +149,7 @@ impl Tasks {
         let router = serve::router(Views { outcomes, peers, registry, asker });
 
         self.add("configuration", follower.run());
-        self.add_fallible("peers", async { watchers.await.map_err(|error| error.to_string()) });
+        self.add_fallible("peers", watchers);
         self.add_fallible("index", indexer.run(Sources { reports, names, origins, configs }));
         self.add("origins", origins_reader.run());
         self.add("identity headers", names_reader.run());

@@ -54,6 +54,18 @@ pub enum Observation {
     Inconclusive { reason: String },
 }
 
+impl Observation {
+    /// Returns the state in which the round found the peer, if the round tells.
+    pub fn state(&self) -> Option<PeerState> {
+        match self {
+            Self::Serving { .. } | Self::Discovered { .. } => Some(PeerState::Serving),
+            Self::NotReady { .. } => Some(PeerState::NotReady),
+            Self::Unreachable { .. } => Some(PeerState::Unreachable),
+            Self::Inconclusive { .. } => None,
+        }
+    }
+}
+
 /// What a round read of a document.
 #[derive(Debug)]
 pub enum Reading<T> {

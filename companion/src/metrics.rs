@@ -7,6 +7,7 @@
 //! closed set: literals in the area's file, or the peers' names, which the
 //! configuration closes.
 
+use discovery_map::PeerState;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Unit};
 
@@ -17,6 +18,14 @@ pub type Label<V = &'static str> = [(&'static str, V); 1];
 
 pub fn of_peer(name: impl ToString) -> Label<String> {
     [("peer", name.to_string())]
+}
+
+pub fn state_label(state: PeerState) -> &'static str {
+    match state {
+        PeerState::Serving => "serving",
+        PeerState::NotReady => "not_ready",
+        PeerState::Unreachable => "unreachable",
+    }
 }
 
 /// Registers a metric, and returns it.

@@ -52,7 +52,6 @@ mod tests {
 
     use super::*;
     use crate::facts::PeerStatus;
-    use crate::poll::metrics::PollOutcome;
     use crate::secrets::metrics::SecretLabel;
 
     /// The table that operators read.
@@ -61,8 +60,8 @@ mod tests {
     /// Touches every metric with every value of its labels.
     fn touch(metrics: &Metrics) {
         let peer = "cp-1".parse().unwrap();
-        use PollOutcome::{Inconclusive, NotReady, Serving, Unreachable};
-        for outcome in [Serving, NotReady, Unreachable, Inconclusive] {
+        use PeerState::{NotReady, Serving, Unreachable};
+        for outcome in [Some(Serving), Some(NotReady), Some(Unreachable), None] {
             metrics.poll.polled(&peer, outcome, Duration::ZERO);
         }
         metrics.poll.discovery_failed(&peer);
@@ -74,7 +73,7 @@ mod tests {
         metrics.index.peers(&[PeerStatus {
             name: peer.to_string(),
             address: ([127, 0, 0, 1], 6443).into(),
-            state: PeerState::Serving,
+            state: Serving,
             forgotten: false,
             version: None,
             discovery_known: true,

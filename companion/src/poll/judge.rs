@@ -28,28 +28,20 @@ impl Judge {
     /// Returns what it means that `/readyz` failed, after the second attempt.
     pub(super) fn failed(&mut self, error: &FetchError) -> Observation {
         let reason = error.to_string();
+        let timed_out = matches!(error, FetchError::Timeout(_));
+        self.timeouts = if timed_out { self.timeouts + 1 } else { 0 };
         match error {
-            FetchError::Timeout(_) => {
-                self.timeouts += 1;
-                if self.timeouts < TIMEOUTS {
-                    Observation::Inconclusive { reason }
-                } else {
-                    Observation::Unreachable { reason }
-                }
+            FetchError::Timeout(_) if self.timeouts < TIMEOUTS => {
+                Observation::Inconclusive { reason }
             }
-            FetchError::Transport(_) => {
-                self.answered();
+            FetchError::Timeout(_) | FetchError::Transport(_) => {
                 Observation::Unreachable { reason }
             }
             // The peer is alive and overloaded.
             FetchError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. } => {
-                self.answered();
                 Observation::Inconclusive { reason }
             }
-            FetchError::Status { .. } | FetchError::Body { .. } => {
-                self.answered();
-                Observation::NotReady { reason }
-            }
+            FetchError::Status { .. } | FetchError::Body { .. } => Observation::NotReady { reason },
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use discovery_map::PeerState;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
 use crate::config::PeerName;
-use crate::facts::Observation;
-use crate::metrics::{Label, Registry, add, add_with_unit, durations, of_peer};
+use crate::metrics::{Label, Registry, add, add_with_unit, durations, of_peer, state_label};
 
 #[derive(Clone, Debug)]
 pub struct PollMetrics {
@@ -19,36 +19,12 @@ pub struct PollMetrics {
     changes: Family<Label<String>, Counter>,
 }
 
-/// How a round at a peer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PollOutcome {
-    Serving,
-    NotReady,
-    Unreachable,
-    /// The round does not tell.
-    Inconclusive,
-}
+/// How a round can end: in a state of the peer, or without one.
+const OUTCOMES: [Option<PeerState>; 4] =
+    [Some(PeerState::Serving), Some(PeerState::NotReady), Some(PeerState::Unreachable), None];
 
-impl PollOutcome {
-    const ALL: [Self; 4] = [Self::Serving, Self::NotReady, Self::Unreachable, Self::Inconclusive];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Serving => "serving",
-            Self::NotReady => "not_ready",
-            Self::Unreachable => "unreachable",
-            Self::Inconclusive => "inconclusive",
-        }
-    }
-
-    pub fn of(observation: &Observation) -> Self {
-        match observation {
-            Observation::Serving { .. } | Observation::Discovered { .. } => Self::Serving,
-            Observation::NotReady { .. } => Self::NotReady,
-            Observation::Unreachable { .. } => Self::Unreachable,
-            Observation::Inconclusive { .. } => Self::Inconclusive,
-        }
-    }
+fn outcome_label(outcome: Option<PeerState>) -> Label {
+    [("outcome", outcome.map_or("inconclusive", state_label))]
 }
 
 impl PollMetrics {
@@ -63,9 +39,10 @@ impl PollMetrics {
         }
     }
 
-    pub fn polled(&self, peer: &PeerName, outcome: PollOutcome, duration: Duration) {
+    /// Records the end of a round. Without `outcome`, the peer's state stays.
+    pub fn polled(&self, peer: &PeerName, outcome: Option<PeerState>, duration: Duration) {
         self.duration.get_or_create(&of_peer(peer)).observe(duration.as_secs_f64());
-        self.polls.get_or_create(&(of_peer(peer), [("outcome", outcome.as_str())])).inc();
+        self.polls.get_or_create(&(of_peer(peer), outcome_label(outcome))).inc();
     }
 
     /// Records that a discovery document of a peer could not be read.
@@ -80,8 +57,8 @@ impl PollMetrics {
 
     /// Drops what was recorded of a peer that is no longer polled.
     pub fn forget_peer(&self, peer: &PeerName) {
-        for outcome in PollOutcome::ALL {
-            self.polls.remove(&(of_peer(peer), [("outcome", outcome.as_str())]));
+        for outcome in OUTCOMES {
+            self.polls.remove(&(of_peer(peer), outcome_label(outcome)));
         }
         self.duration.remove(&of_peer(peer));
         self.failures.remove(&of_peer(peer));

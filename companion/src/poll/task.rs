@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_discovery::{OpenApiIndex, Part};
+use discovery_map::PeerState;
 use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::judge::Judge;
-use super::metrics::{PollMetrics, PollOutcome};
+use super::metrics::PollMetrics;
 use super::open_api::OpenApiTurns;
 use crate::apiserver::{ApiServerClient, Clients, FetchError, Limits, Validators};
 use crate::config::{Config, Peer, PeerName};
@@ -38,8 +39,8 @@ struct Session {
     version_due: bool,
     /// Whether the last read of the version failed. That is logged once.
     version_failed: bool,
-    /// The kind of the last conclusive observation, to see a change.
-    last: Option<PollOutcome>,
+    /// The state that was observed last, to see a change.
+    last: Option<PeerState>,
 }
 
 impl Task {
@@ -50,11 +51,11 @@ impl Task {
         loop {
             let started = Instant::now();
             let observation = self.round(&mut session).await;
-            let outcome = PollOutcome::of(&observation);
-            self.metrics.polled(&self.peer.name, outcome, started.elapsed());
-            let changed = session.changed(&observation, outcome);
+            let state = observation.state();
+            self.metrics.polled(&self.peer.name, state, started.elapsed());
+            let changed = session.changed(&observation);
             self.count(&observation, session.validators.any());
-            let delay = self.delay(outcome);
+            let delay = self.delay(state);
             let report = Report { peer: self.peer.clone(), asked: started.into_std(), observation };
             if self.reports.send(report).await.is_err() {
                 return;
@@ -89,12 +90,12 @@ impl Task {
     /// connection each second, and leave a peer unused that is back. A peer that
     /// answers may be ready at any moment. The spread keeps many companions from
     /// asking in step.
-    fn delay(&self, outcome: PollOutcome) -> Duration {
+    fn delay(&self, state: Option<PeerState>) -> Duration {
         let interval = self.config.polling.interval;
-        let spread = match outcome {
-            PollOutcome::Serving => return interval,
-            PollOutcome::NotReady | PollOutcome::Inconclusive => 0.8..1.0,
-            PollOutcome::Unreachable => 1.0..1.5,
+        let spread = match state {
+            Some(PeerState::Serving) => return interval,
+            Some(PeerState::NotReady) | None => 0.8..1.0,
+            Some(PeerState::Unreachable) => 1.0..1.5,
         };
         interval.mul_f64(rand::rng().random_range(spread))
     }
@@ -122,7 +123,7 @@ impl Task {
             return session.judge.failed(&error);
         }
         session.judge.answered();
-        let first = session.last != Some(PollOutcome::Serving);
+        let first = session.last != Some(PeerState::Serving);
         match session.read_all(&self.peer.name, &client, first).await {
             Ok(observation) => observation,
             // The peer went away after it was ready.
@@ -198,11 +199,9 @@ impl Session {
     }
 
     /// Returns whether the other peers may have changed as well.
-    fn changed(&mut self, observation: &Observation, outcome: PollOutcome) -> bool {
-        if outcome == PollOutcome::Inconclusive {
-            return false;
-        }
-        let before = self.last.replace(outcome);
+    fn changed(&mut self, observation: &Observation) -> bool {
+        let Some(state) = observation.state() else { return false };
+        let before = self.last.replace(state);
         let listed = match observation {
             Observation::Serving { readings, .. } => {
                 readings.iter().any(|(_, reading)| matches!(reading, Reading::Read(_)))
@@ -212,7 +211,7 @@ impl Session {
         // A server of the older form lists everything in every round, so a
         // listing does not mean a change. What did change reaches the others a
         // round later.
-        before.is_some_and(|before| before != outcome) || (listed && self.validators.any())
+        before.is_some_and(|before| before != state) || (listed && self.validators.any())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::metrics::PollMetrics;
 use super::task::{Nudge, Task};
@@ -23,11 +23,6 @@ pub struct Watchers {
 /// What a task depends on in the configuration.
 type Settings = (Peer, PeerTls, CredentialFiles, Polling);
 
-/// A task ended that should run forever.
-#[derive(Debug, thiserror::Error)]
-#[error("the task of a peer ended: {0}")]
-pub struct TaskEnded(String);
-
 impl Watchers {
     /// Returns no tasks yet. Their reports will go to `reports`.
     pub fn new(reports: mpsc::Sender<Report>, metrics: PollMetrics) -> Self {
@@ -35,8 +30,8 @@ impl Watchers {
         Self { reports, nudge, metrics, tasks: JoinSet::new(), running: HashMap::new() }
     }
 
-    /// Follows the configuration until its sender is dropped.
-    pub async fn run(mut self, mut configs: watch::Receiver<Arc<Config>>) -> Result<(), TaskEnded> {
+    /// Follows the configuration until its sender is dropped. That a task ends is an error.
+    pub async fn run(mut self, mut configs: watch::Receiver<Arc<Config>>) -> Result<(), String> {
         loop {
             let config = configs.borrow_and_update().clone();
             self.apply(&config);
@@ -80,13 +75,13 @@ impl Watchers {
         }
     }
 
-    fn ended(&self, ended: Result<(), tokio::task::JoinError>) -> Result<(), TaskEnded> {
+    fn ended(&self, ended: Result<(), JoinError>) -> Result<(), String> {
         match ended {
             Err(error) if error.is_cancelled() => Ok(()),
-            Err(error) => Err(TaskEnded(error.to_string())),
+            Err(error) => Err(format!("the task of a peer ended: {error}")),
             // The index is gone, so the companion is stopping.
             Ok(()) if self.reports.is_closed() => Ok(()),
-            Ok(()) => Err(TaskEnded("unexpectedly".to_owned())),
+            Ok(()) => Err("the task of a peer ended unexpectedly".to_owned()),
         }
     }
 }

@@ -5,7 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
 use crate::facts::PeerStatus;
-use crate::metrics::{Label, Registry, add, gauge, of_peer};
+use crate::metrics::{Label, Registry, add, gauge, of_peer, state_label};
 
 #[derive(Clone, Debug)]
 pub(in crate::app) struct IndexMetrics {
@@ -15,12 +15,6 @@ pub(in crate::app) struct IndexMetrics {
     conflicts: Gauge,
     header_names: Family<Label, Gauge>,
 }
-
-const STATES: [(PeerState, &str); 3] = [
-    (PeerState::Serving, "serving"),
-    (PeerState::NotReady, "not_ready"),
-    (PeerState::Unreachable, "unreachable"),
-];
 
 impl IndexMetrics {
     pub fn new(r: &mut Registry) -> Self {
@@ -45,8 +39,8 @@ impl IndexMetrics {
 
     pub fn peers(&self, peers: &[PeerStatus]) {
         for peer in peers {
-            for (state, label) in STATES {
-                let labels = (of_peer(&peer.name), [("state", label)]);
+            for state in [PeerState::Serving, PeerState::NotReady, PeerState::Unreachable] {
+                let labels = (of_peer(&peer.name), [("state", state_label(state))]);
                 self.peer_state.get_or_create(&labels).set(i64::from(peer.state == state));
             }
             self.peer_types.get_or_create(&of_peer(&peer.name)).set(gauge(peer.types));
