@@ -8,9 +8,9 @@
 //!
 //! The order: the endpoints that leave, the secrets that the clusters name, the clusters, the map
 //! that names them, the endpoints that join. A cluster is removed some time after the last map that
-//! named it, a secret some time after the last clusters that named it. If a plan
-//! was not finished, the next one begins with what was published before, except the endpoints that
-//! were to leave: those count as gone.
+//! named it, a secret some time after the last clusters that named it. If the plan of a map was not
+//! finished, nothing is removed until the next one is, which publishes everything again. It begins
+//! with the endpoints that were published before, without those that were to leave.
 
 mod endpoints;
 mod resources;
@@ -129,6 +129,8 @@ impl Planner {
         }
         let (document, skewed_targets) = (Arc::new(document), map.skewed_targets());
         let map = NewMap { document, skewed_targets, clusters: next, config };
+        // Until this plan is finished, either map may be the one that Envoy has.
+        self.invalidate();
         Ok(Some(Plan { steps, map: Some(map), retired }))
     }
 

@@ -167,6 +167,22 @@ fn a_push_that_fails_at_any_step_is_finished_by_the_next() {
     }
 }
 
+#[test]
+fn a_map_whose_push_failed_is_replaced_even_by_the_one_before() {
+    let world = World::with_identity();
+    let mut publisher = world.start_with(Recorder::default());
+    publisher.push_recorded(&of_bits(2, 0, true)).unwrap();
+    publisher.push_recorded(&of_bits(0, 0, true)).unwrap();
+    publisher.sink.lasts = Some(4);
+    publisher.push_recorded(&of_bits(1, 2, true)).unwrap_err();
+    publisher.sink.lasts = None;
+    assert_eq!(publisher.sink.steps.last(), Some(&"filter"));
+    // Neither of the two maps loses a cluster that it names.
+    publisher.expire(Duration::from_secs(30)).unwrap();
+    let steps = publisher.push_recorded(&of_bits(0, 0, true)).unwrap();
+    assert_eq!(steps, ["endpoints", "secrets", "clusters", "filter"]);
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Push { clusters: u8, peers: u8, complete: bool, lasts: Option<usize> },
