@@ -131,14 +131,15 @@ impl Planner {
         let map = NewMap { document, skewed_targets, clusters: next, config };
         // Until this plan is finished, either map may be the one that Envoy has.
         self.invalidate();
+        self.retired.clone_from(&retired);
         Ok(Some(Plan { steps, map: Some(map), retired }))
     }
 
-    /// Lets time pass for what is retired, and plans the removal of what has expired. Nothing is
-    /// removed before there is a map.
+    /// Lets time pass for what is retired, and plans the removal of what has expired. No time passes
+    /// while it is not known which map Envoy has.
     pub fn pass(&mut self, passed: Duration) -> Option<Plan> {
-        self.retired.pass(passed);
         let next = &self.map.as_ref()?.clusters;
+        self.retired.pass(passed);
         let mut retired = self.retired.clone();
         let gone = retired.take_expired();
         if gone.is_empty() {
