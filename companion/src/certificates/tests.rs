@@ -95,3 +95,16 @@ fn a_key_in_the_certificate_file_is_dropped() {
     assert_eq!(pair.key(), key);
     assert!(!format!("{pair:?}").contains("PRIVATE"));
 }
+
+#[test]
+fn debug_output_shows_no_key_and_no_certificate() {
+    let key = Key::generate().unwrap();
+    let (crt, key) = (certificate(&key), key.serialize_pem());
+    let pair = Files::new().pair(&crt, &key).unwrap();
+    let shown = format!("{pair:?} {:?}", pair.certificates());
+    let body = |line: &&str| !line.is_empty() && !line.starts_with('-');
+    for line in key.lines().chain(crt.lines()).filter(body) {
+        assert!(!shown.contains(line), "{shown}");
+    }
+    assert!(shown.contains(&pair.certificates().fingerprint()), "{shown}");
+}
