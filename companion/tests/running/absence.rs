@@ -84,7 +84,7 @@ fn failures_of_a_peer_are_counted_until_it_leaves_the_configuration() {
 }
 
 #[test]
-fn a_type_that_only_a_peer_that_has_just_left_knew_is_not_absent() {
+fn a_type_of_a_peer_that_has_just_left_is_not_absent() {
     let authority = Authority::new();
     let a = Peer::start(&authority, COMMON);
     let mut b = Peer::start(&authority, &["/v1/pods", "apps/v1/deployments", "x.io/v1/things"]);

@@ -34,7 +34,7 @@ fn said(companion: &Companion, what: &str, peer: &str, reason: &str) -> usize {
 }
 
 #[test]
-fn wrong_answers_keep_what_was_known_and_hold_up_nobody() {
+fn a_faulty_answer_keeps_the_known_types_and_does_not_delay_other_peers() {
     for (fault, error) in FAULTS {
         let authority = Authority::new();
         let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
@@ -53,7 +53,7 @@ fn wrong_answers_keep_what_was_known_and_hold_up_nobody() {
 }
 
 #[test]
-fn a_wrong_index_of_open_api_is_named_and_breaks_nothing() {
+fn a_faulty_openapi_index_is_logged_once_and_does_not_affect_routing() {
     for (fault, error) in FAULTS {
         let authority = Authority::new();
         let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
@@ -70,7 +70,7 @@ fn a_wrong_index_of_open_api_is_named_and_breaks_nothing() {
 }
 
 #[test]
-fn a_peer_with_another_certificate_is_not_believed() {
+fn a_peer_whose_certificate_does_not_verify_is_not_trusted() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let a = Peer::start(&authority, COMMON);
     let wrong_authority = Peer::start(&stranger, MORE);
@@ -86,7 +86,7 @@ fn a_peer_with_another_certificate_is_not_believed() {
 }
 
 #[test]
-fn a_wrong_token_is_not_ready() {
+fn a_peer_that_rejects_the_token_is_not_ready() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     b.change(|behaviour| behaviour.token = "another".to_owned());

@@ -69,7 +69,7 @@ fn identical_peers_need_no_merged_document_and_a_difference_makes_one_within_two
 }
 
 #[test]
-fn custom_resources_go_with_the_peers_that_answer() {
+fn custom_resources_that_no_serving_peer_lists_are_dropped() {
     let authority = Authority::new();
     let types = &["/v1/pods", "apps/v1/deployments", "example.com/v1/things"];
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, types));
@@ -107,7 +107,7 @@ fn a_peer_without_aggregated_discovery_is_part_of_the_merged_document() {
 }
 
 #[test]
-fn a_peer_whose_types_keep_changing_is_named_and_breaks_nothing() {
+fn a_peer_whose_types_keep_changing_is_logged_and_does_not_delay_other_peers() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
     let companion = Companion::start_with(&authority, &[&a, &b], "polling: {interval: 100ms}");

@@ -66,7 +66,7 @@ fn generation(companion: &Companion) -> u64 {
 }
 
 #[test]
-fn a_rotated_front_proxy_certificate_is_taken_at_once_and_needs_no_new_map() {
+fn a_rotated_front_proxy_certificate_is_used_at_once_without_a_new_map() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, TYPES), Peer::start(&authority, MORE));
     let mut companion = prepare(&authority, &[&a, &b]);
@@ -92,7 +92,7 @@ fn a_rotated_front_proxy_certificate_is_taken_at_once_and_needs_no_new_map() {
 }
 
 #[test]
-fn a_pair_that_does_not_match_keeps_what_is_published() {
+fn a_certificate_without_its_key_does_not_replace_the_published_one() {
     let authority = Authority::new();
     let a = Peer::start(&authority, TYPES);
     let mut companion = prepare(&authority, &[&a]);
@@ -122,7 +122,7 @@ fn a_pair_that_does_not_match_keeps_what_is_published() {
 }
 
 #[test]
-fn killed_at_any_point_of_a_rotation_it_leaves_every_secret_that_a_cluster_names() {
+fn a_companion_killed_during_a_rotation_leaves_every_secret_that_a_cluster_names() {
     let authority = Authority::new();
     let a = Peer::start(&authority, TYPES);
     let mut companion = prepare(&authority, &[&a]);
@@ -147,7 +147,7 @@ fn killed_at_any_point_of_a_rotation_it_leaves_every_secret_that_a_cluster_names
 }
 
 #[test]
-fn a_removed_client_authority_is_gone_at_once() {
+fn a_removed_client_authority_is_removed_from_envoy_at_once() {
     let (authority, next) = (Authority::new(), Authority::new());
     let a = Peer::start(&authority, TYPES);
     let mut companion = prepare(&authority, &[&a]);
@@ -168,7 +168,7 @@ fn a_removed_client_authority_is_gone_at_once() {
 }
 
 #[test]
-fn a_start_with_a_broken_pair_is_refused() {
+fn the_companion_does_not_start_with_a_broken_key_pair() {
     let authority = Authority::new();
     let a = Peer::start(&authority, TYPES);
     let companion = prepare(&authority, &[&a]);
@@ -185,7 +185,7 @@ fn a_start_with_a_broken_pair_is_refused() {
 }
 
 #[test]
-fn a_front_proxy_that_is_configured_later_is_there_with_its_twins() {
+fn a_front_proxy_can_be_configured_while_the_companion_runs() {
     let authority = Authority::new();
     let a = Peer::start(&authority, TYPES);
     let mut companion = prepare(&authority, &[&a]);

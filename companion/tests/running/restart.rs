@@ -28,7 +28,7 @@ fn a_restarted_companion_still_knows_the_types_of_a_peer_that_died_in_between() 
 }
 
 #[test]
-fn killed_at_any_point_it_leaves_whole_files_and_greater_generations() {
+fn a_companion_killed_at_any_point_leaves_complete_files_and_growing_generations() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let mut companion = Companion::start(&authority, &[&a, &b]);
@@ -87,7 +87,7 @@ fn nothing_is_published_before_every_peer_was_asked() {
 }
 
 #[test]
-fn with_nobody_to_ask_envoy_gets_every_peer_and_an_incomplete_map() {
+fn without_reachable_peers_envoy_gets_every_peer_and_an_incomplete_map() {
     let authority = Authority::new();
     let (mut a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let companion = Companion::prepare(&authority, &[&a, &b], "");
@@ -141,7 +141,7 @@ fn damaged_files_are_repaired() {
 }
 
 #[test]
-fn signals_end_it_cleanly() {
+fn sigterm_and_sigint_end_the_companion_cleanly() {
     for signal in ["-TERM", "-INT"] {
         let authority = Authority::new();
         let a = Peer::start(&authority, COMMON);

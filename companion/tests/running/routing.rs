@@ -11,7 +11,7 @@ const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
 const MORE: &[&str] = &["/v1/pods", "apps/v1/deployments", "new/v1/things"];
 
 #[test]
-fn what_some_peers_serve_is_published_with_a_cluster_of_those() {
+fn a_type_of_some_peers_is_published_with_a_cluster_of_these_peers() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let companion = Companion::start(&authority, &[&a, &b]);
@@ -28,7 +28,7 @@ fn what_some_peers_serve_is_published_with_a_cluster_of_those() {
 }
 
 #[test]
-fn a_new_type_is_known_within_two_seconds_and_gone_within_two_seconds() {
+fn a_type_appears_and_disappears_within_two_seconds() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
     let companion = Companion::start(&authority, &[&a, &b]);
@@ -89,7 +89,7 @@ fn a_peer_with_the_older_form_of_discovery_is_read_as_well() {
 }
 
 #[test]
-fn a_change_of_the_configuration_is_followed_and_a_faulty_one_refused() {
+fn a_valid_configuration_is_applied_and_an_invalid_one_is_refused() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let companion = Companion::start(&authority, &[&a, &b]);
@@ -115,7 +115,7 @@ fn a_change_of_the_configuration_is_followed_and_a_faulty_one_refused() {
 }
 
 #[test]
-fn a_configuration_that_came_before_its_files_is_taken_when_they_are_there() {
+fn a_configuration_is_applied_once_the_files_that_it_names_exist() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let companion = Companion::start(&authority, &[&a, &b]);
@@ -145,7 +145,7 @@ fn a_rotated_token_is_used_at_once() {
 }
 
 #[test]
-fn a_client_certificate_is_shown_where_one_is_configured() {
+fn a_configured_client_certificate_is_presented_to_the_peers() {
     let authority = Authority::new();
     let (a, b) = (Peer::start_mutual(&authority, COMMON), Peer::start_mutual(&authority, MORE));
     let mut companion = Companion::prepare(&authority, &[&a, &b], "");
