@@ -1,38 +1,112 @@
-//! The output of the command line.
-
-use std::process::Command;
+//! Peers whose answers are faulty. They do not affect the others.
 
 use crate::companion::Companion;
-use crate::peers::{Authority, Peer};
+use crate::peers::{Authority, Fault, Peer};
 
-#[test]
-fn check_config_reports_every_fault() {
-    let authority = Authority::new();
-    let a = Peer::start(&authority, &["/v1/pods"]);
-    let companion = Companion::prepare(&authority, &[&a], "");
-    let sound = companion.check_config();
-    assert!(sound.status.success(), "{sound:?}");
-    companion.write_config(|config| {
-        config.replace("name: a", "name: A").replace("listen: 127.", "listen: 10.") + "extra: 1\n"
-    });
-    let wrong = companion.check_config();
-    assert_eq!(wrong.status.code(), Some(1));
-    let text = String::from_utf8(wrong.stderr).unwrap();
-    for place in ["listen: ", "peers[0].name: ", "extra: "] {
-        assert!(text.contains(place), "{place} is not in {text}");
-    }
-    let run = companion.command("run").output().unwrap();
-    assert_eq!(run.status.code(), Some(1));
-    assert!(String::from_utf8(run.stderr).unwrap().contains("peers[0].name: "));
+const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
+const MORE: &[&str] = &["/v1/pods", "apps/v1/deployments", "new/v1/things"];
+
+pub fn last_error(companion: &Companion, peer: usize) -> String {
+    let Some((_, peers)) = companion.get("/v1/peers") else { return String::new() };
+    let peers: serde_json::Value = serde_json::from_str(&peers).unwrap();
+    peers[peer]["lastError"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Each fault, and its error.
+const FAULTS: [(Fault, &str); 5] = [
+    (Fault::Redirect, "302"),
+    (Fault::Endless, "more than"),
+    (Fault::Stalled, "no answer within"),
+    (Fault::Truncated, "unreadable"),
+    (Fault::Garbage, "unreadable"),
+];
+
+/// How often a peer's discovery could not be read.
+fn failures(companion: &Companion, peer: &str) -> u64 {
+    companion.metric(&format!("discovery_failures_total{{peer=\"{peer}\"}}"))
+}
+
+/// How often the log says this of a peer with this reason.
+fn said(companion: &Companion, what: &str, peer: &str, reason: &str) -> usize {
+    let log = companion.log();
+    let is_about = |line: &&str| line.contains(&format!("\"peer\":\"{peer}\""));
+    log.lines().filter(is_about).filter(|l| l.contains(what) && l.contains(reason)).count()
 }
 
 #[test]
-fn help_and_version_are_printed() {
-    let program = env!("CARGO_BIN_EXE_mixed-version-companion");
-    let help = Command::new(program).arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    assert!(help.contains("run") && help.contains("check-config"), "{help}");
-    let version = Command::new(program).arg("--version").output().unwrap();
-    let version = String::from_utf8(version.stdout).unwrap();
-    assert_eq!(version, format!("mixed-version-companion {}\n", env!("CARGO_PKG_VERSION")));
+fn a_faulty_answer_keeps_the_known_types_and_does_not_delay_other_peers() {
+    for (fault, error) in FAULTS {
+        let authority = Authority::new();
+        let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+        let settings = "polling: {timeout: 2s, maxResponseBytes: 65536}";
+        let companion = Companion::start_with(&authority, &[&a, &b], settings);
+        companion.wait_until_ready();
+        b.change(|behaviour| behaviour.fault = Some(fault));
+        companion.eventually(error, || last_error(&companion, 1).contains(error));
+        assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
+        a.change(|behaviour| behaviour.types.push("other/v1/things".to_owned()));
+        companion.wait_for_route("other/v1/things", "kube-apiserver_a");
+        companion.eventually("several failures", || failures(&companion, "b") > 2);
+        assert_eq!(failures(&companion, "a"), 0);
+        assert_eq!(said(&companion, "discovery not read", "b", error), 1, "{}", companion.log());
+    }
+}
+
+#[test]
+fn a_faulty_openapi_index_is_logged_once_and_does_not_affect_routing() {
+    for (fault, error) in FAULTS {
+        let authority = Authority::new();
+        let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+        b.change(|behaviour| behaviour.open_api_fault = Some(fault));
+        let settings = "polling: {timeout: 2s, maxResponseBytes: 65536}";
+        let companion = Companion::start_with(&authority, &[&a, &b], settings);
+        companion.wait_until_ready();
+        let what = "index of OpenAPI v3 not read";
+        companion.eventually(what, || said(&companion, what, "b", error) == 1);
+        companion.eventually("a failure", || failures(&companion, "b") > 0);
+        assert_eq!(failures(&companion, "a"), 0);
+        assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
+    }
+}
+
+#[test]
+fn a_peer_whose_certificate_does_not_verify_is_not_trusted() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let a = Peer::start(&authority, COMMON);
+    let wrong_authority = Peer::start(&stranger, MORE);
+    let wrong_name = Peer::start_as(&authority, "somebody", MORE);
+    let companion = Companion::start(&authority, &[&a, &wrong_authority, &wrong_name]);
+    companion.wait_until_ready();
+    assert_eq!(companion.route("new/v1/things").unwrap(), "unknown");
+    for peer in [1, 2] {
+        let error = last_error(&companion, peer);
+        assert!(error.contains("certificate"), "{error}");
+    }
+    assert!(!companion.map().unwrap().complete);
+}
+
+#[test]
+fn a_peer_that_rejects_the_token_is_not_ready() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+    b.change(|behaviour| behaviour.token = "another".to_owned());
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.wait_until_ready();
+    let error = last_error(&companion, 1);
+    assert!(error.contains("401"), "{error}");
+    assert_eq!(companion.route("new/v1/things").unwrap(), "unknown");
+}
+
+#[test]
+fn unchanged_discovery_is_sent_once_and_pushed_once() {
+    let authority = Authority::new();
+    let a = Peer::start(&authority, COMMON);
+    let companion = Companion::start_with(&authority, &[&a], "polling: {interval: 100ms}");
+    companion.wait_until_ready();
+    let generation = companion.map().unwrap().generation;
+    companion.eventually("many rounds", || {
+        companion.metric("polls_total{peer=\"a\",outcome=\"serving\"}") >= 10
+    });
+    assert_eq!(a.full_answers(), 2, "one for /api, one for /apis");
+    assert_eq!(companion.map().unwrap().generation, generation);
 }

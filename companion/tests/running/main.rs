@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod absence;
 #[cfg(test)]
-mod bounds;
+mod command_line;
 #[cfg(test)]
 mod companion;
 #[cfg(test)]
