@@ -21,13 +21,13 @@ const FAULTS: [(Fault, &str); 5] = [
     (Fault::Garbage, "unreadable"),
 ];
 
-/// How often a peer's discovery could not be read.
+/// Returns how often a peer's discovery could not be read.
 fn failures(companion: &Companion, peer: &str) -> u64 {
     companion.metric(&format!("discovery_failures_total{{peer=\"{peer}\"}}"))
 }
 
-/// How often the log says this of a peer with this reason.
-fn said(companion: &Companion, what: &str, peer: &str, reason: &str) -> usize {
+/// Returns how many lines of the log are about this peer, with this text and this reason.
+fn times_logged(companion: &Companion, what: &str, peer: &str, reason: &str) -> usize {
     let log = companion.log();
     let is_about = |line: &&str| line.contains(&format!("\"peer\":\"{peer}\""));
     log.lines().filter(is_about).filter(|l| l.contains(what) && l.contains(reason)).count()
@@ -48,7 +48,12 @@ fn a_faulty_answer_keeps_the_known_types_and_does_not_delay_other_peers() {
         companion.wait_for_route("other/v1/things", "kube-apiserver_a");
         companion.eventually("several failures", || failures(&companion, "b") > 2);
         assert_eq!(failures(&companion, "a"), 0);
-        assert_eq!(said(&companion, "discovery not read", "b", error), 1, "{}", companion.log());
+        assert_eq!(
+            times_logged(&companion, "discovery not read", "b", error),
+            1,
+            "{}",
+            companion.log()
+        );
     }
 }
 
@@ -62,11 +67,26 @@ fn a_faulty_openapi_index_is_logged_once_and_does_not_affect_routing() {
         let companion = Companion::start_with(&authority, &[&a, &b], settings);
         companion.wait_until_ready();
         let what = "index of OpenAPI v3 not read";
-        companion.eventually(what, || said(&companion, what, "b", error) == 1);
+        companion.eventually(what, || times_logged(&companion, what, "b", error) == 1);
         companion.eventually("a failure", || failures(&companion, "b") > 0);
         assert_eq!(failures(&companion, "a"), 0);
         assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
     }
+}
+
+#[test]
+fn an_unreadable_version_is_logged_once_and_does_not_affect_routing() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+    b.change(|behaviour| behaviour.version_fault = Some(Fault::Garbage));
+    let companion = Companion::start_with(&authority, &[&a, &b], "polling: {interval: 100ms}");
+    companion.wait_until_ready();
+    companion.eventually("many rounds", || {
+        companion.metric("polls_total{peer=\"b\",outcome=\"serving\"}") >= 10
+    });
+    let what = "version of the peer cannot be read";
+    assert_eq!(times_logged(&companion, what, "b", "unreadable"), 1, "{}", companion.log());
+    assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
 }
 
 #[test]
