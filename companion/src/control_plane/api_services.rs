@@ -1,7 +1,5 @@
 //! The `APIService` objects, which say where group-versions come from.
 
-use std::error::Error;
-
 use api_discovery::{Origins, OriginsList};
 
 use super::reader::Subject;
@@ -23,7 +21,7 @@ impl Subject for ApiServices {
     type Body = OriginsList;
     type Value = Origins;
 
-    fn value(body: OriginsList) -> Result<Origins, Box<dyn Error + Send + Sync>> {
+    fn value(body: OriginsList) -> Result<Origins, String> {
         Ok(body.into())
     }
 

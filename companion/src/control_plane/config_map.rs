@@ -7,7 +7,6 @@
 //! configured names.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -31,8 +30,8 @@ impl Subject for RequestHeadersConfigMap {
     type Body = ConfigMap;
     type Value = RequestHeaders;
 
-    fn value(body: ConfigMap) -> Result<RequestHeaders, Box<dyn Error + Send + Sync>> {
-        Ok(body.request_headers()?)
+    fn value(body: ConfigMap) -> Result<RequestHeaders, String> {
+        body.request_headers()
     }
 
     /// Without a front proxy the names matter little.
@@ -49,14 +48,6 @@ const USER: &str = "requestheader-username-headers";
 const GROUP: &str = "requestheader-group-headers";
 const UID: &str = "requestheader-uid-headers";
 
-/// Why its names are not used.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key} {problem}")]
-struct Unusable {
-    key: &'static str,
-    problem: String,
-}
-
 /// The part of a `ConfigMap` that matters.
 #[derive(Debug, Deserialize)]
 pub struct ConfigMap {
@@ -66,7 +57,7 @@ pub struct ConfigMap {
 
 impl ConfigMap {
     /// Returns all lists, or none if one of them is not usable.
-    fn request_headers(&self) -> Result<RequestHeaders, Unusable> {
+    fn request_headers(&self) -> Result<RequestHeaders, String> {
         let headers = RequestHeaders {
             username_headers: self.list(USER, 1)?,
             group_headers: self.list(GROUP, 1)?,
@@ -80,32 +71,30 @@ impl ConfigMap {
                 Role::Group => GROUP,
                 Role::Uid => UID,
             };
-            let problem = format!("has {name}, which is in another list too");
-            return Err(Unusable { key, problem });
+            return Err(format!("{key} has {name}, which is in another list too"));
         }
         Ok(headers)
     }
 
-    fn list<T>(&self, key: &'static str, least: usize) -> Result<Vec<T>, Unusable>
+    fn list<T>(&self, key: &'static str, least: usize) -> Result<Vec<T>, String>
     where
         T: FromStr,
         T::Err: Display,
     {
-        let error = |problem: String| Unusable { key, problem };
         // An empty string is an empty list for kube-apiserver as well.
         let text = self.data.get(key).map_or("", String::as_str);
         let names: Option<Vec<String>> = match text {
             "" => None,
             text => serde_json::from_str(text)
-                .map_err(|_| error(format!("is not a JSON list of strings: {text:?}")))?,
+                .map_err(|_| format!("{key} is not a JSON list of strings: {text:?}"))?,
         };
         let names = names.unwrap_or_default();
         if !(least..=MAX_NAMES).contains(&names.len()) {
             let count = names.len();
-            return Err(error(format!("has {count} names; it must have {least} to {MAX_NAMES}")));
+            return Err(format!("{key} has {count} names; it must have {least} to {MAX_NAMES}"));
         }
         let parse = |name: &String| {
-            name.parse::<T>().map_err(|problem| error(format!("has {name:?}, which {problem}")))
+            name.parse::<T>().map_err(|problem| format!("{key} has {name:?}, which {problem}"))
         };
         names.iter().map(parse).collect()
     }
@@ -120,7 +109,7 @@ mod tests {
     fn read(data: serde_json::Value) -> Result<RequestHeaders, String> {
         let map: ConfigMap =
             serde_json::from_value(json!({"kind": "ConfigMap", "data": data})).unwrap();
-        map.request_headers().map_err(|error| error.to_string())
+        map.request_headers()
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Reads one resource every 30 seconds from whichever peer serves.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ pub trait Subject: Send + 'static {
     ///
     /// # Errors
     /// It is not usable. No other peer would send a better one.
-    fn value(body: Self::Body) -> Result<Self::Value, Box<dyn Error + Send + Sync>>;
+    fn value(body: Self::Body) -> Result<Self::Value, String>;
 
     /// Returns whether it matters that it is not read.
     fn matters(config: &Config) -> bool;
@@ -56,7 +55,7 @@ enum ReadError {
     Credentials(#[from] CredentialsError),
     /// The content. It must be changed in the cluster.
     #[error("{0}")]
-    Unusable(#[source] Box<dyn Error + Send + Sync>),
+    Unusable(String),
 }
 
 /// Reads one resource, again and again.
