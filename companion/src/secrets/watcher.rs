@@ -98,38 +98,33 @@ impl Watcher {
     where
         T: Clone + PartialEq + std::fmt::Debug + AsRef<Certificates>,
     {
+        let waiting = self.news.remove(&label);
         let next = match read {
-            None => {
-                self.problems.remove(&label);
-                self.news.remove(&label);
-                return None;
-            }
+            Some(Ok(next)) => next,
             Some(Err(error)) => {
-                self.say(label, error);
-                self.news.remove(&label);
+                self.note(label, error);
                 return last.cloned();
             }
-            Some(Ok(next)) => next,
+            None => {
+                self.problems.remove(&label);
+                return None;
+            }
         };
         let mended = self.problems.remove(&label).is_some();
         let is_new = last != Some(&next);
-        if is_new && last.is_some() && !self.is_settled(label, next.as_ref()) {
+        // A file that is being written can look complete when it is not: a bundle without its last
+        // authority. So what replaces another must be the same in two reads.
+        if is_new && last.is_some() && waiting.as_ref() != Some(next.as_ref()) {
+            self.news.insert(label, next.as_ref().clone());
             return last.cloned();
         }
         if mended || is_new {
             tracing::info!(secret = label.as_str(), content = ?next, "secret read");
         }
-        self.news.remove(&label);
         Some(next)
     }
 
-    /// Returns whether the last read was the same. A file that is being written
-    /// can look complete when it is not: a bundle without its last authority.
-    fn is_settled(&mut self, label: SecretLabel, next: &Certificates) -> bool {
-        self.news.insert(label, next.clone()).as_ref() == Some(next)
-    }
-
-    fn say(&mut self, label: SecretLabel, error: FileError) {
+    fn note(&mut self, label: SecretLabel, error: FileError) {
         self.metrics.failed(label);
         if self.problems.get(&label) != Some(&error) {
             tracing::error!(secret = label.as_str(), %error, "secret cannot be used: the last good one stays");
