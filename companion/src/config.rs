@@ -36,7 +36,6 @@ pub use model::Config;
 #[cfg(test)]
 pub(crate) use model::ListenerTls;
 pub(crate) use model::{CredentialFiles, Peer, PeerTls, Polling};
-pub(crate) use strict::StrictNotFound;
 pub(crate) use value::{ClusterPrefix, PeerName, ServerName};
 
 /// Why there is no configuration.

@@ -205,6 +205,8 @@ async fn ask(
 /// round that began before, and then for one that counts; and the filter waits no
 /// longer than configured.
 fn time_limit(config: &Config) -> Duration {
-    let strict = config.strict_not_found.as_ref();
-    strict.map_or(DEFAULT_LIMIT, |strict| strict.timeout * 2 / 5).min(config.polling.timeout)
+    let limit = config.strict_not_found.as_ref().map_or(DEFAULT_LIMIT, |strict| {
+        Duration::from_millis(strict.timeout_milliseconds.into()) * 2 / 5
+    });
+    limit.min(config.polling.timeout)
 }

@@ -58,36 +58,29 @@ impl Asker {
 impl Wanted {
     /// Returns the type that a request's path, as received, asks for.
     pub fn parse(path: &[u8]) -> Option<Self> {
-        // A name that is not UTF-8 is in no discovery document.
-        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(Box::from);
         let path = RequestPath::new(path);
-        let target = path.target();
-        let (group, version, resource) = match target {
+        let (group, version, resource, scope) = match path.target() {
             Target::NotAnApi | Target::Discovery | Target::OpenApiV2 => return None,
             Target::OpenApiV3 { group_version, .. } => {
                 let (group, version) = group_version?;
-                (group, Some(version), None)
+                (group, Some(version), None, None)
             }
-            Target::Group(group) => (group, None, None),
-            Target::GroupVersion { group, version } => (group, Some(version), None),
+            Target::Group(group) => (group, None, None, None),
+            Target::GroupVersion { group, version } => (group, Some(version), None, None),
             Target::Resource(target) => {
-                let mut name = target.resource.to_vec();
-                if let Some(subresource) = target.subresource {
-                    name.push(b'/');
-                    name.extend_from_slice(subresource);
-                }
-                (target.group, Some(target.version), Some(text(&name)?))
+                let names = [target.resource].into_iter().chain(target.subresource);
+                let name = names.collect::<Vec<_>>().join(&b'/');
+                (target.group, Some(target.version), Some(name), target.scope())
             }
         };
-        let version = match version {
-            Some(version) => Some(text(version)?),
-            None => None,
-        };
-        let scope = match target {
-            Target::Resource(target) => target.scope(),
-            _ => None,
-        };
-        Some(Self { group: text(group)?, version, resource, scope })
+        // A name that is not UTF-8 is in no discovery document.
+        let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(Box::from);
+        Some(Self {
+            group: text(group).ok()?,
+            version: version.map(text).transpose().ok()?,
+            resource: resource.as_deref().map(text).transpose().ok()?,
+            scope,
+        })
     }
 
     /// Returns the half of discovery that would list it.

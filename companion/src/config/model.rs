@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use discovery_map::{Fault, Faults};
+use discovery_map::{Fault, Faults, StrictNotFound};
 
 use super::header::RequestHeaders;
-use super::strict::StrictNotFound;
 use super::value::{ClusterPrefix, PeerName, ServerName};
 use crate::certificates::KeyPairFiles;
 

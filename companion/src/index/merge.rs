@@ -45,7 +45,6 @@ impl Index {
         let widest_view = sets.index_of(self.widest_view(rotation));
         let (MergedDocuments { conflicts, oversized, .. }, documents, open_api) =
             self.documents(&mut sets, packs);
-        let strict = self.config.strict_not_found.as_ref();
         let peers = self.peers.iter();
         let document = MapDocument {
             schema_version: SCHEMA_VERSION,
@@ -61,7 +60,7 @@ impl Index {
             groups,
             documents,
             open_api,
-            strict_not_found: strict.map(crate::config::StrictNotFound::in_the_map),
+            strict_not_found: self.config.strict_not_found.clone(),
         };
         let (clusters, memory) = (sets.clusters(), self.memory());
         Snapshot { document, clusters, conflicts, oversized, frozen, memory }
