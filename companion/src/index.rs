@@ -55,7 +55,6 @@ pub use snapshot::{Memory, Snapshot};
 pub struct Index {
     config: Arc<Config>,
     peers: Vec<Tracked>,
-    /// The names of the last rotation.
     last_rotation: BTreeSet<PeerName>,
     /// The names of the identity headers, if a peer told them.
     request_headers: Option<RequestHeaders>,

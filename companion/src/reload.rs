@@ -33,7 +33,6 @@ impl ReloadMetrics {
     }
 }
 
-/// Follows one file.
 pub struct Follower {
     pub path: PathBuf,
     /// Its content at the start.

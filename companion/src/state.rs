@@ -18,7 +18,6 @@ use crate::index::Memory;
 /// The format of the file. A file of another version is not read.
 const VERSION: u32 = 1;
 
-/// What survives a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The generation that was used last, or was about to be.

@@ -33,7 +33,6 @@ impl AbsenceMetrics {
         self.rounds.inc();
     }
 
-    /// Records that a peer did not answer.
     pub fn failed(&self, peer: &PeerName) {
         self.failures.get_or_create(&of_peer(peer)).inc();
     }

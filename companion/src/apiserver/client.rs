@@ -37,7 +37,6 @@ pub enum FetchError {
     Body { path: String, problem: String },
 }
 
-/// The bounds of an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The time until it is complete.

@@ -22,7 +22,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// peer has been away.
 const SAVE: Duration = Duration::from_secs(60);
 
-/// Where the index gets its events.
 pub(super) struct Sources {
     pub reports: mpsc::Receiver<Report>,
     pub names: mpsc::Receiver<Option<RequestHeaders>>,
@@ -30,7 +29,6 @@ pub(super) struct Sources {
     pub configs: watch::Receiver<Arc<Config>>,
 }
 
-/// The index with its surroundings.
 pub(super) struct Indexer {
     index: Index,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
@@ -44,7 +42,6 @@ pub(super) struct Indexer {
 }
 
 impl Indexer {
-    /// Returns an indexer that sends snapshots, statuses and views to these.
     pub(super) fn new(
         index: Index,
         snapshots: watch::Sender<Option<Arc<Snapshot>>>,

@@ -19,12 +19,10 @@ pub(super) struct Metrics {
     pub publish: PublishMetrics,
     pub secrets: SecretMetrics,
     pub reload: ReloadMetrics,
-    /// All of them, to be encoded.
     pub registry: Arc<Registry>,
 }
 
 impl Metrics {
-    /// Registers the metrics of all areas.
     pub(super) fn new() -> Self {
         let mut registry = Registry::with_prefix("mixed_version_companion");
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);

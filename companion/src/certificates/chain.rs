@@ -22,7 +22,6 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Reads all certificates of a file.
     pub fn read(file: &Path) -> Result<Self, FileError> {
         let content = content(file)?;
         let error = |problem: String| FileError::new(file, problem);

@@ -39,7 +39,6 @@ pub struct Config {
     pub strict_not_found: Option<StrictNotFound>,
 }
 
-/// The certificates of Envoy's listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTls {
     /// The server's certificate.
@@ -67,7 +66,6 @@ pub struct PeerTls {
     pub server_name: ServerName,
 }
 
-/// How the companion authenticates to the peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialFiles {
     /// A bearer token.
@@ -79,7 +77,6 @@ pub enum CredentialFiles {
     ClientCertificate(KeyPairFiles),
 }
 
-/// What is written for Envoy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvoyOutput {
     /// The directory of `cds.json`, `ecds.json`, `eds/` and `sds/`.

@@ -35,7 +35,6 @@ pub trait Subject: Send + 'static {
     /// What it says.
     type Value: Send + 'static;
 
-    /// Returns what a body says.
     ///
     /// # Errors
     /// It is not usable. No other peer would send a better one.
@@ -58,7 +57,6 @@ enum ReadError {
     Unusable(String),
 }
 
-/// Reads one resource, again and again.
 pub struct Reader<S: Subject> {
     configs: watch::Receiver<Arc<Config>>,
     peers: watch::Receiver<Vec<PeerStatus>>,

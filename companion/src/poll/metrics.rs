@@ -45,12 +45,10 @@ impl PollMetrics {
         self.polls.get_or_create(&(of_peer(peer), outcome_label(outcome))).inc();
     }
 
-    /// Records that a discovery document of a peer could not be read.
     pub fn discovery_failed(&self, peer: &PeerName) {
         self.failures.get_or_create(&of_peer(peer)).inc();
     }
 
-    /// Records that a peer's discovery changed.
     pub fn discovery_changed(&self, peer: &PeerName) {
         self.changes.get_or_create(&of_peer(peer)).inc();
     }

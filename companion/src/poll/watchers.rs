@@ -11,7 +11,6 @@ use super::task::{Nudge, Task};
 use crate::config::{Config, CredentialFiles, Peer, PeerName, PeerTls, Polling};
 use crate::facts::Report;
 
-/// The tasks that poll the peers.
 pub struct Watchers {
     reports: mpsc::Sender<Report>,
     nudge: Nudge,
@@ -24,7 +23,6 @@ pub struct Watchers {
 type Settings = (Peer, PeerTls, CredentialFiles, Polling);
 
 impl Watchers {
-    /// Returns no tasks yet. Their reports will go to `reports`.
     pub fn new(reports: mpsc::Sender<Report>, metrics: PollMetrics) -> Self {
         let (nudge, _) = watch::channel(0);
         Self { reports, nudge, metrics, tasks: JoinSet::new(), running: HashMap::new() }

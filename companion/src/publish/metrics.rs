@@ -68,7 +68,6 @@ impl PublishMetrics {
         self.last_push.set(gauge(publication.at.as_secs()));
     }
 
-    /// Records that published files had to be written again.
     pub fn repaired(&self) {
         self.repairs.inc();
     }

@@ -46,16 +46,13 @@ pub struct Plan {
 /// A map, and what it was made with.
 #[derive(Clone, Debug)]
 pub struct NewMap {
-    /// The map, with its generation.
     pub document: Arc<MapDocument>,
-    /// How many targets some peers serve and others do not.
     pub skewed_targets: usize,
     /// Every cluster that the map names.
     clusters: Addresses,
     config: Arc<Config>,
 }
 
-/// Plans what is published.
 #[derive(Debug)]
 pub struct Planner {
     settings: Settings,

@@ -28,7 +28,6 @@ pub struct Publication {
     pub at: Duration,
 }
 
-/// Publishes snapshots through a sink.
 pub struct Publisher<S> {
     planner: Planner,
     store: Store,
@@ -45,7 +44,6 @@ impl<S: Sink> Publisher<S> {
         Self { planner, store, saved: state.clone(), sink }
     }
 
-    /// Takes another configuration or other secrets. What they change is in the next push.
     pub fn configure(&mut self, settings: &Settings) {
         self.planner.configure(settings);
     }

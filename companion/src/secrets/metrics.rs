@@ -43,7 +43,6 @@ impl SecretMetrics {
         }
     }
 
-    /// Records that the files of a secret cannot be used.
     pub fn failed(&self, secret: SecretLabel) {
         self.errors.get_or_create(&[("secret", secret.as_str())]).inc();
     }

@@ -18,14 +18,12 @@ pub const CLIENT_CA: &str = "client-ca";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
-    /// The name that listeners and clusters use.
     pub name: String,
     pub content: SecretContent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretContent {
-    /// A certificate, its intermediates and its key.
     KeyPair(KeyPair),
     /// Certificates that verify others. Without any, a listener requests no client certificate.
     Authorities(Option<Certificates>),

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::publish::plan::Name;
 
-/// The files in Envoy's directory.
 #[derive(Debug)]
 pub struct Layout(PathBuf);
 

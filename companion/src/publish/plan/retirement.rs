@@ -17,7 +17,6 @@ impl Retirement {
         Self(unused.map(|name| (name.clone(), remaining(&name))).collect())
     }
 
-    /// Lets time pass.
     pub fn pass(&mut self, passed: Duration) {
         self.0.values_mut().for_each(|remaining| *remaining = remaining.saturating_sub(passed));
     }
