@@ -1,6 +1,6 @@
 //! JSON, parsed one level deep: each field keeps its text and its place.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
@@ -44,26 +44,15 @@ impl<'t> Fields<'t> {
 
     /// Returns the object with other values; names that it does not have come last.
     pub(crate) fn with(&self, replaced: &[(&str, &str)]) -> String {
-        let value = |name: &str| replaced.iter().find(|(other, _)| *other == name);
-        let mut json = String::from("{");
-        for (name, old) in &self.0 {
-            push_field(&mut json, name, value(name).map_or(old.get(), |(_, new)| new));
-        }
-        for (name, new) in replaced.iter().filter(|(name, _)| self.get(name).is_none()) {
-            push_field(&mut json, name, new);
-        }
-        json.push('}');
-        json
+        let new = |name: &str| replaced.iter().find(|(other, _)| *other == name);
+        let own = self.0.iter().map(|(name, old)| {
+            let value = new(name).map_or(old.get(), |(_, new)| new);
+            (&**name, value)
+        });
+        let added = replaced.iter().copied().filter(|(name, _)| self.get(name).is_none());
+        let fields = own.chain(added).map(|(name, value)| format!("{}:{value}", quoted(name)));
+        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
     }
-}
-
-fn push_field(json: &mut String, name: &str, value: &str) {
-    if json.len() > 1 {
-        json.push(',');
-    }
-    json.push_str(&quoted(name));
-    json.push(':');
-    json.push_str(value);
 }
 
 /// Returns the items of a list; none if the value is not a list.
@@ -72,16 +61,8 @@ pub(crate) fn items(list: &RawValue) -> Vec<&RawValue> {
 }
 
 /// Returns a list of JSON values.
-pub(crate) fn list(values: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let mut json = String::from("[");
-    for value in values {
-        if json.len() > 1 {
-            json.push(',');
-        }
-        json.push_str(value.as_ref());
-    }
-    json.push(']');
-    json
+pub(crate) fn list(values: impl IntoIterator<Item = impl Borrow<str>>) -> String {
+    format!("[{}]", values.into_iter().collect::<Vec<_>>().join(","))
 }
 
 #[derive(Deserialize)]
