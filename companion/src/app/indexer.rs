@@ -35,7 +35,6 @@ pub(super) struct Indexer {
     peers: watch::Sender<Vec<PeerStatus>>,
     views: watch::Sender<Vec<View>>,
     metrics: IndexMetrics,
-    started: Instant,
     /// What the log already has.
     conflicts: BTreeSet<Conflict>,
     oversized: Vec<String>,
@@ -49,24 +48,17 @@ impl Indexer {
         views: watch::Sender<Vec<View>>,
         metrics: IndexMetrics,
     ) -> Self {
-        Self {
-            index,
-            snapshots,
-            peers,
-            views,
-            metrics,
-            started: Instant::now(),
-            conflicts: BTreeSet::new(),
-            oversized: Vec::new(),
-        }
+        let (conflicts, oversized) = (BTreeSet::new(), Vec::new());
+        Self { index, snapshots, peers, views, metrics, conflicts, oversized }
     }
 
     /// Runs until one of its sources ends, which is an error.
     pub(super) async fn run(mut self, sources: Sources) -> Result<(), String> {
         let Sources { mut reports, mut names, mut origins, mut configs } = sources;
         let config = configs.borrow_and_update().clone();
+        let started = Instant::now();
         // A peer that does not answer at all must not hold up the others.
-        let patience = Instant::now() + config.polling.timeout * 2 + Duration::from_millis(500);
+        let patience = started + config.polling.timeout * 2 + Duration::from_millis(500);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut save = tokio::time::interval(SAVE);
@@ -90,7 +82,7 @@ impl Indexer {
                 _ = save.tick() => (Event::Tick, true),
             };
             let configured = matches!(event, Event::Configured(_));
-            let changed = self.index.apply(event, self.started.elapsed());
+            let changed = self.index.apply(event, started.elapsed());
             self.show_peers(configured);
             let published = self.snapshots.borrow().is_some();
             let first = !published && (self.index.all_asked() || Instant::now() >= patience);
