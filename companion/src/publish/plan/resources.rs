@@ -12,7 +12,7 @@ use crate::index::Snapshot;
 use crate::secrets::{Secrets, Settings};
 use crate::state::Addresses;
 use crate::xds::SecretContent::{Authorities, KeyPair};
-use crate::xds::{self, Cluster, Secret};
+use crate::xds::{self, Cluster, Secret, SecretContent};
 
 /// Returns the listener's secrets.
 ///
@@ -20,25 +20,23 @@ use crate::xds::{self, Cluster, Secret};
 /// any more, unless nothing in `found` says that they ever were. A listener's certificate that is
 /// not configured any more stays, because the listener must have one.
 pub fn listener_secrets(secrets: &Secrets, found: &BTreeSet<Name>) -> Vec<Secret> {
-    let client_ca = xds::CLIENT_CA.to_owned();
-    let told = found.contains(&Name::Secret(client_ca.clone()));
+    let told = found.contains(&Name::Secret(xds::CLIENT_CA.to_owned()));
     let authorities = (secrets.listener.is_some() || told)
-        .then(|| Secret { name: client_ca, content: Authorities(secrets.client_ca.clone()) });
-    let pair = secrets
-        .listener
-        .clone()
-        .map(|pair| Secret { name: xds::LISTENER.to_owned(), content: KeyPair(pair) });
+        .then(|| secret(xds::CLIENT_CA, Authorities(secrets.client_ca.clone())));
+    let pair = secrets.listener.clone().map(|pair| secret(xds::LISTENER, KeyPair(pair)));
     authorities.into_iter().chain(pair).collect()
 }
 
 pub fn upstream_secrets(secrets: &Secrets) -> Vec<Secret> {
-    let name = xds::peer_ca_name(&secrets.peer_ca);
-    let peer_ca = Secret { name, content: Authorities(Some(secrets.peer_ca.clone())) };
-    let front_proxy = secrets
-        .front_proxy
-        .clone()
-        .map(|pair| Secret { name: xds::front_proxy_name(&pair), content: KeyPair(pair) });
+    let authorities = Authorities(Some(secrets.peer_ca.clone()));
+    let peer_ca = secret(xds::peer_ca_name(&secrets.peer_ca), authorities);
+    let front_proxy = secrets.front_proxy.clone();
+    let front_proxy = front_proxy.map(|pair| secret(xds::front_proxy_name(&pair), KeyPair(pair)));
     [peer_ca].into_iter().chain(front_proxy).collect()
+}
+
+fn secret(name: impl Into<String>, content: SecretContent) -> Secret {
+    Secret { name: name.into(), content }
 }
 
 /// Returns the clusters of these names. Without a front-proxy certificate, a twin keeps that of an
