@@ -36,6 +36,7 @@ pub use model::Config;
 #[cfg(test)]
 pub(crate) use model::ListenerTls;
 pub(crate) use model::{CredentialFiles, Peer, PeerTls, Polling};
+pub(crate) use request_headers::MAX_NAMES;
 pub(crate) use value::{ClusterPrefix, PeerName, ServerName};
 
 /// Why there is no configuration.

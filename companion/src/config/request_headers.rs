@@ -4,8 +4,9 @@ use super::fault_log::Faulty;
 use super::header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
 use super::reader::{Section, parsed};
 
-/// More than any server has; bounds the work for each request.
-const MAX_NAMES: usize = 16;
+/// The most names in a list, configured or read from the cluster; the map can carry both. More than
+/// any server has; bounds the work for each request.
+pub const MAX_NAMES: usize = 16;
 
 pub(super) fn request_headers(mut section: Section<'_>) -> Result<RequestHeaders, Faulty> {
     let default = RequestHeaders::default();

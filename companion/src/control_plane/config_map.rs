@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use super::reader::Subject;
-use crate::config::{Config, RequestHeaders, Role};
+use crate::config::{Config, MAX_NAMES, RequestHeaders, Role};
 
 /// The `ConfigMap` with the names of the identity headers.
 pub struct RequestHeadersConfigMap;
@@ -39,10 +39,6 @@ impl Subject for RequestHeadersConfigMap {
         config.front_proxy.is_some()
     }
 }
-
-/// The most names in a list; the same as in the configuration. The map can carry
-/// both.
-const MAX_NAMES: usize = 16;
 
 const USER: &str = "requestheader-username-headers";
 const GROUP: &str = "requestheader-group-headers";
