@@ -1,11 +1,10 @@
 //! What is believed of one peer after all its answers.
 //!
-//! One rule holds for names, texts and the index of OpenAPI v3: an answer
-//! replaces what was known, unless it does not vouch for what it leaves out. A
-//! group-version that is stale or has no types keeps the types known before, and
-//! a document that lists nothing at all changes nothing: no server serves
-//! nothing, so it is not ready to say, or something in between answered. A
-//! failed read never gets here, so it changes nothing either.
+//! One rule holds for names, texts and the index of OpenAPI v3: an answer replaces what was known,
+//! unless it does not vouch for what it leaves out. A group-version that is stale or has no types
+//! keeps the types known before, and a document that lists nothing at all changes nothing: no
+//! server serves nothing, so it is not ready to say, or something in between answered. A failed
+//! read never gets here, so it changes nothing either.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -146,8 +145,7 @@ impl Belief {
     }
 }
 
-/// Returns the answer with what was known before in place of what it does not
-/// vouch for.
+/// Returns the answer with what was known before in place of what it does not vouch for.
 fn fill_gaps(mut answer: Listing, before: &Listing) -> Listing {
     let mut amended = answer.amended;
     for group in answer.groups_mut() {
@@ -167,8 +165,7 @@ fn fill_gaps(mut answer: Listing, before: &Listing) -> Listing {
     answer
 }
 
-/// Returns the names of a group, with the types known before in the versions
-/// that are inconclusive.
+/// Returns the names of a group, with the types known before in the versions that are inconclusive.
 fn with_known_types(now: &GroupNames, before: &GroupNames) -> GroupNames {
     let mut names = now.clone();
     for version in names.versions.iter_mut().filter(|version| version.is_inconclusive()) {

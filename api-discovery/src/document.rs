@@ -1,9 +1,8 @@
 //! Discovery documents as kube-apiservers write them.
 //!
-//! One [`DiscoveryDocument`] reads whichever form a server answers with, told
-//! by its `kind`: aggregated discovery (v2 and v2beta1, equal in all that
-//! matters here) or the older lists. Each group of aggregated discovery is read
-//! once, and its text is kept beside its names.
+//! One [`DiscoveryDocument`] reads whichever form a server answers with, told by its `kind`:
+//! aggregated discovery (v2 and v2beta1, equal in all that matters here) or the older lists. Each
+//! group of aggregated discovery is read once, and its text is kept beside its names.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,8 +33,7 @@ pub enum DiscoveryDocument {
 pub type GroupVersion = (Box<str>, Box<str>);
 
 impl<'de> Deserialize<'de> for DiscoveryDocument {
-    /// Not a tagged enum: serde would hold the whole document in memory
-    /// before it looks at the tag.
+    /// Not a tagged enum: serde would hold the whole document in memory before it looks at the tag.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct AnyForm {

@@ -11,8 +11,7 @@ use crate::fields::{list, quoted};
 use crate::listing::{Group, GroupNames, Listing, Types, Version};
 use crate::wire::{Kind, LegacyResource, Resource, Subresource};
 
-/// An `APIResourceList`: the answer to `/api/<version>` and
-/// `/apis/<group>/<version>`.
+/// An `APIResourceList`: the answer to `/api/<version>` and `/apis/<group>/<version>`.
 #[derive(Debug, Default, Deserialize)]
 pub struct LegacyGroupVersion {
     #[serde(default)]
@@ -22,15 +21,13 @@ pub struct LegacyGroupVersion {
 /// Puts a [`Listing`] together from the documents of its group-versions.
 #[derive(Debug, Default)]
 pub struct LegacyReader {
-    /// Each group with its versions, and these as aggregated discovery has them
-    /// (JSON).
+    /// Each group with its versions, and these as aggregated discovery has them (JSON).
     groups: Vec<(Box<str>, Vec<Version>, Vec<String>)>,
 }
 
 impl LegacyReader {
-    /// Adds a group-version, in the order in which the peer lists them. It is stale
-    /// without a document, which the peer cannot read at present: the server of an
-    /// aggregated API is down.
+    /// Adds a group-version, in the order in which the peer lists them. It is stale without a
+    /// document, which the peer cannot read at present: the server of an aggregated API is down.
     pub fn add(&mut self, group: &str, version: &str, document: Option<LegacyGroupVersion>) {
         let stale = document.is_none();
         let document = document.unwrap_or_default();

@@ -1,9 +1,8 @@
 //! What a peer lists: group → version → types, with each group's own text.
 //!
-//! A [`Listing`] is one half of a peer's discovery, both as an answer has it and
-//! as it is believed. A group is kept as the text that the peer sent, so that
-//! fields which this program does not know survive the merge. Names and texts
-//! are shared: what several peers say alike is in memory once.
+//! A [`Listing`] is one half of a peer's discovery, both as an answer has it and as it is believed.
+//! A group is kept as the text that the peer sent, so that fields which this program does not know
+//! survive the merge. Names and texts are shared: what several peers say alike is in memory once.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -56,8 +55,7 @@ pub struct GroupNames {
 pub struct Group {
     /// Its names.
     pub names: Arc<GroupNames>,
-    /// Its item in aggregated discovery (JSON). `None` if only the names
-    /// survived a restart.
+    /// Its item in aggregated discovery (JSON). `None` if only the names survived a restart.
     pub text: Option<Arc<str>>,
 }
 
@@ -147,9 +145,8 @@ impl GroupNames {
 }
 
 impl From<Vec<Group>> for Listing {
-    /// Returns a listing of groups that were read before a restart. It tells what a
-    /// peer serves, but no document is made of it while the peer is in rotation,
-    /// because texts are missing.
+    /// Returns a listing of groups that were read before a restart. It tells what a peer serves,
+    /// but no document is made of it while the peer is in rotation, because texts are missing.
     fn from(groups: Vec<Group>) -> Self {
         Self { restored: true, ..Self::new(groups) }
     }

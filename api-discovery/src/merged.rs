@@ -48,8 +48,7 @@ const MAX_SIZE: usize = 16 << 20;
 /// A peer whose documents are merged.
 #[derive(Clone, Debug)]
 pub struct MergeSource<'p> {
-    /// Its name. Among peers of one version, the word of the first name counts
-    /// most.
+    /// Its name. Among peers of one version, the word of the first name counts most.
     pub name: &'p str,
     /// Its version.
     pub release: Release,
@@ -74,8 +73,7 @@ pub struct MergedDocuments {
     pub oversized: Vec<String>,
 }
 
-/// A merged document before it is packed, and who is asked whether a client may
-/// read it.
+/// A merged document before it is packed, and who is asked whether a client may read it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnpackedDocument {
     /// The path.
@@ -92,9 +90,8 @@ pub struct UnpackedDocument {
     pub content: Content,
 }
 
-/// Merges the documents of `peers`, in any order. The positions in what is
-/// returned are those of this slice. `is_built_in` tells whether a version of a
-/// group is built into a kube-apiserver.
+/// Merges the documents of `peers`, in any order. The positions in what is returned are those of
+/// this slice. `is_built_in` tells whether a version of a group is built into a kube-apiserver.
 #[must_use]
 pub fn merge_documents(
     peers: &[MergeSource<'_>],
@@ -123,8 +120,7 @@ struct Merger<'m, 'p> {
 type Own<'p> = (usize, &'p Listing);
 
 impl<'p> MergeSource<'p> {
-    /// A restored listing does not have all texts, so it counts only for a peer
-    /// that is away.
+    /// A restored listing does not have all texts, so it counts only for a peer that is away.
     fn listing(&self, part: Part) -> Option<&'p Listing> {
         self.belief.listing(part).filter(|listing| !(self.serving && listing.restored))
     }
@@ -221,8 +217,7 @@ impl<'p> Merger<'_, 'p> {
         }
     }
 
-    /// Makes the documents of a group's versions that the peers with the version
-    /// list differently.
+    /// Makes the documents of a group's versions that the peers with the version list differently.
     fn versions(&mut self, group: &MergedGroup, own: &[(usize, &Group)]) {
         let Ok(merged) = Fields::parse(&group.text) else { return };
         let own = own.iter().filter_map(|&(at, own)| {

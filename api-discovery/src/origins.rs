@@ -45,11 +45,10 @@ impl From<OriginsList> for Origins {
 }
 
 impl Origins {
-    /// Returns whether a group-version is built in. If the cluster does not say,
-    /// or the companion may not ask, the group's name decides: Kubernetes' own
-    /// groups have no dot or end in `.k8s.io`. Some custom resources of Kubernetes'
-    /// sub-projects then count as built in. That is the safe side: they are
-    /// unavailable for a while although they could be gone.
+    /// Returns whether a group-version is built in. If the cluster does not say, or the companion
+    /// may not ask, the group's name decides: Kubernetes' own groups have no dot or end in
+    /// `.k8s.io`. Some custom resources of Kubernetes' sub-projects then count as built in. That is
+    /// the safe side: they are unavailable for a while although they could be gone.
     #[must_use]
     pub fn is_built_in(&self, group: &str, version: &str) -> bool {
         if group.is_empty() {

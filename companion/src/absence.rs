@@ -6,9 +6,8 @@
 //!                                      └─Report─▶ index ─▶ … ─▶ map
 //! ```
 //!
-//! The filter asks when an API server answered that it does not know a type,
-//! and the map does not know it either. What a peer said before the query does
-//! not count: the type may be there since.
+//! The filter asks when an API server answered that it does not know a type, and the map does not
+//! know it either. What a peer said before the query does not count: the type may be there since.
 
 pub mod metrics;
 mod prober;

@@ -1,5 +1,4 @@
-//! What the companion reads of the control plane as a whole, from any one of
-//! the serving peers.
+//! What the companion reads of the control plane as a whole, from any one of the serving peers.
 //!
 //! ```text
 //!  config ─▶ Reader<ApiServices> ────▶ Origins ────────▶ index

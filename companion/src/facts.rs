@@ -6,8 +6,7 @@
 //!        └────────View─────────┘
 //! ```
 //!
-//! The writers and the readers of these facts depend on this file, and not on each
-//! other.
+//! The writers and the readers of these facts depend on this file, and not on each other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,8 +85,7 @@ pub struct PeerStatus {
     pub address: SocketAddr,
     /// What was last seen of it.
     pub state: PeerState,
-    /// Whether it has been out of rotation for so long that its types no longer
-    /// count.
+    /// Whether it has been out of rotation for so long that its types no longer count.
     pub forgotten: bool,
     /// Its `gitVersion`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,8 +94,7 @@ pub struct PeerStatus {
     pub discovery_known: bool,
     /// The number of resources and subresources that it is known to serve.
     pub types: usize,
-    /// The time since its last answer; none if it has not answered since the
-    /// companion started.
+    /// The time since its last answer; none if it has not answered since the companion started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_answer_seconds_ago: Option<u64>,
     /// How long it has been out of rotation.

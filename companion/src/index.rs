@@ -1,8 +1,7 @@
 //! What is known of all peers, and what follows from it.
 //!
-//! Synchronous: events in, [`Snapshot`] out. It logs what changed, but does no other
-//! I/O, and has no clock: the time comes with each event, as a duration since any
-//! fixed moment.
+//! Synchronous: events in, [`Snapshot`] out. It logs what changed, but does no other I/O, and has
+//! no clock: the time comes with each event, as a duration since any fixed moment.
 //!
 //! ```text
 //!  Memory (disk) ──▶ Index::new
@@ -13,17 +12,15 @@
 //! ```
 //!
 //! The rules, each of them a test in `index/tests.rs`:
-//! - The peers whose `/readyz` says ok are in rotation, whether or not their
-//!   discovery was ever read. If there are none, the last rotation stays: here, the
-//!   death of all peers looks the same as a broken network of the companion, and
-//!   Envoy notices the former itself.
+//! - The peers whose `/readyz` says ok are in rotation, whether or not their discovery was ever
+//!   read. If there are none, the last rotation stays: here, the death of all peers looks the same
+//!   as a broken network of the companion, and Envoy notices the former itself.
 //! - A peer out of rotation keeps its last known types until it is forgotten or
 //!   removed from the configuration.
 //! - While any peer is in rotation, only those types of a peer out of rotation count
 //!   that are built into it. The others (custom resources, aggregated APIs) are in
 //!   the store that all peers share, so the peers in rotation have them.
-//! - The map is complete once every configured peer that is not forgotten has been
-//!   read.
+//! - The map is complete once every configured peer that is not forgotten has been read.
 
 mod documents;
 mod merge;
@@ -71,8 +68,7 @@ pub struct Index {
 pub enum Event {
     Configured(Arc<Config>),
     Reported(Report),
-    /// A peer was asked for the names of the identity headers; `None` if it did not
-    /// tell them.
+    /// A peer was asked for the names of the identity headers; `None` if it did not tell them.
     RequestHeaders(Option<RequestHeaders>),
     /// The cluster said where its group-versions come from.
     Origins(Origins),

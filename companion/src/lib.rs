@@ -1,5 +1,4 @@
-//! The companion: it polls what every kube-apiserver of a control plane serves,
-//! and tells Envoy.
+//! The companion: it polls what every kube-apiserver of a control plane serves, and tells Envoy.
 //!
 //! Data flows one way:
 //!
@@ -8,10 +7,9 @@
 //!            └────── apiserver ───────┘           (merge)          (when, how)
 //! ```
 //!
-//! `index`, `xds` and `facts` touch nothing outside the process. What does:
-//! `apiserver` (the peers), `certificates`, `config`, `reload` and `secrets`
-//! (files that are read), `publish` and `state` (files that are written),
-//! `serve` and `app` (a socket, signals).
+//! `index`, `xds` and `facts` touch nothing outside the process. What does: `apiserver` (the
+//! peers), `certificates`, `config`, `reload` and `secrets` (files that are read), `publish` and
+//! `state` (files that are written), `serve` and `app` (a socket, signals).
 
 #![forbid(unsafe_code)]
 

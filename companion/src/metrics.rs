@@ -1,11 +1,10 @@
 //! What the areas share to define their metrics, all of which are called
 //! `mixed_version_companion_…`.
 //!
-//! Each area has a struct with its metrics (`poll/metrics.rs`,
-//! `publish/metrics.rs`, …) that registers them when it is made; `app/metrics.rs`
-//! makes all of them. Clones share their values. The values of every label are a
-//! closed set: literals in the area's file, or the peers' names, which the
-//! configuration closes.
+//! Each area has a struct with its metrics (`poll/metrics.rs`, `publish/metrics.rs`, …) that
+//! registers them when it is made; `app/metrics.rs` makes all of them. Clones share their values.
+//! The values of every label are a closed set: literals in the area's file, or the peers' names,
+//! which the configuration closes.
 
 use discovery_map::PeerState;
 use prometheus_client::metrics::histogram::Histogram;

@@ -8,10 +8,9 @@
 //!                                            the others ask at once
 //! ```
 //!
-//! A round reads `/readyz`, and if that is ok the two discovery documents, and
-//! when they are due `/version` and the index of OpenAPI v3. The types of a
-//! peer that is not ready are not read: a server that starts lists only a part
-//! of them, and its list would take the rest away.
+//! A round reads `/readyz`, and if that is ok the two discovery documents, and when they are due
+//! `/version` and the index of OpenAPI v3. The types of a peer that is not ready are not read: a
+//! server that starts lists only a part of them, and its list would take the rest away.
 
 mod judge;
 pub mod metrics;

@@ -5,9 +5,8 @@
 //!              ▲  files
 //! ```
 //!
-//! A rotation replaces the two files of a pair one after the other. In between
-//! they do not match. Then, and whenever a file is missing or invalid, the last
-//! good secret stays.
+//! A rotation replaces the two files of a pair one after the other. In between they do not match.
+//! Then, and whenever a file is missing or invalid, the last good secret stays.
 
 pub mod metrics;
 mod watcher;
@@ -26,8 +25,7 @@ pub struct Secrets {
     pub listener: Option<KeyPair>,
     /// The authorities that verify the clients' certificates.
     pub client_ca: Option<Certificates>,
-    /// The certificate that Envoy presents to the peers on behalf of clients with
-    /// a certificate.
+    /// The certificate that Envoy presents to the peers on behalf of clients with a certificate.
     pub front_proxy: Option<KeyPair>,
     /// The authorities that verify the peers' certificates.
     pub peer_ca: Certificates,

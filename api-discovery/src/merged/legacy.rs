@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 use super::aggregated::MergedGroup;
 use crate::wire::{Kind, LegacyResource, Version};
 
-/// A document with its kind and version. The core group's list of resources has no
-/// `apiVersion`.
+/// A document with its kind and version. The core group's list of resources has no `apiVersion`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document<T> {

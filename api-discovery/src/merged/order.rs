@@ -1,18 +1,16 @@
 //! Lists of several peers, brought together in the order on which the peers agree.
 //!
-//! Each peer gives a sequence. The next name is always the first of some peer's
-//! rest, and one that no other peer puts behind something else; so if all peers
-//! that know two names put them in one order, that order stays. Among several
-//! such names the given comparison decides, which knows nothing of peers. Where
-//! the peers contradict each other, the majority decides.
+//! Each peer gives a sequence. The next name is always the first of some peer's rest, and one that
+//! no other peer puts behind something else; so if all peers that know two names put them in one
+//! order, that order stays. Among several such names the given comparison decides, which knows
+//! nothing of peers. Where the peers contradict each other, the majority decides.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-/// Lists of named entries, one from each peer, brought together by name. They are
-/// added in rank order: of the entries of one name, the one whose peer's word counts
-/// most is first.
+/// Lists of named entries, one from each peer, brought together by name. They are added in rank
+/// order: of the entries of one name, the one whose peer's word counts most is first.
 pub(super) struct ByName<'n, T> {
     sequences: Vec<Vec<Cow<'n, str>>>,
     entries: HashMap<Cow<'n, str>, Vec<T>>,
@@ -103,8 +101,7 @@ fn candidates<'n, N: AsRef<str>>(
 }
 
 impl Candidate<'_> {
-    /// Names that no peer puts behind another come before all others, and are
-    /// equal to each other.
+    /// Names that no peer puts behind another come before all others, and are equal to each other.
     fn cmp_support(&self, other: &Self) -> Ordering {
         match (self.behind, other.behind) {
             (0, 0) => Ordering::Equal,
@@ -114,9 +111,8 @@ impl Candidate<'_> {
     }
 }
 
-/// Compares as Kubernetes orders versions: general availability before beta
-/// before alpha, the greater number first; other names last, in alphabetical
-/// order.
+/// Compares as Kubernetes orders versions: general availability before beta before alpha, the
+/// greater number first; other names last, in alphabetical order.
 pub(super) fn versions(a: &str, b: &str) -> Ordering {
     rank(b).cmp(&rank(a)).then_with(|| a.cmp(b))
 }

@@ -18,8 +18,7 @@ pub struct PackCache {
 /// A document that is packed.
 #[derive(Clone, Debug)]
 pub struct PackedContent {
-    /// SHA-512 of the content in upper-case hexadecimal, as kube-apiserver's
-    /// `ETag`s are.
+    /// SHA-512 of the content in upper-case hexadecimal, as kube-apiserver's `ETag`s are.
     pub etag: Arc<str>,
     /// gzip in base64.
     pub gzip: Arc<str>,

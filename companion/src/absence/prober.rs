@@ -23,9 +23,8 @@ use crate::apiserver::{ApiServerClient, Clients, Limits, Validators};
 use crate::config::{Config, PeerName};
 use crate::facts::{Observation, Reading, Report, View};
 
-/// How many rounds may begin within this time: ten in any second. Short bursts
-/// are allowed, so a few queries in a row rarely wait, and never longer than the
-/// filter's timeout.
+/// How many rounds may begin within this time: ten in any second. Short bursts are allowed, so a
+/// few queries in a row rarely wait, and never longer than the filter's timeout.
 const ROUNDS: (usize, Duration) = (5, Duration::from_millis(500));
 
 /// The time limit of a round if no timeout of the filter is configured.
@@ -201,9 +200,8 @@ async fn ask(
     Ok(belief)
 }
 
-/// Returns the time limit of a round. Whoever asks may wait for the end of a
-/// round that began before, and then for one that counts; and the filter waits no
-/// longer than configured.
+/// Returns the time limit of a round. Whoever asks may wait for the end of a round that began
+/// before, and then for one that counts; and the filter waits no longer than configured.
 fn time_limit(config: &Config) -> Duration {
     let limit = config.strict_not_found.as_ref().map_or(DEFAULT_LIMIT, |strict| {
         Duration::from_millis(strict.timeout_milliseconds.into()) * 2 / 5

@@ -1,5 +1,4 @@
-//! The HTTPS client for one API server. It bounds the time and the size of each
-//! answer.
+//! The HTTPS client for one API server. It bounds the time and the size of each answer.
 //!
 //! It speaks HTTP/1.1 on purpose: the companion sends one request at a time, and
 //! drops the connection after a time-out, with whatever was stuck in it.

@@ -65,8 +65,7 @@ impl ApiServerClient {
         Ok(Reading::Read(listing))
     }
 
-    /// Reads the index of the peer's OpenAPI v3 documents. Servers before 1.23 have
-    /// none.
+    /// Reads the index of the peer's OpenAPI v3 documents. Servers before 1.23 have none.
     pub async fn open_api(&self) -> Result<Reading<OpenApiIndex>, FetchError> {
         let answer = self.get("/openapi/v3", ACCEPT_JSON, None).await?;
         if answer.status == StatusCode::NOT_FOUND {

@@ -84,8 +84,7 @@ impl KeyPair {
         &self.key
     }
 
-    /// Checks that the certificate, read from these files, is valid at `now`
-    /// (seconds since 1970).
+    /// Checks that the certificate, read from these files, is valid at `now` (seconds since 1970).
     pub fn check_time(&self, files: &KeyPairFiles, now: i64) -> Result<(), FileError> {
         let error = |problem| Err(FileError::new(&files.certificate_file, problem));
         match self.certificates.first_validity() {

@@ -8,8 +8,7 @@ use discovery_map::{Fault, Faults};
 #[derive(Debug, Default)]
 pub(super) struct FaultLog(RefCell<Vec<Fault>>);
 
-/// There is no value, and the log has the reason: only [`FaultLog::add`] makes
-/// this.
+/// There is no value, and the log has the reason: only [`FaultLog::add`] makes this.
 #[derive(Debug)]
 pub(super) struct Faulty(());
 

@@ -58,9 +58,8 @@ impl Default for RequestHeaders {
 }
 
 impl RequestHeaders {
-    /// Returns these names first, because the first of each list is sent, and
-    /// then those that only `others` has. A name that has another role here
-    /// keeps it.
+    /// Returns these names first, because the first of each list is sent, and then those that only
+    /// `others` has. A name that has another role here keeps it.
     pub fn merged_with(&self, others: &Self) -> Self {
         let taken = |name: &HeaderName| self.roles().any(|(_, names)| names.contains(name));
         let merged = |mine: &[HeaderName], others: &[HeaderName]| {

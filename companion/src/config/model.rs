@@ -43,8 +43,7 @@ pub struct Config {
 pub struct ListenerTls {
     /// The server's certificate.
     pub pair: KeyPairFiles,
-    /// The certificates (PEM) that verify clients; without it no client is
-    /// asked for a certificate.
+    /// The certificates (PEM) that verify clients; without it no client is asked for a certificate.
     pub client_ca_file: Option<PathBuf>,
 }
 

@@ -1,10 +1,9 @@
 //! Reads a YAML document field by field and collects its faults.
 //!
-//! A derived `Deserialize` stops at the first fault. Here each field is taken
-//! from its section once, and a finished section reports the fields that
-//! nobody took as unknown. A missing or invalid value is [`Faulty`], which
-//! exists only after its fault was logged: the caller reads on, and the
-//! document is refused as a whole.
+//! A derived `Deserialize` stops at the first fault. Here each field is taken from its section
+//! once, and a finished section reports the fields that nobody took as unknown. A missing or
+//! invalid value is [`Faulty`], which exists only after its fault was logged: the caller reads on,
+//! and the document is refused as a whole.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,4 @@
-//! Values with rules of their own: names with `FromStr` and `Display`, paths
-//! and durations.
+//! Values with rules of their own: names with `FromStr` and `Display`, paths and durations.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,10 +1,8 @@
-//! The `ConfigMap` that says by which headers a front proxy speaks to the
-//! control plane.
+//! The `ConfigMap` that says by which headers a front proxy speaks to the control plane.
 //!
-//! kube-apiserver writes its `--requestheader-*` flags into it for extension API
-//! servers (its `clusterauthenticationtrust` controller), each list as JSON in a
-//! string. A companion that may not read it, or whose cluster has none, uses the
-//! configured names.
+//! kube-apiserver writes its `--requestheader-*` flags into it for extension API servers (its
+//! `clusterauthenticationtrust` controller), each list as JSON in a string. A companion that may
+//! not read it, or whose cluster has none, uses the configured names.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -26,8 +26,7 @@ pub trait Subject: Send + 'static {
     const OTHERWISE: &'static str;
     const PATH: &'static str;
     const ACCEPT: &'static str;
-    /// The largest body to read, in bytes, if `polling.maxResponseBytes` is not
-    /// smaller.
+    /// The largest body to read, in bytes, if `polling.maxResponseBytes` is not smaller.
     const MAX_BYTES: u64;
 
     /// What a peer sends.

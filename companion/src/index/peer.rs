@@ -104,8 +104,7 @@ impl Tracked {
         self.state != PeerState::Serving && self.absent >= forget_after
     }
 
-    /// Takes in the result of a round. Returns whether anything that counts
-    /// changed.
+    /// Takes in the result of a round. Returns whether anything that counts changed.
     pub(super) fn observe(
         &mut self,
         began: Instant,

@@ -6,8 +6,7 @@
 pub(super) struct OpenApiTurns {
     /// Rounds until the next one.
     wait: usize,
-    /// Rounds in which it is read because discovery changed; the index follows
-    /// a moment later.
+    /// Rounds in which it is read because discovery changed; the index follows a moment later.
     eager: usize,
 }
 
@@ -32,8 +31,7 @@ impl OpenApiTurns {
         self.wait == 0
     }
 
-    /// Records that the index was requested. `size`: its size in bytes, if the
-    /// peer has one.
+    /// Records that the index was requested. `size`: its size in bytes, if the peer has one.
     pub(super) fn asked(&mut self, size: Option<usize>) {
         match size {
             Some(size) => self.wait = size.div_ceil(Self::BUDGET),

@@ -84,11 +84,10 @@ impl Task {
         }
     }
 
-    /// Returns the time from the start of this round to the start of the next. A
-    /// peer that cannot be reached is asked less often, but never more than one
-    /// and a half intervals later: a longer delay would only save a refused
-    /// connection each second, and leave a peer unused that is back. A peer that
-    /// answers may be ready at any moment. The spread keeps many companions from
+    /// Returns the time from the start of this round to the start of the next. A peer that cannot
+    /// be reached is asked less often, but never more than one and a half intervals later: a longer
+    /// delay would only save a refused connection each second, and leave a peer unused that is
+    /// back. A peer that answers may be ready at any moment. The spread keeps many companions from
     /// asking in step.
     fn delay(&self, state: Option<PeerState>) -> Duration {
         let interval = self.config.polling.interval;
@@ -208,9 +207,8 @@ impl Session {
             }
             _ => false,
         };
-        // A server of the older form lists everything in every round, so a
-        // listing does not mean a change. What did change reaches the others a
-        // round later.
+        // A server of the older form lists everything in every round, so a listing does not mean a
+        // change. What did change reaches the others a round later.
         before.is_some_and(|before| before != state) || (listed && self.validators.any())
     }
 }

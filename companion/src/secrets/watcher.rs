@@ -28,8 +28,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Returns a watcher that sends settings to `settings`, which has those of
-    /// the start.
+    /// Returns a watcher that sends settings to `settings`, which has those of the start.
     pub fn new(
         configs: watch::Receiver<Arc<Config>>,
         settings: watch::Sender<Arc<Settings>>,

@@ -7,8 +7,7 @@ use super::*;
 /// The versions, as every peer orders them.
 const ORDER: [&str; 3] = ["v2", "v1", "v1beta1"];
 
-/// Lists of named groups: of any order and freshness, or in one order and all
-/// current.
+/// Lists of named groups: of any order and freshness, or in one order and all current.
 fn documents(any: bool) -> BoxedStrategy<Value> {
     let resources = proptest::sample::subsequence(vec!["a", "b/s", "c/s/t", "d"], 0..=4);
     let version = |name: &'static str| {
@@ -103,8 +102,7 @@ fn contents(merged: &MergedDocuments) -> BTreeMap<(String, DocumentForm), String
     documents.map(|document| ((document.path.clone(), document.form), text(document))).collect()
 }
 
-/// What all peers list together: the merged document or, if none is needed, that of
-/// one of them.
+/// What all peers list together: the merged document or, if none is needed, that of one of them.
 fn union(peers: &[Peer], path: &str) -> Value {
     let merged = merge_of(peers);
     match find(&merged, path, DocumentForm::AggregatedV2) {
