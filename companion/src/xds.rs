@@ -9,16 +9,14 @@
 //! Envoy gets what is named ([`ConfigSource`]).
 
 mod cluster;
-mod endpoints;
 mod filter;
 mod message;
 mod secret;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cluster::Cluster;
-pub(crate) use endpoints::endpoints;
-pub use filter::{FILTER_NAME, Filter, MAP};
+pub(crate) use cluster::{Cluster, endpoints};
+pub use filter::{Filter, MAP};
 pub(crate) use message::{ConfigSource, response};
 pub(crate) use secret::{
     CLIENT_CA, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name,

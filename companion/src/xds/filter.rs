@@ -9,7 +9,7 @@ use super::message::type_url;
 
 /// The name of the filter, of its VM and of its root, and the name under which the listener asks
 /// for it.
-pub const FILTER_NAME: &str = "mixed-version-proxy";
+const FILTER_NAME: &str = "mixed-version-proxy";
 
 /// The JSON pointer to the map in a response that has the [`Filter`] alone.
 pub const MAP: &str =
