@@ -11,7 +11,6 @@
 //! that an operator need not restart once for each.
 
 mod build;
-mod fault_log;
 mod files;
 mod header;
 mod model;
@@ -27,8 +26,7 @@ use std::path::{Path, PathBuf};
 
 use discovery_map::Faults;
 
-use fault_log::FaultLog;
-use reader::Section;
+use reader::{FaultLog, Section};
 
 pub(crate) use files::check_front_proxy;
 pub(crate) use header::{RequestHeaders, Role};

@@ -9,9 +9,8 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::fault_log::Faulty;
 use super::model::{Config, CredentialFiles, EnvoyOutput, Peer, PeerTls, Polling};
-use super::reader::{Section, parsed};
+use super::reader::{Faulty, Section, parsed};
 use super::request_headers::request_headers;
 use super::strict::strict_not_found;
 use super::tls::{key_pair, listener_tls};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use discovery_map::Faults;
 
-use super::fault_log::FaultLog;
 use super::model::{Config, CredentialFiles};
+use super::reader::FaultLog;
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 
 impl Config {

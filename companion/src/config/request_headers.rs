@@ -1,8 +1,7 @@
 //! The section `requestHeaders`: the names of the identity headers.
 
-use super::fault_log::Faulty;
 use super::header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
-use super::reader::{Section, parsed};
+use super::reader::{Faulty, Section, parsed};
 
 /// The most names in a list, configured or read from the cluster; the map can carry both. More than
 /// any server has; bounds the work for each request.

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use discovery_map::{FRONT_PROXY_SUFFIX, StrictNotFound};
 
-use super::fault_log::Faulty;
-use super::reader::Section;
+use super::reader::{Faulty, Section};
 use super::value::duration;
 
 /// With less, a query that has to wait for its turn (the prober's rounds) would stay unanswered, and

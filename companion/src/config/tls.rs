@@ -1,8 +1,7 @@
 //! The TLS sections: key pairs, and the certificates of Envoy's listener.
 
-use super::fault_log::Faulty;
 use super::model::ListenerTls;
-use super::reader::Section;
+use super::reader::{Faulty, Section};
 use super::value::absolute;
 use crate::certificates::KeyPairFiles;
 
