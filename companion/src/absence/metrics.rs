@@ -10,7 +10,7 @@ use crate::metrics::{Label, Registry, add, of_peer};
 #[derive(Clone, Debug)]
 pub struct AbsenceMetrics {
     questions: Family<Label, Counter>,
-    rounds: Counter,
+    pub rounds: Counter,
     failures: Family<Label<String>, Counter>,
 }
 
@@ -27,10 +27,6 @@ impl AbsenceMetrics {
 
     pub fn answered(&self, answer: Absence) {
         self.questions.get_or_create(&[("answer", answer.as_str())]).inc();
-    }
-
-    pub fn round(&self) {
-        self.rounds.inc();
     }
 
     pub fn failed(&self, peer: &PeerName) {

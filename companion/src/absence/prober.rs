@@ -113,7 +113,7 @@ impl Prober {
     /// Asks every serving peer. Returns what is believed of each from then on; `None` for a peer
     /// that did not answer.
     async fn ask_all(&mut self, parts: Vec<Part>) -> Vec<Option<Belief>> {
-        self.metrics.round();
+        self.metrics.rounds.inc();
         self.follow_configuration();
         let views = self.views.borrow().clone();
         let mut clients = Clients::refresh(&mut self.clients, &self.config);

@@ -16,7 +16,7 @@ impl Index {
         sets: &mut Sets<'_>,
         packs: &mut PackCache,
     ) -> (MergedDocuments, Vec<MergedDocument>, OpenApi) {
-        let rotation = sets.rotation();
+        let rotation = sets.rotation;
         let sources = self.remembered().map(|(position, peer)| {
             let source = MergeSource {
                 name: peer.name.as_str(),

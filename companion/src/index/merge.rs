@@ -166,7 +166,7 @@ fn groups(merged: &Merged<'_>, sets: &mut Sets<'_>) -> BTreeMap<String, Versions
 fn by_set(version: &MergedVersion<'_>, sets: &mut Sets<'_>) -> BySet {
     let mut by_set = BTreeMap::<u16, Resources>::new();
     for (name, resource) in &version.resources {
-        let namespaced = resource.is_namespaced(sets.rotation());
+        let namespaced = resource.is_namespaced(sets.rotation);
         let peers = if namespaced { resource.namespaced } else { resource.cluster_scoped };
         let resources = by_set.entry(sets.serving(peers)).or_default();
         let scoped =

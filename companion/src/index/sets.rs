@@ -48,7 +48,7 @@ impl PeerSet {
 pub(super) struct Sets<'i> {
     prefix: &'i ClusterPrefix,
     peers: &'i [Tracked],
-    rotation: PeerSet,
+    pub(super) rotation: PeerSet,
     list: Vec<PeerSet>,
     by_peers: HashMap<PeerSet, u16>,
 }
@@ -59,10 +59,6 @@ impl<'i> Sets<'i> {
         let mut sets = Self { prefix, peers, rotation, list, by_peers };
         sets.index_of(rotation);
         sets
-    }
-
-    pub(super) fn rotation(&self) -> PeerSet {
-        self.rotation
     }
 
     /// Returns the index of a set, which is added if it is new.

@@ -22,7 +22,7 @@ pub struct PublishMetrics {
     pushes: Family<Label, Counter>,
     push_duration: Histogram,
     last_push: Gauge,
-    repairs: Counter,
+    pub repairs: Counter,
 }
 
 impl PublishMetrics {
@@ -66,9 +66,5 @@ impl PublishMetrics {
         let sizes = map.documents.iter().map(|document| document.gzip.len());
         self.merged_document_bytes.set(gauge(sizes.sum::<usize>()));
         self.last_push.set(gauge(publication.at.as_secs()));
-    }
-
-    pub fn repaired(&self) {
-        self.repairs.inc();
     }
 }

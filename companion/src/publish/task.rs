@@ -96,7 +96,7 @@ fn publish<S: Sink>(
         return Ok(published);
     }
     tracing::warn!(?damaged, "someone else changed what was published: publishing it again");
-    metrics.repaired();
+    metrics.repairs.inc();
     Ok(publisher.push_again(snapshot)?.or(published))
 }
 
