@@ -15,6 +15,7 @@
 mod indexer;
 mod metrics;
 
+use std::fmt::Display;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,56 +25,42 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use indexer::{Indexer, Sources};
+use indexer::Indexer;
 use metrics::Metrics;
 
 use crate::absence::{self, Prober};
-use crate::certificates::FileError;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::index::Index;
 use crate::poll::Watchers;
-use crate::publish::{self, FileSink, Outcome, PublishError, Publisher};
+use crate::publish::{self, FileSink, Outcome, Publisher};
 use crate::reload::Follower;
 use crate::secrets::{self, Settings};
 use crate::serve::{self, Views};
-use crate::state::{State, StateError, Store};
+use crate::state::{State, Store};
 
 /// Why the companion could not start, or had to end.
 #[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    #[error("configuration:\n{0}")]
-    Config(#[from] ConfigError),
-    /// A certificate or key that the configuration names.
-    #[error("configuration:\n{0}")]
-    Secret(#[from] FileError),
-    #[error("stateDirectory: {0}")]
-    State(#[from] StateError),
-    #[error("envoy.directory: {0}")]
-    Publish(#[from] PublishError),
-    #[error("{what}: {source}")]
-    Io { what: &'static str, source: std::io::Error },
-    #[error("the task \"{task}\" ended: {problem}")]
-    Ended { task: &'static str, problem: String },
-}
+#[error("{0}")]
+pub struct AppError(String);
 
 /// Runs until a signal says to stop.
 pub async fn run(config_path: &Path) -> Result<(), AppError> {
     // Read before it is loaded, so that a change in between is noticed.
     let seen = std::fs::read(config_path).ok();
-    let config = Arc::new(Config::load(config_path)?);
-    let settings = Settings::read(Arc::clone(&config))?;
+    let config = Arc::new(Config::load(config_path).map_err(failed("configuration:\n"))?);
+    let settings = Settings::read(Arc::clone(&config)).map_err(failed("configuration:\n"))?;
     // Registered before any task starts, so that none is missed.
-    let on = |kind| signal(kind).map_err(io("signals"));
+    let on = |kind| signal(kind).map_err(failed("signals: "));
     let (hangups, terminate) = (on(SignalKind::hangup())?, on(SignalKind::terminate())?);
     let interrupt = on(SignalKind::interrupt())?;
-    let listener = TcpListener::bind(config.listen).await.map_err(io("listen"))?;
-    let store = Store::open(&config.state_directory)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(failed("listen: "))?;
+    let store = Store::open(&config.state_directory).map_err(failed("stateDirectory: "))?;
     let state = store.load().unwrap_or_else(|error| {
         tracing::error!(%error, "state of the last run cannot be read: starting without it");
         State::default()
     });
-    let sink = FileSink::open(&config.envoy.directory)?;
+    let sink = FileSink::open(&config.envoy.directory).map_err(failed("envoy.directory: "))?;
     let publisher = Publisher::new(&settings, store, &state, sink);
     tracing::info!(listen = %config.listen, peers = config.peers.len(), "starting");
 
@@ -150,7 +137,7 @@ impl Tasks {
 
         self.add("configuration", follower.run());
         self.add_fallible("peers", watchers);
-        self.add_fallible("index", indexer.run(Sources { reports, names, origins, configs }));
+        self.add_fallible("index", indexer.run(reports, names, origins, configs));
         self.add("origins", origins_reader.run());
         self.add("identity headers", names_reader.run());
         self.add("prober", prober.run());
@@ -168,11 +155,14 @@ impl Tasks {
                 tracing::info!(signal, "stopping");
                 Ok(())
             }
-            Some(ended) = self.set.join_next() => Err(match ended {
-                Ok((task, Ok(()))) => AppError::Ended { task, problem: "unexpectedly".to_owned() },
-                Ok((task, Err(problem))) => AppError::Ended { task, problem },
-                Err(error) => AppError::Ended { task: "unknown", problem: error.to_string() },
-            }),
+            Some(ended) = self.set.join_next() => {
+                let (task, problem) = match ended {
+                    Ok((task, Ok(()))) => (task, "unexpectedly".to_owned()),
+                    Ok((task, Err(problem))) => (task, problem),
+                    Err(error) => ("unknown", error.to_string()),
+                };
+                Err(AppError(format!("the task \"{task}\" ended: {problem}")))
+            }
         }
     }
 }
@@ -184,6 +174,6 @@ async fn stop(mut terminate: Signal, mut interrupt: Signal) -> &'static str {
     }
 }
 
-fn io(what: &'static str) -> impl Fn(std::io::Error) -> AppError {
-    move |source| AppError::Io { what, source }
+fn failed<E: Display>(what: &'static str) -> impl Fn(E) -> AppError {
+    move |error| AppError(format!("{what}{error}"))
 }

@@ -24,7 +24,6 @@ mod publisher;
 mod sink;
 mod task;
 
-pub use error::PublishError;
 pub use file_sink::FileSink;
 pub use publisher::Publisher;
 pub use task::{Outcome, run};

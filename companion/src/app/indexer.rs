@@ -22,13 +22,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// peer has been away.
 const SAVE: Duration = Duration::from_secs(60);
 
-pub(super) struct Sources {
-    pub reports: mpsc::Receiver<Report>,
-    pub names: mpsc::Receiver<Option<RequestHeaders>>,
-    pub origins: mpsc::Receiver<Option<Origins>>,
-    pub configs: watch::Receiver<Arc<Config>>,
-}
-
 pub(super) struct Indexer {
     index: Index,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
@@ -53,8 +46,13 @@ impl Indexer {
     }
 
     /// Runs until one of its sources ends, which is an error.
-    pub(super) async fn run(mut self, sources: Sources) -> Result<(), String> {
-        let Sources { mut reports, mut names, mut origins, mut configs } = sources;
+    pub(super) async fn run(
+        mut self,
+        mut reports: mpsc::Receiver<Report>,
+        mut names: mpsc::Receiver<Option<RequestHeaders>>,
+        mut origins: mpsc::Receiver<Option<Origins>>,
+        mut configs: watch::Receiver<Arc<Config>>,
+    ) -> Result<(), String> {
         let config = configs.borrow_and_update().clone();
         let started = Instant::now();
         // A peer that does not answer at all must not hold up the others.
