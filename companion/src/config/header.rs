@@ -3,7 +3,7 @@
 use discovery_map::{is_lowercase_token, is_reserved, is_reserved_prefix};
 use serde::{Deserialize, Serialize};
 
-use super::value::{InvalidValue, string_values};
+use super::value::string_values;
 
 /// kube-apiserver's `--requestheader-*` flags, each a list of names. The lists
 /// for user and groups are never empty.
@@ -103,29 +103,29 @@ fn union<T: Clone + PartialEq>(first: &[T], then: &[T]) -> Vec<T> {
     all
 }
 
-fn name(text: &str) -> Result<String, InvalidValue> {
+fn name(text: &str) -> Result<String, String> {
     let name = token(text)?;
     if is_reserved(&name) {
-        return Err(InvalidValue("must not be a header that has another use"));
+        return Err("must not be a header that has another use".to_owned());
     }
     Ok(name)
 }
 
-fn prefix(text: &str) -> Result<String, InvalidValue> {
+fn prefix(text: &str) -> Result<String, String> {
     let prefix = token(text)?;
     if is_reserved_prefix(&prefix) {
-        return Err(InvalidValue("must not be a prefix of a header that has another use"));
+        return Err("must not be a prefix of a header that has another use".to_owned());
     }
     Ok(prefix)
 }
 
 /// Returns a header's name in lower case.
-fn token(text: &str) -> Result<String, InvalidValue> {
+fn token(text: &str) -> Result<String, String> {
     let name = text.to_ascii_lowercase();
     if name.len() <= MAX_LENGTH && is_lowercase_token(&name) {
         Ok(name)
     } else {
-        Err(InvalidValue("must be a valid header name of 1 to 128 bytes"))
+        Err("must be a valid header name of 1 to 128 bytes".to_owned())
     }
 }
 

@@ -4,11 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a string is not such a value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidValue(pub(super) &'static str);
-
 /// A peer's name: a DNS-1123 label, because it becomes part of cluster names,
 /// and a dot there would split the names of Envoy's statistics.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,17 +34,17 @@ macro_rules! string_values {
         }
 
         impl std::str::FromStr for $name {
-            type Err = InvalidValue;
+            type Err = String;
 
-            fn from_str(text: &str) -> Result<Self, InvalidValue> {
+            fn from_str(text: &str) -> Result<Self, String> {
                 Ok(Self($check(text)?.into()))
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = InvalidValue;
+            type Error = String;
 
-            fn try_from(text: String) -> Result<Self, InvalidValue> {
+            fn try_from(text: String) -> Result<Self, String> {
                 text.parse()
             }
         }
@@ -64,28 +59,26 @@ string_values! {
     ServerName: server_name,
 }
 
-fn peer_name(text: &str) -> Result<&str, InvalidValue> {
-    if text.len() > 63 || !is_label(text) {
-        return Err(InvalidValue(
-            "must be 1 to 63 characters from a-z, 0-9 and '-', and start and end with a letter or digit",
-        ));
-    }
-    Ok(text)
+fn peer_name(text: &str) -> Result<&str, String> {
+    label(text, 63)
 }
 
-fn cluster_prefix(text: &str) -> Result<&str, InvalidValue> {
-    if text.len() > 40 || !is_label(text) {
-        return Err(InvalidValue(
-            "must be 1 to 40 characters from a-z, 0-9 and '-', and start and end with a letter or digit",
-        ));
-    }
-    Ok(text)
+fn cluster_prefix(text: &str) -> Result<&str, String> {
+    label(text, 40)
 }
 
-fn server_name(text: &str) -> Result<&str, InvalidValue> {
+fn label(text: &str, most: usize) -> Result<&str, String> {
+    if text.len() <= most && is_label(text) {
+        return Ok(text);
+    }
+    let characters = format!("must be 1 to {most} characters from a-z, 0-9 and '-'");
+    Err(format!("{characters}, and start and end with a letter or digit"))
+}
+
+fn server_name(text: &str) -> Result<&str, String> {
     let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if text.len() > 253 || numeric || !text.split('.').all(is_label) {
-        return Err(InvalidValue("must be a lowercase DNS name, not an IP address"));
+        return Err("must be a lowercase DNS name, not an IP address".to_owned());
     }
     Ok(text)
 }
