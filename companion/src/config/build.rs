@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::{Config, CredentialFiles, EnvoyOutput, Peer, PeerTls, Polling};
-use super::reader::{Faulty, Section, parsed};
+use super::reader::{Faulty, Section};
 use super::request_headers::request_headers;
 use super::strict::strict_not_found;
 use super::tls::{key_pair, listener_tls};
@@ -64,7 +64,7 @@ fn peers(top: &mut Section<'_>) -> Result<Vec<Peer>, Faulty> {
     let peers: Vec<_> = sections
         .into_iter()
         .map(|mut section| {
-            let name = section.required("name", parsed::<PeerName>);
+            let name = section.required("name", str::parse::<PeerName>);
             let address = section.required("address", peer_address);
             once(&section, "name", name.as_ref().ok(), &mut names);
             once(&section, "address", address.as_ref().ok(), &mut addresses);
@@ -91,7 +91,7 @@ fn once<T: Clone + Display + Eq + Hash>(
 
 fn peer_tls(mut section: Section<'_>) -> Result<PeerTls, Faulty> {
     let ca_file = section.required("caFile", absolute);
-    let server_name = section.or_default("serverName", "kubernetes", parsed::<ServerName>);
+    let server_name = section.or_default("serverName", "kubernetes", str::parse::<ServerName>);
     section.finish();
     Ok(PeerTls { ca_file: ca_file?, server_name: server_name? })
 }
@@ -114,7 +114,7 @@ fn envoy(mut section: Section<'_>) -> Result<EnvoyOutput, Faulty> {
     let directory = section.required("directory", absolute);
     let filter_module = section.required("filterModule", absolute);
     let cluster_prefix =
-        section.or_default("clusterPrefix", "kube-apiserver", parsed::<ClusterPrefix>);
+        section.or_default("clusterPrefix", "kube-apiserver", str::parse::<ClusterPrefix>);
     let cluster_removal_delay =
         section.or_default("clusterRemovalDelay", "30s", duration(SECOND, HOUR));
     section.finish();

@@ -6,8 +6,6 @@
 //! and the document is refused as a whole.
 
 use std::cell::RefCell;
-use std::fmt;
-use std::str::FromStr;
 
 use discovery_map::{Fault, Faults};
 use serde_json::{Map, Value};
@@ -224,15 +222,6 @@ impl<'l> Section<'l> {
             self.fault(field, format!("is not a known field; known fields: {known}"));
         }
     }
-}
-
-/// Reads any value that has a `FromStr`.
-pub(super) fn parsed<T>(text: &str) -> Result<T, String>
-where
-    T: FromStr,
-    T::Err: fmt::Display,
-{
-    text.parse().map_err(|error: T::Err| error.to_string())
 }
 
 fn kind(value: &Value) -> &'static str {

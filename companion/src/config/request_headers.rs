@@ -1,7 +1,7 @@
 //! The section `requestHeaders`: the names of the identity headers.
 
 use super::header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
-use super::reader::{Faulty, Section, parsed};
+use super::reader::{Faulty, Section};
 
 /// The most names in a list, configured or read from the cluster; the map can carry both. More than
 /// any server has; bounds the work for each request.
@@ -9,11 +9,11 @@ pub const MAX_NAMES: usize = 16;
 
 pub(super) fn request_headers(mut section: Section<'_>) -> Result<RequestHeaders, Faulty> {
     let default = RequestHeaders::default();
-    let name = parsed::<HeaderName>;
+    let name = str::parse::<HeaderName>;
     let username_headers = section.strings("usernameHeaders", default.username_headers, name);
     let group_headers = section.strings("groupHeaders", default.group_headers, name);
     let uid_headers = section.strings("uidHeaders", default.uid_headers, name);
-    let prefix = parsed::<HeaderPrefix>;
+    let prefix = str::parse::<HeaderPrefix>;
     let prefixes = section.strings("extraHeaderPrefixes", default.extra_header_prefixes, prefix);
     count(&section, "usernameHeaders", &username_headers, 1);
     count(&section, "groupHeaders", &group_headers, 1);

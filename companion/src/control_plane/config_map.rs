@@ -5,7 +5,6 @@
 //! not read it, or whose cluster has none, uses the configured names.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -70,11 +69,7 @@ impl ConfigMap {
         Ok(headers)
     }
 
-    fn list<T>(&self, key: &'static str, least: usize) -> Result<Vec<T>, String>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
+    fn list<T: FromStr<Err = String>>(&self, key: &str, least: usize) -> Result<Vec<T>, String> {
         // An empty string is an empty list for kube-apiserver as well.
         let text = self.data.get(key).map_or("", String::as_str);
         let names: Option<Vec<String>> = match text {
