@@ -6,7 +6,7 @@
 //!
 //! A resource holds what can differ between two pushes; its JSON adds what is always the same.
 //! Resources name each other, and do not know how they are carried: whoever carries them says where
-//! Envoy gets what is named ([`ConfigSource`]).
+//! Envoy gets what is named (`ConfigSource`).
 
 mod cluster;
 mod filter;
