@@ -57,7 +57,7 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let listener = TcpListener::bind(config.listen).await.map_err(failed("listen: "))?;
     let store = Store::open(&config.state_directory).map_err(failed("stateDirectory: "))?;
     let state = store.load().unwrap_or_else(|error| {
-        tracing::error!(%error, "state of the last run cannot be read: starting without it");
+        tracing::error!(%error, "cannot read the saved state: starting without it");
         State::default()
     });
     let sink = FileSink::open(&config.envoy.directory).map_err(failed("envoy.directory: "))?;

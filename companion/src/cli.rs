@@ -21,7 +21,7 @@ pub struct Cli {
 enum Command {
     /// Run until SIGTERM or SIGINT; SIGHUP reloads the configuration.
     Run(ConfigArgs),
-    /// Report everything that is wrong with a configuration, and exit.
+    /// Validate a configuration, report every fault, and exit.
     CheckConfig(ConfigArgs),
 }
 

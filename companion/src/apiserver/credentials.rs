@@ -56,7 +56,7 @@ impl Credentials {
             return Err(unusable("token", "the file is empty"));
         }
         let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat())
-            .map_err(|_| unusable("token", "it has bytes that are not valid in a header"))?;
+            .map_err(|_| unusable("token", "it contains bytes that are invalid in a header"))?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
@@ -93,7 +93,7 @@ fn certificates(
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let list = list.map_err(|error| unusable(what, error))?;
     if list.is_empty() {
-        return Err(unusable(what, "the file has none"));
+        return Err(unusable(what, "the file contains none"));
     }
     Ok(list)
 }

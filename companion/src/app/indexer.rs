@@ -111,8 +111,8 @@ impl Indexer {
             _ => {}
         }
         self.report_documents(&snapshot);
-        let from_cluster = snapshot.memory.request_headers.is_some();
-        self.metrics.snapshot(snapshot.frozen, snapshot.conflicts.len(), from_cluster);
+        let from_config_map = snapshot.memory.request_headers.is_some();
+        self.metrics.snapshot(snapshot.frozen, snapshot.conflicts.len(), from_config_map);
         self.snapshots.send_replace(Some(Arc::new(snapshot)));
     }
 

@@ -39,7 +39,7 @@ impl Certificates {
             validity.push(valid.not_before.timestamp()..=valid.not_after.timestamp());
         }
         if der.is_empty() {
-            return Err(error("has no PEM certificate".to_owned()));
+            return Err(error("contains no PEM certificate".to_owned()));
         }
         let pem: String =
             der.iter().map(|certificate| encode("CERTIFICATE", certificate)).collect();
@@ -67,7 +67,7 @@ impl Certificates {
         if self.validity.iter().any(|validity| validity.contains(&now)) {
             return Ok(());
         }
-        Err(FileError::new(file, "has no certificate that is valid now"))
+        Err(FileError::new(file, "contains no currently valid certificate"))
     }
 
     /// Returns whether one of these authorities signed one of `others`, whatever

@@ -38,7 +38,7 @@ impl PrivateKey {
     /// Reads the first private key of a file.
     pub fn read(file: &Path) -> Result<Self, FileError> {
         let der = PrivateKeyDer::from_pem_slice(&content(file)?)
-            .map_err(|_| FileError::new(file, "has no private key (PEM, not encrypted)"))?;
+            .map_err(|_| FileError::new(file, "contains no unencrypted PEM private key"))?;
         let label = match &der {
             PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
             PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",

@@ -3,7 +3,7 @@
 use super::header::{HeaderName, HeaderPrefix, RequestHeaders, Role};
 use super::reader::{Faulty, Section};
 
-/// The most names in a list, configured or read from the cluster; the map can carry both. More than
+/// The most names in a list, configured or read from the control plane; the map can carry both. More than
 /// any server has; bounds the work for each request.
 pub const MAX_NAMES: usize = 16;
 
@@ -33,7 +33,7 @@ pub(super) fn request_headers(mut section: Section<'_>) -> Result<RequestHeaders
             Role::Group => "groupHeaders",
             Role::Uid => "uidHeaders",
         };
-        section.fault(field, format!("\"{name}\" is in another list too"));
+        section.fault(field, format!("\"{name}\" is also in another list"));
     }
     section.finish();
     headers

@@ -2,14 +2,14 @@
 
 use api_discovery::{Origins, OriginsList};
 
-use super::reader::Subject;
+use super::reader::Shared;
 use crate::config::Config;
 
 /// The `APIService` objects. Until they are read, and for those that they do not
 /// list yet, the name of a group-version tells where it comes from.
 pub struct ApiServices;
 
-impl Subject for ApiServices {
+impl Shared for ApiServices {
     const WHAT: &'static str = "APIServices";
     const OTHERWISE: &'static str = "the name of a type tells whether it is built in";
     const PATH: &'static str = "/apis/apiregistration.k8s.io/v1/apiservices";

@@ -9,13 +9,13 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::reader::Subject;
+use super::reader::Shared;
 use crate::config::{Config, MAX_NAMES, RequestHeaders, Role};
 
 /// The `ConfigMap` with the names of the identity headers.
 pub struct RequestHeadersConfigMap;
 
-impl Subject for RequestHeadersConfigMap {
+impl Shared for RequestHeadersConfigMap {
     const WHAT: &'static str = "names of the identity headers";
     const OTHERWISE: &'static str = "the names read before stay in use, or the configured ones";
     const PATH: &'static str =
@@ -64,7 +64,7 @@ impl ConfigMap {
                 Role::Group => GROUP,
                 Role::Uid => UID,
             };
-            return Err(format!("{key} has {name}, which is in another list too"));
+            return Err(format!("{key} has {name}, which is also in another list"));
         }
         Ok(headers)
     }

@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// A resource that every peer has in common.
-pub trait Subject: Send + 'static {
+pub trait Shared: Send + 'static {
     /// What it has, for the log.
     const WHAT: &'static str;
     /// What is used until it is read, for the log.
@@ -34,6 +34,7 @@ pub trait Subject: Send + 'static {
     /// What it says.
     type Value: Send + 'static;
 
+    /// Returns what the body says.
     ///
     /// # Errors
     /// It is not usable. No other peer would send a better one.
@@ -51,12 +52,12 @@ enum ReadError {
     Fetch(#[from] FetchError),
     #[error("credentials: {0}")]
     Credentials(#[from] CredentialsError),
-    /// The content. It must be changed in the cluster.
+    /// The content. It must be changed in the control plane.
     #[error("{0}")]
     Unusable(String),
 }
 
-pub struct Reader<S: Subject> {
+pub struct Reader<S: Shared> {
     configs: watch::Receiver<Arc<Config>>,
     peers: watch::Receiver<Vec<PeerStatus>>,
     values: mpsc::Sender<Option<S::Value>>,
@@ -65,7 +66,7 @@ pub struct Reader<S: Subject> {
     problem: Option<String>,
 }
 
-impl<S: Subject> Reader<S> {
+impl<S: Shared> Reader<S> {
     /// Returns a reader that asks a serving one of `peers`. `values` gets the
     /// outcome of each attempt; none if the resource was not read.
     pub fn new(
@@ -138,12 +139,12 @@ impl<S: Subject> Reader<S> {
         }
         let (what, otherwise) = (S::WHAT, S::OTHERWISE);
         match &problem {
-            None => tracing::info!(%peer, "{what} read from the cluster"),
+            None => tracing::info!(%peer, "read {what} from the API servers"),
             Some(error) if S::matters(config) => {
-                tracing::warn!(%peer, error, "{what} cannot be read from the cluster: {otherwise}");
+                tracing::warn!(%peer, error, "cannot read {what} from the API servers: {otherwise}");
             }
             Some(error) => {
-                tracing::info!(%peer, error, "{what} not read from the cluster: {otherwise}");
+                tracing::info!(%peer, error, "cannot read {what} from the API servers: {otherwise}");
             }
         }
         self.problem = problem;

@@ -180,7 +180,7 @@ impl Tracked {
                 // Logged once, as long as it stays the same.
                 if self.error_before.as_ref() != Some(&reason) {
                     let path = part.path();
-                    tracing::warn!(peer = %self.name, path, reason, "discovery not read");
+                    tracing::warn!(peer = %self.name, path, reason, "cannot read discovery");
                 }
                 self.last_error = Some(reason);
                 false
@@ -197,7 +197,7 @@ impl Tracked {
             }
             Reading::Failed(reason) => {
                 if self.open_api_error.as_ref() != Some(&reason) {
-                    tracing::warn!(peer = %self.name, reason, "index of OpenAPI v3 not read");
+                    tracing::warn!(peer = %self.name, reason, "cannot read the OpenAPI v3 index");
                 }
                 self.open_api_error = Some(reason);
                 false

@@ -14,7 +14,7 @@ use crate::facts::{Observation, Reading};
 use world::{HOUR, World, listed, listed_in};
 
 #[test]
-fn an_earlier_question_undoes_nothing() {
+fn an_older_reading_changes_nothing() {
     let mut world = World::new(&["a"]);
     let early = Instant::now();
     world.serves("a", &["g/v1/old", "g/v1/new"]);

@@ -3,14 +3,14 @@
 
 /// In which rounds the index of OpenAPI v3 is read.
 #[derive(Debug, Default)]
-pub(super) struct OpenApiTurns {
+pub(super) struct OpenApiSchedule {
     /// Rounds until the next one.
     wait: usize,
     /// Rounds in which it is read because discovery changed; the index follows a moment later.
     eager: usize,
 }
 
-impl OpenApiTurns {
+impl OpenApiSchedule {
     /// Rounds in which it is read after a change.
     const EAGER: usize = 3;
     /// Bytes to read in each round on average.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::judge::Judge;
 use super::metrics::PollMetrics;
-use super::open_api::OpenApiTurns;
+use super::open_api::OpenApiSchedule;
 use crate::apiserver::{ApiServerClient, Clients, FetchError, Limits, Validators};
 use crate::config::{Config, Peer, PeerName};
 use crate::facts::{Observation, Reading, Report};
@@ -33,7 +33,7 @@ pub(super) struct Task {
 struct Session {
     clients: Option<Clients>,
     validators: Validators,
-    open_api: OpenApiTurns,
+    open_api: OpenApiSchedule,
     judge: Judge,
     /// Whether the version must be read.
     version_due: bool,
@@ -174,7 +174,7 @@ impl Session {
         version
             .inspect_err(|error| {
                 if !failed_before {
-                    tracing::warn!(%peer, %error, "version of the peer cannot be read");
+                    tracing::warn!(%peer, %error, "cannot read the version of the peer");
                 }
             })
             .ok()

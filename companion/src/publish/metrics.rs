@@ -31,7 +31,7 @@ impl PublishMetrics {
         let skewed = "Resources and subresources that not every peer in rotation serves";
         let documents = "Merged documents in the map published last";
         let bytes = "Size of the merged documents in the map, compressed and in base64";
-        let at = "Time of the last push, since 1970";
+        let at = "Time of the last push, in seconds since 1970";
         let size = ("map_merged_documents", Unit::Bytes);
         let duration = ("push_duration", Unit::Seconds);
         let last = ("last_push_timestamp", Unit::Seconds);

@@ -66,7 +66,7 @@ impl<S: Sink> Publisher<S> {
         let published = self.carry_out(plan)?;
         if published.is_none() {
             let generation = self.planner.state().generation;
-            tracing::info!(generation, "clusters published with other certificates");
+            tracing::info!(generation, "published clusters with new certificates");
         }
         Ok(published)
     }

@@ -95,7 +95,7 @@ fn publish<S: Sink>(
     if damaged.is_empty() {
         return Ok(published);
     }
-    tracing::warn!(?damaged, "someone else changed what was published: publishing it again");
+    tracing::warn!(?damaged, "published resources were changed by others: publishing again");
     metrics.repairs.inc();
     Ok(publisher.push_again(snapshot)?.or(published))
 }

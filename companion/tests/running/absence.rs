@@ -12,8 +12,8 @@ const SELDOM: &str = "polling: {interval: 60s}";
 
 const UNKNOWN: &str = "/v1/absence?path=%2Fapis%2Fnew%2Fv1%2Fnamespaces%2Fx%2Fthings%2Fy";
 
-fn ask(companion: &Companion, question: &str) -> u16 {
-    companion.get(question).unwrap().0
+fn ask(companion: &Companion, query: &str) -> u16 {
+    companion.get(query).unwrap().0
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_faulty_answer_keeps_the_known_types_and_does_not_delay_other_peers() {
         companion.eventually("several failures", || failures(&companion, "b") > 2);
         assert_eq!(failures(&companion, "a"), 0);
         assert_eq!(
-            times_logged(&companion, "discovery not read", "b", error),
+            times_logged(&companion, "cannot read discovery", "b", error),
             1,
             "{}",
             companion.log()
@@ -66,7 +66,7 @@ fn a_faulty_openapi_index_is_logged_once_and_does_not_affect_routing() {
         let settings = "polling: {timeout: 2s, maxResponseBytes: 65536}";
         let companion = Companion::start_with(&authority, &[&a, &b], settings);
         companion.wait_until_ready();
-        let what = "index of OpenAPI v3 not read";
+        let what = "cannot read the OpenAPI v3 index";
         companion.eventually(what, || times_logged(&companion, what, "b", error) == 1);
         companion.eventually("a failure", || failures(&companion, "b") > 0);
         assert_eq!(failures(&companion, "a"), 0);
@@ -84,7 +84,7 @@ fn an_unreadable_version_is_logged_once_and_does_not_affect_routing() {
     companion.eventually("many rounds", || {
         companion.metric("polls_total{peer=\"b\",outcome=\"serving\"}") >= 10
     });
-    let what = "version of the peer cannot be read";
+    let what = "cannot read the version of the peer";
     assert_eq!(times_logged(&companion, what, "b", "unreadable"), 1, "{}", companion.log());
     assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
 }

@@ -259,7 +259,7 @@ fn without_permission_the_configured_names_are_used() {
         assert_eq!(map.identity.group_headers, ["x-custom-group"]);
         let source = "mixed_version_companion_identity_header_names{source=\"configuration\"} 1";
         assert!(metric(&companion, source));
-        let warning = "names of the identity headers cannot be read";
+        let warning = "cannot read names of the identity headers";
         assert_eq!(companion.log().matches(warning).count(), 1, "{}", companion.log());
     }
 }

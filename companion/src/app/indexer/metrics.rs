@@ -21,9 +21,9 @@ impl IndexMetrics {
         let types = "Resources and subresources that a peer is known to serve";
         let frozen = "1 while no peer is ready and the last rotation stays";
         let conflicts = "Resources for which peers report different kinds or scopes";
-        let names = "1 for the source of the names of the identity headers";
+        let names = "1 if the names of the identity headers come from this source";
         Self {
-            peer_state: add(r, "peer_state", "1 for the state of a peer"),
+            peer_state: add(r, "peer_state", "1 if the peer is in this state"),
             peer_types: add(r, "peer_types", types),
             rotation_frozen: add(r, "rotation_frozen", frozen),
             conflicts: add(r, "discovery_conflicts", conflicts),
@@ -47,12 +47,12 @@ impl IndexMetrics {
         }
     }
 
-    /// Records what follows from that. `from_cluster`: the cluster told the names
+    /// Records what follows from that. `from_config_map`: a ConfigMap has the names
     /// of the identity headers.
-    pub fn snapshot(&self, frozen: bool, conflicts: usize, from_cluster: bool) {
+    pub fn snapshot(&self, frozen: bool, conflicts: usize, from_config_map: bool) {
         self.rotation_frozen.set(i64::from(frozen));
         self.conflicts.set(gauge(conflicts));
-        for (source, is) in [("configmap", from_cluster), ("configuration", !from_cluster)] {
+        for (source, is) in [("configmap", from_config_map), ("configuration", !from_config_map)] {
             self.header_names.get_or_create(&[("source", source)]).set(i64::from(is));
         }
     }
