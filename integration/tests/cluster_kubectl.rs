@@ -86,7 +86,7 @@ async fn life(
     // kubectl does not treat the end of a watch's time as a failure.
     let watch = ["get", resource, name, "--watch", "--request-timeout=1s", "-o", "name"];
     ensure!(run(&watch).await?.contains(name), "no event");
-    run(&["label", resource, name, "labelled=yes"]).await?;
+    run(&["label", resource, name, "labeled=yes"]).await?;
     let deleted = run(&["delete", "-f", &file]).await?;
     ensure!(deleted.contains("deleted"), "{deleted}");
     let gone = kubectl.run(&["get", resource, name]).await?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
-use harness::artefacts::integration_folder;
+use harness::artifacts::integration_folder;
 use harness::companion::{Companion, CompanionOptions};
 use harness::envoy::{Envoy, EnvoyOptions};
 use harness::fleet::{Fleet, TOKEN};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use harness::artefacts::integration_folder;
+use harness::artifacts::integration_folder;
 use serde_json::Value;
 
 /// Where the listener that serves is, in both files once the other listener is

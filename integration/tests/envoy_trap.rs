@@ -5,7 +5,7 @@
 //! does not enter the filter.
 
 use anyhow::{Context, Result};
-use harness::artefacts::Artefact;
+use harness::artifacts::Artifact;
 use harness::stack::Stack;
 use serde_json::json;
 use wire::raw::Answer;
@@ -54,7 +54,7 @@ async fn a_trap_grants_nothing_and_ends_no_stream() -> Result<()> {
     let mut options = site.stack_options()?;
     options.concurrency = u32::try_from(WORKERS)?;
     let envoy =
-        json!({ "directory": options.published(), "filterModule": Artefact::FilterTrap.path()? });
+        json!({ "directory": options.published(), "filterModule": Artifact::FilterTrap.path()? });
     options.companion.as_object_mut().context("no object")?.insert("envoy".to_owned(), envoy);
     let stack = Stack::start_with_map(options).await?;
     let clients = site.clients(stack.port())?;

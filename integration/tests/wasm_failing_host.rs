@@ -3,7 +3,7 @@
 //! this; the rule does not depend on that.
 
 use anyhow::{Context, Result, ensure};
-use harness::artefacts::{Artefact, integration_folder};
+use harness::artifacts::{Artifact, integration_folder};
 use wasmi::{Caller, Engine, Extern, Func, Instance, Linker, Module, Store, Val};
 
 const OK: u32 = 0;
@@ -51,7 +51,7 @@ struct Filter {
 impl Filter {
     fn start() -> Result<Self> {
         let engine = Engine::default();
-        let module = Module::new(&engine, std::fs::read(Artefact::Filter.path()?)?)?;
+        let module = Module::new(&engine, std::fs::read(Artifact::Filter.path()?)?)?;
         let map = std::fs::read(integration_folder().join("../discovery-map/golden/map.json"))?;
         let mut store = Store::new(&engine, Host { map, ..Host::default() });
         let linker = linker(&engine, &module, &mut store)?;

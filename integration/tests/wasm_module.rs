@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use harness::artefacts::Artefact;
+use harness::artifacts::Artifact;
 use wasmparser::{Parser, Payload};
 
 #[test]
 fn only_the_callbacks_that_the_filter_needs_are_exported() -> Result<()> {
-    let module = std::fs::read(Artefact::Filter.path()?)?;
+    let module = std::fs::read(Artifact::Filter.path()?)?;
     let mut callbacks = BTreeSet::new();
     for payload in Parser::new(0).parse_all(&module) {
         if let Payload::ExportSection(exports) = payload? {

@@ -25,11 +25,11 @@ fn a_type_that_a_peer_has_just_added_is_found_and_pushed_at_once() {
     let before = a.full_answers();
     assert_eq!(ask(&companion, UNKNOWN), 204);
     assert_eq!(a.full_answers(), before, "what is unchanged is not sent again");
-    b.change(|behaviour| behaviour.types.push("new/v1/things".to_owned()));
+    b.change(|behavior| behavior.types.push("new/v1/things".to_owned()));
     assert_eq!(ask(&companion, UNKNOWN), 409);
     companion.wait_for_route("new/v1/things", "kube-apiserver_b");
     assert_eq!(ask(&companion, UNKNOWN), 409, "by whoever serves it");
-    b.change(|behaviour| behaviour.types.truncate(COMMON.len()));
+    b.change(|behavior| behavior.types.truncate(COMMON.len()));
     assert_eq!(ask(&companion, UNKNOWN), 204);
     companion.wait_for_route("new/v1/things", "unknown");
     assert_eq!(ask(&companion, "/v1/absence?path=%2Fmetrics"), 204);
@@ -45,7 +45,7 @@ fn while_a_peer_cannot_be_asked_nothing_is_absent() {
         let settings = "polling: {interval: 60s, maxResponseBytes: 65536}";
         let companion = Companion::start_with(&authority, &[&a, &b], settings);
         companion.wait_until_ready();
-        b.change(|behaviour| behaviour.fault = Some(fault));
+        b.change(|behavior| behavior.fault = Some(fault));
         let start = Instant::now();
         assert_eq!(ask(&companion, UNKNOWN), 503, "{fault:?}");
         assert!(start.elapsed() < Duration::from_secs(1), "{fault:?}: before the filter gives up");
@@ -53,7 +53,7 @@ fn while_a_peer_cannot_be_asked_nothing_is_absent() {
         assert!(companion.log().contains("cannot be asked"), "{}", companion.log());
         let known = "/v1/absence?path=%2Fapis%2Fapps%2Fv1%2Fdeployments";
         assert_eq!(ask(&companion, known), 409, "{fault:?}: another peer has it");
-        b.change(|behaviour| behaviour.fault = None);
+        b.change(|behavior| behavior.fault = None);
         assert_eq!(ask(&companion, UNKNOWN), 204, "{fault:?}");
     }
 }
@@ -64,7 +64,7 @@ fn failures_of_a_peer_are_counted_until_it_leaves_the_configuration() {
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
     let companion = Companion::start_with(&authority, &[&a, &b], SELDOM);
     companion.wait_until_ready();
-    b.change(|behaviour| behaviour.fault = Some(Fault::Garbage));
+    b.change(|behavior| behavior.fault = Some(Fault::Garbage));
     assert_eq!(ask(&companion, UNKNOWN), 503);
     let reload = |change: &dyn Fn(&str) -> bool, count| {
         companion.write_config(|config| {
@@ -96,9 +96,9 @@ fn a_type_of_a_peer_that_has_just_left_is_not_absent() {
     // Custom resources go with the peers that answer.
     companion.wait_for_route("x.io/v1/things", "unknown");
     assert_eq!(ask(&companion, custom), 503);
-    a.change(|behaviour| behaviour.types.push("x.io/v1/things".to_owned()));
+    a.change(|behavior| behavior.types.push("x.io/v1/things".to_owned()));
     assert_eq!(ask(&companion, custom), 409, "the other has seen it as well");
-    a.change(|behaviour| behaviour.types.truncate(COMMON.len()));
+    a.change(|behavior| behavior.types.truncate(COMMON.len()));
     companion.eventually("it is absent", || ask(&companion, custom) == 204);
 }
 

@@ -46,8 +46,8 @@ fn identical_peers_need_no_merged_document_and_a_difference_makes_one_within_two
     let companion = Companion::start(&authority, &[&a, &b]);
     companion.wait_until_ready();
     assert_eq!(map(&companion).1.documents, []);
-    a.change(|behaviour| behaviour.types.push("from-a/v1/things".to_owned()));
-    b.change(|behaviour| behaviour.types.push("from-b/v1/things".to_owned()));
+    a.change(|behavior| behavior.types.push("from-a/v1/things".to_owned()));
+    b.change(|behavior| behavior.types.push("from-b/v1/things".to_owned()));
     let promise = Duration::from_secs(2);
     let all = ["apps", "from-a", "from-b"];
     within(promise, "the union is published", || groups(&companion).is_some_and(|g| g == all));
@@ -63,7 +63,7 @@ fn identical_peers_need_no_merged_document_and_a_difference_makes_one_within_two
     b.restart();
     companion.wait_for_route("from-b/v1/things", "kube-apiserver_b");
     for peer in [&a, &b] {
-        peer.change(|behaviour| behaviour.types.truncate(COMMON.len()));
+        peer.change(|behavior| behavior.types.truncate(COMMON.len()));
     }
     within(promise, "nothing is left", || map(&companion).1.documents.is_empty());
 }
@@ -100,7 +100,7 @@ fn a_restarted_companion_still_lists_what_a_peer_that_is_away_has_built_in() {
 fn a_peer_without_aggregated_discovery_is_part_of_the_merged_document() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
-    b.change(|behaviour| behaviour.legacy = true);
+    b.change(|behavior| behavior.legacy = true);
     let companion = Companion::start(&authority, &[&a, &b]);
     companion.wait_until_ready();
     assert_eq!(groups(&companion).unwrap(), ["apps", "new"]);
@@ -115,15 +115,15 @@ fn a_peer_whose_types_keep_changing_is_logged_and_does_not_delay_other_peers() {
     let mut round = 0;
     companion.eventually("it is named", || {
         round += 1;
-        b.change(|behaviour| {
-            behaviour.types.truncate(COMMON.len());
-            behaviour.types.push(format!("round-{round}/v1/things"));
+        b.change(|behavior| {
+            behavior.types.truncate(COMMON.len());
+            behavior.types.push(format!("round-{round}/v1/things"));
         });
         std::thread::sleep(Duration::from_millis(100));
         companion.log().contains("keep changing")
     });
     let (_, metrics) = companion.get("/metrics").unwrap();
     assert!(metrics.contains("discovery_changes_total{peer=\"b\"}"), "{metrics}");
-    a.change(|behaviour| behaviour.types.push("calm/v1/things".to_owned()));
+    a.change(|behavior| behavior.types.push("calm/v1/things".to_owned()));
     companion.wait_for_route("calm/v1/things", "kube-apiserver_a");
 }

@@ -41,10 +41,10 @@ fn a_faulty_answer_keeps_the_known_types_and_does_not_delay_other_peers() {
         let settings = "polling: {timeout: 2s, maxResponseBytes: 65536}";
         let companion = Companion::start_with(&authority, &[&a, &b], settings);
         companion.wait_until_ready();
-        b.change(|behaviour| behaviour.fault = Some(fault));
+        b.change(|behavior| behavior.fault = Some(fault));
         companion.eventually(error, || last_error(&companion, 1).contains(error));
         assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
-        a.change(|behaviour| behaviour.types.push("other/v1/things".to_owned()));
+        a.change(|behavior| behavior.types.push("other/v1/things".to_owned()));
         companion.wait_for_route("other/v1/things", "kube-apiserver_a");
         companion.eventually("several failures", || failures(&companion, "b") > 2);
         assert_eq!(failures(&companion, "a"), 0);
@@ -62,7 +62,7 @@ fn a_faulty_openapi_index_is_logged_once_and_does_not_affect_routing() {
     for (fault, error) in FAULTS {
         let authority = Authority::new();
         let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
-        b.change(|behaviour| behaviour.open_api_fault = Some(fault));
+        b.change(|behavior| behavior.open_api_fault = Some(fault));
         let settings = "polling: {timeout: 2s, maxResponseBytes: 65536}";
         let companion = Companion::start_with(&authority, &[&a, &b], settings);
         companion.wait_until_ready();
@@ -78,7 +78,7 @@ fn a_faulty_openapi_index_is_logged_once_and_does_not_affect_routing() {
 fn an_unreadable_version_is_logged_once_and_does_not_affect_routing() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
-    b.change(|behaviour| behaviour.version_fault = Some(Fault::Garbage));
+    b.change(|behavior| behavior.version_fault = Some(Fault::Garbage));
     let companion = Companion::start_with(&authority, &[&a, &b], "polling: {interval: 100ms}");
     companion.wait_until_ready();
     companion.eventually("many rounds", || {
@@ -109,7 +109,7 @@ fn a_peer_whose_certificate_does_not_verify_is_not_trusted() {
 fn a_peer_that_rejects_the_token_is_not_ready() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
-    b.change(|behaviour| behaviour.token = "another".to_owned());
+    b.change(|behavior| behavior.token = "another".to_owned());
     let companion = Companion::start(&authority, &[&a, &b]);
     companion.wait_until_ready();
     let error = last_error(&companion, 1);

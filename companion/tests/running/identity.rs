@@ -207,8 +207,8 @@ fn the_names_of_the_headers_come_from_the_cluster() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, TYPES), Peer::start(&authority, TYPES));
     for peer in [&a, &b] {
-        peer.change(|behaviour| {
-            behaviour.config_map = Ok(json!({
+        peer.change(|behavior| {
+            behavior.config_map = Ok(json!({
                 "requestheader-username-headers": r#"["X-Forwarded-User"]"#,
                 "requestheader-group-headers": r#"["X-Remote-Group"]"#,
                 "requestheader-uid-headers": r#"["X-Remote-Uid"]"#,
@@ -230,7 +230,7 @@ fn the_names_of_the_headers_come_from_the_cluster() {
     // They are remembered.
     companion.kill();
     for peer in [&a, &b] {
-        peer.change(|behaviour| behaviour.config_map = Err(StatusCode::NOT_FOUND));
+        peer.change(|behavior| behavior.config_map = Err(StatusCode::NOT_FOUND));
     }
     companion.spawn();
     companion.wait_until_ready();
@@ -246,7 +246,7 @@ fn without_permission_the_configured_names_are_used() {
     });
     for answer in [Err(StatusCode::FORBIDDEN), Err(StatusCode::NOT_FOUND), Ok(unusable)] {
         let a = Peer::start(&authority, TYPES);
-        a.change(|behaviour| behaviour.config_map = answer);
+        a.change(|behavior| behavior.config_map = answer);
         let mut companion = prepare(&authority, &[&a]);
         companion.write_config(|config| {
             with_identity(&companion, config)

@@ -19,7 +19,7 @@ const CONFIG_MAP: &str =
 
 /// The behavior of a peer; a test can change it while the peer runs.
 #[derive(Clone, Debug)]
-pub struct Behaviour {
+pub struct Behavior {
     pub ready: bool,
     /// The token that a client must present; none if empty.
     pub token: String,
@@ -93,7 +93,7 @@ impl Authority {
 
 pub struct Peer {
     pub address: SocketAddr,
-    behaviour: Mutex<Behaviour>,
+    behavior: Mutex<Behavior>,
     peer: ReplayPeer,
     runtime: Runtime,
 }
@@ -110,7 +110,7 @@ impl Peer {
     /// Starts one that requires a client certificate and no token.
     pub fn start_mutual(authority: &Authority, types: &[&str]) -> Self {
         let peer = Self::start_with(authority, "kubernetes", true, types);
-        peer.change(|behaviour| behaviour.token.clear());
+        peer.change(|behavior| behavior.token.clear());
         peer
     }
 
@@ -121,7 +121,7 @@ impl Peer {
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
         let peer = runtime.block_on(ReplayPeer::start(options)).unwrap();
-        let behaviour = Behaviour {
+        let behavior = Behavior {
             ready: true,
             token: "secret".to_owned(),
             types: types.iter().map(|&name| name.to_owned()).collect(),
@@ -132,7 +132,7 @@ impl Peer {
             config_map: Err(StatusCode::NOT_FOUND),
         };
         let address = SocketAddr::from(([127, 0, 0, 1], peer.port()));
-        let peer = Self { address, behaviour: Mutex::new(behaviour), peer, runtime };
+        let peer = Self { address, behavior: Mutex::new(behavior), peer, runtime };
         peer.change(|_| ());
         peer
     }
@@ -147,24 +147,24 @@ impl Peer {
         self.runtime.block_on(self.peer.stop());
     }
 
-    pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
-        let mut behaviour = self.behaviour.lock().unwrap();
-        change(&mut behaviour);
-        self.peer.set_ready(behaviour.ready);
+    pub fn change(&self, change: impl FnOnce(&mut Behavior)) {
+        let mut behavior = self.behavior.lock().unwrap();
+        change(&mut behavior);
+        self.peer.set_ready(behavior.ready);
         self.peer.set_rules(Rules {
-            token: Some(behaviour.token.clone()).filter(|token| !token.is_empty()),
+            token: Some(behavior.token.clone()).filter(|token| !token.is_empty()),
             own_view_only: true,
-            older_forms_only: behaviour.legacy,
+            older_forms_only: behavior.legacy,
         });
         let faults = [
-            ("/apis", behaviour.fault),
-            ("/openapi/v3", behaviour.open_api_fault),
-            ("/version", behaviour.version_fault),
+            ("/apis", behavior.fault),
+            ("/openapi/v3", behavior.open_api_fault),
+            ("/version", behavior.version_fault),
         ];
         let faults = faults.into_iter().filter_map(|(path, fault)| Some((path, fault?.answer())));
-        let answers = faults.chain([(CONFIG_MAP, config_map(&behaviour.config_map))]);
+        let answers = faults.chain([(CONFIG_MAP, config_map(&behavior.config_map))]);
         self.peer.answer_only(answers.map(|(path, answer)| (path.to_owned(), answer)));
-        self.peer.set_crds(behaviour.types.iter().map(|name| crd(name)).collect()).unwrap();
+        self.peer.set_crds(behavior.types.iter().map(|name| crd(name)).collect()).unwrap();
     }
 
     /// Returns the number of discovery documents that were sent whole, and not as a 304.

@@ -34,12 +34,12 @@ fn a_type_appears_and_disappears_within_two_seconds() {
     let companion = Companion::start(&authority, &[&a, &b]);
     companion.wait_until_ready();
     let more = || MORE.iter().map(|&name| name.to_owned()).collect();
-    a.change(|behaviour| behaviour.types = more());
+    a.change(|behavior| behavior.types = more());
     companion.wait_for_route("new/v1/things", "kube-apiserver_a");
-    b.change(|behaviour| behaviour.types = more());
+    b.change(|behavior| behavior.types = more());
     companion.wait_for_route("new/v1/things", "all");
     for peer in [&a, &b] {
-        peer.change(|behaviour| behaviour.types.truncate(COMMON.len()));
+        peer.change(|behavior| behavior.types.truncate(COMMON.len()));
     }
     companion.wait_for_route("new/v1/things", "unknown");
 }
@@ -65,13 +65,13 @@ fn a_peer_that_is_not_ready_is_out_of_rotation() {
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let companion = Companion::start(&authority, &[&a, &b]);
     companion.wait_until_ready();
-    b.change(|behaviour| behaviour.ready = false);
+    b.change(|behavior| behavior.ready = false);
     companion.wait_for_route("new/v1/things", "unavailable");
     let (_, peers) = companion.get("/v1/peers").unwrap();
     let peers: Value = serde_json::from_str(&peers).unwrap();
     assert_eq!(peers[1]["state"], "notReady");
     assert_eq!(peers[1]["version"], "v1.2.3");
-    b.change(|behaviour| behaviour.ready = true);
+    b.change(|behavior| behavior.ready = true);
     companion.wait_for_route("new/v1/things", "kube-apiserver_b");
 }
 
@@ -79,12 +79,12 @@ fn a_peer_that_is_not_ready_is_out_of_rotation() {
 fn a_peer_with_the_older_form_of_discovery_is_read_as_well() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
-    b.change(|behaviour| behaviour.legacy = true);
+    b.change(|behavior| behavior.legacy = true);
     let companion = Companion::start(&authority, &[&a, &b]);
     companion.wait_until_ready();
     assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
     assert_eq!(companion.route("apps/v1/deployments").unwrap(), "all");
-    b.change(|behaviour| behaviour.types.truncate(COMMON.len()));
+    b.change(|behavior| behavior.types.truncate(COMMON.len()));
     companion.wait_for_route("new/v1/things", "unknown");
 }
 
@@ -138,9 +138,9 @@ fn a_rotated_token_is_used_at_once() {
     let a = Peer::start(&authority, COMMON);
     let companion = Companion::start(&authority, &[&a]);
     companion.wait_until_ready();
-    a.change(|behaviour| behaviour.token = "next".to_owned());
+    a.change(|behavior| behavior.token = "next".to_owned());
     fs::write(companion.path("token"), "next").unwrap();
-    a.change(|behaviour| behaviour.types.push("new/v1/things".to_owned()));
+    a.change(|behavior| behavior.types.push("new/v1/things".to_owned()));
     companion.wait_for_route("new/v1/things", "all");
 }
 

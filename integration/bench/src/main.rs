@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use harness::artefacts::{Artefact, integration_folder};
+use harness::artifacts::{Artifact, integration_folder};
 use harness::envoy::{Envoy, EnvoyOptions};
 
 use bootstrap::{Case, SIZES, Setup, Variant};
@@ -63,7 +63,7 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let setup = Setup {
         upstream: load::upstream().await?,
-        filter: Artefact::Filter.path()?,
+        filter: Artifact::Filter.path()?,
         baseline: arguments.baseline.as_deref().map(fs::canonicalize).transpose()?,
     };
     let mut subjects = Vec::new();

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use wire::client::{Answer, Client};
 
-use crate::artefacts::Artefact;
+use crate::artifacts::Artifact;
 use crate::process::{Process, Program};
 
 /// It starts in milliseconds, but many tests may share two cores.
@@ -52,7 +52,7 @@ impl Companion {
         ensure!(self.process.is_none(), "the companion runs already");
         let folder = &self.options.folder;
         let program =
-            Program::new("companion", Artefact::Companion.path()?, folder.join("companion.log"))
+            Program::new("companion", Artifact::Companion.path()?, folder.join("companion.log"))
                 .current_dir(folder)
                 .arg("run")
                 .arg("--config")

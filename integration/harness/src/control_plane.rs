@@ -24,7 +24,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use wire::client::{Client, ClientOptions, Http};
 
-use crate::artefacts::Artefact;
+use crate::artifacts::Artifact;
 use crate::kubeconfig;
 
 mod api_server;
@@ -194,7 +194,7 @@ impl ControlPlane {
     }
 
     fn kubectl_with(&self, version: Version, config: PathBuf) -> Result<Kubectl> {
-        let binary = Artefact::ControlPlane(version).path()?;
+        let binary = Artifact::ControlPlane(version).path()?;
         Ok(Kubectl::new(binary, config, self.folder.path().join("kubectl-cache")))
     }
 

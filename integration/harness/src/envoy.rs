@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use wire::client::Client;
 
-use crate::artefacts::Artefact;
+use crate::artifacts::Artifact;
 use crate::process::{Process, Program};
 
 /// Envoy starts in a fraction of a second; compiling the filter takes longer.
@@ -105,9 +105,9 @@ impl Envoy {
             fs::remove_file(&admin_file)?;
         }
         let home = folder.join("func-e");
-        let mut process = Program::new("envoy", Artefact::FuncE.path()?, folder.join("envoy.log"))
+        let mut process = Program::new("envoy", Artifact::FuncE.path()?, folder.join("envoy.log"))
             .current_dir(folder)
-            .env("ENVOY_PATH", Artefact::Envoy.path()?)
+            .env("ENVOY_PATH", Artifact::Envoy.path()?)
             .env("FUNC_E_CONFIG_HOME", home.join("config"))
             .env("FUNC_E_DATA_HOME", home.join("data"))
             .env("FUNC_E_STATE_HOME", home.join("state"))
@@ -213,9 +213,9 @@ impl Envoy {
         let text = self.prometheus().await?;
         let samples = text.lines().filter_map(|line| {
             let rest = line.strip_prefix(name)?;
-            let (labelled, value) = rest.rsplit_once(' ')?;
-            let same_name = labelled.is_empty() || labelled.starts_with('{');
-            let has_labels = labels.iter().all(|label| labelled.contains(label));
+            let (labeled, value) = rest.rsplit_once(' ')?;
+            let same_name = labeled.is_empty() || labeled.starts_with('{');
+            let has_labels = labels.iter().all(|label| labeled.contains(label));
             (same_name && has_labels).then(|| value.parse::<f64>().ok()).flatten()
         });
         Ok(samples.sum())

@@ -17,13 +17,13 @@
 //!   up to a deadline and reports what it waited for if the deadline passes.
 //! - Tests run in parallel: each uses free ports and a directory of its own.
 //! - Environment variables that the Makefile sets name the programs under test
-//!   (see [`artefacts`]), so no test runs against a stale build.
+//!   (see [`artifacts`]), so no test runs against a stale build.
 //!
 //! This library is test code, so its errors are [`anyhow::Error`] with the
 //! context that a person who reads a failed run needs. `docs/testing.md` says
 //! what each module gives.
 
-pub mod artefacts;
+pub mod artifacts;
 pub mod companion;
 pub mod control_plane;
 pub mod envoy;
@@ -48,7 +48,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::fs;
 
-    use crate::artefacts::integration_folder;
+    use crate::artifacts::integration_folder;
 
     #[test]
     fn testing_md_lists_every_module() {

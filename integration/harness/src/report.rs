@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use crate::artefacts::integration_folder;
+use crate::artifacts::integration_folder;
 
 /// The entry of one test; without [`Entry::passed`] it tells of a failure.
 #[derive(Debug)]

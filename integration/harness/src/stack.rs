@@ -17,7 +17,7 @@ use discovery_map::DiscoveryMap;
 use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 
-use crate::artefacts::{Artefact, integration_folder};
+use crate::artifacts::{Artifact, integration_folder};
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{Envoy, EnvoyOptions};
 use crate::{ports, wait};
@@ -124,7 +124,7 @@ impl StackOptions {
                 "clientCaFile": self.client_ca_file,
             },
             "frontProxy": front_proxy,
-            "envoy": { "directory": self.published(), "filterModule": Artefact::Filter.path()? },
+            "envoy": { "directory": self.published(), "filterModule": Artifact::Filter.path()? },
         });
         if let (Some(fields), Some(more)) = (config.as_object_mut(), self.companion.as_object()) {
             fields.extend(more.clone());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
-use harness::artefacts::Artefact;
+use harness::artifacts::Artifact;
 use harness::control_plane::User;
 use harness::manifests::{policy, trust_bundle};
 use harness::site::Site;
@@ -39,7 +39,7 @@ struct Case {
 /// Both kubectls do everything. Gives the commands that were run, and those
 /// that work with neither Envoy nor the server itself.
 pub async fn works(site: &Site) -> Result<Value> {
-    let newest = Program::new(Artefact::ControlPlane(Version::V1_36).path()?).argument("kubectl");
+    let newest = Program::new(Artifact::ControlPlane(Version::V1_36).path()?).argument("kubectl");
     let oldest = Program::named_by("MVP_KUBECTL_1_20")?;
     let kubectls = [("1.36", newest, true), ("1.20", oldest, false)];
     let (mut figures, mut failures) = (Vec::new(), Vec::new());

@@ -141,7 +141,7 @@ impl Builder {
         let [before, after] = LINES_AROUND;
         for ((name, lines), form) in http1::LINES.iter().zip(at..) {
             for who in whos(form, at == 0) {
-                let pieces = [before, lines, after].map(|piece| spelt(piece, claim));
+                let pieces = [before, lines, after].map(|piece| spelled(piece, claim));
                 self.one(
                     &title(claim, name),
                     who,
@@ -155,17 +155,17 @@ impl Builder {
         for ((name, bytes), form) in http1::REQUESTS.iter().zip(at..) {
             for who in whos(form, at == 0) {
                 let answers = if *name == "in the second request" { 2 } else { 1 };
-                self.one(&title(claim, name), who, form, &[&spelt(bytes, claim)], &[], answers);
+                self.one(&title(claim, name), who, form, &[&spelled(bytes, claim)], &[], answers);
             }
         }
         for ((name, fields), form) in http2::FIELDS.iter().zip(at..) {
             for who in whos(form, at == 0) {
-                self.two(&title(claim, name), who, form, &spelt_fields(fields, claim), None);
+                self.two(&title(claim, name), who, form, &spelled_fields(fields, claim), None);
             }
         }
         for ((name, fields), form) in http2::TRAILERS.iter().zip(at..) {
             for who in whos(form, at == 0) {
-                let trailers = spelt_fields(fields, claim);
+                let trailers = spelled_fields(fields, claim);
                 self.two(&title(claim, name), who, form, &[], Some(trailers));
             }
         }
@@ -281,7 +281,7 @@ fn path(form: usize) -> &'static [u8] {
 }
 
 /// Puts a claim into a form.
-fn spelt(form: &[u8], (name, value): &(&str, &str)) -> Vec<u8> {
+fn spelled(form: &[u8], (name, value): &(&str, &str)) -> Vec<u8> {
     let mut mixed = String::new();
     for (at, letter) in name.chars().enumerate() {
         let letter = if at.is_multiple_of(2) {
@@ -305,8 +305,8 @@ fn spelt(form: &[u8], (name, value): &(&str, &str)) -> Vec<u8> {
         .fold(form.to_vec(), |bytes, (from, to)| replace(&bytes, from.as_bytes(), to.as_bytes()))
 }
 
-fn spelt_fields(fields: &[http2::Field], claim: &(&str, &str)) -> Vec<(Vec<u8>, Vec<u8>)> {
-    fields.iter().map(|(name, value)| (spelt(name, claim), spelt(value, claim))).collect()
+fn spelled_fields(fields: &[http2::Field], claim: &(&str, &str)) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fields.iter().map(|(name, value)| (spelled(name, claim), spelled(value, claim))).collect()
 }
 
 fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use fake_apiserver::Version;
-use harness::artefacts::integration_folder;
+use harness::artifacts::integration_folder;
 use harness::control_plane::ControlPlane;
 
 #[tokio::main]

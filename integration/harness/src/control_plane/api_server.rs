@@ -11,7 +11,7 @@ use wire::client::{Client, ClientOptions};
 
 use super::front_proxy::FrontProxy;
 use super::user;
-use crate::artefacts::Artefact;
+use crate::artifacts::Artifact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
@@ -110,7 +110,7 @@ impl ApiServer {
     /// runs already or cannot be executed.
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name());
-        let binary = Artefact::ControlPlane(self.options.version).path()?;
+        let binary = Artifact::ControlPlane(self.options.version).path()?;
         let program = Program::new(self.name(), binary, self.folder.join("log"))
             .hostname(self.name())
             .arg("kube-apiserver")

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::user::User;
-use crate::artefacts::Artefact;
+use crate::artifacts::Artifact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
@@ -46,7 +46,7 @@ impl ControllerManager {
         folder: &Path,
     ) -> Result<Self> {
         let port = free_port()?;
-        let binary = Artefact::ControlPlane(options.version).path()?;
+        let binary = Artifact::ControlPlane(options.version).path()?;
         let log = folder.join(format!("kube-controller-manager-{port}.log"));
         let mut process = Program::new("kube-controller-manager", binary, log)
             .arg("kube-controller-manager")

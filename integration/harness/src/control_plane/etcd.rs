@@ -11,7 +11,7 @@ use fake_apiserver::Version;
 use serde_json::{Value, json};
 use wire::client::Client;
 
-use crate::artefacts::Artefact;
+use crate::artifacts::Artifact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
@@ -31,7 +31,7 @@ impl Etcd {
         let client = format!("http://127.0.0.1:{port}");
         let peer = format!("http://127.0.0.1:{peer_port}");
         let mut process =
-            Program::new("etcd", Artefact::ControlPlane(version).path()?, folder.join("log"))
+            Program::new("etcd", Artifact::ControlPlane(version).path()?, folder.join("log"))
                 .arg("etcd")
                 .arg(format!("--data-dir={}", folder.join("data").display()))
                 .arg(format!("--listen-client-urls={client}"))

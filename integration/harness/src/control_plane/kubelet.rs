@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use wire::client::{Client, ClientOptions, Http};
 
 use super::api_server::KUBELET_CLIENT;
-use crate::artefacts::Artefact;
+use crate::artifacts::Artifact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
@@ -58,7 +58,7 @@ impl KubeletStandIn {
         let files = pki.server(&format!("kubelet-{}", options.node))?;
         let log = folder.join(format!("kubelet-{}.log", options.node));
         let mut process =
-            Program::new("kubelet-stand-in", Artefact::ControlPlane(options.version).path()?, log)
+            Program::new("kubelet-stand-in", Artifact::ControlPlane(options.version).path()?, log)
                 .arg("kubelet-stand-in")
                 .arg(format!("--port={port}"))
                 .arg(format!("--tls-cert-file={}", files.certificate.display()))

@@ -8,7 +8,7 @@ use fake_apiserver::Version;
 
 /// A program or file that the tests run, made by a target of the Makefile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Artefact {
+pub enum Artifact {
     /// The Envoy binary (`MVP_ENVOY`).
     Envoy,
     /// The func-e binary, which runs Envoy (`MVP_FUNC_E`).
@@ -24,7 +24,7 @@ pub enum Artefact {
     ControlPlane(Version),
 }
 
-impl Artefact {
+impl Artifact {
     /// Returns the environment variable that names the file.
     pub fn variable(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Artefact {
         }
     }
 
-    /// Returns the path of the artefact. Fails if the variable is not set or
+    /// Returns the path of the artifact. Fails if the variable is not set or
     /// does not name a file; the message says which `make` target sets it.
     pub fn path(self) -> Result<PathBuf> {
         let variable = self.variable();
