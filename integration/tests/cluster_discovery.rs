@@ -27,7 +27,7 @@ mod program;
 /// The parts run on one site, for starting one takes long; a part that fails
 /// does not hide the others.
 #[tokio::test]
-async fn everybody_discovers_and_uses_what_any_server_has() -> Result<()> {
+async fn every_client_discovers_and_uses_the_types_of_all_servers() -> Result<()> {
     let mut entry = Entry::begin("cluster_discovery");
     let site = Site::start(servers()).await?;
     the_servers_differ(&site).await?;
@@ -52,7 +52,7 @@ async fn everybody_discovers_and_uses_what_any_server_has() -> Result<()> {
 }
 
 #[tokio::test]
-async fn it_is_what_kubernetes_own_merge_gives() -> Result<()> {
+async fn merged_discovery_equals_kubernetes_own_merge() -> Result<()> {
     let mut entry = Entry::begin("cluster_discovery_native");
     let (native, ours) = native::both_merges().await?;
     entry.set("groups", contents::array(&native, "items").len());

@@ -50,7 +50,7 @@ const DEADLINE: Duration = Duration::from_secs(180);
 const FROZEN: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn a_deleted_namespace_goes_completely() -> Result<()> {
+async fn a_deleted_namespace_is_removed_completely() -> Result<()> {
     let mut entry = Entry::begin("cluster_namespaces");
     let mut site = Site::start(servers()).await?;
     let without = without_filter(&site).await?;

@@ -39,7 +39,7 @@ const OBJECT_PACE: Duration = Duration::from_millis(50);
 const RESETS: usize = 4;
 
 #[tokio::test]
-async fn what_is_lost_is_503_and_everything_else_goes_on() -> Result<()> {
+async fn types_of_a_lost_server_are_unavailable_and_all_others_work() -> Result<()> {
     let mut entry = Entry::begin("cluster_outage");
     let mut site = Site::start(vec![
         ServerOptions::new("old", Version::V1_35),

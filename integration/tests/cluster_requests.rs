@@ -33,7 +33,7 @@ const WORKERS: u32 = 4;
 const PLAIN_REQUESTS: u64 = 200;
 
 #[tokio::test]
-async fn no_404_is_wrong_and_each_true_one_is_kept() -> Result<()> {
+async fn wrong_404s_never_pass_and_true_404s_always_do() -> Result<()> {
     let mut entry = Entry::begin("cluster_requests");
     let site = Site::start(servers()).await?;
     prepare(&site).await?;

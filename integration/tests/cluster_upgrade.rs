@@ -40,7 +40,7 @@ const PROBE_PACE: Duration = Duration::from_millis(50);
 const UNKNOWN: &str = "/apis/nothing.example/v1/things";
 
 #[tokio::test]
-async fn nobody_notices_a_rolling_upgrade() -> Result<()> {
+async fn clients_do_not_notice_a_rolling_upgrade() -> Result<()> {
     let mut entry = Entry::begin("cluster_upgrade");
     let mut site = Site::start((0..SERVERS).map(server).collect()).await?;
     let load = load(&site)?;

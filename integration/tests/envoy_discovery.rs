@@ -26,7 +26,7 @@ use scene::{
 };
 
 #[tokio::test]
-async fn every_form_is_the_merged_one() -> Result<()> {
+async fn every_form_of_discovery_is_merged() -> Result<()> {
     let mut scene = start().await?;
     for http in [Http::One, Http::Two] {
         let client = scene.client(http)?;
@@ -55,7 +55,7 @@ async fn every_form_is_the_merged_one() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_merged_document_is_told_so() -> Result<()> {
+async fn a_client_with_the_current_merged_document_gets_304() -> Result<()> {
     let mut scene = start().await?;
     for http in [Http::One, Http::Two] {
         let client = scene.client(http)?;
@@ -152,7 +152,7 @@ async fn head_is_answered_as_get_without_the_body() -> Result<()> {
 }
 
 #[tokio::test]
-async fn other_forms_and_methods_pass_to_one_peer_as_they_are() -> Result<()> {
+async fn other_forms_and_methods_reach_one_peer_unchanged() -> Result<()> {
     let mut scene = start().await?;
     let direct = scene.fleet.client(&scene.fleet.peers[1].url(), Http::One)?;
     let through = scene.client(Http::One)?;
@@ -197,7 +197,7 @@ async fn other_forms_and_methods_pass_to_one_peer_as_they_are() -> Result<()> {
 }
 
 #[tokio::test]
-async fn open_api_documents_come_from_who_answers_for_them() -> Result<()> {
+async fn open_api_documents_come_from_the_servers_that_the_map_names() -> Result<()> {
     let mut scene = start().await?;
     let set = scene.set_of(ASKED)?;
     let (v2, v3) = ("/openapi/v2", "/openapi/v3/apis/apps/v1");

@@ -71,7 +71,7 @@ fn hostile_values() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn no_bytes_of_a_client_end_the_filters_vm() -> Result<()> {
+async fn hostile_bytes_never_end_the_vm_of_the_filter() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     let mut options = fleet.stack_options()?;
     // One worker: every request meets the same VM.

@@ -66,7 +66,7 @@ async fn no_hostile_request_gains_an_identity() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_filter_works_without_the_header_mutations() -> Result<()> {
+async fn the_filter_is_safe_without_the_header_mutations() -> Result<()> {
     let site = Site::start().await?;
     let mut stack = Stack::start_with_map(site.stack_options()?).await?;
     let mut options = stack.envoy.options().clone();
@@ -219,7 +219,7 @@ fn missing<'f>(gained: &[String], forms: &[&'f str]) -> Vec<&'f str> {
 }
 
 #[tokio::test]
-async fn without_envoy_the_same_requests_do_gain_identities() -> Result<()> {
+async fn requests_of_the_corpus_gain_identities_without_envoy() -> Result<()> {
     let site = Site::start().await?;
     let capture = site.fleet.capture(0).await?;
     let gained = gained(&site, &capture, capture.port()).await?;
@@ -231,7 +231,7 @@ async fn without_envoy_the_same_requests_do_gain_identities() -> Result<()> {
 }
 
 #[tokio::test]
-async fn behind_a_plain_envoy_the_same_requests_do_gain_identities() -> Result<()> {
+async fn requests_of_the_corpus_gain_identities_behind_a_plain_envoy() -> Result<()> {
     let site = Site::start().await?;
     let capture = site.fleet.capture(0).await?;
     let bootstrap = plain(&site, capture.port())?;

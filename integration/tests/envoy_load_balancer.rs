@@ -77,7 +77,7 @@ fn differences(one: &Value, other: &Value, place: &str) -> Vec<String> {
 }
 
 #[test]
-fn settings_that_are_not_specific_to_an_edge_are_as_in_the_quickstart() -> Result<()> {
+fn the_load_balancer_differs_from_the_quickstart_only_in_edge_settings() -> Result<()> {
     let mut quickstart = configuration("quickstart/envoy.yaml")?;
     let mut load_balancer = configuration("load-balancer/envoy.yaml")?;
 

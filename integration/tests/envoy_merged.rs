@@ -95,7 +95,7 @@ async fn every_form_lists_the_union_and_is_the_same_every_time() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_listed_can_be_used() -> Result<()> {
+async fn every_listed_type_can_be_used() -> Result<()> {
     let (fleet, stack) = start().await?;
     let client = fleet.client(&stack.url(), Http::Two)?;
     let document = get(&client, "/apis", V2).await?.json()?;
@@ -172,7 +172,7 @@ async fn without_skew_nothing_is_merged_and_the_servers_answer_themselves() -> R
 }
 
 #[tokio::test]
-async fn without_the_companion_a_404_is_what_the_servers_say() -> Result<()> {
+async fn without_the_companion_404s_of_the_servers_pass() -> Result<()> {
     let (fleet, mut stack) = start().await?;
     let client = fleet.client(&stack.url(), Http::Two)?;
     stack.companion.kill_9();

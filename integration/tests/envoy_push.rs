@@ -54,7 +54,7 @@ async fn a_new_type_is_routed_within_two_seconds() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_server_that_is_upgraded_is_routed_to_for_what_it_learned() -> Result<()> {
+async fn an_upgraded_server_gets_requests_for_its_new_types() -> Result<()> {
     let mut fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     let stack = fleet.stack().await?;
     let client = fleet.client(&stack.url(), Http::Two)?;
@@ -102,7 +102,7 @@ async fn a_server_that_is_not_ready_gets_nothing_and_its_types_are_unavailable()
 }
 
 #[tokio::test]
-async fn a_peer_that_is_removed_from_the_configuration_takes_its_types_along() -> Result<()> {
+async fn a_peer_removed_from_the_configuration_takes_its_types_along() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     let mut stack = fleet.stack().await?;
     let client = fleet.client(&stack.url(), Http::Two)?;
@@ -209,7 +209,7 @@ async fn a_map_that_the_filter_refuses_is_refused_by_envoy_as_well() -> Result<(
 }
 
 #[tokio::test]
-async fn a_map_with_a_field_that_an_older_filter_does_not_know_is_refused_whole() -> Result<()> {
+async fn a_map_with_an_unknown_field_is_refused() -> Result<()> {
     let newer = "\\\"schemaVersion\\\":1,\\\"answeringVersion\\\":\\\"1.36\\\"";
     serves_by_the_last_map_after(newer, "unknown field `answeringVersion`").await
 }

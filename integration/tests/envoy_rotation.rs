@@ -181,8 +181,7 @@ async fn works_over_two(connection: &mut Two, path: &str) -> bool {
 }
 
 #[tokio::test]
-async fn after_its_time_a_connection_takes_no_request_of_a_client_whose_authority_was_removed()
--> Result<()> {
+async fn a_client_of_a_removed_authority_is_refused_after_its_connection_expires() -> Result<()> {
     let site = Site::start_with_short_times().await?;
     let mut two = site.raw()?.two().await?;
     let mut streaming = site.raw()?.two().await?;
@@ -218,7 +217,7 @@ async fn after_its_time_a_connection_takes_no_request_of_a_client_whose_authorit
 }
 
 #[tokio::test]
-async fn an_idle_connection_of_http1_is_not_closed_as_a_request_is_sent() -> Result<()> {
+async fn an_idle_http1_connection_is_not_closed_while_a_request_is_sent() -> Result<()> {
     let site = Site::start_with_short_times().await?;
     let mut one = site.raw()?.one().await?;
     let mut unused = site.raw()?.one().await?;

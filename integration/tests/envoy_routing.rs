@@ -49,7 +49,7 @@ fn peer(answer: &Answer) -> &str {
 }
 
 #[tokio::test]
-async fn what_one_server_serves_is_always_answered_by_it() -> Result<()> {
+async fn requests_for_a_type_of_one_server_always_reach_it() -> Result<()> {
     let (fleet, stack) = start().await?;
     for client in clients(&fleet, &stack)? {
         for _ in 0..ROUNDS {
@@ -76,7 +76,7 @@ async fn what_one_server_serves_is_always_answered_by_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_every_server_serves_is_spread_over_all() -> Result<()> {
+async fn requests_for_a_type_of_every_server_are_spread_over_all() -> Result<()> {
     let (fleet, stack) = start().await?;
     let client = fleet.client(&stack.url(), Http::Two)?;
     let mut seen = std::collections::BTreeSet::new();
@@ -103,7 +103,7 @@ const TRULY_ABSENT: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn a_404_that_is_the_truth_passes_byte_for_byte() -> Result<()> {
+async fn a_true_404_passes_byte_for_byte() -> Result<()> {
     let (fleet, stack) = start().await?;
     let through = fleet.client(&stack.url(), Http::One)?;
     let direct = fleet.client(&fleet.peers[0].url(), Http::One)?;
@@ -173,7 +173,7 @@ fn canned(content_type: &str, body: &[u8]) -> Result<Canned> {
 }
 
 #[tokio::test]
-async fn a_server_that_denies_what_the_map_says_it_serves_is_not_believed() -> Result<()> {
+async fn a_404_that_contradicts_the_map_becomes_a_503() -> Result<()> {
     let (fleet, stack) = start().await?;
     let path = "/api/v1/namespaces/default/configmaps/c";
     let denials =
@@ -197,8 +197,7 @@ async fn a_server_that_denies_what_the_map_says_it_serves_is_not_believed() -> R
 }
 
 #[tokio::test]
-async fn a_404_that_is_not_type_level_passes_even_where_a_type_level_one_could_be_wrong()
--> Result<()> {
+async fn an_object_level_404_passes_even_for_a_skewed_type() -> Result<()> {
     let (fleet, stack) = start().await?;
     let path = "/api/v1/namespaces/default/configmaps/c";
     let long = "x".repeat(100_000);
@@ -235,7 +234,7 @@ async fn a_404_of_a_proxied_backend_passes() -> Result<()> {
 }
 
 #[tokio::test]
-async fn while_a_server_was_never_read_no_type_is_denied() -> Result<()> {
+async fn no_type_is_denied_while_the_map_is_incomplete() -> Result<()> {
     let mut fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     fleet.peer(1)?.stop().await;
     let stack = Stack::start(fleet.stack_options()?).await?;
@@ -270,7 +269,7 @@ async fn a_client_cannot_choose_its_cluster() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_filter_knows_is_in_envoys_metrics() -> Result<()> {
+async fn envoy_exports_the_metrics_of_the_filter() -> Result<()> {
     let (_fleet, stack) = start().await?;
     let map: Value = stack.map().await?;
     let generation = map["generation"].as_u64().unwrap_or_default();

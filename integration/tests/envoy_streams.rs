@@ -174,7 +174,7 @@ async fn an_upgrade_through_a_proxy_carries_bytes_both_ways() -> Result<()> {
 const EXEC: &str = "/api/v1/namespaces/n/pods/p/exec";
 
 #[tokio::test]
-async fn an_upgrade_that_cannot_pass_is_a_bad_request_with_the_reason() -> Result<()> {
+async fn an_unsupported_upgrade_is_refused_with_the_reason() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_36]).await?;
     let stack = fleet.stack().await?;
     let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;
@@ -194,7 +194,7 @@ async fn an_upgrade_that_cannot_pass_is_a_bad_request_with_the_reason() -> Resul
 }
 
 #[tokio::test]
-async fn connect_over_http2_is_a_bad_request_with_the_reason() -> Result<()> {
+async fn connect_over_http2_is_refused_with_the_reason() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_36]).await?;
     let stack = fleet.stack().await?;
     let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;
@@ -210,7 +210,7 @@ async fn connect_over_http2_is_a_bad_request_with_the_reason() -> Result<()> {
 /// Envoy does not say that it takes them (RFC 8441, section 3), so a client that
 /// sends one breaks the protocol.
 #[tokio::test]
-async fn a_web_socket_over_http2_is_not_taken() -> Result<()> {
+async fn a_websocket_over_http2_is_refused() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_36]).await?;
     let stack = fleet.stack().await?;
     let raw = Raw::new(stack.port(), &fleet.pki().ca_pem(), None)?;

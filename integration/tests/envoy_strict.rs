@@ -72,7 +72,7 @@ fn is_unavailable(answer: &Answer) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_404_that_nobody_contradicts_passes_byte_for_byte() -> Result<()> {
+async fn an_uncontradicted_404_passes_byte_for_byte() -> Result<()> {
     let (mut scene, fake) = start().await?;
     let through = scene.client(Http::One)?;
     let direct = scene.fleet.client(&scene.fleet.peers[0].url(), Http::One)?;
@@ -104,7 +104,7 @@ async fn a_404_that_nobody_contradicts_passes_byte_for_byte() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_404_that_is_contradicted_or_in_doubt_becomes_a_503() -> Result<()> {
+async fn a_contradicted_or_unclear_404_becomes_a_503() -> Result<()> {
     let (mut scene, fake) = start().await?;
     for (code, verdict) in [(409, "served"), (503, "unclear")] {
         fake.says(Says::Status(code));
@@ -127,7 +127,7 @@ async fn a_404_that_is_contradicted_or_in_doubt_becomes_a_503() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_configuration_decides_what_no_answer_means() -> Result<()> {
+async fn the_configuration_decides_what_happens_without_an_answer() -> Result<()> {
     let (mut scene, fake) = start().await?;
     let client = scene.client(Http::Two)?;
     // None of these is an answer to the question.
@@ -155,7 +155,7 @@ async fn the_configuration_decides_what_no_answer_means() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_companion_that_is_not_there_delays_nobody() -> Result<()> {
+async fn a_stopped_companion_adds_no_delay() -> Result<()> {
     let (mut scene, fake) = start().await?;
     // The port closes with the task, connections that are there with it.
     fake.stop();
@@ -196,7 +196,7 @@ fn canned(status: StatusCode, content_type: &str, body: &str) -> Result<Canned> 
 }
 
 #[tokio::test]
-async fn no_other_404_is_asked_about() -> Result<()> {
+async fn only_404s_for_unknown_types_are_queried() -> Result<()> {
     let (mut scene, fake) = start().await?;
     fake.says(Says::Status(409));
     let client = scene.client(Http::Two)?;
@@ -239,7 +239,7 @@ async fn no_other_404_is_asked_about() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_of_many_gets_its_own_answer() -> Result<()> {
+async fn concurrent_requests_get_their_own_answers() -> Result<()> {
     let (mut scene, fake) = start().await?;
     fake.says(Says::ByName);
     let clients = [scene.client(Http::One)?, scene.client(Http::Two)?];
@@ -265,7 +265,7 @@ async fn each_of_many_gets_its_own_answer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn clients_that_leave_while_the_companion_thinks_leave_nothing_behind() -> Result<()> {
+async fn clients_that_leave_during_a_query_leave_nothing_behind() -> Result<()> {
     // One worker: every request meets the same VM.
     let (mut scene, fake) = start_with(|options| options.concurrency = 1).await?;
     for code in [204, 409] {
@@ -301,7 +301,7 @@ async fn clients_that_leave_while_the_companion_thinks_leave_nothing_behind() ->
 }
 
 #[tokio::test]
-async fn a_push_while_the_companion_thinks_changes_nothing() -> Result<()> {
+async fn a_push_during_a_query_does_not_change_the_answer() -> Result<()> {
     let (mut scene, fake) = start().await?;
     fake.says(Says::Late(409, Duration::from_secs(2)));
     let client = scene.client(Http::Two)?;

@@ -49,7 +49,7 @@ fn hostile_requests() -> Vec<(usize, Case)> {
 }
 
 #[tokio::test]
-async fn a_trap_grants_nothing_and_ends_no_stream() -> Result<()> {
+async fn a_trap_grants_no_identity_and_ends_no_stream() -> Result<()> {
     let site = Site::start().await?;
     let mut options = site.stack_options()?;
     options.concurrency = u32::try_from(WORKERS)?;

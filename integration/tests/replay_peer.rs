@@ -164,7 +164,7 @@ async fn peers_share_objects_but_not_types() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_custom_resource_in_the_store_is_served_by_every_server_that_notices_it() -> Result<()> {
+async fn every_server_that_sees_a_crd_in_the_store_serves_it() -> Result<()> {
     let setup = Setup::new()?;
     let (quick, slow) =
         (setup.peer("quick", Version::V1_36).await?, setup.peer("slow", Version::V1_36).await?);
@@ -204,7 +204,7 @@ async fn types_are_dropped_from_all_forms_of_discovery() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_watch_shows_what_is_there_and_what_happens() -> Result<()> {
+async fn a_watch_shows_existing_objects_and_later_events() -> Result<()> {
     let setup = Setup::new()?;
     let peer = setup.peer("a", Version::V1_35).await?;
     let client = setup.client(&peer, Http::Two)?;
@@ -260,7 +260,7 @@ async fn a_stopped_peer_refuses_connections_and_comes_back_on_its_port() -> Resu
 }
 
 #[tokio::test]
-async fn a_prescribed_answer_takes_the_place_of_the_recorded_one() -> Result<()> {
+async fn a_prescribed_answer_replaces_the_recorded_one() -> Result<()> {
     let setup = Setup::new()?;
     let peer = setup.peer("a", Version::V1_35).await?;
     let client = setup.client(&peer, Http::One)?;

@@ -46,7 +46,7 @@ const ROUNDS: usize = 15;
 const MORE: f64 = 0.05;
 
 #[tokio::test]
-async fn a_true_404_comes_soon_and_a_storm_of_them_costs_the_servers_nothing_more() -> Result<()> {
+async fn true_404s_are_fast_and_a_storm_of_them_adds_no_load_on_servers() -> Result<()> {
     let mut entry = Entry::begin("slow_unknown_types");
     let servers = SERVERS.map(|(name, version)| ServerOptions::new(name, version));
     let mut site = Site::start(servers.into()).await?;

@@ -239,7 +239,7 @@ fn on_a_host_whose_calls_succeed_claims_are_removed_and_the_request_continues() 
 }
 
 #[test]
-fn a_request_whose_headers_cannot_be_read_is_refused() -> Result<()> {
+fn a_request_with_unreadable_headers_is_refused() -> Result<()> {
     let mut filter = Filter::start()?;
     filter.host().cannot_read = true;
     assert_eq!((filter.request()?, filter.host().answered), (PAUSE, Some(503)));
@@ -255,7 +255,7 @@ fn a_request_whose_headers_cannot_be_replaced_is_refused() -> Result<()> {
 }
 
 #[test]
-fn a_request_whose_response_cannot_be_watched_is_refused() -> Result<()> {
+fn a_request_whose_response_interest_cannot_be_set_is_refused() -> Result<()> {
     let mut filter = Filter::start()?;
     assert_eq!((filter.unknown()?, filter.host().answered), (CONTINUE, None));
     filter.host().cannot_leave = true;
@@ -264,7 +264,7 @@ fn a_request_whose_response_cannot_be_watched_is_refused() -> Result<()> {
 }
 
 #[test]
-fn a_request_whose_trailers_cannot_be_read_is_refused() -> Result<()> {
+fn a_request_with_unreadable_trailers_is_refused() -> Result<()> {
     let mut filter = Filter::start()?;
     assert_eq!(filter.request()?, CONTINUE);
     filter.host().cannot_read = true;

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_runs_has_used_time() {
+    fn a_running_process_uses_cpu_time() {
         assert!(cpu_time(std::process::id()).unwrap() > Duration::ZERO);
     }
 }

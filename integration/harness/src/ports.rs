@@ -35,7 +35,7 @@ mod tests {
     use super::free_port;
 
     #[test]
-    fn no_port_is_given_twice() {
+    fn ports_are_distinct() {
         let mut ports: Vec<u16> = (0..50).map(|_| free_port().unwrap()).collect();
         ports.sort_unstable();
         ports.dedup();

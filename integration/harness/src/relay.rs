@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_move_closes_connections_and_the_next_goes_elsewhere() {
+    async fn a_move_closes_connections_and_new_ones_reach_the_new_address() {
         let relay = Relay::start(saying(b"one").await).await.unwrap();
         let mut word = [0; 3];
         let mut first = TcpStream::connect(("127.0.0.1", relay.port)).await.unwrap();

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_written_at_once_are_all_there() {
+    fn entries_written_concurrently_are_all_kept() {
         let folder = tempfile::tempdir().unwrap();
         std::thread::scope(|scope| {
             for number in 0..8_u64 {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_test_leaves_what_it_had() {
+    fn a_failed_test_keeps_its_entries() {
         let folder = tempfile::tempdir().unwrap();
         let mut entry = Entry::begin_in(folder.path(), "failing");
         entry.set_ms("latencyMs", Duration::from_millis(12));

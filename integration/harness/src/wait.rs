@@ -47,7 +47,7 @@ mod tests {
     use super::{until, until_true};
 
     #[tokio::test]
-    async fn what_came_true_is_returned() {
+    async fn the_value_of_a_met_condition_is_returned() {
         let mut rounds = 0;
         let value = until("three rounds", Duration::from_secs(5), async || {
             rounds += 1;
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_message_says_what_was_seen_last() {
+    async fn the_message_has_the_last_observation() {
         let error = until("the impossible", Duration::from_millis(30), async || {
             Err::<(), _>("still nothing")
         });

@@ -59,7 +59,7 @@ mod tests {
     use super::{integer, object_identifier, sequence, tag, value};
 
     #[test]
-    fn lengths_are_short_or_long() {
+    fn lengths_have_short_and_long_forms() {
         assert_eq!(sequence(&[]), [0x30, 0]);
         assert_eq!(value(tag::OCTET_STRING, &[7; 127])[..2], [4, 127]);
         assert_eq!(value(tag::OCTET_STRING, &[7; 128])[..3], [4, 0x81, 128]);
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn object_identifiers() {
+    fn object_identifiers_are_encoded_in_base_128() {
         assert_eq!(object_identifier(&[2, 5, 4, 3]), [6, 3, 0x55, 4, 3]);
         assert_eq!(
             object_identifier(&[1, 3, 6, 1, 4, 1, 57683, 2]),

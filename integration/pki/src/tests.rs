@@ -50,7 +50,7 @@ fn a_client_certificate_holds_any_subject() {
 }
 
 #[test]
-fn what_must_be_refused_is_refused() {
+fn invalid_client_certificates_are_refused() {
     let folder = TempDir::new().unwrap();
     let pki = Pki::create(folder.path().join("right")).unwrap();
     let other = Pki::create(folder.path().join("wrong")).unwrap();

@@ -52,7 +52,7 @@ async fn a_client_that_may_not_read_gets_the_servers_answer() -> Result<()> {
 
 /// To a client that speaks gRPC Envoy says its errors with the status 200.
 #[tokio::test]
-async fn an_error_of_envoys_own_lets_nobody_read() -> Result<()> {
+async fn an_envoy_error_is_not_permission_to_read() -> Result<()> {
     let mut scene = start().await?;
     scene.fleet.peer(1)?.stop().await;
     for http in [Http::One, Http::Two] {
@@ -91,7 +91,7 @@ async fn a_server_whose_view_changed_a_moment_ago_authorizes_as_well() -> Result
 }
 
 #[tokio::test]
-async fn a_client_with_a_certificate_gets_the_same() -> Result<()> {
+async fn a_client_with_a_certificate_reads_the_same_documents() -> Result<()> {
     let mut scene = start().await?;
     let files = scene.fleet.pki().client("alice", "alice", &["dev"])?;
     for http in [Http::One, Http::Two] {

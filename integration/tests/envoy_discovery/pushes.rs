@@ -46,7 +46,7 @@ async fn a_document_that_a_push_removed_is_not_sent_in_part() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_document_that_changes_is_the_new_one_at_once() -> Result<()> {
+async fn a_changed_document_is_served_after_the_push() -> Result<()> {
     let mut scene = start().await?;
     let client = scene.client(Http::Two)?;
     for round in 0..5 {
@@ -75,7 +75,7 @@ async fn a_document_that_changes_is_the_new_one_at_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_map_whose_documents_are_not_what_it_says_is_refused() -> Result<()> {
+async fn a_map_that_misstates_its_documents_is_refused() -> Result<()> {
     let mut scene = start().await?;
     let good = scene.map.clone();
     let client = scene.client(Http::Two)?;

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_byte_of_a_header_comes_back() {
+    async fn a_header_round_trips_byte_for_byte() {
         let all: Vec<u8> = (0..=255).collect();
         let fields = [
             field(b":path", b"/a"),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn padding_and_priority_are_no_content() {
+    async fn padding_and_priority_are_not_part_of_the_block() {
         let flags = PADDED | PRIORITY | END_HEADERS | END_STREAM;
         let mut payload = vec![2, 0, 0, 0, 0, 16, 0x82];
         payload.extend([0, 0]);
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_greeting_opens_the_windows() {
+    async fn the_preface_opens_the_windows() {
         let greeting = greeting();
         let mut bytes = greeting.as_slice();
         let settings = Frame::read(&mut bytes).await.unwrap().unwrap();

@@ -270,7 +270,7 @@ mod tests {
     use super::statuses;
 
     #[test]
-    fn the_statuses_of_all_whole_answers_are_seen() {
+    fn every_complete_answer_yields_its_status() {
         let bytes = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nA: b\r\n\r\nbody\
             HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\n";
         assert_eq!(statuses(bytes), [403, 101]);

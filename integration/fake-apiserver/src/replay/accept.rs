@@ -81,7 +81,7 @@ mod tests {
     use super::{DiscoveryForm, Form, discovery_form, form};
 
     #[test]
-    fn nothing_asked_for_is_json() {
+    fn a_request_without_accept_gets_json() {
         assert_eq!(form(""), Some(Form::Json));
         assert_eq!(discovery_form(""), Some(DiscoveryForm::Legacy));
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_aggregated_form_falls_through_to_the_next() {
+    fn an_unknown_aggregated_form_is_skipped() {
         let beta = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
         assert_eq!(discovery_form(beta), None);
         assert_eq!(

@@ -173,7 +173,7 @@ mod tests {
     use super::{Crd, CrdVersion};
 
     #[test]
-    fn the_object_of_a_crd_defines_it() {
+    fn a_crd_is_derived_from_its_object() {
         let mut crd = Crd::new("example.com", "Widget");
         let subresources = vec!["status".to_owned()];
         crd.versions.push(CrdVersion { name: "v2".to_owned(), subresources });

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_watch_prefix() {
+    fn a_watch_prefix_is_not_part_of_the_resource_path() {
         let pods = of("/api/v1/watch/namespaces/a/pods");
         assert!(pods.watch && pods.resource == "pods");
     }

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_keeps_who_the_object_is() {
+    fn an_update_keeps_the_identity_of_the_object() {
         let store = Store::default();
         let created = store.create(&key("a"), json!({})).unwrap();
         let updated = store.update(&key("a"), |_| json!({ "metadata": { "uid": "other" } }));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_looks_like_kubernetes_writes_it() {
+    fn the_time_has_the_format_of_kubernetes() {
         let now = now();
         assert!(now.len() == 20 && now.starts_with("20") && now.ends_with('Z'), "{now}");
     }

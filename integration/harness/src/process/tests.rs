@@ -48,7 +48,7 @@ async fn dropping_kills_the_whole_group() {
 }
 
 #[tokio::test]
-async fn a_process_that_ended_is_reported_with_its_log() {
+async fn an_ended_process_is_reported_with_its_log() {
     let folder = TempDir::new().unwrap();
     let mut process = shell(&folder, "echo why; exit 3");
     let error =
@@ -61,7 +61,7 @@ async fn a_process_that_ended_is_reported_with_its_log() {
 }
 
 #[tokio::test]
-async fn a_child_outlives_the_thread_that_asked_for_it() {
+async fn a_child_outlives_the_thread_that_started_it() {
     let folder = TempDir::new().unwrap();
     let log = folder.path().join("log");
     let process = std::thread::spawn(move || {
@@ -75,7 +75,7 @@ async fn a_child_outlives_the_thread_that_asked_for_it() {
 }
 
 #[tokio::test]
-async fn a_host_name_of_its_own() {
+async fn a_process_can_have_its_own_host_name() {
     let folder = TempDir::new().unwrap();
     let process = Program::new("hostname", "/bin/sh", folder.path().join("log"))
         .args(["-c", "cat /proc/sys/kernel/hostname; sleep 1000"])

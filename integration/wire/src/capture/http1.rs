@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_line_is_an_error() {
+    fn an_invalid_request_line_is_an_error() {
         for head in [&b"GET\r\n\r\n"[..], b"GET /\r\n\r\n", b"\x00\r\n\r\n"] {
             assert!(parse(head).is_err(), "{head:?}");
         }

@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn no_more_is_sent_than_both_windows_allow() {
+    async fn both_windows_limit_what_is_sent() {
         let windows = Windows::default();
         let mut setting = 4_u16.to_be_bytes().to_vec();
         setting.extend(10_u32.to_be_bytes());
