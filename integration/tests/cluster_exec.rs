@@ -72,7 +72,7 @@ async fn bytes_after_a_refused_upgrade_are_not_a_request() -> Result<()> {
     smuggling::allow_exec(&site.client(Http::Two)?).await?;
 
     // A careless proxy, to show that the test can fail: on a front proxy's
-    // connection the second request is served, as whoever it says.
+    // connection the second request is served with the identity that it claims.
     let attempts = Attempt::all();
     for (index, attempt) in attempts.iter().enumerate() {
         let server = site.plane.server(index % 2)?;

@@ -85,7 +85,7 @@ async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
         ensure!(with.kept == SHARED && with.asked.owners.len() == OWNERS, "{with:#?}");
         ensure!(with.asked.by_server.len() == 2, "{with:#?}");
         ensure!(with.asked.by_server.values().all(|requests| *requests > 0), "{with:#?}");
-        // What has no owner any more is collected as ever.
+        // Objects without an owner are still collected.
         ensure!(with.collected == ALL, "{with:#?}");
     }
     entry.passed()

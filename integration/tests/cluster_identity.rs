@@ -1,6 +1,6 @@
 //! The API server sees the same identity through Envoy as directly, for client
 //! certificates with every kind of subject, service account tokens, an
-//! impersonating administrator, a certificate with a token, and nobody. Every
+//! impersonating administrator, a certificate with a token, and anonymous requests. Every
 //! server is asked both ways.
 
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn every_client_has_the_same_identity_as_without_envoy() -> Result<()> {
     compared += impersonations(&site).await?;
     compared += service_account(&site).await?;
     compared += certificates_with_tokens(&site).await?;
-    compared += nobody(&site).await?;
+    compared += anonymous(&site).await?;
     let denial = nobody_impersonates(&site).await?;
     ensure!(denial.contains("cannot impersonate"), "{denial}");
     compared += 1;
@@ -129,7 +129,7 @@ async fn service_account(site: &Site) -> Result<usize> {
     Ok(1)
 }
 
-/// The certificate decides, whatever the token is.
+/// The certificate decides, not the token.
 async fn certificates_with_tokens(site: &Site) -> Result<usize> {
     let files = site.plane.certificate(User::PlainCertificate).context("no certificate")?;
     let tokens = [User::Admin.token().context("no token")?, "of nobody"];
@@ -163,7 +163,7 @@ fn both(
 
 /// Returns a client that presents nothing. It may not ask who it is, unless somebody
 /// allows it. (kubectl asks for a name where it has no credentials.)
-async fn nobody(site: &Site) -> Result<usize> {
+async fn anonymous(site: &Site) -> Result<usize> {
     let ask =
         async |url: &str| review(&site.plane.client(url, User::Anonymous, Http::Two)?, &[]).await;
     let denied = ask(&site.stack.url()).await;
@@ -195,7 +195,7 @@ async fn nobody(site: &Site) -> Result<usize> {
     Ok(1)
 }
 
-/// Impersonation needs a permission, whoever sends the request.
+/// Impersonation needs a permission for every kind of client.
 async fn nobody_impersonates(site: &Site) -> Result<String> {
     let denied = async |url: String| {
         let client = site.plane.client(&url, User::PlainCertificate, Http::Two)?;

@@ -94,7 +94,7 @@ async fn life(
     Ok(10)
 }
 
-/// A type that nobody has, and a user without permissions, are denied in kubectl's own words.
+/// kubectl reports an unknown type and a user without permissions as it does without Envoy.
 async fn denied(site: &Site) -> Result<u64> {
     let url = site.stack.url();
     let kubectl = site.plane.kubectl(Version::V1_36, &url, User::Admin)?;

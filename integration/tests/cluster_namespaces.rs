@@ -11,7 +11,7 @@
 //! Each round fills some namespaces with objects of a type that both servers
 //! have, of one that each has alone, and of a custom resource that `old` has not
 //! yet established when the deletion begins; then a server is killed, and comes
-//! back. What is left is looked up in etcd itself.
+//! back. The test then looks for remaining objects in etcd.
 //!
 //! The same without the filter, and with no server killed, leaves objects behind.
 

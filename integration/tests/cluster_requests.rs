@@ -64,7 +64,7 @@ async fn wrong_404s_never_pass_and_true_404s_always_do() -> Result<()> {
 /// Makes what pods need, and proves that the skew is the one meant.
 async fn prepare(site: &Site) -> Result<()> {
     let (old, new) = (site.direct(OLD, Http::Two)?, site.direct(NEW, Http::Two)?);
-    // There is no controller that would make it.
+    // No controller creates it.
     let account = json!({ "metadata": { "name": "default" } });
     new.post("/api/v1/namespaces/default/serviceaccounts", &account).await?.ok()?;
     for kind in kinds::all(&site.plane) {

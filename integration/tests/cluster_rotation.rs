@@ -90,7 +90,7 @@ fn judge(entry: &mut Entry, journals: &[Journal]) -> Result<()> {
     let operations = all(|_| true).len();
     let newcomers = all(|operation| operation.label == NEWCOMERS).len();
     let failed = all(|operation| !operation.is_ok());
-    // By the client: what Envoy repeats at another server, nobody sees.
+    // As the client sees it: Envoy's retries at another server are hidden.
     let repeated = all(|operation| operation.attempts > 1);
     let watches_ended: usize = journals.iter().map(Journal::watches_ended).sum();
     entry.set("operations", operations);
@@ -101,7 +101,7 @@ fn judge(entry: &mut Entry, journals: &[Journal]) -> Result<()> {
     ensure!(failed.is_empty(), "{} of {operations} failed: {failed:#?}", failed.len());
     ensure!(repeated.is_empty(), "{} of {operations} were repeated: {repeated:#?}", repeated.len());
     ensure!(watches_ended == 0, "{watches_ended} watches ended");
-    ensure!(newcomers > 0, "there was no newcomer");
+    ensure!(newcomers > 0, "no new client connected");
     for unseen in journals.iter().map(Journal::unseen) {
         ensure!(unseen.is_empty(), "not seen by a watcher: {unseen:?}");
     }

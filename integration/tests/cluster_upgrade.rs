@@ -1,7 +1,7 @@
 //! A rolling upgrade and the way back: three servers go from 1.35 to 1.36 and
 //! back, one at a time, while clients work all the time: clients with the
 //! retries of client-go, a watcher, kubectl, and probes of a type that only
-//! 1.36 has and of one that nobody has.
+//! 1.36 has and of one that no server has.
 //!
 //! On the way up, the next server stops after the last one is in the map again; on
 //! the way back, as soon as the last one says that it is ready, and so before the
@@ -168,7 +168,7 @@ fn judge(journal: &Journal, history: &History) -> Result<()> {
     let failed = failed(journal, history);
     ensure!(failed.is_empty(), "failed: {failed:#?}");
     // A write that met the very moment at which a stopping server closes its
-    // connection: nobody can know whether it was done. A read is repeated.
+    // connection: it may or may not have been done. A read is repeated.
     let resets = resets(journal, history);
     ensure!(resets.iter().all(|o| o.method != "GET"), "{resets:#?}");
     ensure!(resets.len() <= RESETS_A_STOP * history.stops.len(), "{resets:#?}");

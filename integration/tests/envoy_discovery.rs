@@ -48,7 +48,7 @@ async fn every_form_of_discovery_is_merged() -> Result<()> {
     assert_eq!(sent(&scene, "aggregated_v2").await?, 2.0 * times);
     assert_eq!(sent(&scene, "aggregated_v2beta1").await?, times);
     assert_eq!(sent(&scene, "plain").await?, 6.0 * times);
-    // The roots cost the peer no body, whatever form the client gets.
+    // For the roots, the peer sends no body in any form.
     assert_eq!(said(&scene, "", 304).await?, 5 * 2 * ROUNDS as u64);
     assert_eq!(scene.stack.decisions("discovery", 9.0 * times).await?, 9.0 * times);
     scene.is_sound().await

@@ -1,4 +1,4 @@
-//! Nobody can become somebody else. The tests send hostile requests over
+//! No client can take on the identity of another. The tests send hostile requests over
 //! HTTP/1.1 and HTTP/2, as clients with no certificate, with a token and with a
 //! certificate of few rights, and certificates that are made to be misread.
 //! Behind the shipped configuration, servers capture what arrives: either the
@@ -94,7 +94,7 @@ fn without_early_mutations(bootstrap: &str) -> Result<String> {
     Ok(kept.join("\n"))
 }
 
-/// Sends the whole corpus, and looks at all that arrived.
+/// Sends the whole corpus, and checks every request that arrived.
 async fn assert_nobody_gains(site: &Site, mut stack: Stack) -> Result<()> {
     let cases = corpus::all();
     assert!(cases.len() >= 150, "{}", cases.len());
@@ -114,7 +114,7 @@ async fn assert_nobody_gains(site: &Site, mut stack: Stack) -> Result<()> {
         cases.len()
     );
     assert_none(&faults);
-    // Many arrive: nobody is kept out for what can be removed.
+    // Many arrive: a request is not refused for headers that can be removed.
     assert!(records.len() * 3 > cases.len(), "{} of {} arrived", records.len(), cases.len());
     for who in Who::ALL {
         let mut of_them = cases.iter().zip(0..).filter(|(case, _)| case.who == who);
@@ -196,14 +196,14 @@ fn claims_over_two(number: usize) -> Sent {
 /// different headers of their clients.
 async fn gained(site: &Site, capture: &Capture, port: u16) -> Result<Vec<String>> {
     let cases = corpus::all();
-    // What waits for more gets no answer; enough others do.
+    // Incomplete requests get no answer; enough others do.
     run::send_all(&cases, &site.clients(port)?, Duration::from_secs(1)).await?;
     let expected = site.expected()?;
     let mut names = BTreeSet::new();
     for (number, records) in run::by_case(capture.requests()) {
         let Some(case) = number.and_then(|number| cases.get(number)) else { continue };
         let Some(expected) = expected.get(&case.who) else { continue };
-        // Without a certificate nothing is to arrive: whatever does is a claim.
+        // A request without a certificate has no identity: any that arrives is a claim.
         let anyone = case.who != Who::Certificate;
         if anyone && records.iter().any(|record| !judge::gained(record, expected).is_empty()) {
             names.insert(case.name.clone());

@@ -7,8 +7,7 @@ use anyhow::{Context, Result, ensure};
 use harness::artifacts::integration_folder;
 use serde_json::Value;
 
-/// Where the listener that serves is, in both files once the other listener is
-/// away.
+/// The main listener, in both files after the other listener is removed.
 const LISTENER: &str = "/static_resources/listeners/0";
 
 /// What only the load balancer has, as JSON pointers; `LISTENER` and `HTTP`
@@ -27,7 +26,7 @@ const ADDED: [&str; 11] = [
     "HTTP/http2_protocol_options/max_concurrent_streams",
 ];
 
-/// The answer when Envoy is overloaded, before those that both have.
+/// The answer when Envoy is overloaded, which precedes the answers that both have.
 const OVERLOADED: &str = "HTTP/local_reply_config/mappers/0";
 
 fn shipped(file: &str) -> PathBuf {
@@ -40,7 +39,7 @@ fn configuration(file: &str) -> Result<Value> {
     serde_saphyr::from_str(&text).with_context(|| format!("{} is not valid YAML", file.display()))
 }
 
-/// Takes out what a pointer names, which must be there.
+/// Removes the value at a pointer. Fails if it does not exist.
 fn take(value: &mut Value, pointer: &str) -> Result<Value> {
     let http = format!("{LISTENER}/filter_chains/0/filters/0/typed_config");
     let pointer = pointer.replace("LISTENER", LISTENER).replace("HTTP", &http);
@@ -50,10 +49,10 @@ fn take(value: &mut Value, pointer: &str) -> Result<Value> {
         Some(Value::Array(entries)) => key.parse().ok().map(|index: usize| entries.remove(index)),
         _ => None,
     };
-    taken.with_context(|| format!("there is no {pointer}"))
+    taken.with_context(|| format!("{pointer} does not exist"))
 }
 
-/// Every place in which the two differ.
+/// Returns every place in which the two differ.
 fn differences(one: &Value, other: &Value, place: &str) -> Vec<String> {
     match (one, other) {
         (Value::Object(a), Value::Object(b)) => {

@@ -144,7 +144,7 @@ async fn a_type_that_was_just_added_is_never_denied() -> Result<()> {
         }
     }
     ensure!(early > 0, "the companion was never faster than the clients: nothing is tested");
-    // And what nobody has is denied as ever.
+    // A type that no server has is still denied.
     for client in &clients {
         let answer = client.get("/apis/never.example.com/v1/gadgets").await?;
         assert_eq!((answer.status.as_u16(), answer.text().as_str()), (404, "404 page not found\n"));

@@ -211,7 +211,7 @@ async fn a_client_of_a_removed_authority_is_refused_after_its_connection_expires
     ensure!(!works_over_two(&mut streaming, "/api/v1/pods?late").await, "beside a stream as well");
     let late = site.capture.requests_of(|record| record.path.ends_with(b"?late"));
     ensure!(late.is_empty(), "it arrived: {late:?}");
-    // What runs goes on, whoever's it is.
+    // Running requests of any client continue.
     streaming.data(stream, DEADLINE).await.context("the stream has ended")?;
     Ok(())
 }

@@ -45,7 +45,7 @@ fn is_unavailable(answer: &Answer) -> Result<()> {
 }
 
 fn peer(answer: &Answer) -> &str {
-    answer.header(PEER_HEADER).unwrap_or("nobody")
+    answer.header(PEER_HEADER).unwrap_or("no server")
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn no_type_is_denied_while_the_map_is_incomplete() -> Result<()> {
     for path in [POLICIES, "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/api/v1/nosuch/x"] {
         is_unavailable(&client.get(path).await?)?;
     }
-    // A 404 for an object, or for a path outside the API, is true all the same.
+    // A 404 for an object, or for a path outside the API, is still true.
     let absent = client.get("/api/v1/namespaces/default/configmaps/absent").await?;
     assert_eq!(absent.status, StatusCode::NOT_FOUND);
     assert_eq!(client.get("/nosuch").await?.status, StatusCode::NOT_FOUND);

@@ -207,14 +207,14 @@ async fn only_404s_for_unknown_types_are_queried() -> Result<()> {
     assert_eq!(client.get(beyond).await?.status, StatusCode::NOT_FOUND);
     client.get("/api/v1/nodes").await?.ok()?;
 
-    // Who may not ask has been told so, and is told no more.
+    // Refusals of other kinds pass unchanged.
     let status = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure"}"#;
     for code in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED] {
         scene.all_answer_with(UNKNOWN, &canned(code, "application/json", status)?);
         let answer = client.get(UNKNOWN).await?;
         assert_eq!((answer.status, answer.text().as_str()), (code, status));
     }
-    // A 404 that is not of the type: of an object, or somebody else's.
+    // A 404 that is not type-level: of an object, or of another backend.
     let long = "x".repeat(100_000);
     let others = [
         ("application/json", r#"{"kind":"Status","details":{"name":"f"},"code":404}"#),
@@ -228,7 +228,7 @@ async fn only_404s_for_unknown_types_are_queried() -> Result<()> {
     }
     assert_eq!(fake.paths(), [""; 0]);
 
-    // Nor is anything asked by a map that names nobody to ask.
+    // Without `strictNotFound` in the map, nothing is queried.
     for peer in &scene.fleet.peers {
         peer.answer_as_recorded();
     }
@@ -255,7 +255,7 @@ async fn concurrent_requests_get_their_own_answers() -> Result<()> {
         }
         is_unavailable(&answer)
     };
-    // Not so many at once that a peer refuses some.
+    // In batches, because a peer refuses too many requests at once.
     for _ in 0..4 {
         try_join_all((0..150).map(ask)).await?;
     }
@@ -309,7 +309,7 @@ async fn a_push_during_a_query_does_not_change_the_answer() -> Result<()> {
         let client = client.clone();
         async move { client.get(UNKNOWN).await }
     });
-    wait::until("it to be asked about", Duration::from_secs(10), async || {
+    wait::until("the companion to be queried", Duration::from_secs(10), async || {
         ensure!(!fake.paths().is_empty(), "not yet");
         anyhow::Ok(())
     })

@@ -32,7 +32,7 @@ use run::Outcome;
 use site::Site;
 use workers::{WORKERS, Worker, Workers};
 
-/// Every so many-th request of the corpus is sent while a VM is gone.
+/// One in this many requests of the corpus is sent while a VM is gone.
 const STEP: usize = 9;
 
 fn is_refusal(answer: Answer) -> bool {
@@ -113,7 +113,7 @@ async fn a_trap_grants_no_identity_and_ends_no_stream() -> Result<()> {
     for record in records.get(&None).map(Vec::as_slice).unwrap_or_default() {
         let path = record.path.escape_ascii();
         let Some(who) = workers::sender(record) else {
-            faults.push(format!("{path} arrived, which nobody sent"));
+            faults.push(format!("{path} arrived, but no test sent it"));
             continue;
         };
         let found = judge::faults(record, expected.get(&who).context("no such client")?, &own);

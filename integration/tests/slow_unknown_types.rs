@@ -1,6 +1,5 @@
-//! What it costs that a type-level 404 is checked before it passes: a client
-//! waits little longer for it, and a storm of them costs the API servers no
-//! more than it does anyway.
+//! The cost of checking a type-level 404 before it passes: a client waits a
+//! little longer, and a storm of them does not cost the API servers more.
 //!
 //! ```text
 //!   client ─┬▶ Envoy, strict 404     ─┬▶ server × 3
@@ -8,8 +7,8 @@
 //! ```
 //!
 //! Every such request reaches one server, which has to authenticate and
-//! authorize it before it says 404. What strict 404 adds to that are the
-//! companion's questions to all of them. So the servers' CPU time is compared
+//! authorize it before it says 404. Strict 404 adds the companion's
+//! queries to all of them. So the servers' CPU time is compared
 //! between the same storm through either Envoy, in turns.
 
 use std::time::{Duration, Instant};

@@ -25,7 +25,7 @@ const REQUEST: [Field; 4] = [
     ("x-kept", "yes"),
 ];
 
-/// A 404 for it would not be believed.
+/// A type-level 404 for it could be wrong, so the filter inspects the response.
 const UNKNOWN: [Field; 2] = [(":method", "GET"), (":path", "/apis/nosuch.io/v1/foos")];
 
 const TRAILERS: [Field; 2] = [("x-remote-group", "system:masters"), ("x-kept", "yes")];

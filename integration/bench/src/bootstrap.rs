@@ -97,7 +97,7 @@ pub fn bootstrap(setup: &Setup, variant: Variant, resources: usize) -> Result<St
         Variant::Plain => {}
         Variant::Lua => filters.push(lua(&document)?),
         Variant::Baseline => {
-            let module = setup.baseline.as_deref().context("there is no baseline")?;
+            let module = setup.baseline.as_deref().context("the baseline is missing")?;
             filters.push(filter(&document, module)?);
         }
         Variant::Filter => filters.push(filter(&document, &setup.filter)?),

@@ -114,5 +114,5 @@ fn servers(map: &serde_json::Value) -> String {
             .collect();
         Some(names.join(", "))
     };
-    find().unwrap_or_else(|| "nobody".to_owned())
+    find().unwrap_or_else(|| "no server".to_owned())
 }

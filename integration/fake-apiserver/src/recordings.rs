@@ -87,9 +87,9 @@ impl Recording {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| patch(path).is_some())
             .max_by_key(patch);
-        Self::load(&found.with_context(|| {
-            format!("there is no recording of {version}: run `make recordings`")
-        })?)
+        Self::load(
+            &found.with_context(|| format!("{version} is not recorded: run `make recordings`"))?,
+        )
     }
 
     /// Returns the answers of a server that serves no type at all.

@@ -13,7 +13,7 @@
 //! type in its discovery can be created, read, replaced, patched, deleted and
 //! watched, in JSON. Each answer has the header `x-peer`, which says who gave it.
 //!
-//! A server authenticates nobody unless [`Rules`] say so, validates no object,
+//! A server authenticates no client unless [`Rules`] say so, validates no object,
 //! and runs no controller.
 
 use std::collections::BTreeMap;

@@ -108,13 +108,13 @@ impl ControlPlane {
     /// Returns the server at `index`, in the order in which they were added.
     /// Fails if the index is out of range.
     pub fn server(&self, index: usize) -> Result<&ApiServer> {
-        self.servers.get(index).with_context(|| format!("there is no server {index}"))
+        self.servers.get(index).with_context(|| format!("server {index} does not exist"))
     }
 
     /// Returns the server at `index`, to stop or restart it. Fails if the index
     /// is out of range.
     pub fn server_mut(&mut self, index: usize) -> Result<&mut ApiServer> {
-        self.servers.get_mut(index).with_context(|| format!("there is no server {index}"))
+        self.servers.get_mut(index).with_context(|| format!("server {index} does not exist"))
     }
 
     /// Returns the authority of servers and clients; issue Envoy's certificate here

@@ -15,7 +15,7 @@ use wire::client::{Client, ClientOptions, Http};
 
 use crate::stack::{Stack, StackOptions};
 
-/// Any token works: a fake API server authenticates nobody.
+/// Any token works: a fake API server does not authenticate.
 pub const TOKEN: &str = "client-token";
 
 /// The companion's token at captures, which do not keep its requests. No client

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result};
 
-/// Ports that the kernel gives to nobody who binds port 0 or connects: by
+/// Ports that the kernel does not assign to sockets that bind port 0 or connect: by
 /// default it takes those from 32,768 on.
 const PORTS: Range<u16> = 10_000..32_768;
 
 /// The number of ports that this process has handed out.
 static GIVEN: AtomicU16 = AtomicU16::new(0);
 
-/// Returns a port on 127.0.0.1 on which nobody listens; two calls do not return
+/// Returns a port on 127.0.0.1 without a listener; two calls do not return
 /// the same one, even though neither port is bound yet.
 ///
 /// Only for programs that cannot bind port 0 and report what they got. Each

@@ -97,7 +97,7 @@ impl Program {
         // SAFETY: the closure runs in the forked child before exec, and makes
         // only system calls that are safe after fork; it does not allocate,
         // for `hostname` was allocated before.
-        #[expect(unsafe_code, reason = "there is no other way to act between fork and exec")]
+        #[expect(unsafe_code, reason = "only `pre_exec` acts between fork and exec")]
         unsafe {
             command.pre_exec(move || prepare_child(parent, hostname.as_deref()));
         }

@@ -65,7 +65,7 @@ impl PushedStack {
         .await
     }
 
-    /// Writes the map under a new generation, whatever Envoy thinks of it.
+    /// Writes the map under a new generation, and does not wait for Envoy.
     /// Fails if it cannot be written.
     pub fn write(&mut self) -> Result<()> {
         self.map.generation += 1;

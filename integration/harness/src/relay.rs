@@ -70,7 +70,7 @@ impl Drop for Relay {
 }
 
 async fn accept(listener: TcpListener, state: Arc<Mutex<State>>) {
-    // An error of accept is that of one connection.
+    // An error of accept concerns one connection only.
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         with(&state, |state| {

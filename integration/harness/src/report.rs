@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::artifacts::integration_folder;
 
-/// The entry of one test; without [`Entry::passed`] it tells of a failure.
+/// The entry of one test; without [`Entry::passed`] it reports a failure.
 #[derive(Debug)]
 pub struct Entry {
     folder: PathBuf,

@@ -149,7 +149,7 @@ impl StackOptions {
 }
 
 impl Stack {
-    /// Starts the companion, waits for what it publishes, and starts Envoy.
+    /// Starts the companion, waits for its first publication, and starts Envoy.
     /// Fails if either does not become ready.
     pub async fn start(mut options: StackOptions) -> Result<Self> {
         if options.front_proxy.is_none() {

@@ -49,7 +49,7 @@ impl TlsServer {
     /// Ends it; when this returns, the port is closed.
     pub async fn stop(mut self) {
         self.accepting.abort();
-        // Canceled is what it is meant to be.
+        // Cancellation is intended.
         (&mut self.accepting).await.ok();
     }
 }

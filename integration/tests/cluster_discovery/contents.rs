@@ -1,4 +1,4 @@
-//! What a discovery document says exists, in whatever form it says so.
+//! The types in a discovery document of any form.
 
 use std::collections::BTreeSet;
 

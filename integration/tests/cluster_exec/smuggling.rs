@@ -44,7 +44,7 @@ enum Upgrade {
 enum Refusal {
     /// The client may not.
     Forbidden,
-    /// There is no such pod.
+    /// The pod does not exist.
     NotFound,
 }
 
@@ -141,7 +141,7 @@ impl Attempt {
 }
 
 /// Lets the client look for pods in `default` and execute in them, so that it
-/// is told of one that is not there.
+/// learns that a pod does not exist.
 pub async fn allow_exec(admin: &Client) -> Result<()> {
     let base = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
     let role = json!({

@@ -107,21 +107,21 @@ fn text() -> String {
     (0..MEBIBYTE / 8).map(|number| format!("{number:07}\n")).collect()
 }
 
-/// A log that is followed.
+/// A log, read with `follow`.
 pub struct Log {
     kubectl: RunningKubectl,
     lines: usize,
 }
 
 impl Log {
-    /// Follows it, and sees its first line.
+    /// Opens the log and reads its first line.
     pub async fn follow(kubectl: &Kubectl) -> Result<Self> {
         let mut log = Self { kubectl: kubectl.start(&["logs", "--follow", POD])?, lines: 0 };
         log.goes_on(1).await?;
         Ok(log)
     }
 
-    /// Sees so many more lines, in order.
+    /// Reads `lines` more lines, which must be in order.
     pub async fn goes_on(&mut self, lines: usize) -> Result<()> {
         for _ in 0..lines {
             let line = self.kubectl.next_line().await.context("the log")?;

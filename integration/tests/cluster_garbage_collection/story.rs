@@ -1,4 +1,4 @@
-//! The story itself; where the collector's connections lead is the caller's.
+//! The story itself. The caller decides where the collector's connections lead.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::families::{self, Family};
 /// How many owners there are.
 pub const OWNERS: usize = 20;
 
-/// The collector's connections are closed after so many owners.
+/// The collector's connections are closed after this many owners.
 const CUT_EVERY: usize = 4;
 
 const DEADLINE: Duration = Duration::from_secs(90);

@@ -1,9 +1,9 @@
-//! A request, before it is known who answers it.
+//! A request, before it has an answer.
 
 use reqwest::Method;
 use wire::client::Client;
 
-/// A request, before it is known who answers it.
+/// A request, before it has an answer.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: Method,

@@ -68,7 +68,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Goes on until there were so many requests.
+    /// Continues until the client has sent `requests` requests.
     pub async fn run(self, requests: u64) -> Result<Tally> {
         let mut tally = Tally::default();
         let mut round = 0_usize;

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 /// How long an answer that was under way may come after its server's end.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// What kubectl says when the connection to a server broke under a request
-/// that nobody may repeat.
+/// What kubectl says when the connection to a server broke during a request
+/// that must not be repeated.
 const RESETS: [&str; 4] = ["connection reset", "connection termination", "EOF", "reset reason"];
 
 /// A command that was run.

@@ -1,4 +1,4 @@
-//! Who may read a merged document: whoever may read the server's own.
+//! A client may read a merged document if it may read the server's own.
 
 use anyhow::Result;
 use fake_apiserver::replay::Canned;

@@ -33,7 +33,7 @@ const PATHS: [&str; 3] = [
     "/api/v1/namespaces/n/services/s/proxy/x",
 ];
 
-/// The header by which what arrives is told to be of a case.
+/// The header that has the number of the case.
 pub const CASE: &str = "x-case";
 
 /// The token of the client that has one.

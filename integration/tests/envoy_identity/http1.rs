@@ -6,7 +6,7 @@
 //! with underscores only, `{h}` with one underscore, `{*}` a request of its own
 //! that is to be smuggled in.
 
-/// A form: what it is called, and its bytes.
+/// A form: its name and its bytes.
 pub type Form = (&'static str, &'static [u8]);
 
 /// Lines within the headers of an otherwise ordinary request.

@@ -2,7 +2,7 @@
 
 use wire::capture::{CapturedRequest, Protocol};
 
-/// What arrives of a client, whatever it sends.
+/// The identity that must arrive for a client, regardless of its request.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
     /// The identity headers, in lower case and sorted by name.

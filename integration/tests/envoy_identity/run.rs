@@ -17,7 +17,7 @@ const AT_ONCE: usize = 64;
 /// Until the first answer; a loaded machine gets time.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long a connection is left open for what might come of smuggled bytes.
+/// How long a connection stays open, in case smuggled bytes get an answer.
 /// No fault is found by this passing: it only gives one time to happen.
 const PATIENCE: Duration = Duration::from_millis(300);
 

@@ -31,7 +31,7 @@ pub fn faults(
         }
     }
     for record in records.get(&None).map(Vec::as_slice).unwrap_or_default() {
-        faults.push(format!("a request that nobody sent arrived: {record:?}"));
+        faults.push(format!("a request that no test sent arrived: {record:?}"));
     }
     let numbers = records.keys().flatten().filter(|&&number| number >= cases.len());
     faults.extend(numbers.map(|number| format!("a request of case {number} arrived")));

@@ -72,7 +72,7 @@ impl Stream {
 #[derive(Default)]
 pub struct Worker {
     pub streams: Vec<Arc<Stream>>,
-    /// A connection of each client for what is sent on purpose.
+    /// A connection of each client for the requests of the corpus.
     spare: BTreeMap<Who, Two>,
     /// Requests whose trailers are yet to come.
     begun: Vec<(Two, u32)>,

@@ -94,7 +94,7 @@ pub(super) fn change_group_list(document: &mut Value, changes: &Changes, types: 
             let mut group = json!({});
             change_group(&mut group, &crd.group, changes, types);
             if let Some(fields) = group.as_object_mut() {
-                // Only a group's own document says what it is.
+                // Only a group's own document states its kind.
                 fields.remove("kind");
                 fields.remove("apiVersion");
             }

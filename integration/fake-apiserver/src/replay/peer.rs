@@ -52,7 +52,7 @@ pub struct Rules {
     /// Whether discovery is a 406 unless the client asks for the server's own
     /// view (`profile=nopeer`).
     pub own_view_only: bool,
-    /// Whether discovery comes in its older forms, whatever the client accepts.
+    /// Whether discovery has only its older forms, regardless of `Accept`.
     pub older_forms_only: bool,
 }
 

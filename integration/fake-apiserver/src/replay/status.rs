@@ -68,7 +68,7 @@ impl Status {
         Self::new(404, "NotFound", message.to_owned(), Some(Details::default()))
     }
 
-    /// There is no such object.
+    /// The object does not exist.
     pub(super) fn object_not_found(details: Details) -> Self {
         let message = format!("{} \"{}\" not found", details.qualified(), details.name);
         Self::new(404, "NotFound", message, Some(details))

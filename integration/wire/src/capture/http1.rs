@@ -1,6 +1,6 @@
 //! HTTP/1.1 out of raw bytes. It reads what any server might read: bare line
 //! feeds end lines, folded lines are joined, `Transfer-Encoding` outweighs
-//! `Content-Length`. Whatever follows a request is the next one, unless it says
+//! `Content-Length`. All bytes after a request are the next one, unless it says
 //! `Connection: close`; Go's server, which kube-apiserver uses, does the same.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::polls::{self, Reply};
 use super::request::{CapturedRequest, Protocol};
 use crate::frames::Field;
 
-/// From one piece of an endless body to the next.
+/// The time between two pieces of an endless body.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// A connection's bytes; some may have been read ahead.
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(self.ahead.drain(..length).collect())
     }
 
-    /// Reads so many bytes, and keeps none.
+    /// Reads `length` bytes and discards them.
     async fn skip(&mut self, mut length: usize) -> Result<()> {
         loop {
             let read = length.min(self.ahead.len());
