@@ -1,5 +1,6 @@
 //! Rules for the sources of every crate: no circle of imports between files or
-//! between modules, and at most 400 lines in a file.
+//! between modules, at most 400 lines in a file, and a header in each. And for
+//! the documents: every file that they name exists.
 //!
 //! ```text
 //!  file ─▶ tokens ─▶ module (mod, use, paths, items) ─▶ target (tree of modules)
@@ -17,6 +18,7 @@
 #![cfg(test)]
 
 mod circle;
+mod document;
 mod module;
 mod target;
 mod tokens;
@@ -27,6 +29,13 @@ use std::path::{Path, PathBuf};
 use target::Target;
 
 const MAX_LINES: usize = 400;
+
+/// Files that do not have their header yet.
+const WITHOUT_HEADER: [&str; 3] = [
+    "api-discovery/src/belief/tests.rs",
+    "api-discovery/src/document/tests.rs",
+    "companion/src/config/tests.rs",
+];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -51,6 +60,12 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Returns all files of the workspace whose names end with an extension.
+fn files_with(extension: &str) -> Vec<PathBuf> {
+    let all = files(&workspace()).into_iter();
+    all.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+}
+
 /// Returns whether a file is the root of a target: a library, a program, a test.
 fn is_root(path: &Path) -> bool {
     let parts: Vec<_> = path.iter().map(|part| part.to_str().unwrap()).collect();
@@ -66,10 +81,9 @@ fn is_root(path: &Path) -> bool {
 fn no_files_or_modules_import_each_other_in_a_circle() {
     let workspace = workspace();
     let mut circles = Vec::new();
-    let sources = files(&workspace);
-    let sources = sources.iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let sources = files_with("rs").into_iter();
     for root in sources.filter(|path| is_root(path.strip_prefix(&workspace).unwrap())) {
-        let target = Target::read(root, &|path| fs::read_to_string(path).ok());
+        let target = Target::read(&root, &|path| fs::read_to_string(path).ok());
         circles.extend(circle::find(&target.files(), &workspace));
         circles.extend(circle::find(&target.modules(), &workspace));
     }
@@ -78,14 +92,44 @@ fn no_files_or_modules_import_each_other_in_a_circle() {
 
 #[test]
 fn no_file_has_more_than_400_lines() {
-    let workspace = workspace();
-    let long = files(&workspace).into_iter().filter_map(|path| {
-        let source = path.extension().is_some_and(|extension| extension == "rs");
-        let lines = source.then(|| fs::read_to_string(&path).unwrap().lines().count())?;
+    let long = files_with("rs").into_iter().filter_map(|path| {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
         (lines > MAX_LINES).then(|| format!("{}: {lines}", path.display()))
     });
     let long: Vec<_> = long.collect();
     assert!(long.is_empty(), "files with more than {MAX_LINES} lines:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_file_begins_with_a_header() {
+    let mut bare = files_with("rs");
+    bare.retain(|path| !WITHOUT_HEADER.iter().any(|known| path.ends_with(known)));
+    bare.retain(|path| !fs::read_to_string(path).unwrap().starts_with("//!"));
+    assert!(bare.is_empty(), "files that do not begin with `//!`: {bare:#?}");
+}
+
+#[test]
+fn every_file_that_a_document_names_exists() {
+    let workspace = workspace();
+    let mut missing = Vec::new();
+    for path in files_with("md") {
+        let (text, folder) = (fs::read_to_string(&path).unwrap(), path.parent().unwrap());
+        let mut links = document::links(&text);
+        links.retain(|link| !folder.join(link).exists());
+        let mut paths = document::paths(&text);
+        paths.retain(|named| !folder.join(named).exists() && !workspace.join(named).exists());
+        let names = links.iter().chain(&paths);
+        missing.extend(names.map(|name| format!("{}: {name}", path.display())));
+    }
+    assert!(missing.is_empty(), "files that do not exist:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn links_and_paths_in_backticks_are_names_of_files() {
+    let text = "See [a](a.md#b), [c](#c) and [d](https://d.io/d.md): `e/f.rs`, but `g.rs`, \
+                `/h/i.json`, `j/*.md`, `eds/k.json`, `https://l.io/m.md` and `n/o.exe` are not.";
+    assert_eq!(document::links(text), ["a.md"]);
+    assert_eq!(document::paths(text), ["e/f.rs"]);
 }
 
 /// Returns a made-up crate with these files.

@@ -1,3 +1,6 @@
+//! Client certificates as a verifier sees them: any subject, and the refusal of
+//! invalid ones.
+
 use std::sync::Arc;
 use std::time::SystemTime;
 

@@ -1,3 +1,5 @@
+//! Child processes: their end, their logs and their host names.
+
 use std::time::Duration;
 
 use nix::sys::signal::kill;
