@@ -24,7 +24,7 @@ use harness::wait;
 use serde_json::Value;
 use wire::client::{Client, Http};
 
-/// What the product promises.
+/// The time that the project promises.
 const PROMISE: Duration = Duration::from_secs(2);
 
 /// How long anything here is waited for; the promise is judged afterwards.
@@ -76,7 +76,7 @@ async fn a_definition_is_usable_and_gone_within_two_seconds() -> Result<()> {
     entry.passed()
 }
 
-/// What one definition showed.
+/// The measurements of one definition.
 #[derive(Debug)]
 struct Round {
     requests: usize,
@@ -138,7 +138,7 @@ async fn round(site: &Site, plural: &str) -> Result<Round> {
     })
 }
 
-/// Waits until every client has got nothing but what is wanted for long.
+/// Waits until every client has had only the wanted answer for a while.
 async fn settled(
     journal: &Journal,
     what: &str,

@@ -78,7 +78,7 @@ async fn bytes_after_a_refused_upgrade_are_not_a_request() -> Result<()> {
         let server = site.plane.server(index % 2)?;
         let careless = attempt.directly(&site.plane, server.port(), "Upgrade").await?;
         ensure!(careless.served, "{attempt:?}: {careless:?}");
-        // It is not if the server is told to close.
+        // It is not served if the first request has `Connection: close`.
         let careful = attempt.directly(&site.plane, server.port(), "Upgrade, close").await?;
         ensure!(!careful.served && careful.closed, "{attempt:?}: {careful:?}");
     }

@@ -73,15 +73,15 @@ async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
         run(&site, &audit, filtered, certificate, "with-filter-certificate", &mut entry).await?,
     ];
 
-    // Without the filter the test proves itself. (Children that have one owner
+    // Without the filter, the fault appears. (Children that have one owner
     // only may still be on their way out when the others are gone.)
     ensure!(moved.deleted >= SHARED && moved.kept == 0, "{moved:#?}");
     ensure!(moved.asked.wrong > 0, "{moved:#?}");
     ensure!(without.deleted > 0 && without.asked.wrong > 0, "{without:#?}");
     for with in with {
-        // With it nothing is deleted, and every single answer was right…
+        // With it, nothing is deleted and every answer is right…
         ensure!(with.deleted == 0 && with.asked.wrong == 0, "{with:#?}");
-        // …though it asked, for each owner, and spoke to both servers.
+        // …although the collector asked for each owner, and reached both servers.
         ensure!(with.kept == SHARED && with.asked.owners.len() == OWNERS, "{with:#?}");
         ensure!(with.asked.by_server.len() == 2, "{with:#?}");
         ensure!(with.asked.by_server.values().all(|requests| *requests > 0), "{with:#?}");

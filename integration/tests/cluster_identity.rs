@@ -161,8 +161,8 @@ fn both(
     })
 }
 
-/// Returns a client that presents nothing. It may not ask who it is, unless somebody
-/// allows it. (kubectl asks for a name where it has no credentials.)
+/// Tests a client without credentials. It may ask for its identity only with a
+/// permission. (kubectl prompts for a name if it has no credentials.)
 async fn anonymous(site: &Site) -> Result<usize> {
     let ask =
         async |url: &str| review(&site.plane.client(url, User::Anonymous, Http::Two)?, &[]).await;

@@ -163,8 +163,8 @@ async fn fill_and_delete(
     for name in names {
         direct.delete(&format!("{NAMESPACES}/{name}")).await?.ok()?;
     }
-    // What of the controller's requests meets `old` now is answered by a server
-    // that has just woken up, and knows nothing of the definition.
+    // Requests of the controller that reach `old` now are answered by a server
+    // that has just continued, and does not know the definition.
     tokio::time::sleep(FROZEN).await;
     freeze(site, false)?;
     Ok(stored)
@@ -200,7 +200,7 @@ async fn gone(admin: &Client, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the keys in etcd of these namespaces, and of what is in them.
+/// Returns the keys in etcd of these namespaces and of the objects in them.
 async fn left(site: &Site, names: &[String]) -> Result<Vec<String>> {
     let mut keys = site.plane.etcd().keys().await?;
     keys.retain(|key| key.split('/').any(|part| names.iter().any(|name| name == part)));

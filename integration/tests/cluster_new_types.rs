@@ -19,7 +19,7 @@ use harness::site::Site;
 use tokio::task::JoinSet;
 use wire::client::{Client, Http};
 
-/// Each takes some seconds, for clients wait when they are told to.
+/// Each takes some seconds, because clients wait for `Retry-After`.
 const TYPES: usize = if cfg!(feature = "slow") { 100 } else { 8 };
 const CLIENTS: usize = 20;
 const GROUP: &str = "new.example";
@@ -69,7 +69,7 @@ async fn a_type_that_any_server_serves_is_never_denied() -> Result<()> {
     entry.passed()
 }
 
-/// What clients saw of types.
+/// Answers to clients, by type.
 #[derive(Debug, Default)]
 struct Seen {
     requests: usize,
@@ -173,7 +173,7 @@ impl User {
         Ok(self.seen)
     }
 
-    /// Repeats what is denied, and what is unavailable when it says.
+    /// Repeats denied requests after a pause, and unavailable ones after `Retry-After`.
     async fn until_ok(&mut self, path: &str, create: bool) -> Result<()> {
         loop {
             let began = Instant::now();

@@ -116,7 +116,7 @@ async fn back(site: &mut Site, journal: &Journal) -> Result<Duration> {
     Ok(served)
 }
 
-/// What all clients saw, over all stories.
+/// The answers to all clients, over all stories.
 fn judge(journal: &Journal, entry: &mut Entry) -> Result<()> {
     let common = |operation: &Operation| !matches!(operation.label, "probe" | "watch-refused");
     let resets = journal.operations(|operation| common(operation) && operation.is_reset());
@@ -133,8 +133,8 @@ fn judge(journal: &Journal, entry: &mut Entry) -> Result<()> {
     entry.set("wrong404s", wrong.len());
     ensure!(wrong.is_empty(), "{wrong:#?}");
     ensure!(failed.is_empty(), "{failed:#?}");
-    // A write that was under way at a server that was killed: nobody can know
-    // whether it was done, and no client repeats it.
+    // A write that was under way at a server that was killed: it may or
+    // may not have been done, and no client repeats it.
     ensure!(resets.iter().all(|operation| operation.method != "GET"), "{resets:#?}");
     ensure!(resets.len() <= RESETS, "{resets:#?}");
     let unseen = journal.unseen();

@@ -61,7 +61,7 @@ async fn wrong_404s_never_pass_and_true_404s_always_do() -> Result<()> {
     entry.passed()
 }
 
-/// Makes what pods need, and proves that the skew is the one meant.
+/// Creates what pods need, and checks the skew.
 async fn prepare(site: &Site) -> Result<()> {
     let (old, new) = (site.direct(OLD, Http::Two)?, site.direct(NEW, Http::Two)?);
     // No controller creates it.

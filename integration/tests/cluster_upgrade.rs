@@ -87,7 +87,7 @@ fn load(site: &Site) -> Result<Load> {
     Ok(load)
 }
 
-/// When what was done to the servers.
+/// The times at which servers stopped and were ready again.
 #[derive(Debug, Default)]
 struct History {
     /// From the signal to the end of each server that was stopped.
@@ -207,7 +207,7 @@ fn resets(journal: &Journal, history: &History) -> Vec<Operation> {
     journal.operations(|o| is_common(o) && o.is_reset() && history.is_stopping(o))
 }
 
-/// Of what all servers have, and after all retries.
+/// Requests for types that all servers have, after all retries.
 fn is_common(operation: &Operation) -> bool {
     !is_skewed(operation) && !is_unknown(operation) && operation.label != "watch-refused"
 }

@@ -67,7 +67,7 @@ async fn a_client_with_the_current_merged_document_gets_304() -> Result<()> {
                 assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0), "{path}");
                 has_the_headers_of(&answer, path, form);
             }
-            // The peer's own is not the client's; nor are other ways to say it.
+            // The peer's own ETag does not match; nor do other forms of the client's.
             let peers = format!("\"{}\"", peer_etag(&scene, path).await?);
             let list = format!("{own}, \"other\"");
             for other in [peers.as_str(), "*", &list, &format!("W/{own}"), ""] {
@@ -77,7 +77,7 @@ async fn a_client_with_the_current_merged_document_gets_304() -> Result<()> {
                 assert_eq!(answer.text().as_bytes(), content(path, form));
             }
         }
-        // What has no ETag is always sent, and as a whole.
+        // A document without an ETag is always sent in full.
         let headers = [
             ("if-none-match", "\"\""),
             ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT"),

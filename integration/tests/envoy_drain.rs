@@ -87,7 +87,7 @@ impl Host {
         ([127, 0, 0, 1], self.port).into()
     }
 
-    /// Returns what the load balancer in front sees; none when nothing listens.
+    /// Returns the status that the load balancer in front sees; none if nothing listens.
     async fn health(&self) -> Option<u16> {
         self.health.get("/healthz").await.ok().map(|answer| answer.status.as_u16())
     }
@@ -166,7 +166,7 @@ async fn a_host_leaves_service_under_load_and_no_request_fails() -> Result<()> {
     })
     .await?;
     assert_eq!(leaving.health().await, None, "nothing listens");
-    // What had begun goes on until Envoy is ended.
+    // Requests that had begun continue until Envoy ends.
     assert_eq!(load.journal().watches_ended(), 0);
     let Host { envoy, _companion, .. } = leaving;
     envoy.stop().await?;

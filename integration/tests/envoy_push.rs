@@ -18,7 +18,7 @@ use wire::client::Http;
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 const ECDS: &str = "extension_config_discovery.http_filter.mixed-version-proxy";
 
-/// What the project promises, from a change on a peer to the route in Envoy.
+/// The time that the project promises from a change on a peer to the route in Envoy.
 const PROMISE: Duration = Duration::from_secs(2);
 
 fn knows(map: &DiscoveryMap, group: &str) -> bool {

@@ -99,7 +99,7 @@ impl Site {
         Ok((response, self.arrived(path)?))
     }
 
-    /// Takes the authority of the clients away, and waits until that is so.
+    /// Replaces the clients' authority, and waits until Envoy refuses the old one.
     async fn replace_client_authority(&self) -> Result<()> {
         let next = Pki::create_as(self.fleet.folder().join("next-clients"), "next-clients")?;
         fs::copy(next.ca_file(), &self.client_ca_file)?;
@@ -113,13 +113,13 @@ impl Site {
     }
 }
 
-/// Another certificate in the same files.
+/// Writes a new certificate to the same files.
 fn renewed(front_proxies: &Pki) -> Result<CertificateFiles> {
     front_proxies.client("front-proxy-client", "front-proxy-client", &[])
 }
 
 #[tokio::test]
-async fn connections_to_servers_end_with_the_certificate_that_they_were_made_with() -> Result<()> {
+async fn connections_to_servers_end_when_their_certificate_is_replaced() -> Result<()> {
     let site = Site::start().await?;
     // The connections to the servers are of the protocol of the clients'.
     for (idle, streaming) in [(Http::One, Http::Two), (Http::Two, Http::One)] {
@@ -153,7 +153,7 @@ async fn connections_to_servers_end_with_the_certificate_that_they_were_made_wit
     Ok(())
 }
 
-/// Sends a request; whether it was answered as if nothing were.
+/// Sends a request. Returns whether it was answered as usual.
 async fn works_over_one(connection: &mut One, method: &str, path: &str, count: usize) -> bool {
     let request =
         format!("{method} {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").into_bytes();
@@ -173,10 +173,10 @@ fn fields(path: &str, answer: &str) -> Request {
     Request { headers, ..Request::default() }
 }
 
-/// Returns a client that ignores GOAWAY.
+/// Sends a request as a client that ignores GOAWAY. Returns whether the answer is 200.
 async fn works_over_two(connection: &mut Two, path: &str) -> bool {
     let Ok(stream) = connection.send(&fields(path, "200")).await else { return false };
-    // Nothing comes on a stream that Envoy does not take any more.
+    // A stream that Envoy does not accept gets no answer.
     connection.answer(stream, Duration::from_secs(1)).await == Answer::Status(200)
 }
 
@@ -231,7 +231,7 @@ async fn an_idle_http1_connection_is_not_closed_while_a_request_is_sent() -> Res
     ensure!(received.matches("connection: close\r\n").count() == 1, "{received}");
     one.statuses(3, DEADLINE).await;
     ensure!(one.ended(), "it is not closed with the answer");
-    // What is not used again does not wait for ever.
+    // An unused connection is closed in time.
     unused.statuses(2, DEADLINE).await;
     ensure!(unused.ended(), "it is not closed");
     Ok(())

@@ -67,7 +67,7 @@ async fn requests_for_a_type_of_one_server_always_reach_it() -> Result<()> {
     client.get(&format!("{POLICIES}/p")).await?.ok()?;
     client.delete(&format!("{POLICIES}/p")).await?.ok()?;
 
-    // Deleted is a 404 that only a server that serves the type may say.
+    // A GET of a deleted object gets a 404 from the only server of the type.
     let gone = client.get(&format!("{POLICIES}/p")).await?;
     assert_eq!((gone.status, peer(&gone)), (StatusCode::NOT_FOUND, "cp-2"));
     assert_eq!(gone.json()?["details"]["name"], "p");
@@ -284,7 +284,7 @@ async fn envoy_exports_the_metrics_of_the_filter() -> Result<()> {
         let line = format!("mixed_version_proxy_requests_total{{decision=\"{reason}\"}}");
         assert!(text.contains(&line), "{line}");
     }
-    // Nor does Envoy call anything that it is configured with unfinished.
+    // Nor does Envoy warn that its configuration uses unfinished features.
     assert_eq!(stack.envoy.stat("server.wip_protos").await?, Some(0));
     Ok(())
 }

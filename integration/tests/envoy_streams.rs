@@ -29,7 +29,7 @@ const BODY_BYTES: u64 = (PIECES * PIECE_BYTES) as u64;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What Envoy reads of the servers, and of its clients.
+/// The bytes that Envoy reads from the servers and from its clients.
 const FROM_SERVERS: &str = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
 const FROM_CLIENTS: &str = "http.kubernetes.downstream_cx_rx_bytes_total";
 
@@ -48,7 +48,7 @@ async fn a_large_list_is_not_buffered() -> Result<()> {
         let client = fleet.client(&stack.url(), http)?;
         let before = memory(&stack).await?;
         let mut response = client.stream(CONFIG_MAPS).await?.error_for_status()?;
-        // Nobody reads: what is read of the server piles up where it is buffered.
+        // The client does not read, so the server's bytes fill any buffer.
         settled(&stack, FROM_SERVERS).await?;
         let piled = memory(&stack).await?.saturating_sub(before);
         ensure!(piled < LIST_BYTES / 4, "{http:?}: {piled} bytes of {LIST_BYTES} in Envoy");
@@ -91,7 +91,7 @@ async fn a_large_body_is_not_buffered() -> Result<()> {
         let sending = tokio::spawn(async move { client.send(request).await });
         let begun = async || capture.requests().len() == 1 + usize::from(http == Http::Two);
         wait::until_true("the request at the server", DEADLINE, begun).await?;
-        // The server reads nothing: what the client sends piles up where it is buffered.
+        // The server does not read, so the client's bytes fill any buffer.
         settled(&stack, FROM_CLIENTS).await?;
         let piled = memory(&stack).await?.saturating_sub(before);
         ensure!(piled < BODY_BYTES / 4, "{http:?}: {piled} bytes of {BODY_BYTES} in Envoy");
@@ -118,7 +118,7 @@ async fn memory(stack: &Stack) -> Result<u64> {
     Ok(allocated)
 }
 
-/// Until Envoy reads nothing more.
+/// Waits until Envoy stops reading.
 async fn settled(stack: &Stack, received: &str) -> Result<()> {
     wait::until("all to be read", DEADLINE, async || {
         let before = stack.envoy.stat(received).await?.unwrap_or_default();
@@ -170,7 +170,7 @@ async fn an_upgrade_through_a_proxy_carries_bytes_both_ways() -> Result<()> {
     Ok(())
 }
 
-/// What somebody who wants to run a command asks for.
+/// The path of a request to run a command.
 const EXEC: &str = "/api/v1/namespaces/n/pods/p/exec";
 
 #[tokio::test]

@@ -178,7 +178,7 @@ async fn a_stopped_companion_adds_no_delay() -> Result<()> {
         is_unavailable(&client.get(UNKNOWN).await?)?;
     }
     ensure!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    // Nor does one that Envoy has never heard of.
+    // Nor does a cluster that Envoy does not know.
     scene
         .push(|map| {
             let strict = map.strict_not_found.as_mut();

@@ -1,4 +1,4 @@
-//! The fake API servers, against what the real servers answered, and against
+//! The fake API servers, compared with the answers of real servers and with
 //! what tests rely on.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Setup {
     }
 }
 
-/// Returns how `got` differs from what was recorded; nothing when it does not.
+/// Returns how `got` differs from the recorded answer; nothing if it does not.
 fn difference(recorded: &Recorded, got: &Answer) -> Option<String> {
     let exchange = &recorded.exchange;
     let ignored = ["date", "connection", "content-length", "transfer-encoding", PEER_HEADER];

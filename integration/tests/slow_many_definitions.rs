@@ -34,7 +34,7 @@ const MOMENTS: usize = 5;
 /// How many definitions are followed into discovery.
 const FOLLOWED: usize = 5;
 
-/// What the product promises.
+/// The time that the project promises.
 const PROMISE: Duration = Duration::from_secs(2);
 
 /// By how much a conditional request may be slower than straight to a server.
@@ -98,7 +98,7 @@ async fn define_all(admin: &Client) -> Result<()> {
     Ok(())
 }
 
-/// The server is busy with what was defined before, and may say so.
+/// The server may answer that it is busy with earlier definitions.
 async fn define(admin: &Client, number: usize) -> Result<()> {
     let definition = definition(&plural(number), &group(number));
     wait::until("a definition", DEADLINE, async || {
@@ -110,7 +110,7 @@ async fn define(admin: &Client, number: usize) -> Result<()> {
     .await
 }
 
-/// Who is asked for `/apis`.
+/// The clients that read `/apis`: from each server and through Envoy.
 struct Sources {
     old: Client,
     new: Client,
@@ -146,7 +146,7 @@ impl Times {
 }
 
 impl Sources {
-    /// Waits until everybody lists a resource.
+    /// Waits until all servers and Envoy list a resource.
     async fn all_list(&self, plural: &str) -> Result<()> {
         for client in [&self.old, &self.new, &self.envoy] {
             wait::until("a definition in /apis", DEADLINE, async || {
@@ -194,8 +194,8 @@ impl Sources {
         Ok(times)
     }
 
-    /// Asks whether it is still the same, in the quietest of some
-    /// moments: what disturbs the machine costs more than what is measured.
+    /// Measures conditional requests several times and returns the quietest result:
+    /// other load on the machine costs more than the requests.
     async fn compare_conditional(&self) -> Result<Times> {
         let mut quietest = self.conditional().await?;
         for _ in 1..MOMENTS {

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Every such request reaches one server, which has to authenticate and
-//! authorize it before it says 404. Strict 404 adds the companion's
-//! queries to all of them. So the servers' CPU time is compared
-//! between the same storm through either Envoy, in turns.
+//! authorize it before it answers 404. Strict 404 adds the companion's queries to
+//! all of them. The test compares the servers' CPU time between the same storms
+//! through either Envoy, in turns.
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use wasmi::{Caller, Engine, Extern, Func, Instance, Linker, Module, Store, Val};
 const OK: u32 = 0;
 const INTERNAL_FAILURE: u32 = 10;
 
-/// `Action`: what a callback wants the host to do.
+/// `Action`: what the host must do after a callback.
 const CONTINUE: u32 = 0;
 const PAUSE: u32 = 1;
 
@@ -30,7 +30,7 @@ const UNKNOWN: [Field; 2] = [(":method", "GET"), (":path", "/apis/nosuch.io/v1/f
 
 const TRAILERS: [Field; 2] = [("x-remote-group", "system:masters"), ("x-kept", "yes")];
 
-/// What the host does, and what it was asked to do.
+/// The host's behavior, and the calls that it received.
 #[derive(Debug, Default)]
 struct Host {
     map: Vec<u8>,
@@ -70,7 +70,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Enters the module; what it returns.
+    /// Calls the module. Returns its result.
     fn call(&mut self, name: &str, arguments: &[u32]) -> Result<u32> {
         let callback = self.instance.get_func(&self.store, name).context("no such callback")?;
         let arguments: Vec<_> =

@@ -1,4 +1,4 @@
-//! The module that ships: what it exports is what Envoy enters.
+//! The module that ships: its exports are the callbacks that Envoy enters.
 
 use std::collections::BTreeSet;
 

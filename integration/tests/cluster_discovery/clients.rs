@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 
 use super::program::Program;
 
-/// How often each client runs, with an empty cache of its own.
+/// How often each client runs, each time with an empty cache.
 const RUNS: usize = 2;
 
-/// What the clients create; each of them is of a type of one server.
+/// The types that the clients create; one server has each.
 const USED: [&str; 2] = ["mutatingadmissionpolicies", "clustertrustbundles"];
 
 /// Returns the clients by name.
@@ -28,8 +28,8 @@ pub fn all() -> [(&'static str, Result<Program>); 3] {
     ]
 }
 
-/// Each way of discovery finds the same as the others, and all that it finds
-/// can be used. Gives what was found.
+/// Checks that all ways of discovery find the same, and that every type found can be
+/// used. Returns the findings.
 pub async fn works(site: &Site, client: Result<Program>) -> Result<Value> {
     let client = client?;
     let folder = tempfile::tempdir()?;
@@ -60,7 +60,7 @@ pub async fn works(site: &Site, client: Result<Program>) -> Result<Value> {
 fn check(found: &Map<String, Value>) -> Result<()> {
     ensure!(!found.is_empty(), "nothing was found");
     let counts = |way: &Value| (way.get("groups").cloned(), way.get("resources").cloned());
-    // A way that asks for one kind counts nothing.
+    // A way that asks for one kind has no counts.
     let mut counted = found.values().map(counts).filter(|(groups, _)| groups.is_some());
     let first = counted.next();
     ensure!(counted.all(|other| Some(&other) == first.as_ref()), "they differ: {found:?}");

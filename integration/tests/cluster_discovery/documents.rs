@@ -47,12 +47,12 @@ const PASSING_HEADERS: [&str; 6] = [
 enum Content {
     /// Both servers' together.
     Union,
-    /// That of the newer server at least.
+    /// At least the content of the newer server.
     Newer,
 }
 use Content::{Newer, Union};
 
-/// Every form; what is not in one of them is not asked for by any client.
+/// Every form that clients ask for.
 const DOCUMENTS: [(&str, &str, Content); 22] = [
     ("/api", V2, Union),
     ("/api", V2BETA1, Union),
@@ -78,7 +78,7 @@ const DOCUMENTS: [(&str, &str, Content); 22] = [
     ("/openapi/v2", JSON, Newer),
 ];
 
-/// Fails unless all documents are what they should be. Returns what was seen of each.
+/// Checks all documents. Returns figures of each.
 pub async fn are_the_union(site: &Site) -> Result<Value> {
     let mut figures = Vec::new();
     let mut failures = Vec::new();
@@ -176,7 +176,7 @@ async fn by_server(site: &Site) -> Result<[u64; 2]> {
     Ok([of(OLD)?, of(NEW)?])
 }
 
-/// HEAD, gzip and the encodings that are not merged, of what is merged.
+/// Merged documents by HEAD, with gzip, and in the encodings that are not merged.
 pub async fn have_all_forms(site: &Site) -> Result<Value> {
     let mut forms = 0;
     for (path, accept) in [
@@ -229,7 +229,7 @@ async fn head(client: &Client, path: &str, accept: &str) -> Result<Answer> {
     client.send(client.request(Method::HEAD, path).header("accept", accept)).await
 }
 
-/// Who takes gzip gets it where kube-apiserver compresses: above 128 KiB.
+/// A client that accepts gzip gets it where kube-apiserver compresses: above 128 KiB.
 async fn compressed(client: &Client, path: &str, accept: &str, plain: &Answer) -> Result<()> {
     ensure!(plain.header("content-encoding").is_none(), "compressed without being asked");
     let request = client.request(Method::GET, path).header("accept", accept);
@@ -246,7 +246,7 @@ async fn compressed(client: &Client, path: &str, accept: &str, plain: &Answer) -
     Ok(())
 }
 
-/// Returns what the servers that have the document name in it.
+/// Returns all names in the servers' own documents.
 fn expected(servers: &[Answer], content: Content) -> Result<BTreeSet<String>> {
     let asked = if content == Newer { servers.get(NEW..) } else { Some(servers) };
     let mut all = BTreeSet::new();
@@ -259,7 +259,7 @@ fn expected(servers: &[Answer], content: Content) -> Result<BTreeSet<String>> {
     Ok(all)
 }
 
-/// A first answer names what is expected, and looks like one of a server.
+/// Checks that a first answer has the expected names, and the form of a server's answer.
 fn check(answer: &Answer, servers: &[Answer], expected: &BTreeSet<String>) -> Result<()> {
     let names = named(&answer.json()?)?;
     let missing: Vec<_> = expected.difference(&names).collect();
@@ -316,7 +316,7 @@ async fn schemas_are_where_the_index_says(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Who asks for one server's own view gets it.
+/// A client that asks for a server's own view gets it.
 async fn nopeer_is_one_servers(site: &Site) -> Result<()> {
     for path in ["/api", "/apis"] {
         let mut bodies = Vec::new();
@@ -331,11 +331,11 @@ async fn nopeer_is_one_servers(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// Who may not read a server's own document gets its refusal.
+/// A client that may not read a server's own document gets the server's refusal.
 pub async fn are_refused_as_by_a_server(site: &Site) -> Result<Value> {
     let url = site.stack.url();
     let mut refused = 0;
-    // Nor does anybody learn so what there is.
+    // Nor does a refusal tell such a client which types exist.
     let unknown = ("/apis/nosuch.io/v1/foos", JSON, Union);
     for (path, accept, _) in DOCUMENTS.into_iter().chain([unknown]) {
         let mut statuses = Vec::new();
@@ -355,7 +355,7 @@ pub async fn are_refused_as_by_a_server(site: &Site) -> Result<Value> {
     Ok(json!({ "requests": refused }))
 }
 
-/// Returns a client with a connection of its own; of both kinds in turn.
+/// Returns a client with its own connection, by HTTP/2 and HTTP/1.1 in turn.
 fn connection(site: &Site, round: usize) -> Result<Client> {
     site.client(if round.is_multiple_of(2) { Http::Two } else { Http::One })
 }

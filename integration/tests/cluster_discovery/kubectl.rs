@@ -22,11 +22,11 @@ const ROUNDS: usize = 5;
 /// The commands that list everything.
 const LISTS: [&str; 2] = ["api-resources", "api-versions"];
 
-/// What is written in place of a file's name.
+/// The placeholder for a file's name.
 const FILE: &str = "OBJECT";
 const BAD_FILE: &str = "BAD";
 
-/// The type under test, and what is done with it.
+/// The type under test and its object.
 struct Case {
     server: usize,
     resource: &'static str,
@@ -36,8 +36,8 @@ struct Case {
     has_schema: bool,
 }
 
-/// Both kubectls do everything. Gives the commands that were run, and those
-/// that work with neither Envoy nor the server itself.
+/// Runs every command with both versions of kubectl. Returns the commands, and those
+/// that fail both through Envoy and on the server itself.
 pub async fn works(site: &Site) -> Result<Value> {
     let newest = Program::new(Artifact::ControlPlane(Version::V1_36).path()?).argument("kubectl");
     let oldest = Program::named_by("MVP_KUBECTL_1_20")?;
@@ -116,10 +116,10 @@ fn expected(command: &[&str]) -> bool {
     !command.contains(&BAD_FILE)
 }
 
-/// Through Envoy it is as on the server itself; only lists of everything have
-/// more in them, and some commands succeed that do not on the server: kubectl 1.20
-/// goes by its `/apis`, which lists a group-version that another server serves,
-/// or lacks one that it serves, as APIServices come and go.
+/// Checks that the result through Envoy is that of the server itself, with two
+/// exceptions: lists of everything have more entries, and some commands fail on the
+/// server only. kubectl 1.20 follows `/apis`, in which a server may list a
+/// group-version of another server, or lack one of its own, as APIServices change.
 fn same(command: &[&str], theirs: &Said, ours: &Said, case: &Case) -> Result<()> {
     ensure!(ours.success == expected(command), "{ours:?}");
     if command.first() == Some(&"api-resources") {

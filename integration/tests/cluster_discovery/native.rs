@@ -51,7 +51,7 @@ pub async fn both_merges() -> Result<(Value, Value)> {
     Ok((native, ours))
 }
 
-/// Returns a server that merges by itself.
+/// Returns a server with native merging.
 fn native(plane: &ControlPlane, name: &str) -> Result<ServerOptions> {
     let ca = plane.pki().ca_file().display().to_string();
     let client = plane.pki().client(&format!("{name}-proxy"), "front-proxy-client", &[])?;
@@ -68,7 +68,7 @@ fn native(plane: &ControlPlane, name: &str) -> Result<ServerOptions> {
         .argument("--requestheader-extra-headers-prefix=X-Remote-Extra-"))
 }
 
-/// Waits until both servers have the same, and what both have.
+/// Waits until both servers have the same document with the types of both.
 async fn merged_natively(plane: &ControlPlane) -> Result<Value> {
     wait::until("the native merge of both servers", NATIVE_DEADLINE, async || {
         let a = apis(plane, &plane.server(1)?.url()).await?;
@@ -89,7 +89,7 @@ async fn apis(plane: &ControlPlane, url: &str) -> Result<Value> {
     client.send(request).await?.ok()?.json()
 }
 
-/// Returns the document with what may differ made alike.
+/// Returns the document with its lists in a normalized order.
 pub fn alike(document: &Value) -> Value {
     let mut document = document.clone();
     sort(&mut document);
@@ -111,7 +111,7 @@ fn sort(value: &mut Value) {
     }
 }
 
-/// Returns what of two documents is not equal, in a few words for each group.
+/// Returns the differences of two documents, in a few words for each group.
 pub fn differences(native: &Value, ours: &Value) -> Result<Vec<String>> {
     let mut found = Vec::new();
     if preferred(native) != preferred(ours) {

@@ -18,7 +18,7 @@ pub struct Program {
     pub arguments: Vec<String>,
 }
 
-/// What a run said.
+/// The output of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     pub success: bool,
@@ -48,7 +48,7 @@ impl Program {
 
     pub async fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Result<Said> {
         let mut command = Command::new(&self.binary);
-        // Nothing of a proxy or a kubeconfig of the person who runs the test.
+        // Without the proxy and kubeconfig settings of the person who runs the test.
         for variable in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "KUBECONFIG"] {
             command.env_remove(variable);
         }

@@ -48,12 +48,12 @@ enum Refusal {
     NotFound,
 }
 
-/// What came of it.
+/// The result of an attempt.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The second request was answered with what it asked for.
+    /// Whether the second request was served.
     pub served: bool,
-    /// The connection was closed.
+    /// Whether the connection was closed.
     pub closed: bool,
 }
 
@@ -163,7 +163,7 @@ pub async fn allow_exec(admin: &Client) -> Result<()> {
     Ok(())
 }
 
-/// The servers' audit logs: who asked for secrets.
+/// The servers' audit logs of requests for secrets.
 pub struct Audit {
     folder: TempDir,
     marks: AtomicUsize,
@@ -192,11 +192,11 @@ impl Audit {
             .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
     }
 
-    /// Returns how many requests all servers took for the smuggler's, so far.
+    /// Returns how many requests all servers have attributed to the smuggler so far.
     pub async fn smuggled(&self, site: &Site) -> Result<usize> {
         let mut smuggled = 0;
         for (index, server) in site.plane.servers().iter().enumerate() {
-            // What came before this request is in the log when it is.
+            // When this request is in the log, all earlier ones are too.
             let mark = format!("{SECRETS}?mark={}", self.marks.fetch_add(1, Ordering::Relaxed));
             site.direct(index, Http::Two)?.get(&mark).await?.ok()?;
             let events = wait::until("the mark in the audit log", LIMIT, async || {

@@ -1,4 +1,4 @@
-//! What a person does with a pod.
+//! Streams to a pod: logs, exec, attach and port-forward.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub const COUNT: usize = 3;
 
 const MEBIBYTE: usize = 1 << 20;
 
-/// What a connection is upgraded to.
+/// The protocol of an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     WebSocket,
@@ -34,8 +34,8 @@ impl Protocol {
         }
     }
 
-    /// Fails unless kubectl, which was told to, says that it was used: where
-    /// WebSocket fails it turns to SPDY without a word.
+    /// Fails unless kubectl's log shows this protocol: if WebSocket fails, kubectl
+    /// silently uses SPDY.
     fn ensure_used(self, said: &str) -> Result<()> {
         let upgrade = match self {
             Self::WebSocket => "Upgrade: websocket",

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::families::FIRST;
 
-/// Who the collector is.
+/// The collector's user.
 const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
 
 /// The audit logs of some servers.
@@ -20,7 +20,7 @@ pub struct Audit {
     folder: TempDir,
 }
 
-/// What the collector asked.
+/// The collector's requests.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
     /// The owners that it asked for, and how often.
@@ -55,7 +55,7 @@ impl Audit {
             .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
     }
 
-    /// Returns what is in the logs.
+    /// Returns the requests in the logs.
     pub fn read(&self) -> Result<Asked> {
         let mut asked = Asked::default();
         for file in fs::read_dir(self.folder.path())? {
@@ -90,7 +90,7 @@ impl Asked {
         self.wrong += u64::from(code == Some(404));
     }
 
-    /// Returns what was asked after `before`.
+    /// Returns the requests after `before`.
     pub fn since(mut self, before: &Self) -> Self {
         self.gets -= before.gets;
         self.wrong -= before.wrong;

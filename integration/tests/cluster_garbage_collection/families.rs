@@ -122,7 +122,7 @@ fn owned(name: &str, owners: &[Value]) -> Value {
     child
 }
 
-/// Returns what a child says of its owner.
+/// Returns a child's reference to its owner.
 fn reference(owner: &Value) -> Result<Value> {
     let field = |pointer| owner.pointer(pointer).cloned().context("no such field");
     Ok(json!({

@@ -21,7 +21,7 @@ const CUT_EVERY: usize = 4;
 
 const DEADLINE: Duration = Duration::from_secs(90);
 
-/// What happened.
+/// The outcome of a story.
 #[derive(Debug)]
 pub struct Outcome {
     /// Children that were deleted though their owner was alive.
@@ -129,7 +129,7 @@ async fn looked_at(admin: &Client, families: &[Family]) -> Result<(usize, usize)
     .await
 }
 
-/// Waits until all children are gone, whose owners have been deleted.
+/// Waits until all children of the deleted owners are gone.
 async fn none_left(admin: &Client, families: &[Family]) -> Result<usize> {
     wait::until("the children's end", DEADLINE, async || {
         let left = families::count(admin, families).await?;

@@ -67,7 +67,7 @@ fn grown(before: &Landed, after: &Landed) -> Vec<(String, String)> {
     grown
 }
 
-/// Returns what `kubectl auth whoami` says.
+/// Returns the output of `kubectl auth whoami`.
 pub async fn whoami(kubectl: &Kubectl, arguments: &[&str]) -> Result<Value> {
     let arguments = [&["auth", "whoami", "-o", "json"], arguments].concat();
     user_info(&kubectl.run(&arguments).await?.json()?)

@@ -1,4 +1,4 @@
-//! What probes of the type that only one server has get for an answer.
+//! The answers to probes of a type that only one server has.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// next poll and push.
 const IN_A_ROW: usize = 200;
 
-/// Waits until all probes have got nothing but what is wanted for long.
+/// Waits until all probes have had only the wanted answer for a while.
 pub async fn settled(
     journal: &Journal,
     since: Instant,

@@ -16,7 +16,7 @@ use super::probes::{is_served, settled};
 /// The companion looks after its files at least this often.
 const REPAIR_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What Envoy counts when it refuses a configuration of the filter.
+/// Envoy's counter of refused configurations of the filter.
 const REFUSED: &str = "extension_config_discovery.http_filter.mixed-version-proxy.config_fail";
 
 /// Without a companion, routing goes on unchanged; also when a server that is

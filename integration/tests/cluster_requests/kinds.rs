@@ -1,4 +1,4 @@
-//! The types that are asked for, and who serves them.
+//! The types under test, and the servers that serve them.
 
 use harness::control_plane::ControlPlane;
 use harness::manifests::{

@@ -12,7 +12,7 @@ use super::request::Request;
 /// No message shows more problems than these.
 const SHOWN: usize = 10;
 
-/// What a client saw.
+/// The answers to a client.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub requests: u64,

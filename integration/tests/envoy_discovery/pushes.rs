@@ -30,7 +30,7 @@ async fn a_document_that_a_push_removed_is_not_sent_in_part() -> Result<()> {
     })
     .await?;
     scene.push(|map| map.documents.clear()).await?;
-    // The 304 is to a question that the client did not ask.
+    // The 304 answers a condition that the client did not set.
     let answer = waiting.await??;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, Some("1")));
 

@@ -1,4 +1,4 @@
-//! Documents that a test makes, pushed to Envoy, and what is counted of them.
+//! Documents that a test makes and pushes to Envoy, and Envoy's counters of them.
 
 use std::fmt::Write as _;
 
@@ -109,7 +109,7 @@ pub fn all<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
     answer.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
 }
 
-/// What a real server sends with a document of this form.
+/// Checks for the headers that a real server sends with a document of this form.
 pub fn has_the_headers_of(answer: &Answer, path: &str, form: DocumentForm) {
     let aggregated = form != DocumentForm::Plain;
     let expected = match form {

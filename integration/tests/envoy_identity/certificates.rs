@@ -7,7 +7,7 @@ use pki::{
     oid,
 };
 
-/// What is to become of a client with a certificate.
+/// The expected treatment of a client with a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// The connection is refused.
@@ -58,7 +58,7 @@ fn purposes() -> Vec<(&'static str, Vec<Purpose>, Expected)> {
         ("for servers only", vec![Purpose::Server], NoConnection),
         ("for servers and clients", vec![Purpose::Server, Purpose::Client], node),
         ("for nothing that it says", vec![], node),
-        // Go, and so kube-apiserver, takes it; BoringSSL does not.
+        // Go, and so kube-apiserver, accepts it; BoringSSL does not.
         ("for every purpose", vec![Purpose::Any], NoConnection),
         ("for servers and every purpose", vec![Purpose::Server, Purpose::Any], NoConnection),
     ]

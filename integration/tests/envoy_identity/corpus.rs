@@ -1,5 +1,5 @@
-//! All hostile requests: every claim in every form, each with its number, who
-//! sends it, and what may become of it.
+//! All hostile requests: every claim in every form, each with its number,
+//! its client and its allowed outcome.
 
 use wire::raw::Request;
 
@@ -39,10 +39,10 @@ pub const CASE: &str = "x-case";
 /// The token of the client that has one.
 pub const TOKEN: &str = "client-token";
 
-/// Who sends a request.
+/// The client that sends a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
-    /// Nobody in particular.
+    /// A client without credentials.
     Anonymous,
     /// A client with a bearer token.
     Token,
@@ -57,17 +57,17 @@ impl Who {
 /// A hostile request.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: String,
-    /// Who sends it.
+    /// The client that sends it.
     pub who: Who,
-    /// What is sent.
+    /// Its bytes or fields.
     pub sent: Sent,
-    /// What may become of it.
+    /// Its allowed outcome.
     pub fate: Fate,
 }
 
-/// What may become of a request.
+/// The allowed outcome of a request.
 #[derive(Debug, Clone)]
 pub enum Fate {
     /// It arrives at one of these paths, or is refused.

@@ -1,4 +1,4 @@
-//! Whether what arrived at a peer is what may arrive.
+//! Judges whether a request may arrive at a peer as it did.
 
 use wire::capture::{CapturedRequest, Protocol};
 
@@ -16,7 +16,7 @@ pub struct Expected {
 const CLUSTER: &str = discovery_map::CLUSTER_HEADER;
 const TWIN: &[u8] = b"__front-proxy";
 
-/// Returns the claims that arrived although they are not what is expected.
+/// Returns the claims that arrived, but are not part of the expected identity.
 pub fn gained(record: &CapturedRequest, expected: &Expected) -> Vec<String> {
     let mut faults = Vec::new();
     let mut identity: Vec<_> = record
@@ -51,7 +51,7 @@ pub fn gained(record: &CapturedRequest, expected: &Expected) -> Vec<String> {
     faults
 }
 
-/// Returns all that is wrong with a request that arrived.
+/// Returns all faults of a request that arrived.
 pub fn faults(record: &CapturedRequest, expected: &Expected, paths: &[Vec<u8>]) -> Vec<String> {
     let mut faults = gained(record, expected);
     if record.certificate.as_deref() != expected.certificate.as_deref() {
@@ -75,7 +75,7 @@ pub fn faults(record: &CapturedRequest, expected: &Expected, paths: &[Vec<u8>]) 
     faults
 }
 
-/// Returns what two servers could read differently.
+/// Returns the parts that two servers could read differently.
 fn ambiguous(record: &CapturedRequest) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, value) in record.headers.iter().chain(&record.trailers) {
@@ -102,7 +102,7 @@ fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Returns a header name as the laxest reader takes it.
+/// Returns a header name as the most lenient server reads it.
 fn normalized(name: &[u8]) -> String {
     let kept = name.iter().filter(|byte| byte.is_ascii_graphic() && !b":\"".contains(byte));
     kept.map(|&byte| char::from(byte).to_ascii_lowercase())

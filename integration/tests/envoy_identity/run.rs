@@ -21,10 +21,10 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// No fault is found by this passing: it only gives one time to happen.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// The clients by who they are.
+/// The clients by kind.
 pub type Clients = BTreeMap<Who, Raw>;
 
-/// What the client saw.
+/// The answer to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Answers of these statuses.
@@ -85,7 +85,7 @@ pub async fn send(sent: &Sent, client: &Raw, deadline: Duration) -> Outcome {
     }
 }
 
-/// Returns the records by the number of their case; under `None` what is of none.
+/// Returns the records by the number of their case; those without one are under `None`.
 pub fn by_case(records: Vec<CapturedRequest>) -> BTreeMap<Option<usize>, Vec<CapturedRequest>> {
     let mut by_case: BTreeMap<_, Vec<CapturedRequest>> = BTreeMap::new();
     for record in records {

@@ -64,7 +64,7 @@ impl Site {
         ]))
     }
 
-    /// Returns what must arrive of each client.
+    /// Returns the identity that must arrive for each client.
     pub fn expected(&self) -> Result<BTreeMap<Who, Expected>> {
         let token = Some(corpus::TOKEN.to_owned());
         Ok(BTreeMap::from([
@@ -90,7 +90,7 @@ impl Site {
         Ok(Expected { identity, certificate: Some(certificate.to_vec()), token: None })
     }
 
-    /// Returns what arrived, after nothing more can arrive.
+    /// Returns all requests that arrived, once no more can arrive.
     pub async fn requests(&self) -> Result<Vec<CapturedRequest>> {
         settled(&self.captures).await?;
         Ok(self.captures.iter().flat_map(Capture::requests).collect())

@@ -1,4 +1,4 @@
-//! Compares what was answered with what arrived.
+//! Compares the answers with the requests that arrived.
 
 use std::collections::BTreeMap;
 

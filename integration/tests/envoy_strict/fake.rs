@@ -10,13 +10,13 @@ use axum::http::StatusCode as Code;
 use axum::routing::get;
 use tokio::task::JoinHandle;
 
-/// What the test's companion does when it is asked.
+/// The answer of the test's companion to a query.
 #[derive(Clone, Copy, Debug)]
 pub enum Says {
     Status(u16),
     /// This after a while.
     Late(u16, Duration),
-    /// By what the path ends in: `absent`, or else served.
+    /// By the end of the path: `absent`, or else served.
     ByName,
 }
 

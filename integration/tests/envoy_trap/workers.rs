@@ -1,4 +1,4 @@
-//! Connections whose workers are known, and what is done to each worker's VM.
+//! Connections whose workers are known, and traps in each worker's VM.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use wire::raw::{Answer, Raw, Request, Two};
 use super::corpus::{TOKEN, Who};
 use super::run::Clients;
 
-/// How many there are.
+/// The number of workers.
 pub const WORKERS: usize = 4;
 
-/// The streams on each worker at least.
+/// The minimum of streams on each worker.
 const STREAMS: usize = 3;
 
 /// The kernel spreads connections over workers at random; this many reach all.
@@ -27,22 +27,22 @@ const MANY: usize = 400;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What ends a VM.
+/// The path that ends a VM.
 const TRAP: &str = "/trap";
 
-/// What streams ask for.
+/// The path of streams.
 const STREAM: &str = "/api/v1/namespaces/n/configmaps?watch=true";
 
-/// What requests ask for that are ended later.
+/// The path of requests that end later.
 const BEGUN: &str = "/api/v1/namespaces/n/configmaps/begun";
 
-/// What is asked for to see whether a worker serves.
+/// The path of requests that check whether a worker serves.
 const PROBE: &str = "/api/v1/pods";
 
-/// What may arrive of all these.
+/// The paths that may arrive.
 pub const PATHS: [&str; 3] = [STREAM, BEGUN, PROBE];
 
-/// The header by which what arrives of these is told to be of a client.
+/// The header that names the client of a request.
 const WHO: &str = "x-who";
 
 /// Returns the client that sent this request.
@@ -68,11 +68,11 @@ impl Stream {
     }
 }
 
-/// What is open on one worker.
+/// The open connections on one worker.
 #[derive(Default)]
 pub struct Worker {
     pub streams: Vec<Arc<Stream>>,
-    /// A connection of each client for the requests of the corpus.
+    /// A connection of each client for requests with claims.
     spare: BTreeMap<Who, Two>,
     /// Requests whose trailers are yet to come.
     begun: Vec<(Two, u32)>,
@@ -193,7 +193,7 @@ impl Workers {
         .await
     }
 
-    /// Claims to be somebody, on the spare connection to a worker.
+    /// Sends a request with claims on the spare connection to a worker.
     async fn claim(&mut self, worker: usize, who: Who, path: &str) -> Result<Answer> {
         let claims = [
             ("x-remote-user", "admin"),
