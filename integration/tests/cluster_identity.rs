@@ -40,7 +40,7 @@ async fn every_client_has_the_same_identity_as_without_envoy() -> Result<()> {
     compared += service_account(&site).await?;
     compared += certificates_with_tokens(&site).await?;
     compared += anonymous(&site).await?;
-    let denial = nobody_impersonates(&site).await?;
+    let denial = impersonation_is_denied(&site).await?;
     ensure!(denial.contains("cannot impersonate"), "{denial}");
     compared += 1;
 
@@ -196,7 +196,7 @@ async fn anonymous(site: &Site) -> Result<usize> {
 }
 
 /// Impersonation needs a permission for every kind of client.
-async fn nobody_impersonates(site: &Site) -> Result<String> {
+async fn impersonation_is_denied(site: &Site) -> Result<String> {
     let denied = async |url: String| {
         let client = site.plane.client(&url, User::PlainCertificate, Http::Two)?;
         let request = client.request(Method::GET, "/api/v1/namespaces");
