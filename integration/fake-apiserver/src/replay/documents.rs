@@ -1,7 +1,7 @@
 //! Changes recorded discovery documents: removes dropped resources and adds
 //! custom ones.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use ring::digest;
 use serde_json::{Value, json};
@@ -37,8 +37,7 @@ pub(super) fn etag(body: &[u8]) -> String {
 pub(super) fn change_aggregated(document: &mut Value, path: &str, changes: &Changes) {
     let Some(groups) = array_mut(document, "items") else { return };
     for group in groups.iter_mut() {
-        let group_name = group.pointer("/metadata/name").and_then(Value::as_str);
-        let group_name = group_name.unwrap_or_default().to_owned();
+        let group_name = name_of(group);
         let Some(versions) = array_mut(group, "versions") else { continue };
         for version in versions.iter_mut() {
             let version_name = string(version, "version").to_owned();
@@ -51,23 +50,26 @@ pub(super) fn change_aggregated(document: &mut Value, path: &str, changes: &Chan
         versions.retain(|version| array(version, "resources").next().is_some());
     }
     groups.retain(|group| array(group, "versions").next().is_some());
+    // Tests add thousands, so groups are found by name.
+    let mut positions: HashMap<_, _> =
+        groups.iter().enumerate().map(|(index, group)| (name_of(group), index)).collect();
     for crd in changes.crds.iter().filter(|crd| crd.group.is_empty() == (path == "/api")) {
-        add_aggregated(groups, crd);
+        let index = *positions.entry(crd.group.clone()).or_insert_with(|| {
+            groups.push(json!({ "metadata": { "name": crd.group }, "versions": [] }));
+            groups.len() - 1
+        });
+        if let Some(group) = groups.get_mut(index) {
+            add_aggregated(group, crd);
+        }
     }
 }
 
-fn add_aggregated(groups: &mut Vec<Value>, crd: &Crd) {
-    let found = groups.iter_mut().position(|group| {
-        group.pointer("/metadata/name").and_then(Value::as_str) == Some(&crd.group)
-    });
-    let index = found.unwrap_or_else(|| {
-        groups.push(json!({ "metadata": { "name": crd.group }, "versions": [] }));
-        groups.len() - 1
-    });
-    let Some(versions) = groups.get_mut(index).and_then(|group| array_mut(group, "versions"))
-    else {
-        return;
-    };
+fn name_of(group: &Value) -> String {
+    group.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn add_aggregated(group: &mut Value, crd: &Crd) {
+    let Some(versions) = array_mut(group, "versions") else { return };
     for version in &crd.versions {
         let entry = crd.aggregated(version);
         let found = versions.iter_mut().find(|value| string(value, "version") == version.name);
