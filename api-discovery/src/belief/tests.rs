@@ -1,3 +1,5 @@
+//! How answers change what is believed: stale, empty and partial ones, and what is shared.
+
 use super::*;
 use crate::listing::Group;
 

@@ -1,3 +1,5 @@
+//! Both forms of discovery documents, read into listings.
+
 use super::*;
 use crate::legacy_reader::LegacyGroupVersion;
 

@@ -1,3 +1,5 @@
+//! A whole configuration, and every fault that it can have.
+
 use std::time::Duration;
 
 use super::*;

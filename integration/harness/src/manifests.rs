@@ -150,7 +150,7 @@ pub fn trust_bundle(name: &str, certificate_pem: &str) -> Value {
 /// Returns the definition of a namespaced custom resource `<plural>.<group>` of version v1
 /// without a schema.
 pub fn definition(plural: &str, group: &str) -> Value {
-    Crd::new(group, &kind(plural)).to_object()
+    Crd { plural: plural.to_owned(), ..Crd::new(group, &kind(plural)) }.to_object()
 }
 
 /// Returns an object of [`definition`]'s kind.

@@ -258,7 +258,7 @@ fn a_changed_filter_is_pushed_with_the_same_map() {
 }
 
 #[test]
-fn all_but_the_map_is_the_same_bytes_in_every_push() {
+fn a_push_changes_only_the_map() {
     let world = World::new();
     let mut publisher = world.start();
     let mut without_map = BTreeSet::new();
