@@ -50,7 +50,7 @@ impl Plan<'_> {
                 return format!("{intro}, but {why}. The answer is 503.");
             }
             Destination::Default => "any API server in rotation".to_owned(),
-            Destination::Cluster(_) => self.peers_or_some(map),
+            Destination::Cluster(_) => self.peers_or_one(map, " or ").0,
         };
         format!("{intro}, if {server} lets the client read it.")
     }
@@ -62,38 +62,45 @@ impl Plan<'_> {
             Reason::NotAnApi => format!("This is {target}: {any}."),
             Reason::Discovery => match self.destination {
                 Destination::Cluster(_) => {
-                    format!("{} answers best for {target}.", self.peers_or_some(map))
+                    let (peers, s) = self.peers_or_one(map, " and ");
+                    format!("{peers} answer{s} best for {target}.")
                 }
                 _ => format!("All API servers answer alike for {target}: {any}."),
             },
             Reason::Common => format!("Every API server in rotation serves {target}: {any}."),
-            Reason::Skewed => format!("Only {} serves {target}.", self.peers_or_some(map)),
+            Reason::Skewed => {
+                let (peers, s) = self.peers_or_one(map, " and ");
+                format!("Only {peers} serve{s} {target}.")
+            }
             Reason::Unavailable => {
-                let peers = self.peers(map).map(|peers| format!(": {peers}")).unwrap_or_default();
-                format!(
-                    "Only API servers out of rotation serve {target}{peers}. The answer is 503."
-                )
+                let why = "Only API servers out of rotation serve";
+                let peers = self.peers(map, " and ").map(|(peers, _)| format!(": {peers}"));
+                format!("{why} {target}{}. The answer is 503.", peers.unwrap_or_default())
             }
             Reason::Unknown => format!("No API server serves {target}: {any}."),
             Reason::Undetermined => format!(
-                "No API server is known to serve {target}, but not all of them were read: {any}.",
+                "No API server is known to serve {target}, but the discovery of some has not been read: \
+                 {any}.",
             ),
         }
     }
 
-    /// The names of the peers that serve the target, if the map tells.
-    fn peers(&self, map: &DiscoveryMap) -> Option<String> {
+    /// The names of the peers that serve the target, and the ending of a verb for
+    /// them; `None` if the map does not tell.
+    fn peers(&self, map: &DiscoveryMap, conjunction: &str) -> Option<(String, &'static str)> {
         let set = map.set_of(self.destination).or_else(|| match self.target {
             Target::Resource(t) => {
                 map.resource(t.group, t.version, t.resource, t.subresource).map(|found| found.set)
             }
             _ => None,
         })?;
-        Some(map.peers_of(set).map(named).collect::<Vec<_>>().join(" or "))
+        let names: Vec<_> = map.peers_of(set).map(named).collect();
+        let ending = if names.len() == 1 { "s" } else { "" };
+        Some((names.join(conjunction), ending))
     }
 
-    fn peers_or_some(&self, map: &DiscoveryMap) -> String {
-        self.peers(map).unwrap_or_else(|| "one API server".to_owned())
+    fn peers_or_one(&self, map: &DiscoveryMap, conjunction: &str) -> (String, &'static str) {
+        self.peers(map, conjunction).unwrap_or_else(|| ("one API server".to_owned(), "s"))
     }
 }
 

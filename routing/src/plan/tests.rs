@@ -174,6 +174,17 @@ fn a_plan_is_explained_in_sentences() {
 }
 
 #[test]
+fn all_peers_that_serve_a_type_are_named() {
+    let mut document = golden();
+    document.sets[1].peers = vec![0, 1];
+    let map = DiscoveryMap::try_from(document).unwrap();
+    let explained = plan(&get(SKEWED), &map).explanation(&map);
+    assert!(explained.starts_with("Only cp-1 and cp-2 serve v1 pods/resize."), "{explained}");
+    let explained = plan(&discovery(), &map).explanation(&map);
+    assert!(explained.contains(", if cp-1 or cp-2 lets the client read it."), "{explained}");
+}
+
+#[test]
 fn an_incomplete_map_is_explained_as_one() {
     let mut document = golden();
     document.complete = false;
@@ -181,7 +192,7 @@ fn an_incomplete_map_is_explained_as_one() {
     let facts = get("/apis/nosuch.io");
     assert_eq!(
         plan(&facts, &map).explanation(&map),
-        "No API server is known to serve the group nosuch.io, but not all of them were read: any \
+        "No API server is known to serve the group nosuch.io, but the discovery of some has not been read: any \
          API server in rotation answers. A type-level 404 becomes 503.",
     );
 }
