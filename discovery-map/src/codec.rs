@@ -66,8 +66,8 @@ impl Documents {
     /// most pushes change no document, or one.
     ///
     /// # Errors
-    /// The first document that is not a gzip file, or has not the size that
-    /// the map says. It depends on `packed` alone.
+    /// The first document that is not a gzip file, or does not have the size
+    /// that the map says. It depends on `packed` alone.
     pub fn unpack(packed: Vec<Packed>, previous: &Self) -> Result<Self, Faults> {
         packed
             .into_iter()
@@ -102,7 +102,7 @@ fn inflate(gzip: &[u8], size: usize) -> Result<Vec<u8>, String> {
     let mut decoder = GzDecoder::new(gzip).take(limit);
     decoder.read_to_end(&mut plain).map_err(|error| error.to_string())?;
     if plain.len() != size {
-        return Err(format!("does not have the {size} bytes that `size` says"));
+        return Err(format!("must unpack to {size} bytes, as `size` states"));
     }
     // The client would get the trailing data as well.
     if decoder.into_inner().into_inner().is_empty() {

@@ -102,13 +102,11 @@ impl Refusal<'_> {
 
     fn message(&self) -> &str {
         match self {
-            Self::NoPeer => {
-                "no API server that serves this resource can be reached now, please try again later"
-            }
+            Self::NoPeer => "no reachable API server serves this resource; try again later",
             Self::Unproved => {
-                "whether an API server serves this resource cannot be told now, please try again later"
+                "cannot determine whether an API server serves this resource; try again later"
             }
-            Self::NoMap => "what the API servers serve is not known yet, please try again later",
+            Self::NoMap => "the proxy has no discovery map yet; try again later",
             Self::Unauthorized(why) => why,
         }
     }

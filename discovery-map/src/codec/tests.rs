@@ -38,7 +38,7 @@ fn content_that_contradicts_the_map_is_refused() {
     let good = packed(b"{\"a\":1}");
     for size in [0, 6, 8, 1_000_000] {
         let error = refusal(Packed { size, ..good.clone() });
-        assert!(error.to_string().starts_with("documents[3].gzip: does not have the"), "{error}");
+        assert!(error.to_string().starts_with("documents[3].gzip: must unpack to"), "{error}");
     }
     let mut bytes = gzip(b"{\"a\":1}");
     bytes.push(0);

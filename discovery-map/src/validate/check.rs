@@ -70,7 +70,7 @@ impl Check {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
             self.fault(place, format!("{name:?} must be visible ASCII and not empty"));
         } else if name.ends_with(FRONT_PROXY_SUFFIX) {
-            self.fault(place, format!("{name:?} must not end in {FRONT_PROXY_SUFFIX:?}"));
+            self.fault(place, format!("{name:?} must not end with {FRONT_PROXY_SUFFIX:?}"));
         }
     }
 
@@ -78,7 +78,7 @@ impl Check {
         self.cluster("strictNotFound.cluster", &strict.cluster);
         if !(1..=MAX_TIMEOUT_MILLISECONDS).contains(&strict.timeout_milliseconds) {
             let place = "strictNotFound.timeoutMilliseconds";
-            self.fault(place, format!("must be from 1 to {MAX_TIMEOUT_MILLISECONDS}"));
+            self.fault(place, format!("must be between 1 and {MAX_TIMEOUT_MILLISECONDS}"));
         }
     }
 
@@ -87,10 +87,11 @@ impl Check {
         for (index, set) in sets.iter().enumerate() {
             let place = format!("sets[{index}].peers");
             if !set.peers.is_sorted_by(|a, b| a < b) {
-                self.fault(&place, "must be ascending, without repetition");
+                self.fault(&place, "must be strictly ascending");
             }
             for &peer in set.peers.iter().filter(|&&peer| usize::from(peer) >= peer_count) {
-                self.fault(&place, format!("there is no peer {peer}: the map has {peer_count}"));
+                let problem = "is out of range: the map has";
+                self.fault(&place, format!("peer index {peer} {problem} {peer_count} peers"));
             }
             let Some(cluster) = &set.cluster else { continue };
             let place = format!("sets[{index}].cluster");
@@ -104,7 +105,7 @@ impl Check {
     pub(super) fn set_index(&mut self, place: impl Into<String>, set: u16) {
         if usize::from(set) >= self.set_count {
             let count = self.set_count;
-            self.fault(place, format!("there is no set {set}: the map has {count}"));
+            self.fault(place, format!("set index {set} is out of range: the map has {count} sets"));
         }
     }
 }

@@ -40,7 +40,7 @@ impl Check {
         self.set_index(format!("{place}.set"), document.set);
         self.etag(&format!("{place}.peerEtag"), document.peer_etag.as_deref());
         if !(1..=MAX_SIZE).contains(&document.size) {
-            self.fault(format!("{place}.size"), format!("must be from 1 to {MAX_SIZE}"));
+            self.fault(format!("{place}.size"), format!("must be between 1 and {MAX_SIZE}"));
         }
         if !is_base64(&document.gzip) {
             self.fault(format!("{place}.gzip"), "must be base64, with padding, and not empty");

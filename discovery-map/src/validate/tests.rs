@@ -108,11 +108,11 @@ fn every_fault_is_reported_with_its_place() {
             "identity.groupHeaders: must have a name for the front proxy",
             "identity.uidHeaders[0]: \"authorization\" is not a lowercase header name reserved for identity",
             "identity.uidHeaders[1]: \"\" is not a lowercase header name reserved for identity",
-            "sets[1].peers: must be ascending, without repetition",
-            "sets[1].peers: there is no peer 7: the map has 3",
+            "sets[1].peers: must be strictly ascending",
+            "sets[1].peers: peer index 7 is out of range: the map has 3 peers",
             "sets[1].cluster: \"kube-apiserver\" is the cluster of an earlier set",
-            "widestView: there is no set 9: the map has 3",
-            "groups[\"\"][\"v1\"]: there is no set 8: the map has 3",
+            "widestView: set index 9 is out of range: the map has 3 sets",
+            "groups[\"\"][\"v1\"]: set index 8 is out of range: the map has 3 sets",
             "groups[\"\"][\"v1\"][\"8\"]: \"pods/\" is neither a resource nor resource/subresource",
             "groups[\"\"][\"v1\"][\"8\"]: \"/x\" is neither a resource nor resource/subresource",
             "groups[\"\"][\"v1\"][\"8\"]: \"a/b/c\" is neither a resource nor resource/subresource",
@@ -148,7 +148,7 @@ fn no_cluster_may_have_a_twins_name() {
     let faults = faults_after(|document| document.default_cluster = name);
     assert_eq!(
         faults,
-        ["defaultCluster: \"kube-apiserver__front-proxy\" must not end in \"__front-proxy\""],
+        ["defaultCluster: \"kube-apiserver__front-proxy\" must not end with \"__front-proxy\""],
     );
 }
 

@@ -84,9 +84,9 @@ fn every_fault_is_reported_with_its_place() {
             "documents[0].path: \"/version\" is not the path of a discovery document",
             "documents[0].form: must be plain: only /api and /apis are aggregated",
             "documents[0].etag: \"\\\"A\\\"\" must be visible ASCII without quotes, not empty",
-            "documents[0].set: there is no set 7: the map has 3",
+            "documents[0].set: set index 7 is out of range: the map has 3 sets",
             "documents[0].peerEtag: \"\" must be visible ASCII without quotes, not empty",
-            "documents[0].size: must be from 1 to 67108864",
+            "documents[0].size: must be between 1 and 67108864",
             "documents[0].gzip: must be base64, with padding, and not empty",
         ],
     );
@@ -140,11 +140,11 @@ fn open_api_and_the_companion_are_checked_as_well() {
     assert_eq!(
         faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "openApi.v2: there is no set 9: the map has 3",
+            "openApi.v2: set index 9 is out of range: the map has 3 sets",
             "openApi.v3[\"/api/v1\"]: must be a path below /openapi/v3/",
-            "openApi.v3[\"/api/v1\"]: there is no set 8: the map has 3",
+            "openApi.v3[\"/api/v1\"]: set index 8 is out of range: the map has 3 sets",
             "strictNotFound.cluster: \"two words\" must be visible ASCII and not empty",
-            "strictNotFound.timeoutMilliseconds: must be from 1 to 60000",
+            "strictNotFound.timeoutMilliseconds: must be between 1 and 60000",
         ],
     );
 }

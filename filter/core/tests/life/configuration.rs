@@ -27,7 +27,10 @@ fn a_refused_map_asks_for_no_tick() {
 #[test]
 fn a_map_with_a_fault_is_refused_with_its_place() {
     let error = MockProxy::golden().configure(&changed(|map| map["widestView"] = 9.into()));
-    assert_eq!(error.unwrap_err().to_string(), "widestView: there is no set 9: the map has 3");
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "widestView: set index 9 is out of range: the map has 3 sets"
+    );
 }
 
 #[test]
@@ -54,7 +57,7 @@ fn a_map_whose_document_cannot_be_unpacked_is_refused() {
     let proxy = MockProxy::golden();
     let error = proxy.configure(&changed(|map| map["documents"][0]["size"] = 95.into()));
     let error = error.unwrap_err().to_string();
-    assert!(error.starts_with("documents[0].gzip: does not have the 95 bytes"));
+    assert!(error.starts_with("documents[0].gzip: must unpack to 95 bytes"));
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn without_a_map_a_request_is_answered_503() {
     assert_eq!(proxy.get(1, COMMON), Action::Pause);
     let reply = &proxy.stream(1).replies[0];
     assert_eq!((reply.code, reply.header("retry-after")), (503, "1".to_owned()));
-    assert!(reply.text().contains("not known yet"), "{}", reply.text());
+    assert!(reply.text().contains("no discovery map yet"), "{}", reply.text());
 }
 
 #[test]
