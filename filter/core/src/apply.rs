@@ -12,6 +12,7 @@ use crate::effect::{Effect, Route};
 use crate::filter::{Filter, Held};
 use crate::host::{Action, HeaderMap, Host, StreamId};
 use crate::metrics::Event;
+use crate::verdict::Verdict;
 
 impl<H: Host> Filter<H> {
     /// Carries an effect out for the stream at hand.
@@ -45,11 +46,13 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    /// Counts what the companion answered; `None` if it did not, or not in time.
-    /// Returns whether the 404 passes.
-    pub(crate) fn passes(&self, answer: Option<Absence>, passes_unanswered: bool) -> bool {
-        self.count(Event::AbsenceQueried(answer));
-        answer.map_or(passes_unanswered, |absence| absence == Absence::Absent)
+    /// Counts what came of an absence query. Returns whether the 404 passes.
+    pub(crate) fn passes(&self, verdict: Verdict, passes_unanswered: bool) -> bool {
+        self.count(Event::AbsenceQueried(verdict));
+        match verdict {
+            Verdict::Answered(absence) => absence == Absence::Absent,
+            Verdict::NoAnswer => passes_unanswered,
+        }
     }
 
     /// A request that is not what it should be goes no further.
@@ -81,7 +84,7 @@ impl<H: Host> Filter<H> {
                 let passes_unanswered = *passes_unanswered;
                 Effect::Hold(Held::ForCompanion { encoding, passes_unanswered })
             }
-            None if self.passes(None, *passes_unanswered) => Effect::Pass,
+            None if self.passes(Verdict::NoAnswer, *passes_unanswered) => Effect::Pass,
             None => Effect::ReplaceNotFound(encoding),
         };
         self.apply(stream, effect)

@@ -1,6 +1,6 @@
 //! The callbacks.
 
-use discovery_map::{Absence, DiscoveryMap, Documents, Faults};
+use discovery_map::{DiscoveryMap, Documents, Faults};
 use routing::interest::ResponseInterest;
 use routing::plan;
 use routing::status::{Encoding, Refusal};
@@ -12,6 +12,7 @@ use crate::host::{Action, CalloutToken, HeaderMap, Host, StreamId};
 use crate::metrics::{Event, INTERVAL};
 use crate::request::{self, Request};
 use crate::response;
+use crate::verdict::Verdict;
 
 impl<H: Host> Filter<H> {
     /// Takes a pushed map into use, or refuses it as a whole; then the last one
@@ -128,14 +129,14 @@ impl<H: Host> Filter<H> {
     pub fn on_callout_response(&self, token: CalloutToken, has_headers: bool) {
         let Some(stream) = self.asking.take(token) else { return };
         let held = self.held.take(stream);
-        let answer = self.callout_answer(has_headers);
+        let verdict = Verdict::read(&self.host, has_headers);
         // The client may have left meanwhile; then the stream is not there.
         if !self.host.select_stream(stream) {
             return;
         }
         let effect = match held {
             Some(Held::ForCompanion { encoding, passes_unanswered })
-                if !self.passes(answer, passes_unanswered) =>
+                if !self.passes(verdict, passes_unanswered) =>
             {
                 Effect::ReplaceNotFound(encoding)
             }
@@ -143,16 +144,5 @@ impl<H: Host> Filter<H> {
             _ => Effect::Release,
         };
         self.apply(stream, effect);
-    }
-
-    /// The companion always sends a `Date`. The 503 or 504 that Envoy makes up when
-    /// there is no answer has none.
-    fn callout_answer(&self, has_headers: bool) -> Option<Absence> {
-        if !has_headers {
-            return None;
-        }
-        let status = self.host.callout_header(":status").unwrap_or_default();
-        let has_date = self.host.callout_header("date").is_some();
-        Absence::from_status(&status).filter(|absence| *absence != Absence::Unclear || has_date)
     }
 }

@@ -35,6 +35,7 @@ mod host;
 mod metrics;
 mod request;
 mod response;
+mod verdict;
 
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;

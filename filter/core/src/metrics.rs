@@ -9,12 +9,13 @@ use discovery_map::{Absence, DiscoveryMap, DocumentForm};
 use routing::Reason;
 
 use crate::host::Host;
+use crate::verdict::Verdict;
 
 /// How often the host is told how many requests were decided.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is counted at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A type-level 404 was replaced by a 503.
     NotFoundReplaced,
@@ -24,36 +25,31 @@ pub(crate) enum Event {
     CertificateRefused,
     /// A merged document was sent, or a 304 for it.
     DocumentSent(DocumentForm),
-    /// The companion was asked about a type-level 404; `None` if it did not
-    /// answer.
-    AbsenceQueried(Option<Absence>),
+    /// The companion was asked about a type-level 404.
+    AbsenceQueried(Verdict),
 }
 
-/// The counters of events, by [`Event::index`].
-const EVENTS: [&str; 10] = [
-    "mixed_version_proxy_not_found_replaced_total",
-    "mixed_version_proxy_requests_with_identity_headers_removed_total",
-    "mixed_version_proxy_client_certificates_refused_total",
-    "mixed_version_proxy_merged_documents_total.form.plain",
-    "mixed_version_proxy_merged_documents_total.form.aggregated_v2",
-    "mixed_version_proxy_merged_documents_total.form.aggregated_v2beta1",
-    "mixed_version_proxy_absence_questions_total.verdict.absent",
-    "mixed_version_proxy_absence_questions_total.verdict.served",
-    "mixed_version_proxy_absence_questions_total.verdict.unclear",
-    "mixed_version_proxy_absence_questions_total.verdict.no_answer",
-];
-
-impl Event {
-    fn index(self) -> usize {
-        match self {
-            Self::NotFoundReplaced => 0,
-            Self::ClaimsRemoved => 1,
-            Self::CertificateRefused => 2,
-            Self::DocumentSent(form) => 3 + form as usize,
-            Self::AbsenceQueried(answer) => 6 + answer.map_or(3, |absence| absence as usize),
-        }
-    }
-}
+/// Each event, and its counter.
+const EVENTS: [(Event, &str); 10] = {
+    use Absence::{Absent, Served, Unclear};
+    use DocumentForm::{AggregatedV2, AggregatedV2beta1, Plain};
+    use Event::{
+        AbsenceQueried, CertificateRefused, ClaimsRemoved, DocumentSent, NotFoundReplaced,
+    };
+    use Verdict::{Answered, NoAnswer};
+    [
+        (NotFoundReplaced, "not_found_replaced_total"),
+        (ClaimsRemoved, "requests_with_identity_headers_removed_total"),
+        (CertificateRefused, "client_certificates_refused_total"),
+        (DocumentSent(Plain), "merged_documents_total.form.plain"),
+        (DocumentSent(AggregatedV2), "merged_documents_total.form.aggregated_v2"),
+        (DocumentSent(AggregatedV2beta1), "merged_documents_total.form.aggregated_v2beta1"),
+        (AbsenceQueried(Answered(Absent)), "absence_questions_total.verdict.absent"),
+        (AbsenceQueried(Answered(Served)), "absence_questions_total.verdict.served"),
+        (AbsenceQueried(Answered(Unclear)), "absence_questions_total.verdict.unclear"),
+        (AbsenceQueried(NoAnswer), "absence_questions_total.verdict.no_answer"),
+    ]
+};
 
 /// The gauges of the map in use: generation, skewed targets, completeness.
 const GAUGES: [&str; 3] = [
@@ -79,10 +75,11 @@ impl<M: Copy> Metrics<M> {
             let reason = reason.as_str();
             host.counter(&format!("mixed_version_proxy_requests_total.decision.{reason}"))
         };
+        let event = |(_, name)| host.counter(&format!("mixed_version_proxy_{name}"));
         Self {
             requests: Reason::ALL.map(requests),
             decided: Default::default(),
-            events: EVENTS.map(|name| host.counter(name)),
+            events: EVENTS.map(event),
             gauges: GAUGES.map(|name| host.gauge(name)),
         }
     }
@@ -105,8 +102,9 @@ impl<M: Copy> Metrics<M> {
     }
 
     pub(crate) fn count(&self, host: &impl Host<Metric = M>, event: Event) {
-        if let Some(Some(counter)) = self.events.get(event.index()) {
-            host.add(*counter, 1);
+        let mut events = EVENTS.iter().zip(self.events);
+        if let Some((_, Some(counter))) = events.find(|((known, _), _)| *known == event) {
+            host.add(counter, 1);
         }
     }
 
@@ -121,3 +119,6 @@ impl<M: Copy> Metrics<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
