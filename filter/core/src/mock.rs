@@ -67,10 +67,10 @@ pub enum Call {
 pub struct State {
     /// The configuration that `on_configure` reads.
     pub configuration: Vec<u8>,
-    /// The stream that calls are about.
-    pub current: u32,
+    /// The stream that calls are about; `None` before the first.
+    pub current: Option<StreamId>,
     /// Every stream, by its number.
-    pub streams: BTreeMap<u32, Stream>,
+    pub streams: BTreeMap<StreamId, Stream>,
     /// The calls that fail.
     pub failing: BTreeSet<Call>,
     /// Every call so far.
@@ -113,7 +113,7 @@ impl MockHost {
             return None;
         }
         let state = self.0.borrow();
-        read(state.streams.get(&state.current)?)
+        read(state.streams.get(&state.current?)?)
     }
 
     /// Changes the stream at hand, if the call succeeds and there is one.
@@ -122,8 +122,8 @@ impl MockHost {
             return false;
         }
         let mut state = self.0.borrow_mut();
-        let current = state.current;
-        state.streams.get_mut(&current).map(write).is_some()
+        let stream = state.current.and_then(|current| state.streams.get_mut(&current));
+        stream.map(write).is_some()
     }
 
     fn metric(&self, name: &str) -> Option<usize> {
@@ -215,7 +215,7 @@ impl Host for Rc<MockHost> {
         }
         let mut state = self.0.borrow_mut();
         let callout = Callout {
-            stream: state.current,
+            stream: state.current?,
             cluster: cluster.to_owned(),
             path: path.to_owned(),
             timeout_milliseconds: timeout,
@@ -234,10 +234,10 @@ impl Host for Rc<MockHost> {
 
     fn select_stream(&self, stream: StreamId) -> bool {
         let is_there =
-            |state: &State| state.streams.get(&stream.0).is_some_and(|stream| !stream.has_ended);
+            |state: &State| state.streams.get(&stream).is_some_and(|stream| !stream.has_ended);
         let selected = self.call(Call::SelectStream) && is_there(&self.state());
         if selected {
-            self.change(|state| state.current = stream.0);
+            self.change(|state| state.current = Some(stream));
         }
         selected
     }

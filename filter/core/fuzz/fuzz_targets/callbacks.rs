@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use filter_core::mock::{Call, Fields, MockProxy};
-use filter_core::{Action, Certificate};
+use filter_core::{Action, CalloutToken, Certificate, StreamId};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -17,7 +17,7 @@ enum Step {
     Body { stream: u8, body: Vec<u8>, end: bool },
     Answer { token: u8, status: u16 },
     Leave { stream: u8 },
-    Note { stream: u8, note: Vec<u8> },
+    Interest { stream: u8, interest: Vec<u8> },
     Configure { map: String },
     Fail { call: u8 },
     Tick,
@@ -51,37 +51,39 @@ fn take(proxy: &MockProxy, step: Step) {
         Step::Request { stream, path, mut headers } => {
             headers.insert(0, (b":method".to_vec(), b"GET".to_vec()));
             headers.insert(1, (b":path".to_vec(), path));
-            let action = proxy.request_bytes(stream.into(), headers);
-            let stream = proxy.stream(stream.into());
+            let stream = StreamId(stream.into());
+            let action = proxy.request_bytes(stream, headers);
+            let stream = proxy.stream(stream);
             let sent = action == Action::Continue && stream.certificate.is_none();
             assert!(!sent || !has_claim(&stream.request), "{:?}", stream.request);
         }
         Step::Certificate { stream, subject, sha256 } => {
             let certificate = Some(Certificate { subject, sha256 });
-            proxy.change(stream.into(), |stream| stream.certificate = certificate);
+            proxy.change(StreamId(stream.into()), |stream| stream.certificate = certificate);
         }
         Step::Trailers { stream, trailers } => {
-            let action = proxy.trailers_bytes(stream.into(), trailers);
-            let stream = proxy.stream(stream.into());
+            let stream = StreamId(stream.into());
+            let action = proxy.trailers_bytes(stream, trailers);
+            let stream = proxy.stream(stream);
             assert!(action == Action::Pause || !has_claim(&stream.trailers));
         }
         Step::Response { stream, headers, end } => {
-            proxy.response_bytes(stream.into(), headers, end);
+            proxy.response_bytes(StreamId(stream.into()), headers, end);
         }
         Step::NotFound { stream, content_type, end } => {
             let content_type = CONTENT_TYPES[usize::from(content_type) % CONTENT_TYPES.len()];
             let headers = [(":status", "404"), ("content-type", content_type)];
-            proxy.response(stream.into(), &headers, end);
+            proxy.response(StreamId(stream.into()), &headers, end);
         }
         Step::Body { stream, body, end } => {
-            proxy.body(stream.into(), &body, end);
+            proxy.body(StreamId(stream.into()), &body, end);
         }
         Step::Answer { token, status } => {
-            proxy.answer(token.into(), &[(":status", &status.to_string()), ("date", "now")]);
+            proxy.answer(CalloutToken(token.into()), &[(":status", &status.to_string()), ("date", "now")]);
         }
-        Step::Leave { stream } => proxy.change(stream.into(), |stream| stream.has_ended = true),
-        Step::Note { stream, note } => {
-            proxy.change(stream.into(), |stream| stream.filter_state = Some(note));
+        Step::Leave { stream } => proxy.change(StreamId(stream.into()), |stream| stream.has_ended = true),
+        Step::Interest { stream, interest } => {
+            proxy.change(StreamId(stream.into()), |stream| stream.filter_state = Some(interest));
         }
         Step::Configure { map } => drop(proxy.configure(&map)),
         Step::Fail { call } => {

@@ -62,69 +62,74 @@ impl MockProxy {
     }
 
     /// Changes a stream, which is there from now on.
-    pub fn change(&self, stream: u32, change: impl FnOnce(&mut Stream)) {
+    pub fn change(&self, stream: StreamId, change: impl FnOnce(&mut Stream)) {
         self.host.change(|state| change(state.streams.entry(stream).or_default()));
     }
 
     /// Enters the filter by a request's headers.
-    pub fn request(&self, stream: u32, headers: &[(&str, &str)]) -> Action {
+    pub fn request(&self, stream: StreamId, headers: &[(&str, &str)]) -> Action {
         self.request_bytes(stream, fields(headers))
     }
 
     /// Enters the filter by a request's headers, of any bytes.
-    pub fn request_bytes(&self, stream: u32, headers: Fields) -> Action {
+    pub fn request_bytes(&self, stream: StreamId, headers: Fields) -> Action {
         self.select(stream, |stream| stream.request = headers);
-        self.filter.on_request_headers(StreamId(stream))
+        self.filter.on_request_headers(stream)
     }
 
     /// Enters the filter by a GET of a path.
-    pub fn get(&self, stream: u32, path: &str) -> Action {
+    pub fn get(&self, stream: StreamId, path: &str) -> Action {
         self.request(stream, &[(":method", "GET"), (":path", path)])
     }
 
     /// Enters the filter by a request's trailers.
-    pub fn trailers(&self, stream: u32, trailers: &[(&str, &str)]) -> Action {
+    pub fn trailers(&self, stream: StreamId, trailers: &[(&str, &str)]) -> Action {
         self.trailers_bytes(stream, fields(trailers))
     }
 
     /// Enters the filter by a request's trailers, of any bytes.
-    pub fn trailers_bytes(&self, stream: u32, trailers: Fields) -> Action {
+    pub fn trailers_bytes(&self, stream: StreamId, trailers: Fields) -> Action {
         let count = trailers.len();
         self.select(stream, |stream| stream.trailers = trailers);
-        self.filter.on_request_trailers(StreamId(stream), count)
+        self.filter.on_request_trailers(stream, count)
     }
 
     /// Enters the filter by the headers of a server's response.
-    pub fn response(&self, stream: u32, headers: &[(&str, &str)], end_of_stream: bool) -> Action {
+    pub fn response(
+        &self,
+        stream: StreamId,
+        headers: &[(&str, &str)],
+        end_of_stream: bool,
+    ) -> Action {
         self.response_bytes(stream, fields(headers), end_of_stream)
     }
 
     /// Enters the filter by the headers of a server's response, of any bytes.
-    pub fn response_bytes(&self, stream: u32, headers: Fields, end_of_stream: bool) -> Action {
+    pub fn response_bytes(&self, stream: StreamId, headers: Fields, end_of_stream: bool) -> Action {
         self.select(stream, |stream| {
             stream.response = headers;
             stream.is_from_server = true;
         });
-        self.filter.on_response_headers(StreamId(stream), end_of_stream)
+        self.filter.on_response_headers(stream, end_of_stream)
     }
 
     /// Enters the filter by more of a response's body, which is held back with
     /// what came before.
-    pub fn body(&self, stream: u32, chunk: &[u8], end_of_stream: bool) -> Action {
+    pub fn body(&self, stream: StreamId, chunk: &[u8], end_of_stream: bool) -> Action {
         self.select(stream, |stream| stream.body.extend_from_slice(chunk));
-        self.filter.on_response_body(StreamId(stream), end_of_stream)
+        self.filter.on_response_body(stream, end_of_stream)
     }
 
     /// Enters the filter by the answer to a callout; without headers there was
     /// none.
-    pub fn answer(&self, token: u32, headers: &[(&str, &str)]) {
+    pub fn answer(&self, token: CalloutToken, headers: &[(&str, &str)]) {
         self.host.change(|state| state.callout_answer = fields(headers));
-        self.filter.on_callout_response(CalloutToken(token), !headers.is_empty());
+        self.filter.on_callout_response(token, !headers.is_empty());
     }
 
     /// A stream as it is now.
     #[must_use]
-    pub fn stream(&self, stream: u32) -> Stream {
+    pub fn stream(&self, stream: StreamId) -> Stream {
         self.host.state().streams.get(&stream).cloned().unwrap_or_default()
     }
 
@@ -146,9 +151,9 @@ impl MockProxy {
         calls
     }
 
-    fn select(&self, stream: u32, change: impl FnOnce(&mut Stream)) {
+    fn select(&self, stream: StreamId, change: impl FnOnce(&mut Stream)) {
         self.host.change(|state| {
-            state.current = stream;
+            state.current = Some(stream);
             change(state.streams.entry(stream).or_default());
         });
     }

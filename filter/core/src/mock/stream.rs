@@ -1,6 +1,6 @@
 //! What the mock host keeps of a stream.
 
-use crate::host::{Certificate, HeaderMap};
+use crate::host::{Certificate, HeaderMap, StreamId};
 
 /// Names and values, in their order.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -45,7 +45,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callout {
     /// The stream that it is about.
-    pub stream: u32,
+    pub stream: StreamId,
     /// The cluster that it went to.
     pub cluster: String,
     /// Its path and query.

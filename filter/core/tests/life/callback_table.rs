@@ -5,9 +5,6 @@ use filter_core::mock::{GOLDEN, MockProxy};
 
 use crate::setup::*;
 
-/// The stream that is looked at.
-const STREAM: u32 = 1;
-
 /// How far a stream has come.
 #[derive(Clone, Copy)]
 enum State {
@@ -66,11 +63,11 @@ impl State {
             Self::HeldForCompanion => asked(),
             Self::Released => {
                 asked();
-                proxy.answer(0, &ABSENT);
+                proxy.answer(QUERY, &ABSENT);
             }
             Self::Replaced => {
                 asked();
-                proxy.answer(0, &SERVED);
+                proxy.answer(QUERY, &SERVED);
             }
             Self::Refused => drop(proxy.get(STREAM, UNAVAILABLE)),
         }
@@ -92,10 +89,10 @@ impl Callback {
             Self::TypeLevelBody => Some(proxy.body(STREAM, TYPE_LEVEL, true)),
             Self::OtherBody => Some(proxy.body(STREAM, b"no such object", true)),
             Self::PartOfBody => Some(proxy.body(STREAM, b"404 ", false)),
-            Self::Absent => none(|| proxy.answer(0, &ABSENT)),
-            Self::Served => none(|| proxy.answer(0, &SERVED)),
-            Self::Unclear => none(|| proxy.answer(0, &UNCLEAR)),
-            Self::NoAnswer => none(|| proxy.answer(0, &[])),
+            Self::Absent => none(|| proxy.answer(QUERY, &ABSENT)),
+            Self::Served => none(|| proxy.answer(QUERY, &SERVED)),
+            Self::Unclear => none(|| proxy.answer(QUERY, &UNCLEAR)),
+            Self::NoAnswer => none(|| proxy.answer(QUERY, &[])),
             Self::Tick => none(|| proxy.filter.on_tick()),
             Self::SameMap => none(|| proxy.configure(GOLDEN).unwrap()),
         }

@@ -11,7 +11,7 @@ use crate::setup::*;
 fn a_valid_map_is_taken_into_use() {
     let proxy = MockProxy::default();
     assert_eq!(proxy.configure(GOLDEN), Ok(()));
-    assert_eq!(proxy.get(1, COMMON), Action::Continue);
+    assert_eq!(proxy.get(STREAM, COMMON), Action::Continue);
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn a_map_with_an_unknown_field_is_refused_with_its_name() {
     let error = proxy.configure(&changed(|map| map["answeringVersion"] = "1.36".into()));
     assert!(error.unwrap_err().to_string().contains("unknown field `answeringVersion`"));
     // The last map stays in use.
-    proxy.get(1, SKEWED);
-    let cluster = proxy.stream(1).sent("x-mixed-version-proxy-cluster");
+    proxy.get(STREAM, SKEWED);
+    let cluster = proxy.stream(STREAM).sent("x-mixed-version-proxy-cluster");
     assert_eq!(cluster.as_deref(), Some("kube-apiserver_cp-2"));
 }
 
@@ -74,8 +74,8 @@ fn an_empty_configuration_is_refused() {
 #[test]
 fn without_a_map_a_request_is_answered_503() {
     let proxy = MockProxy::default();
-    assert_eq!(proxy.get(1, COMMON), Action::Pause);
-    let reply = &proxy.stream(1).replies[0];
+    assert_eq!(proxy.get(STREAM, COMMON), Action::Pause);
+    let reply = &proxy.stream(STREAM).replies[0];
     assert_eq!((reply.code, reply.header("retry-after")), (503, "1".to_owned()));
     assert!(reply.text().contains("no discovery map yet"), "{}", reply.text());
 }
@@ -83,25 +83,25 @@ fn without_a_map_a_request_is_answered_503() {
 #[test]
 fn without_a_map_trailers_end_the_request() {
     let proxy = MockProxy::default();
-    assert_eq!(proxy.trailers(1, &[("x", "y")]), Action::Pause);
-    assert_eq!(proxy.stream(1).codes(), [503]);
+    assert_eq!(proxy.trailers(STREAM, &[("x", "y")]), Action::Pause);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }
 
 #[test]
 fn without_a_map_a_type_level_404_is_replaced() {
     let proxy = MockProxy::default();
-    assert_eq!(proxy.response(1, &PLAIN_404_HEAD, true), Action::Pause);
-    assert_eq!(proxy.stream(1).codes(), [503]);
+    assert_eq!(proxy.response(STREAM, &PLAIN_404_HEAD, true), Action::Pause);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }
 
 #[test]
 fn a_push_replaces_the_map_for_streams_that_began_before() {
     let proxy = MockProxy::golden();
-    proxy.get(1, UNKNOWN);
+    proxy.get(STREAM, UNKNOWN);
     let nobody_to_ask = without_companion();
     let json = nobody_to_ask.host.state().configuration.clone();
     proxy.configure(&String::from_utf8(json).unwrap()).unwrap();
-    assert_eq!(proxy.response(1, &PLAIN_404_HEAD, true), Action::Continue);
+    assert_eq!(proxy.response(STREAM, &PLAIN_404_HEAD, true), Action::Continue);
 }
 
 #[test]

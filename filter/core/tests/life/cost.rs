@@ -16,60 +16,61 @@ fn proxy() -> MockProxy {
 #[test]
 fn a_common_request_costs_one_call() {
     let proxy = proxy();
-    proxy.get(1, COMMON);
+    proxy.get(STREAM, COMMON);
     assert_eq!(proxy.calls(), [Call::Headers]);
 }
 
 #[test]
 fn a_skewed_request_costs_two_calls() {
     let proxy = proxy();
-    proxy.get(1, SKEWED);
+    proxy.get(STREAM, SKEWED);
     assert_eq!(proxy.calls(), [Call::Headers, Call::SetClusterHeader]);
 }
 
 #[test]
 fn an_unknown_type_costs_one_call_more_for_the_note() {
     let proxy = proxy();
-    proxy.get(1, UNKNOWN);
+    proxy.get(STREAM, UNKNOWN);
     assert_eq!(proxy.calls(), [Call::Headers, Call::SetFilterState]);
 }
 
 #[test]
 fn a_claim_costs_one_call_to_remove_and_one_to_count() {
     let proxy = proxy();
-    proxy.request(1, &[(":method", "GET"), (":path", SKEWED), ("x-remote-user", "admin")]);
+    proxy.request(STREAM, &[(":method", "GET"), (":path", SKEWED), ("x-remote-user", "admin")]);
     assert_eq!(proxy.calls(), [Call::Headers, Call::Add, Call::ReplaceHeaders]);
 }
 
 #[test]
 fn a_certificate_costs_one_read_and_one_replacement() {
     let proxy = proxy();
-    proxy.change(1, |stream| {
+    proxy.change(STREAM, |stream| {
         let sha256 = "0".repeat(64).into();
         stream.certificate = Some(Certificate { subject: "CN=jane".into(), sha256 });
     });
-    proxy.request(1, &[(":method", "GET"), (":path", SKEWED), ("x-forwarded-client-cert", "")]);
+    proxy
+        .request(STREAM, &[(":method", "GET"), (":path", SKEWED), ("x-forwarded-client-cert", "")]);
     assert_eq!(proxy.calls(), [Call::Headers, Call::ClientCertificate, Call::ReplaceHeaders]);
 }
 
 #[test]
 fn a_request_for_a_merged_document_costs_three_calls() {
     let proxy = proxy();
-    get_discovery(&proxy, 1);
+    get_discovery(&proxy, STREAM);
     assert_eq!(proxy.calls(), [Call::Headers, Call::SetFilterState, Call::ReplaceHeaders]);
 }
 
 #[test]
 fn a_response_that_passes_costs_two_calls() {
     let proxy = proxy();
-    proxy.response(1, &[(":status", "200")], false);
+    proxy.response(STREAM, &[(":status", "200")], false);
     assert_eq!(proxy.calls(), [Call::ResponseHeader, Call::FilterState]);
 }
 
 #[test]
 fn a_404_that_is_held_costs_two_calls_more() {
     let proxy = proxy();
-    proxy.response(1, &PLAIN_404, false);
+    proxy.response(STREAM, &PLAIN_404, false);
     let header = Call::ResponseHeader;
     assert_eq!(proxy.calls(), [header, Call::FilterState, header, header]);
 }
@@ -77,26 +78,26 @@ fn a_404_that_is_held_costs_two_calls_more() {
 #[test]
 fn a_chunk_of_a_held_body_costs_one_call() {
     let proxy = proxy();
-    proxy.response(1, &PLAIN_404, false);
+    proxy.response(STREAM, &PLAIN_404, false);
     let _ = proxy.calls();
-    proxy.body(1, b"404", false);
+    proxy.body(STREAM, b"404", false);
     assert_eq!(proxy.calls(), [Call::ResponseBody]);
 }
 
 #[test]
 fn a_body_that_is_not_held_costs_no_call() {
     let proxy = proxy();
-    proxy.body(1, b"x", false);
+    proxy.body(STREAM, b"x", false);
     assert_eq!(proxy.calls(), []);
 }
 
 #[test]
 fn an_answer_that_lets_a_404_pass_costs_five_calls() {
     let proxy = proxy();
-    proxy.get(1, UNKNOWN);
-    proxy.response(1, &PLAIN_404_HEAD, true);
+    proxy.get(STREAM, UNKNOWN);
+    proxy.response(STREAM, &PLAIN_404_HEAD, true);
     let _ = proxy.calls();
-    proxy.answer(0, &ABSENT);
+    proxy.answer(QUERY, &ABSENT);
     let header = Call::CalloutHeader;
     let calls = [header, header, Call::SelectStream, Call::Add, Call::ResumeResponse];
     assert_eq!(proxy.calls(), calls);
@@ -105,9 +106,9 @@ fn an_answer_that_lets_a_404_pass_costs_five_calls() {
 #[test]
 fn a_merged_document_costs_six_calls() {
     let proxy = proxy();
-    get_discovery(&proxy, 1);
+    get_discovery(&proxy, STREAM);
     let _ = proxy.calls();
-    proxy.response(1, &[(":status", "304")], true);
+    proxy.response(STREAM, &[(":status", "304")], true);
     let read = [Call::ResponseHeader, Call::FilterState, Call::IsFromServer, Call::Headers];
     assert_eq!(proxy.calls(), [&read[..], &[Call::Add, Call::Respond]].concat());
 }
@@ -115,16 +116,16 @@ fn a_merged_document_costs_six_calls() {
 #[test]
 fn clean_trailers_cost_one_call() {
     let proxy = proxy();
-    proxy.trailers(1, &[("x", "y")]);
+    proxy.trailers(STREAM, &[("x", "y")]);
     assert_eq!(proxy.calls(), [Call::Headers]);
 }
 
 #[test]
 fn a_tick_costs_one_call_for_each_reason_that_was_met() {
     let proxy = proxy();
-    proxy.get(1, COMMON);
-    proxy.get(1, COMMON);
-    proxy.get(1, "/healthz");
+    proxy.get(STREAM, COMMON);
+    proxy.get(STREAM, COMMON);
+    proxy.get(STREAM, "/healthz");
     let _ = proxy.calls();
     proxy.filter.on_tick();
     assert_eq!(proxy.calls(), [Call::Add, Call::Add]);

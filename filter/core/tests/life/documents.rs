@@ -11,18 +11,18 @@ const ETAG: &str = "\"94504FDB34B85EC3658FC622F734912738ACCDEC875326DF4B13544D2D
 /// A filter that waits for the answer to an access check.
 fn waiting() -> MockProxy {
     let proxy = MockProxy::golden();
-    get_discovery(&proxy, 1);
+    get_discovery(&proxy, STREAM);
     proxy
 }
 
 fn answered(proxy: &MockProxy, status: &str) -> Action {
-    proxy.response(1, &[(":status", status), ("audit-id", "7"), ("etag", "\"A\"")], true)
+    proxy.response(STREAM, &[(":status", status), ("audit-id", "7"), ("etag", "\"A\"")], true)
 }
 
 #[test]
 fn the_access_check_asks_for_the_servers_own_document() {
     let proxy = waiting();
-    let stream = proxy.stream(1);
+    let stream = proxy.stream(STREAM);
     let accept = stream.sent("accept").unwrap();
     assert!(accept.starts_with("application/json;g=apidiscovery.k8s.io;v=v2;profile=nopeer;"));
     assert_eq!(stream.sent("if-none-match").as_deref(), Some("\"A74552DF\""));
@@ -34,7 +34,7 @@ fn the_access_check_asks_for_the_servers_own_document() {
 fn the_access_check_drops_what_is_about_the_clients_document() {
     let proxy = MockProxy::golden();
     proxy.request(
-        1,
+        STREAM,
         &[
             (":method", "GET"),
             (":path", "/apis"),
@@ -47,7 +47,7 @@ fn the_access_check_drops_what_is_about_the_clients_document() {
             ("authorization", "Bearer t"),
         ],
     );
-    let stream = proxy.stream(1);
+    let stream = proxy.stream(STREAM);
     for name in ["accept-encoding", "if-modified-since", "if-range", "range"] {
         assert_eq!(stream.sent(name), None, "{name}");
     }
@@ -59,7 +59,7 @@ fn the_access_check_drops_what_is_about_the_clients_document() {
 fn a_200_becomes_the_merged_document() {
     let proxy = waiting();
     assert_eq!(answered(&proxy, "200"), Action::Pause);
-    let reply = &proxy.stream(1).replies[0];
+    let reply = &proxy.stream(STREAM).replies[0];
     assert_eq!(reply.code, 200);
     assert!(reply.text().starts_with("{\"kind\":\"APIGroupDiscoveryList\""));
     assert_eq!(reply.header("etag"), ETAG);
@@ -71,16 +71,16 @@ fn a_200_becomes_the_merged_document() {
 fn a_304_becomes_the_merged_document() {
     let proxy = waiting();
     assert_eq!(answered(&proxy, "304"), Action::Pause);
-    assert_eq!(proxy.stream(1).codes(), [200]);
+    assert_eq!(proxy.stream(STREAM).codes(), [200]);
 }
 
 #[test]
 fn a_client_that_has_the_merged_document_gets_304() {
     let proxy = MockProxy::golden();
     let etag = ("if-none-match", ETAG);
-    proxy.request(1, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED), etag]);
+    proxy.request(STREAM, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED), etag]);
     answered(&proxy, "200");
-    let reply = &proxy.stream(1).replies[0];
+    let reply = &proxy.stream(STREAM).replies[0];
     assert_eq!((reply.code, &*reply.body), (304, &b""[..]));
 }
 
@@ -89,26 +89,25 @@ fn an_answer_that_refuses_access_passes() {
     for status in ["401", "403", "406", "429", "500", "503"] {
         let proxy = waiting();
         assert_eq!(answered(&proxy, status), Action::Continue, "{status}");
-        assert!(proxy.stream(1).replies.is_empty());
+        assert!(proxy.stream(STREAM).replies.is_empty());
     }
 }
 
 #[test]
 fn an_answer_of_envoys_own_passes() {
     let proxy = waiting();
-    proxy.change(1, |stream| {
+    proxy.change(STREAM, |stream| {
         stream.response = vec![(b":status".to_vec(), b"200".to_vec())];
         stream.is_from_server = false;
     });
-    let stream = filter_core::StreamId(1);
-    assert_eq!(proxy.filter.on_response_headers(stream, true), Action::Continue);
+    assert_eq!(proxy.filter.on_response_headers(STREAM, true), Action::Continue);
 }
 
 #[test]
 fn a_type_level_404_to_an_access_check_becomes_503() {
     let proxy = waiting();
-    assert_eq!(proxy.response(1, &PLAIN_404_HEAD, true), Action::Pause);
-    assert_eq!(proxy.stream(1).codes(), [503]);
+    assert_eq!(proxy.response(STREAM, &PLAIN_404_HEAD, true), Action::Pause);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }
 
 #[test]
@@ -117,7 +116,7 @@ fn a_document_that_a_push_took_away_is_answered_503() {
     let without = changed(|map| map["documents"] = serde_json::json!([]));
     proxy.configure(&without).unwrap();
     assert_eq!(answered(&proxy, "200"), Action::Pause);
-    assert_eq!(proxy.stream(1).codes(), [503]);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
     assert_eq!(proxy.metric("not_found_replaced_total"), Some(0));
 }
 
@@ -126,30 +125,31 @@ fn a_document_that_a_push_left_is_shared_and_sent() {
     let proxy = waiting();
     proxy.configure(&changed(|map| map["generation"] = 43.into())).unwrap();
     answered(&proxy, "200");
-    assert_eq!(proxy.stream(1).codes(), [200]);
+    assert_eq!(proxy.stream(STREAM).codes(), [200]);
 }
 
 #[test]
 fn a_client_with_claims_gets_the_document_as_itself() {
     let proxy = MockProxy::golden();
     let claim = ("x-remote-user", "admin");
-    proxy.request(1, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED), claim]);
-    assert_eq!(proxy.stream(1).sent("x-remote-user"), None);
+    proxy.request(STREAM, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED), claim]);
+    assert_eq!(proxy.stream(STREAM).sent("x-remote-user"), None);
 }
 
 #[test]
 fn head_is_answered_like_get() {
     let proxy = MockProxy::golden();
-    proxy.request(1, &[(":method", "HEAD"), (":path", "/apis"), ("accept", AGGREGATED)]);
+    proxy.request(STREAM, &[(":method", "HEAD"), (":path", "/apis"), ("accept", AGGREGATED)]);
     answered(&proxy, "304");
-    assert_eq!(proxy.stream(1).codes(), [200]);
+    assert_eq!(proxy.stream(STREAM).codes(), [200]);
 }
 
 #[test]
 fn a_client_that_wants_another_form_is_not_checked() {
     let proxy = MockProxy::golden();
-    proxy.request(1, &[(":method", "GET"), (":path", "/apis"), ("accept", "application/yaml")]);
-    let stream = proxy.stream(1);
+    proxy
+        .request(STREAM, &[(":method", "GET"), (":path", "/apis"), ("accept", "application/yaml")]);
+    let stream = proxy.stream(STREAM);
     assert_eq!(stream.sent("accept").as_deref(), Some("application/yaml"));
     assert_eq!(answered(&proxy, "200"), Action::Continue);
 }

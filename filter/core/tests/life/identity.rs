@@ -11,12 +11,12 @@ const DIGEST: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbcc
 /// A client of this subject asks for a path; Envoy says that it verified a
 /// certificate.
 fn with_certificate(proxy: &MockProxy, subject: &str, path: &str) -> Action {
-    proxy.change(1, |stream| {
+    proxy.change(STREAM, |stream| {
         let subject = subject.as_bytes().to_vec();
         stream.certificate = Some(Certificate { subject, sha256: DIGEST.into() });
     });
     let hint = ("x-forwarded-client-cert", "Hash=00");
-    proxy.request(1, &[(":method", "GET"), (":path", path), hint, ("x-remote-user", "admin")])
+    proxy.request(STREAM, &[(":method", "GET"), (":path", path), hint, ("x-remote-user", "admin")])
 }
 
 macro_rules! removed {
@@ -25,8 +25,8 @@ macro_rules! removed {
         fn $name() {
             let proxy = MockProxy::golden();
             let request = [(":method", "POST"), (":path", COMMON), ($header, "admin"), ("x-kept", "1")];
-            assert_eq!(proxy.request(1, &request), Action::Continue);
-            let stream = proxy.stream(1);
+            assert_eq!(proxy.request(STREAM, &request), Action::Continue);
+            let stream = proxy.stream(STREAM);
             assert_eq!(stream.sent($header), None);
             assert_eq!(stream.sent("x-kept").as_deref(), Some("1"));
             assert_eq!(proxy.metric("requests_with_identity_headers_removed_total"), Some(1));
@@ -48,8 +48,8 @@ removed! {
 fn a_header_is_removed_as_often_as_it_is_there() {
     let proxy = MockProxy::golden();
     let claim = ("x-remote-group", "system:masters");
-    proxy.request(1, &[claim, (":method", "GET"), (":path", COMMON), claim, claim]);
-    assert_eq!(proxy.stream(1).request, fields(&[(":method", "GET"), (":path", COMMON)]));
+    proxy.request(STREAM, &[claim, (":method", "GET"), (":path", COMMON), claim, claim]);
+    assert_eq!(proxy.stream(STREAM).request, fields(&[(":method", "GET"), (":path", COMMON)]));
 }
 
 #[test]
@@ -57,41 +57,44 @@ fn a_header_that_only_the_map_names_is_removed() {
     let proxy = MockProxy::with_map(&changed(|map| {
         map["identity"]["usernameHeaders"] = serde_json::json!(["x-remote-user", "x-user"]);
     }));
-    proxy.request(1, &[(":method", "GET"), (":path", COMMON), ("x-user", "admin")]);
-    assert_eq!(proxy.stream(1).sent("x-user"), None);
+    proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), ("x-user", "admin")]);
+    assert_eq!(proxy.stream(STREAM).sent("x-user"), None);
 }
 
 #[test]
 fn a_request_without_claims_is_not_rewritten() {
     let proxy = MockProxy::golden();
-    proxy.request(1, &[(":method", "GET"), (":path", COMMON), ("authorization", "Bearer t")]);
+    proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), ("authorization", "Bearer t")]);
     assert_eq!(proxy.metric("requests_with_identity_headers_removed_total"), Some(0));
-    assert_eq!(proxy.stream(1).sent("authorization").as_deref(), Some("Bearer t"));
+    assert_eq!(proxy.stream(STREAM).sent("authorization").as_deref(), Some("Bearer t"));
 }
 
 #[test]
 fn a_hint_without_a_certificate_is_removed_and_nothing_else() {
     let proxy = MockProxy::golden();
     let hint = ("x-forwarded-client-cert", "By=admin");
-    assert_eq!(proxy.request(1, &[(":method", "GET"), (":path", COMMON), hint]), Action::Continue);
-    assert_eq!(proxy.stream(1).request, fields(&[(":method", "GET"), (":path", COMMON)]));
+    assert_eq!(
+        proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), hint]),
+        Action::Continue
+    );
+    assert_eq!(proxy.stream(STREAM).request, fields(&[(":method", "GET"), (":path", COMMON)]));
 }
 
 #[test]
 fn without_the_hint_the_certificate_is_not_asked_for() {
     let proxy = MockProxy::golden();
-    proxy.change(1, |stream| {
+    proxy.change(STREAM, |stream| {
         stream.certificate = Some(Certificate { subject: "CN=j".into(), sha256: DIGEST.into() });
     });
-    proxy.get(1, COMMON);
-    assert_eq!(proxy.stream(1).request.len(), 2);
+    proxy.get(STREAM, COMMON);
+    assert_eq!(proxy.stream(STREAM).request.len(), 2);
 }
 
 #[test]
 fn a_client_with_a_certificate_goes_to_the_twin_of_the_default_cluster() {
     let proxy = MockProxy::golden();
     assert_eq!(with_certificate(&proxy, "CN=jane", COMMON), Action::Continue);
-    let cluster = proxy.stream(1).sent(CLUSTER);
+    let cluster = proxy.stream(STREAM).sent(CLUSTER);
     assert_eq!(cluster.as_deref(), Some("kube-apiserver__front-proxy"));
 }
 
@@ -99,7 +102,7 @@ fn a_client_with_a_certificate_goes_to_the_twin_of_the_default_cluster() {
 fn a_client_with_a_certificate_goes_to_the_twin_of_a_sets_cluster() {
     let proxy = MockProxy::golden();
     with_certificate(&proxy, "CN=jane", SKEWED);
-    let cluster = proxy.stream(1).sent(CLUSTER);
+    let cluster = proxy.stream(STREAM).sent(CLUSTER);
     assert_eq!(cluster.as_deref(), Some("kube-apiserver_cp-2__front-proxy"));
 }
 
@@ -107,7 +110,7 @@ fn a_client_with_a_certificate_goes_to_the_twin_of_a_sets_cluster() {
 fn the_front_proxy_says_who_the_client_is() {
     let proxy = MockProxy::golden();
     with_certificate(&proxy, "CN=jane,O=dev,O=ops", COMMON);
-    let stream = proxy.stream(1);
+    let stream = proxy.stream(STREAM);
     assert_eq!(stream.sent("x-remote-user").as_deref(), Some("jane"));
     let groups = stream.sent("x-remote-group").unwrap();
     assert!(groups == "dev,ops" || groups == "ops,dev", "{groups}");
@@ -120,7 +123,7 @@ fn the_front_proxy_says_who_the_client_is() {
 fn a_subject_without_a_common_name_is_answered_401() {
     let proxy = MockProxy::golden();
     assert_eq!(with_certificate(&proxy, "O=dev", COMMON), Action::Pause);
-    let reply = &proxy.stream(1).replies[0];
+    let reply = &proxy.stream(STREAM).replies[0];
     assert_eq!((reply.code, reply.header("retry-after")), (401, String::new()));
     assert!(reply.text().contains("common name"), "{}", reply.text());
     assert_eq!(proxy.metric("client_certificates_refused_total"), Some(1));
@@ -136,19 +139,19 @@ fn a_refused_certificate_is_not_counted_as_a_decision() {
 #[test]
 fn a_digest_that_cannot_be_read_is_answered_401() {
     let proxy = MockProxy::golden();
-    proxy.change(1, |stream| {
+    proxy.change(STREAM, |stream| {
         stream.certificate = Some(Certificate { subject: "CN=j".into(), sha256: "zz".into() });
     });
     let hint = ("x-forwarded-client-cert", "");
-    proxy.request(1, &[(":method", "GET"), (":path", COMMON), hint]);
-    assert_eq!(proxy.stream(1).codes(), [401]);
+    proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), hint]);
+    assert_eq!(proxy.stream(STREAM).codes(), [401]);
 }
 
 #[test]
 fn without_a_front_proxy_a_client_certificate_is_answered_401() {
     let proxy = MockProxy::with_map(&changed(|map| map["identity"]["frontProxy"] = false.into()));
     assert_eq!(with_certificate(&proxy, "CN=jane", COMMON), Action::Pause);
-    let reply = &proxy.stream(1).replies[0];
+    let reply = &proxy.stream(STREAM).replies[0];
     assert_eq!(reply.code, 401);
     assert!(reply.text().contains("client certificates are not accepted here"));
 }
@@ -157,7 +160,7 @@ fn without_a_front_proxy_a_client_certificate_is_answered_401() {
 fn a_client_with_a_certificate_gets_503_where_no_server_can_be_reached() {
     let proxy = MockProxy::golden();
     with_certificate(&proxy, "CN=jane", UNAVAILABLE);
-    assert_eq!(proxy.stream(1).codes(), [503]);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }
 
 #[test]
@@ -165,8 +168,8 @@ fn an_upgrades_connection_header_is_written_anew() {
     let proxy = MockProxy::golden();
     let path = (":path", "/api/v1/namespaces/n/pods/p/exec");
     let connection = ("connection", "Upgrade, X-Remote-User");
-    proxy.request(1, &[(":method", "GET"), path, connection, ("upgrade", "SPDY/3.1")]);
-    let stream = proxy.stream(1);
+    proxy.request(STREAM, &[(":method", "GET"), path, connection, ("upgrade", "SPDY/3.1")]);
+    let stream = proxy.stream(STREAM);
     assert_eq!(stream.sent("connection").as_deref(), Some("Upgrade, close"));
     assert_eq!(stream.sent("upgrade").as_deref(), Some("SPDY/3.1"));
 }
@@ -174,35 +177,34 @@ fn an_upgrades_connection_header_is_written_anew() {
 #[test]
 fn a_connection_header_that_asks_for_no_upgrade_is_removed() {
     let proxy = MockProxy::golden();
-    proxy.request(1, &[(":method", "GET"), (":path", COMMON), ("connection", "x-kept")]);
-    assert_eq!(proxy.stream(1).sent("connection"), None);
+    proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), ("connection", "x-kept")]);
+    assert_eq!(proxy.stream(STREAM).sent("connection"), None);
 }
 
 #[test]
 fn claims_in_trailers_are_removed() {
     let proxy = MockProxy::golden();
     let trailers = [("x-remote-group", "system:masters"), ("x-kept", "1")];
-    assert_eq!(proxy.trailers(1, &trailers), Action::Continue);
-    assert_eq!(proxy.stream(1).trailers, fields(&[("x-kept", "1")]));
+    assert_eq!(proxy.trailers(STREAM, &trailers), Action::Continue);
+    assert_eq!(proxy.stream(STREAM).trailers, fields(&[("x-kept", "1")]));
 }
 
 #[test]
 fn trailers_that_are_all_claims_become_none() {
     let proxy = MockProxy::golden();
-    assert_eq!(proxy.trailers(1, &[("x-remote-user", "admin")]), Action::Continue);
-    assert_eq!(proxy.stream(1).trailers, []);
+    assert_eq!(proxy.trailers(STREAM, &[("x-remote-user", "admin")]), Action::Continue);
+    assert_eq!(proxy.stream(STREAM).trailers, []);
 }
 
 #[test]
 fn a_request_without_trailers_passes() {
-    assert_eq!(MockProxy::golden().trailers(1, &[]), Action::Continue);
+    assert_eq!(MockProxy::golden().trailers(STREAM, &[]), Action::Continue);
 }
 
 #[test]
 fn trailers_that_the_host_does_not_show_whole_end_the_request() {
     let proxy = MockProxy::golden();
-    proxy.trailers(1, &[("x", "y")]);
-    let stream = filter_core::StreamId(1);
-    assert_eq!(proxy.filter.on_request_trailers(stream, 2), Action::Pause);
-    assert_eq!(proxy.stream(1).codes(), [503]);
+    proxy.trailers(STREAM, &[("x", "y")]);
+    assert_eq!(proxy.filter.on_request_trailers(STREAM, 2), Action::Pause);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }

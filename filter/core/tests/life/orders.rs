@@ -12,18 +12,18 @@ use crate::setup::*;
 /// One callback on one of four streams.
 #[derive(Clone, Debug)]
 enum Step {
-    Request(u32, Fields),
-    Trailers(u32, Fields),
-    Response(u32, Fields, bool),
-    Body(u32, Vec<u8>, bool),
-    Answer(u32, u16, bool),
-    Leave(u32),
+    Request(StreamId, Fields),
+    Trailers(StreamId, Fields),
+    Response(StreamId, Fields, bool),
+    Body(StreamId, Vec<u8>, bool),
+    Answer(CalloutToken, u16, bool),
+    Leave(StreamId),
     Push(bool),
     Tick,
 }
 
-fn stream() -> impl Strategy<Value = u32> {
-    0..4_u32
+fn stream() -> impl Strategy<Value = StreamId> {
+    (0..4_u32).prop_map(StreamId)
 }
 
 /// Names and values that mean something, and any other bytes.
@@ -94,7 +94,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(id, fields, end)| Step::Response(id, fields, end)),
         4 => (stream(), body(), any::<bool>()).prop_map(|(id, body, end)| Step::Body(id, body, end)),
         3 => (0..6_u32, prop::sample::select(vec![204_u16, 409, 503, 0]), any::<bool>())
-            .prop_map(|(token, status, date)| Step::Answer(token, status, date)),
+            .prop_map(|(token, status, date)| Step::Answer(CalloutToken(token), status, date)),
         1 => stream().prop_map(Step::Leave),
         1 => any::<bool>().prop_map(Step::Push),
         1 => Just(Step::Tick),
@@ -159,7 +159,7 @@ impl Life {
     }
 }
 
-fn id(step: &Step) -> Option<u32> {
+fn id(step: &Step) -> Option<StreamId> {
     match step {
         Step::Request(id, _)
         | Step::Trailers(id, _)
@@ -217,7 +217,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..120),
     ) {
         let proxy = MockProxy::golden();
-        let mut lives: BTreeMap<u32, Life> = BTreeMap::new();
+        let mut lives: BTreeMap<StreamId, Life> = BTreeMap::new();
         for step in &steps {
             let Some(id) = id(step) else {
                 take(&proxy, step);
@@ -244,7 +244,7 @@ proptest! {
         let answer_all = || {
             let count = proxy.host.state().callouts.len();
             for token in 0..u32::try_from(count).unwrap() {
-                proxy.answer(token, &[]);
+                proxy.answer(CalloutToken(token), &[]);
             }
         };
         answer_all();

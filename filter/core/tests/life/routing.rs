@@ -9,29 +9,29 @@ const CLUSTER: &str = "x-mixed-version-proxy-cluster";
 
 /// The filter's note for the response phase, with `|` for NUL.
 fn note(proxy: &MockProxy) -> Option<String> {
-    let state = proxy.stream(1).filter_state?;
+    let state = proxy.stream(STREAM).filter_state?;
     Some(String::from_utf8(state).unwrap().replace('\0', "|"))
 }
 
 #[test]
 fn a_type_that_all_servers_serve_needs_no_header() {
     let proxy = MockProxy::golden();
-    assert_eq!(proxy.get(1, COMMON), Action::Continue);
-    assert_eq!(proxy.stream(1).request.len(), 2);
+    assert_eq!(proxy.get(STREAM, COMMON), Action::Continue);
+    assert_eq!(proxy.stream(STREAM).request.len(), 2);
 }
 
 #[test]
 fn a_type_that_some_servers_serve_goes_to_their_cluster() {
     let proxy = MockProxy::golden();
-    assert_eq!(proxy.get(1, SKEWED), Action::Continue);
-    assert_eq!(proxy.stream(1).sent(CLUSTER).as_deref(), Some("kube-apiserver_cp-2"));
+    assert_eq!(proxy.get(STREAM, SKEWED), Action::Continue);
+    assert_eq!(proxy.stream(STREAM).sent(CLUSTER).as_deref(), Some("kube-apiserver_cp-2"));
 }
 
 #[test]
 fn a_type_whose_servers_are_out_of_rotation_is_answered_503() {
     let proxy = MockProxy::golden();
-    assert_eq!(proxy.get(1, UNAVAILABLE), Action::Pause);
-    let reply = &proxy.stream(1).replies[0];
+    assert_eq!(proxy.get(STREAM, UNAVAILABLE), Action::Pause);
+    let reply = &proxy.stream(STREAM).replies[0];
     assert_eq!(reply.code, 503);
     assert_eq!(reply.header("retry-after"), "1");
     assert_eq!(reply.header("content-type"), "application/json");
@@ -41,8 +41,8 @@ fn a_type_whose_servers_are_out_of_rotation_is_answered_503() {
 #[test]
 fn a_protobuf_client_gets_its_503_in_protobuf() {
     let proxy = MockProxy::golden();
-    proxy.request(1, &[(":method", "GET"), (":path", UNAVAILABLE), ("accept", PROTOBUF)]);
-    let reply = &proxy.stream(1).replies[0];
+    proxy.request(STREAM, &[(":method", "GET"), (":path", UNAVAILABLE), ("accept", PROTOBUF)]);
+    let reply = &proxy.stream(STREAM).replies[0];
     assert_eq!(reply.header("content-type"), "application/vnd.kubernetes.protobuf");
     assert!(reply.body.starts_with(b"k8s\0"));
 }
@@ -52,72 +52,72 @@ fn the_first_accept_header_counts() {
     let proxy = MockProxy::golden();
     let path = (":path", UNAVAILABLE);
     let accept = [("accept", "application/json"), ("accept", PROTOBUF)];
-    proxy.request(1, &[(":method", "GET"), path, accept[0], accept[1]]);
-    assert_eq!(proxy.stream(1).replies[0].header("content-type"), "application/json");
+    proxy.request(STREAM, &[(":method", "GET"), path, accept[0], accept[1]]);
+    assert_eq!(proxy.stream(STREAM).replies[0].header("content-type"), "application/json");
 }
 
 #[test]
 fn a_request_without_a_method_goes_no_further() {
     let proxy = MockProxy::golden();
-    assert_eq!(proxy.request(1, &[(":path", COMMON)]), Action::Pause);
-    assert_eq!(proxy.stream(1).codes(), [503]);
+    assert_eq!(proxy.request(STREAM, &[(":path", COMMON)]), Action::Pause);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }
 
 #[test]
 fn a_request_without_a_path_goes_no_further() {
     let proxy = MockProxy::golden();
-    assert_eq!(proxy.request(1, &[(":method", "GET")]), Action::Pause);
-    assert_eq!(proxy.stream(1).codes(), [503]);
+    assert_eq!(proxy.request(STREAM, &[(":method", "GET")]), Action::Pause);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }
 
 #[test]
 fn most_requests_keep_nothing_for_the_response() {
     let proxy = MockProxy::golden();
-    proxy.get(1, COMMON);
+    proxy.get(STREAM, COMMON);
     assert_eq!(note(&proxy), None);
 }
 
 #[test]
 fn a_protobuf_request_keeps_its_encoding() {
     let proxy = MockProxy::golden();
-    proxy.request(1, &[(":method", "GET"), (":path", COMMON), ("accept", PROTOBUF)]);
+    proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), ("accept", PROTOBUF)]);
     assert_eq!(note(&proxy).as_deref(), Some("not-found|protobuf"));
 }
 
 #[test]
 fn a_request_that_is_not_for_an_api_keeps_that_nothing_matters() {
     let proxy = MockProxy::golden();
-    proxy.get(1, "/healthz");
+    proxy.get(STREAM, "/healthz");
     assert_eq!(note(&proxy).as_deref(), Some("nothing"));
 }
 
 #[test]
 fn a_request_for_an_unknown_type_keeps_its_path() {
     let proxy = MockProxy::golden();
-    proxy.get(1, "/apis/nosuch.io/v1/foos?watch=1");
+    proxy.get(STREAM, "/apis/nosuch.io/v1/foos?watch=1");
     assert_eq!(note(&proxy).as_deref(), Some("not-found|json|/apis/nosuch.io/v1/foos?watch=1"));
 }
 
 #[test]
 fn without_a_companion_to_ask_an_unknown_type_keeps_that_nothing_matters() {
     let proxy = without_companion();
-    proxy.get(1, UNKNOWN);
+    proxy.get(STREAM, UNKNOWN);
     assert_eq!(note(&proxy).as_deref(), Some("nothing"));
 }
 
 #[test]
 fn a_post_for_discovery_is_routed_as_it_is() {
     let proxy = MockProxy::golden();
-    proxy.request(1, &[(":method", "POST"), (":path", "/apis"), ("accept", AGGREGATED)]);
+    proxy.request(STREAM, &[(":method", "POST"), (":path", "/apis"), ("accept", AGGREGATED)]);
     assert_eq!(note(&proxy), None);
-    assert_eq!(proxy.stream(1).sent("accept").as_deref(), Some(AGGREGATED));
+    assert_eq!(proxy.stream(STREAM).sent("accept").as_deref(), Some(AGGREGATED));
 }
 
 #[test]
 fn requests_are_counted_by_their_reason() {
     let proxy = MockProxy::golden();
     for path in [COMMON, COMMON, SKEWED, UNKNOWN, UNAVAILABLE, "/healthz", "/apis"] {
-        proxy.get(1, path);
+        proxy.get(STREAM, path);
     }
     for (reason, count) in [
         ("common", 2),
@@ -136,6 +136,6 @@ fn requests_are_counted_by_their_reason() {
 #[test]
 fn a_request_for_a_merged_document_is_counted_as_discovery() {
     let proxy = MockProxy::golden();
-    get_discovery(&proxy, 1);
+    get_discovery(&proxy, STREAM);
     assert_eq!(proxy.metric("requests_total.decision.discovery"), Some(1));
 }

@@ -1,7 +1,13 @@
 //! Requests and responses that several areas use.
 
 use filter_core::mock::{GOLDEN, MockProxy};
+pub use filter_core::{CalloutToken, StreamId};
 use serde_json::Value;
+
+/// The stream that most tests are about.
+pub const STREAM: StreamId = StreamId(1);
+/// The first absence query.
+pub const QUERY: CalloutToken = CalloutToken(0);
 
 /// Every server serves it.
 pub const COMMON: &str = "/api/v1/pods";
@@ -31,7 +37,7 @@ pub const SERVED: [(&str, &str); 2] = [(":status", "409"), ("date", "now")];
 pub const UNCLEAR: [(&str, &str); 2] = [(":status", "503"), ("date", "now")];
 
 /// Enters the filter by a kubectl's request for discovery.
-pub fn get_discovery(proxy: &MockProxy, stream: u32) {
+pub fn get_discovery(proxy: &MockProxy, stream: StreamId) {
     proxy.request(stream, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED)]);
 }
 
