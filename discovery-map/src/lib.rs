@@ -20,21 +20,21 @@
 
 mod absence;
 mod codec;
-mod document;
 mod fault;
 mod header;
 mod map;
+mod map_document;
 mod validate;
 
 pub use absence::{ABSENCE_PARAMETER, ABSENCE_PATH, Absence, absence_query};
 pub use codec::{Content, Documents, Packed, Packer};
-pub use document::{
-    BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, OpenApi, PeerEntry,
-    PeerState, Resources, SCHEMA_VERSION, SetEntry, StrictNotFound, Versions,
-};
 pub use fault::{Fault, Faults};
 pub use header::{
     ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, CLUSTER_HEADER, FRONT_PROXY_SUFFIX,
     has_header_prefix, is_header, is_lowercase_token, is_reserved, is_reserved_prefix,
 };
 pub use map::{Destination, DiscoveryMap, Found, MergedEntry, Scope};
+pub use map_document::{
+    BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, OpenApi, PeerEntry,
+    PeerState, Resources, SCHEMA_VERSION, SetEntry, StrictNotFound, Versions,
+};

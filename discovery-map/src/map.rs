@@ -4,7 +4,7 @@
 //! because only `validate` builds a map.
 
 use crate::codec::Packed;
-use crate::document::{
+use crate::map_document::{
     DocumentForm, IdentityHeaders, MergedDocument, OpenApi, PeerEntry, SetEntry, StrictNotFound,
 };
 

@@ -15,9 +15,9 @@ mod tests;
 
 use serde::Deserialize;
 
-use crate::document::{MapDocument, SCHEMA_VERSION};
 use crate::fault::Faults;
 use crate::map::DiscoveryMap;
+use crate::map_document::{MapDocument, SCHEMA_VERSION};
 use check::Check;
 
 impl DiscoveryMap {

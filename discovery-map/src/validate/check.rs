@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::document::{IdentityHeaders, PeerEntry, SetEntry, StrictNotFound};
 use crate::fault::{Fault, Faults};
 use crate::header::{FRONT_PROXY_SUFFIX, is_lowercase_token, is_reserved, is_reserved_prefix};
+use crate::map_document::{IdentityHeaders, PeerEntry, SetEntry, StrictNotFound};
 
 /// The longest time for which a client waits until it learns that a type is
 /// unknown.

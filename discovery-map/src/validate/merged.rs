@@ -1,8 +1,8 @@
 //! The merged documents, and who answers for OpenAPI.
 
 use super::check::Check;
-use crate::document::{DocumentForm, MergedDocument, OpenApi};
 use crate::map::Merged;
+use crate::map_document::{DocumentForm, MergedDocument, OpenApi};
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! Groups, versions and resources.
 
 use super::check::Check;
-use crate::document::{BySet, SetEntry, Versions};
 use crate::map::{Group, Resource, Scope, Version};
+use crate::map_document::{BySet, SetEntry, Versions};
 
 impl Check {
     pub(super) fn group(&mut self, name: String, versions: Versions, sets: &[SetEntry]) -> Group {
