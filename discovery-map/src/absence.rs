@@ -1,5 +1,5 @@
-//! The absence query: the filter asks the companion whether a type is really
-//! served by nobody, and the companion answers by a status code.
+//! The absence query: the filter asks the companion whether no peer serves a
+//! type, and the companion answers by a status code.
 
 /// The path of the companion's endpoint for absence queries.
 pub const ABSENCE_PATH: &str = "/v1/absence";

@@ -45,7 +45,7 @@ pub struct MergedEntry<'m> {
     pub index: usize,
     /// The document, whose content has been taken.
     pub document: &'m MergedDocument,
-    /// Where the request goes that asks whether the client may read it.
+    /// The destination of the access check.
     pub destination: Destination<'m>,
 }
 

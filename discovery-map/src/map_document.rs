@@ -7,7 +7,7 @@
 //!
 //! A field that is added after 0.1.0 is omitted unless its feature is in use
 //! (`skip_serializing_if`), and its absence means that it is not (`default`), so
-//! that neighbouring versions work together (ADR 0014).
+//! that neighboring versions work together (ADR 0014).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -70,8 +70,8 @@ pub struct MapDocument {
     pub strict_not_found: Option<StrictNotFound>,
 }
 
-/// Whom to ask, by an [absence query](crate::absence_query), whether a type is
-/// really served by nobody.
+/// Whom to ask, by an [absence query](crate::absence_query), whether no peer
+/// serves a type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StrictNotFound {

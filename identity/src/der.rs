@@ -55,7 +55,7 @@ fn is_printable(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b" '()+,-./:=?*&".contains(&byte)
 }
 
-/// UCS-2, without a NUL at the end, and without what are no characters.
+/// UCS-2, without a NUL at the end, and without noncharacters.
 fn bmp(contents: &[u8]) -> Option<String> {
     let (pairs, odd) = contents.as_chunks::<2>();
     let pairs = match pairs {

@@ -1,5 +1,5 @@
-//! Target and map → decision: the table in `docs/architecture.md` ("From path to
-//! decision"), as code.
+//! Target and map → decision: the table in `docs/architecture.md` ("From request to
+//! plan"), as code.
 
 use discovery_map::{Destination, DiscoveryMap};
 

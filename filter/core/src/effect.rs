@@ -31,8 +31,8 @@ pub(crate) enum Effect<'a> {
     SendDocument(DocumentForm, MergedAnswer<'a>),
     /// The response is held back until there is more of its body.
     Hold(Held),
-    /// The response is held back until the companion answers whether a type is
-    /// really served by nobody.
+    /// The response is held back until the companion answers whether no peer
+    /// serves the type.
     Ask {
         /// Whom to ask, and what becomes of the 404 if there is no answer.
         strict: &'a StrictNotFound,

@@ -121,7 +121,7 @@ fn only_discovery_documents_are_merged() {
 }
 
 #[test]
-fn what_is_no_base64_is_refused_before_it_is_unpacked() {
+fn invalid_base64_is_refused_before_unpacking() {
     for gzip in ["", "=", "====", "A", "AAA", "AA=A", "A===", "AA A", "AA-_", "AAAA\n"] {
         let mut odd = document("/apis", DocumentForm::Plain);
         odd.gzip = gzip.into();

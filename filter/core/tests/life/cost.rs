@@ -28,7 +28,7 @@ fn a_skewed_request_costs_two_calls() {
 }
 
 #[test]
-fn an_unknown_type_costs_one_call_more_for_the_note() {
+fn an_unknown_type_costs_one_call_more_for_the_interest() {
     let proxy = proxy();
     proxy.get(STREAM, UNKNOWN);
     assert_eq!(proxy.calls(), [Call::Headers, Call::SetFilterState]);

@@ -45,7 +45,7 @@ fn a_request_for_the_default_cluster_needs_no_cluster_header() {
 }
 
 #[test]
-fn a_request_whose_note_cannot_be_kept_goes_no_further() {
+fn a_request_whose_interest_cannot_be_kept_goes_no_further() {
     for path in [UNKNOWN, "/healthz"] {
         let proxy = golden(Call::SetFilterState);
         assert_eq!(proxy.get(STREAM, path), Action::Pause, "{path}");
@@ -54,7 +54,7 @@ fn a_request_whose_note_cannot_be_kept_goes_no_further() {
 }
 
 #[test]
-fn a_request_that_keeps_no_note_goes_on() {
+fn a_request_that_keeps_no_interest_goes_on() {
     assert_eq!(golden(Call::SetFilterState).get(STREAM, COMMON), Action::Continue);
 }
 

@@ -7,8 +7,8 @@ use crate::setup::*;
 
 const CLUSTER: &str = "x-mixed-version-proxy-cluster";
 
-/// The filter's note for the response phase, with `|` for NUL.
-fn note(proxy: &MockProxy) -> Option<String> {
+/// What the filter keeps as its interest in the response, with `|` for NUL.
+fn interest(proxy: &MockProxy) -> Option<String> {
     let state = proxy.stream(STREAM).filter_state?;
     Some(String::from_utf8(state).unwrap().replace('\0', "|"))
 }
@@ -74,42 +74,42 @@ fn a_request_without_a_path_goes_no_further() {
 fn most_requests_keep_nothing_for_the_response() {
     let proxy = MockProxy::golden();
     proxy.get(STREAM, COMMON);
-    assert_eq!(note(&proxy), None);
+    assert_eq!(interest(&proxy), None);
 }
 
 #[test]
 fn a_protobuf_request_keeps_its_encoding() {
     let proxy = MockProxy::golden();
     proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), ("accept", PROTOBUF)]);
-    assert_eq!(note(&proxy).as_deref(), Some("not-found|protobuf"));
+    assert_eq!(interest(&proxy).as_deref(), Some("not-found|protobuf"));
 }
 
 #[test]
 fn a_request_that_is_not_for_an_api_keeps_that_nothing_matters() {
     let proxy = MockProxy::golden();
     proxy.get(STREAM, "/healthz");
-    assert_eq!(note(&proxy).as_deref(), Some("nothing"));
+    assert_eq!(interest(&proxy).as_deref(), Some("nothing"));
 }
 
 #[test]
 fn a_request_for_an_unknown_type_keeps_its_path() {
     let proxy = MockProxy::golden();
     proxy.get(STREAM, "/apis/nosuch.io/v1/foos?watch=1");
-    assert_eq!(note(&proxy).as_deref(), Some("not-found|json|/apis/nosuch.io/v1/foos?watch=1"));
+    assert_eq!(interest(&proxy).as_deref(), Some("not-found|json|/apis/nosuch.io/v1/foos?watch=1"));
 }
 
 #[test]
 fn without_a_companion_to_ask_an_unknown_type_keeps_that_nothing_matters() {
     let proxy = without_companion();
     proxy.get(STREAM, UNKNOWN);
-    assert_eq!(note(&proxy).as_deref(), Some("nothing"));
+    assert_eq!(interest(&proxy).as_deref(), Some("nothing"));
 }
 
 #[test]
 fn a_post_for_discovery_is_routed_as_it_is() {
     let proxy = MockProxy::golden();
     proxy.request(STREAM, &[(":method", "POST"), (":path", "/apis"), ("accept", AGGREGATED)]);
-    assert_eq!(note(&proxy), None);
+    assert_eq!(interest(&proxy), None);
     assert_eq!(proxy.stream(STREAM).sent("accept").as_deref(), Some(AGGREGATED));
 }
 
