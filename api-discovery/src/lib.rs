@@ -24,7 +24,7 @@ pub use document::{AggregatedList, DiscoveryDocument, GroupVersion};
 pub use legacy_reader::{LegacyGroupVersion, LegacyReader};
 pub use listing::{Group, GroupNames, Listing, Part, Types, Version, group_version_path};
 pub use merged::{
-    Conflict, Content, MergeSource, MergedDocuments, PackCache, PackedContent, UnpackedDocument,
+    Conflict, MergeSource, MergedDocuments, MergedText, PackCache, PackedText, UnpackedDocument,
     merge_documents,
 };
 pub use openapi::OpenApiIndex;

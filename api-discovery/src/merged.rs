@@ -38,8 +38,8 @@ use crate::release::Release;
 use aggregated::{Entry, IsBuiltIn};
 
 pub use aggregated::{Conflict, MergedGroup};
-pub use content::Content;
-pub use pack::{PackCache, PackedContent};
+pub use content::MergedText;
+pub use pack::{PackCache, PackedText};
 
 /// The largest document that is made, in bytes. The filter of every worker holds
 /// the documents, and no control plane has a larger one.
@@ -87,7 +87,7 @@ pub struct UnpackedDocument {
     /// The `ETag` of their own document.
     pub peer_etag: Option<Box<str>>,
     /// The content.
-    pub content: Content,
+    pub content: MergedText,
 }
 
 /// Merges the documents of `peers`, in any order. The positions in what is returned are those of
@@ -172,7 +172,7 @@ impl<'p> Merger<'_, 'p> {
                 has_etag: true,
                 peers: peers.clone(),
                 peer_etag: peer_etag.clone(),
-                content: Content::aggregated(version, groups),
+                content: MergedText::aggregated(version, groups),
             });
         }
     }

@@ -22,8 +22,8 @@
 //!   the store that all peers share, so the peers in rotation have them.
 //! - The map is complete once every configured peer that is not forgotten has been read.
 
-mod documents;
 mod merge;
+mod merged;
 mod names;
 mod peer;
 mod sets;

@@ -67,9 +67,9 @@ async fn map(State(views): State<Views>) -> Response {
     let publication = views.outcomes.borrow().publication.clone();
     let Some(publication) = publication else { return unavailable("nothing published yet\n") };
     json(&Published {
-        generation: publication.document.generation,
+        generation: publication.map.generation,
         pushed_at_unix_seconds: publication.at.as_secs(),
-        map: &publication.document,
+        map: &publication.map,
     })
 }
 

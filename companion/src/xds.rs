@@ -16,7 +16,7 @@ mod secret;
 mod tests;
 
 pub(crate) use cluster::{Cluster, endpoints};
-pub use filter::{Filter, MAP};
+pub use filter::{FilterConfig, MAP};
 pub(crate) use message::{ConfigSource, response};
 pub(crate) use secret::{
     CLIENT_CA, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 /// The text of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content(Vec<Arc<str>>);
+pub struct MergedText(Vec<Arc<str>>);
 
-impl Content {
+impl MergedText {
     /// Returns a list of aggregated discovery. The versions `v2` and `v2beta1` differ
     /// in nothing but their names.
     pub(super) fn aggregated(version: &str, groups: impl Iterator<Item = Arc<str>>) -> Self {
@@ -35,13 +35,13 @@ impl Content {
     }
 }
 
-impl From<String> for Content {
+impl From<String> for MergedText {
     fn from(text: String) -> Self {
         Self(vec![text.into()])
     }
 }
 
-impl fmt::Display for Content {
+impl fmt::Display for MergedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.pieces().try_for_each(|piece| f.write_str(piece))
     }

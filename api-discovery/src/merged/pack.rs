@@ -5,19 +5,19 @@ use std::sync::Arc;
 use discovery_map::Packer;
 use ring::digest::{Context, SHA512};
 
-use super::content::Content;
+use super::content::MergedText;
 
 /// Packs documents, and remembers those of the last map: most documents are the
 /// same from one map to the next.
 #[derive(Debug, Default)]
 pub struct PackCache {
-    last_map: Vec<PackedContent>,
-    this_map: Vec<PackedContent>,
+    last_map: Vec<PackedText>,
+    this_map: Vec<PackedText>,
 }
 
 /// A document that is packed.
 #[derive(Clone, Debug)]
-pub struct PackedContent {
+pub struct PackedText {
     /// SHA-512 of the content in upper-case hexadecimal, as kube-apiserver's `ETag`s are.
     pub etag: Arc<str>,
     /// gzip in base64.
@@ -26,12 +26,12 @@ pub struct PackedContent {
 
 impl PackCache {
     /// Packs a document of this map.
-    pub fn pack(&mut self, content: &Content) -> PackedContent {
+    pub fn pack(&mut self, content: &MergedText) -> PackedText {
         let etag = etag(content);
         let known = self.this_map.iter().chain(&self.last_map).find(|packed| *packed.etag == etag);
         let packed = known
             .cloned()
-            .unwrap_or_else(|| PackedContent { etag: etag.into(), gzip: gzip(content).into() });
+            .unwrap_or_else(|| PackedText { etag: etag.into(), gzip: gzip(content).into() });
         self.this_map.push(packed.clone());
         packed
     }
@@ -42,13 +42,13 @@ impl PackCache {
     }
 }
 
-fn etag(content: &Content) -> String {
+fn etag(content: &MergedText) -> String {
     let mut context = Context::new(&SHA512);
     content.pieces().for_each(|piece| context.update(piece.as_bytes()));
     context.finish().as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-fn gzip(content: &Content) -> String {
+fn gzip(content: &MergedText) -> String {
     let mut packer = Packer::default();
     content.pieces().for_each(|piece| packer.add(piece.as_bytes()));
     packer.finish()

@@ -120,8 +120,8 @@ fn read_part(json: &str, part: Part) -> Listing {
     document
 }
 
-fn pack(text: &str) -> PackedContent {
-    PackCache::default().pack(&Content::from(text.to_owned()))
+fn pack(text: &str) -> PackedText {
+    PackCache::default().pack(&MergedText::from(text.to_owned()))
 }
 
 fn text(document: &UnpackedDocument) -> String {
@@ -364,7 +364,7 @@ fn equal_content_is_packed_once_and_to_the_same_bytes() {
     use std::io::Read as _;
 
     let mut packer = PackCache::default();
-    let content = Content::from("{}".to_owned());
+    let content = MergedText::from("{}".to_owned());
     let first = packer.pack(&content);
     packer.end_map();
     let second = packer.pack(&content);

@@ -46,7 +46,7 @@ impl Index {
         let (MergedDocuments { conflicts, oversized, .. }, documents, open_api) =
             self.documents(&mut sets, packs);
         let peers = self.peers.iter();
-        let document = MapDocument {
+        let map = MapDocument {
             schema_version: SCHEMA_VERSION,
             generation: 1,
             complete: self.is_complete(),
@@ -63,7 +63,7 @@ impl Index {
             strict_not_found: self.config.strict_not_found.clone(),
         };
         let (clusters, memory) = (sets.clusters(), self.memory());
-        Snapshot { document, clusters, conflicts, oversized, frozen, memory }
+        Snapshot { map, clusters, conflicts, oversized, frozen, memory }
     }
 
     /// The names that the cluster says come first, because the first name of a list

@@ -14,7 +14,7 @@ use crate::config::RequestHeaders;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The map. Its generation is 1 and is replaced at the push.
-    pub document: MapDocument,
+    pub map: MapDocument,
     /// Every cluster that the map names, sorted by name.
     pub clusters: Vec<Cluster>,
     /// Where the peers contradict each other.

@@ -145,7 +145,7 @@ fn when_no_peer_is_ready_the_last_rotation_stays_and_nothing_is_forgotten() {
     let after = world.index.snapshot();
     assert!(after.frozen && !before.frozen);
     assert_eq!(after.clusters, before.clusters);
-    assert_eq!(after.document.groups, before.document.groups);
+    assert_eq!(after.map.groups, before.map.groups);
     world.passes(HOUR * 2);
     assert_eq!(world.route("new/v1/y"), "all");
     world.ready_unchanged("a");
@@ -163,7 +163,7 @@ fn before_anything_is_known_every_peer_is_in_the_default_cluster() {
     assert!(world.index.all_asked());
     assert_eq!(world.members("all"), ["a", "b"]);
     assert!(!world.complete());
-    let document = world.index.snapshot().document;
+    let document = world.index.snapshot().map;
     assert!(DiscoveryMap::try_from(document).is_ok());
 }
 
@@ -227,7 +227,7 @@ fn the_peers_in_rotation_decide_the_scope() {
     world.gone("a");
     world.serves_as("b", listed_in(&["g/v1/x"], true));
     assert_eq!(world.route("g/v1/x"), "all");
-    let document = world.index.snapshot().document;
+    let document = world.index.snapshot().map;
     let by_set = &document.groups["g"].0["v1"].0;
     let resources: Vec<_> = by_set.values().flat_map(|r| &r.cluster_scoped).collect();
     assert_eq!(resources, ["x"]);

@@ -57,7 +57,7 @@ impl PublishMetrics {
     }
 
     pub fn published(&self, publication: &Publication) {
-        let map = &publication.document;
+        let map = &publication.map;
         self.generation.set(gauge(map.generation));
         self.complete.set(i64::from(map.complete));
         self.skewed_targets.set(gauge(publication.skewed_targets));

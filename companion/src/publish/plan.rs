@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::index::Snapshot;
 use crate::secrets::Settings;
 use crate::state::{Addresses, State};
-use crate::xds::{self, Filter};
+use crate::xds::{self, FilterConfig};
 use retirement::Retirement;
 
 /// The way from what is published to what shall be.
@@ -115,7 +115,7 @@ impl Planner {
         let now = &self.state.published.endpoints;
         let change = endpoints::change(now, &next, retired.clusters());
         let config = Arc::clone(&self.settings.config);
-        let filter = Filter { map: json, module: config.envoy.filter_module.clone() };
+        let filter = FilterConfig { map: json, module: config.envoy.filter_module.clone() };
         let [secrets, clusters] = self.upstream(&next, &retired, generation);
         // Remembered at once: whatever fails from here on, the map that Envoy has covers these.
         self.state.published.endpoints.clone_from(&change.before);

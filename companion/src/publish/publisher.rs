@@ -21,7 +21,7 @@ mod tests;
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// The map, with its generation.
-    pub document: Arc<MapDocument>,
+    pub map: Arc<MapDocument>,
     /// How many targets some peers serve and others do not.
     pub skewed_targets: usize,
     /// When it was published, since 1970.
@@ -97,7 +97,7 @@ impl<S: Sink> Publisher<S> {
         self.remember()?;
         plan.steps.iter().try_for_each(|step| self.sink.apply(step))?;
         let publication = plan.map.as_ref().map(|map| Publication {
-            document: Arc::clone(&map.document),
+            map: Arc::clone(&map.document),
             skewed_targets: map.skewed_targets,
             at: since_1970(),
         });

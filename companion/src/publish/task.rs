@@ -111,7 +111,7 @@ fn report(
             outcomes.send_if_modified(|outcome| outcome.error.take().is_some());
         }
         Ok(Some(publication)) => {
-            let document = &publication.document;
+            let document = &publication.map;
             tracing::info!(
                 generation = document.generation,
                 complete = document.complete,

@@ -11,20 +11,20 @@ use super::message::type_url;
 /// for it.
 const FILTER_NAME: &str = "mixed-version-proxy";
 
-/// The JSON pointer to the map in a response that has the [`Filter`] alone.
+/// The JSON pointer to the map in a response that has the [`FilterConfig`] alone.
 pub const MAP: &str =
     "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
 
 /// The filter with its discovery map.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
+pub struct FilterConfig {
     /// The map in JSON.
     pub map: String,
     /// The WebAssembly module, as Envoy sees it.
     pub module: PathBuf,
 }
 
-impl Filter {
+impl FilterConfig {
     /// Returns the resource in proto3 JSON. Apart from the map, the bytes are the same in each
     /// push: then Envoy keeps the same VM.
     pub fn to_json(&self) -> Value {

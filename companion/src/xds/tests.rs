@@ -34,7 +34,8 @@ fn the_resources_are_those_of_the_golden_file() {
         present: Some("front-proxy-0123456789abcdef".to_owned()),
         ..cluster.clone()
     };
-    let filter = Filter { map: "{\"map\":true}".to_owned(), module: "/lib/filter.wasm".into() };
+    let filter =
+        FilterConfig { map: "{\"map\":true}".to_owned(), module: "/lib/filter.wasm".into() };
     let resources = [
         secret("listener", pair).to_json(),
         secret("client-ca", SecretContent::Authorities(None)).to_json(),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use companion::xds::Filter;
+use companion::xds::FilterConfig;
 use discovery_map::{
     BySet, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
 };
@@ -200,7 +200,7 @@ fn document(resources: usize) -> MapDocument {
 
 /// Returns the filter as the companion publishes it, with this map.
 fn filter(document: &MapDocument, module: &Path) -> Result<Value> {
-    let filter = Filter { map: document.to_json()?, module: module.to_owned() };
+    let filter = FilterConfig { map: document.to_json()?, module: module.to_owned() };
     let mut filter = filter.to_json();
     if let Some(resource) = filter.as_object_mut() {
         // A filter in a listener's chain has no type of its own.

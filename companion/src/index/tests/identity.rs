@@ -16,7 +16,7 @@ fn names(user: &str) -> RequestHeaders {
 #[test]
 fn the_clusters_own_header_names_come_first_and_no_configured_name_is_lost() {
     let mut world = World::new(&["a"]);
-    let username = |world: &mut World| world.index.snapshot().document.identity.username_headers;
+    let username = |world: &mut World| world.index.snapshot().map.identity.username_headers;
     assert_eq!(username(&mut world), ["x-remote-user"]);
     let read = Event::RequestHeaders(Some(names("X-User")));
     assert!(world.index.apply(read, Duration::ZERO));
@@ -26,7 +26,7 @@ fn the_clusters_own_header_names_come_first_and_no_configured_name_is_lost() {
     assert_eq!(username(&mut world), ["x-user", "x-remote-user"]);
     let mut again = World::restored(&["a"], world.index.snapshot().memory);
     assert_eq!(username(&mut again), ["x-user", "x-remote-user"], "over a restart");
-    assert!(DiscoveryMap::try_from(again.index.snapshot().document).is_ok());
+    assert!(DiscoveryMap::try_from(again.index.snapshot().map).is_ok());
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn with_a_front_proxy_a_start_waits_for_the_header_names() {
     world.index.apply(Event::Configured(Arc::clone(&world.config)), Duration::ZERO);
     world.serves("a", &[]);
     assert!(!world.index.all_asked());
-    assert!(world.index.snapshot().document.identity.front_proxy);
+    assert!(world.index.snapshot().map.identity.front_proxy);
     world.index.apply(Event::RequestHeaders(None), Duration::ZERO);
     assert!(world.index.all_asked());
     let known = Memory { request_headers: Some(names("x-user")), ..Memory::default() };

@@ -16,7 +16,7 @@ fn a_restarted_companion_knows_what_it_knew() {
     let mut world = World::restored(&["a", "b"], memory);
     world.gone("b");
     world.ready_unread("a");
-    assert_eq!(world.index.snapshot().document, before.document);
+    assert_eq!(world.index.snapshot().map, before.map);
     world.passes(HOUR / 2);
     assert_eq!(world.route("new/v1/y"), "unknown", "half the time had passed before");
 }

@@ -89,7 +89,7 @@ fn with_three_thousand_custom_resources_and_five_peers_the_map_has_at_most_600_k
         let open_api = Reading::Read(open_api);
         world.report(name, Observation::Serving { readings, version: None, open_api });
     }
-    let document = world.index.snapshot().document;
+    let document = world.index.snapshot().map;
     let paths: Vec<_> =
         document.documents.iter().map(|d| (&*d.path, d.size, d.gzip.len())).collect();
     assert_eq!(document.documents.len(), 4, "{paths:?}");

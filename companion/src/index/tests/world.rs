@@ -116,7 +116,7 @@ impl World {
     /// Where the map sends a type: a cluster, `unavailable` or `unknown`.
     pub(super) fn route(&mut self, target: &str) -> String {
         let snapshot = self.index.snapshot();
-        let map = DiscoveryMap::try_from(snapshot.document).unwrap();
+        let map = DiscoveryMap::try_from(snapshot.map).unwrap();
         let parts: Vec<_> = target.split('/').map(str::as_bytes).collect();
         match map.resource(parts[0], parts[1], parts[2], None).map(|found| found.destination) {
             None => "unknown".to_owned(),
@@ -138,11 +138,11 @@ impl World {
     }
 
     pub(super) fn complete(&mut self) -> bool {
-        self.index.snapshot().document.complete
+        self.index.snapshot().map.complete
     }
 
     pub(super) fn widest(&mut self) -> Vec<u16> {
-        let document = self.index.snapshot().document;
+        let document = self.index.snapshot().map;
         document.sets[usize::from(document.widest_view)].peers.clone()
     }
 }

@@ -65,7 +65,7 @@ pub fn clusters(
 /// Returns the map of a snapshot, and the clusters that it names. They have twins if there is a
 /// front proxy and its certificate; else the map says that there is none.
 pub fn with_twins(snapshot: &Snapshot, certificate: bool) -> (MapDocument, Addresses) {
-    let mut document = snapshot.document.clone();
+    let mut document = snapshot.map.clone();
     document.identity.front_proxy &= certificate;
     let mut clusters = Addresses::new();
     for cluster in &snapshot.clusters {

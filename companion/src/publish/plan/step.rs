@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::state::Addresses;
-use crate::xds::{Cluster, Filter, Secret};
+use crate::xds::{Cluster, FilterConfig, Secret};
 
 /// Resources of one type, in any order among themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Step {
     /// Replaces all clusters. The version is the generation in which they changed last.
     Clusters { version: u64, clusters: Vec<Cluster> },
     /// Replaces the filter's configuration. The version is the generation of the map.
-    Filter { version: u64, filter: Filter },
+    Filter { version: u64, filter: FilterConfig },
     /// Removes what nothing names any more.
     Remove(BTreeSet<Name>),
 }

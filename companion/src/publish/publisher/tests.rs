@@ -1,7 +1,7 @@
 //! What is on disk after each step, and after a crash at each step.
 
 mod identity;
-mod recorded;
+mod reader_sink;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -93,7 +93,7 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
     });
     let entry = |name: &str| PeerEntry { name: name.to_owned(), state: PeerState::Serving };
     Snapshot {
-        document: MapDocument {
+        map: MapDocument {
             schema_version: discovery_map::SCHEMA_VERSION,
             generation: 1,
             complete,
@@ -121,7 +121,7 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
 }
 
 fn generation(published: Option<Publication>) -> u64 {
-    published.unwrap().document.generation
+    published.unwrap().map.generation
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn an_invalid_map_is_refused_before_anything_is_written() {
     publisher.push(&snapshot(None, true)).unwrap();
     let before = fs::read(world.path("ecds.json")).unwrap();
     let mut broken = snapshot(Some("kube-apiserver_b"), true);
-    broken.document.widest_view = 9;
+    broken.map.widest_view = 9;
     assert!(matches!(publisher.push(&broken), Err(PublishError::InvalidMap(_))));
     assert_eq!(fs::read(world.path("ecds.json")).unwrap(), before);
     assert_eq!(world.cluster_names(), ["kube-apiserver"]);

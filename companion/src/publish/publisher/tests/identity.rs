@@ -75,7 +75,7 @@ impl World {
 
 fn carried(extra: Option<&str>) -> Snapshot {
     let mut snapshot = snapshot(extra, true);
-    snapshot.document.identity.front_proxy = true;
+    snapshot.map.identity.front_proxy = true;
     snapshot
 }
 

@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::publish::plan::{Name, Step};
 use crate::state::Addresses;
-use crate::xds::{Filter, Secret};
+use crate::xds::{FilterConfig, Secret};
 
 /// What a reader has been told, and what a test wants.
 #[derive(Default)]
-struct Recorder {
+struct ReaderSink {
     steps: Vec<&'static str>,
     endpoints: Addresses,
     secrets: BTreeMap<String, Secret>,
@@ -24,7 +24,7 @@ struct Recorder {
     lasts: Option<usize>,
 }
 
-impl Sink for Recorder {
+impl Sink for ReaderSink {
     fn apply(&mut self, step: &Step) -> Result<(), PublishError> {
         if self.lasts == Some(0) {
             return Err(serde_json::from_str::<Value>("").unwrap_err().into());
@@ -44,7 +44,7 @@ impl Sink for Recorder {
                 self.clusters.clone_from(clusters);
                 "clusters"
             }
-            Step::Filter { filter: Filter { map, .. }, version } => {
+            Step::Filter { filter: FilterConfig { map, .. }, version } => {
                 let map: MapDocument = serde_json::from_str(map).unwrap();
                 let before = self.map.as_ref().map_or(0, |map| map.generation);
                 assert!(map.generation == *version && before < *version);
@@ -77,7 +77,7 @@ impl Sink for Recorder {
     }
 }
 
-impl Recorder {
+impl ReaderSink {
     /// What is named exists, and what the map says of a cluster is true of all its endpoints.
     fn check(&self) {
         for cluster in &self.clusters {
@@ -99,7 +99,7 @@ impl Recorder {
     }
 }
 
-impl Publisher<Recorder> {
+impl Publisher<ReaderSink> {
     fn push_recorded(&mut self, snapshot: &Snapshot) -> Result<Vec<&'static str>, PublishError> {
         let clusters = snapshot.clusters.iter();
         self.sink.next = clusters.map(|one| (one.name.clone(), one.endpoints.clone())).collect();
@@ -115,12 +115,12 @@ impl Publisher<Recorder> {
 fn of_bits(clusters: u8, peers: u8, complete: bool) -> Snapshot {
     let names = ["kube-apiserver_b", "kube-apiserver_c"];
     let mut wanted = snapshot((clusters & 1 != 0).then_some(names[0]), complete);
-    wanted.document.identity.front_proxy = clusters & 4 != 0;
+    wanted.map.identity.front_proxy = clusters & 4 != 0;
     if clusters & 2 != 0 {
         let endpoints = Vec::new();
         wanted.clusters.push(Cluster { name: names[1].to_owned(), endpoints });
         let peers = if clusters & 1 != 0 { vec![0] } else { vec![1] };
-        wanted.document.sets.push(SetEntry { peers, cluster: Some(names[1].to_owned()) });
+        wanted.map.sets.push(SetEntry { peers, cluster: Some(names[1].to_owned()) });
     }
     let ports = (0..4).filter(|bit| *bit == 0 || peers & (1 << bit) != 0);
     let endpoints: Vec<_> =
@@ -132,7 +132,7 @@ fn of_bits(clusters: u8, peers: u8, complete: bool) -> Snapshot {
 #[test]
 fn steps_come_in_the_order_in_which_envoy_must_have_them() {
     let world = World::with_identity();
-    let mut publisher = world.start_with(Recorder::default());
+    let mut publisher = world.start_with(ReaderSink::default());
     let push = ["endpoints", "secrets", "clusters", "filter"];
     assert_eq!(publisher.push_recorded(&of_bits(5, 0, true)).unwrap(), push);
     assert!(publisher.push_recorded(&of_bits(5, 0, true)).unwrap().is_empty());
@@ -151,7 +151,7 @@ fn steps_come_in_the_order_in_which_envoy_must_have_them() {
 fn a_push_that_fails_at_any_step_is_finished_by_the_next() {
     let world = World::with_identity();
     for failing in 0..5 {
-        let mut publisher = world.start_with(Recorder::default());
+        let mut publisher = world.start_with(ReaderSink::default());
         publisher.push_recorded(&of_bits(5, 2, true)).unwrap();
         publisher.sink.lasts = Some(failing);
         publisher.push_recorded(&of_bits(6, 4, true)).unwrap_err();
@@ -170,7 +170,7 @@ fn a_push_that_fails_at_any_step_is_finished_by_the_next() {
 #[test]
 fn a_map_whose_push_failed_is_replaced_even_by_the_one_before() {
     let world = World::with_identity();
-    let mut publisher = world.start_with(Recorder::default());
+    let mut publisher = world.start_with(ReaderSink::default());
     publisher.push_recorded(&of_bits(2, 0, true)).unwrap();
     publisher.push_recorded(&of_bits(0, 0, true)).unwrap();
     publisher.sink.lasts = Some(4);
@@ -206,13 +206,13 @@ fn event() -> impl Strategy<Value = Event> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// [`Recorder::check`] judges after each step.
+    /// [`ReaderSink::check`] judges after each step.
     #[test]
     fn whatever_happens_a_reader_never_has_what_contradicts_itself(
         events in proptest::collection::vec(event(), 1..16)
     ) {
         let world = World::with_identity();
-        let mut publisher = world.start_with(Recorder::default());
+        let mut publisher = world.start_with(ReaderSink::default());
         for event in events {
             match event {
                 Event::Push { clusters, peers, complete, lasts } => {
