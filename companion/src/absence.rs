@@ -1,4 +1,4 @@
-//! Strict 404: is a type really served by nobody?
+//! Strict 404: finds out whether any peer serves a type.
 //!
 //! ```text
 //!  filter ─▶ serve ──AbsenceQuery─▶ Prober ──▶ every serving peer, at once

@@ -1,4 +1,4 @@
-//! The running companion: who talks to whom.
+//! The running companion: its tasks, and the channels between them.
 //!
 //! ```text
 //!  reload ──config──▶ poll ──────────────reports──▶ index ──snapshot──▶ publish ──▶ files

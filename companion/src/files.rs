@@ -17,7 +17,7 @@ pub struct DiskError {
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Those whom the process's umask permits.
+    /// Whoever the process's umask permits.
     Umask,
     Owner,
 }

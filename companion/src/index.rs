@@ -162,7 +162,7 @@ impl Index {
 
     /// Counts the time out of rotation. Returns whether a peer was forgotten.
     fn pass(&mut self, passed: Duration) -> bool {
-        // While no peer is ready, nobody knows which ones are absent.
+        // While no peer is ready, it is not known which ones are absent.
         if self.peers.iter().all(|peer| peer.state != PeerState::Serving) {
             return false;
         }

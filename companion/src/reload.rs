@@ -44,7 +44,7 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Sends each valid configuration that the file gets. Runs until nobody listens.
+    /// Sends each valid configuration that the file gets. Runs until no receiver is left.
     pub async fn run(mut self) {
         let mut refused = None;
         loop {

@@ -2,7 +2,7 @@
 //! rely on what was read a moment ago.
 //!
 //! One round at a time, and at most ten a second, however many ask. A round
-//! answers everybody who asked before it began, and nobody else. Most peers
+//! answers the queries that came before it began, and no others. Most peers
 //! answer 304, without a body. What is new goes to the index as well.
 
 use std::collections::{HashSet, VecDeque};
@@ -59,7 +59,7 @@ impl Prober {
         Self { configs, config, views, queries, reports, metrics, clients, silent }
     }
 
-    /// Runs until nobody can ask any more.
+    /// Runs until no query can come any more.
     pub async fn run(mut self) {
         let (most, within) = ROUNDS;
         let mut begun = VecDeque::with_capacity(most);

@@ -1,4 +1,4 @@
-//! The absence query: is a type really served by nobody?
+//! The absence query: asks whether any peer serves a type.
 
 use api_discovery::{Belief, Part};
 use discovery_map::{ABSENCE_PARAMETER, Absence, Scope};
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn queries_that_nobody_takes_are_unclear() {
+    async fn queries_without_a_prober_are_unclear() {
         let (asker, queries) = channel();
         drop(queries);
         assert_eq!(asker.ask("path=%2Fapis%2Fa%2Fv1%2Fx").await, Some(Absence::Unclear));

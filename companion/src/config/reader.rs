@@ -1,7 +1,7 @@
 //! Reads a YAML document field by field and collects its faults.
 //!
 //! A derived `Deserialize` stops at the first fault. Here each field is taken from its section
-//! once, and a finished section reports the fields that nobody took as unknown. A missing or
+//! once, and a finished section reports the fields that were not read as unknown. A missing or
 //! invalid value is [`Faulty`], which exists only after its fault was logged: the caller reads on,
 //! and the document is refused as a whole.
 
@@ -215,7 +215,7 @@ impl<'l> Section<'l> {
         Ok(items)
     }
 
-    /// Reports the fields that nobody asked for.
+    /// Reports the fields that were not read.
     pub(super) fn finish(self) {
         let known = self.known.join(", ");
         for field in self.fields.keys() {

@@ -8,7 +8,7 @@ use super::reader::{Faulty, Section};
 use super::value::duration;
 
 /// With less, a query that has to wait for its turn (the prober's rounds) would stay unanswered, and
-/// many queries at once would protect nobody.
+/// many queries at once would protect no client.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 

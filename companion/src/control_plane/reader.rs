@@ -77,7 +77,7 @@ impl<S: Shared> Reader<S> {
         Self { configs, peers, values, clients: None, problem: None }
     }
 
-    /// Runs until nobody listens.
+    /// Runs until no receiver is left.
     pub async fn run(mut self) {
         loop {
             let serves = |peer: &PeerStatus| peer.state == PeerState::Serving;

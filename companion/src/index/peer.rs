@@ -66,7 +66,7 @@ impl Tracked {
         }
     }
 
-    /// A peer with another address is another peer, whatever its name.
+    /// A peer whose address changed is a different peer, whatever its name.
     pub(super) fn is_configured_as(&self, peer: &Peer) -> bool {
         self.name == peer.name && self.address == peer.address
     }

@@ -47,7 +47,7 @@ pub struct Memory {
 #[serde(rename_all = "camelCase")]
 pub struct PeerMemory {
     pub name: String,
-    /// Its address. A peer with another address is another peer.
+    /// Its address. A peer whose address changed is a different peer.
     pub address: SocketAddr,
     pub state: PeerState,
     /// Whether it was in the last rotation.

@@ -44,7 +44,7 @@ struct Session {
 }
 
 impl Task {
-    /// Runs until nobody listens to the reports.
+    /// Runs until no receiver of the reports is left.
     pub(super) async fn run(self) {
         let mut nudged = self.nudge.subscribe();
         let mut session = Session::default();

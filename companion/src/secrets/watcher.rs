@@ -37,7 +37,7 @@ impl Watcher {
         Self { configs, settings, metrics, problems: HashMap::new(), news: HashMap::new() }
     }
 
-    /// Runs until the sender of configurations is dropped, or nobody listens.
+    /// Runs until the sender of configurations is dropped, or no receiver is left.
     pub async fn run(mut self) {
         loop {
             let config = self.configs.borrow_and_update().clone();

@@ -62,7 +62,7 @@ fn an_unchanged_document_is_not_unpacked_again() {
     let second = Documents::unpack(vec![packed(b"c"), packed(b"b")], &first).unwrap();
     assert!(std::ptr::eq(first.get(1).unwrap(), second.get(1).unwrap()));
     assert_eq!(second.get(0).unwrap().plain, b"c");
-    // The same bytes with another size are no more right for being known.
+    // Known bytes with a wrong size are still refused.
     let wrong = Packed { size: 2, ..packed(b"b") };
     assert!(Documents::unpack(vec![wrong], &first).is_err());
     assert!(second.get(2).is_none());

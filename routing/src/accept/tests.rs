@@ -28,7 +28,7 @@ fn word(accept: &str, offer: Offer) -> &'static str {
 }
 
 #[test]
-fn roots_are_aggregated_for_whom_asks_for_it() {
+fn roots_are_aggregated_for_clients_that_ask() {
     let table = [
         // What clients send: kubectl and client-go of 1.30 and newer, 1.26 to
         // 1.29, older ones, curl, Python.

@@ -28,7 +28,7 @@ macro_rules! answers {
 }
 
 answers! {
-    a_404_passes_if_nobody_serves_the_type:
+    a_404_passes_if_no_server_serves_the_type:
         MockProxy::golden(), &ABSENT => [], 1, "absent"
     a_404_becomes_503_if_a_server_serves_the_type:
         MockProxy::golden(), &SERVED => [503], 0, "served"

@@ -217,7 +217,7 @@ table! {
         "continue" "continue" "continue" "continue" "continue"
         "pause" "pause" "continue" "continue" "continue"
     }
-    the_answer_that_nobody_serves_the_type = Absent {
+    the_answer_that_no_server_serves_the_type = Absent {
         "nothing" "nothing" "nothing" "nothing" "nothing"
         "nothing" "resume" "nothing" "nothing" "nothing"
     }

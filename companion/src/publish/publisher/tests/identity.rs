@@ -186,7 +186,7 @@ fn the_listeners_secrets_wait_for_no_snapshot_and_change_in_place() {
 }
 
 #[test]
-fn without_a_listener_nobody_is_believed_any_more() {
+fn removing_the_listener_section_removes_the_client_authority() {
     let mut world = World::with_identity();
     world.start().write_listener().unwrap();
     let listener = world.json("sds/listener.json");
