@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_for_the_owner_alone_is_so_whatever_was_there() {
+    fn a_private_file_is_readable_by_its_owner_only() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         fs::write(&path, b"open").unwrap();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_writer_left_is_no_obstacle() {
+    fn files_that_a_killed_writer_left_are_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.json");
         fs::write(directory.path().join(".a.json.new"), b"half").unwrap();

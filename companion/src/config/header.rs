@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_both_lists_is_there_once_and_the_first_stays_first() {
+    fn a_name_in_both_lists_is_kept_once_and_the_first_stays_first() {
         let mut read = RequestHeaders::default();
         read.username_headers.insert(0, "x-user".parse().unwrap());
         let both = read.merged_with(&RequestHeaders::default());

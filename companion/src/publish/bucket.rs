@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_fills_up_again_while_nothing_is_taken() {
+    async fn the_bucket_refills_over_time() {
         let mut bucket = Bucket::full();
         for _ in 0..4 {
             bucket.take().await;

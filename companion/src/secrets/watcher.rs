@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_now_replaces_nothing() {
+    fn a_certificate_that_is_not_valid_now_replaces_nothing() {
         let mut world = World::new();
         let first = Settings::read(Arc::clone(&world.config)).unwrap().secrets;
         for (period, problem) in [((2000, 2001), "has expired"), ((3000, 4000), "is not valid yet")]
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_expires_in_use_stays_without_an_error() {
+    fn a_certificate_that_expires_in_use_stays_without_an_error() {
         let mut world = World::new();
         let (crt, key) = pair_of((2000, 2001));
         for (name, content) in [("crt", &crt), ("key", &key), ("ca", &crt)] {

@@ -228,7 +228,7 @@ fn a_map_speaks_of_a_front_proxy_only_if_there_is_a_certificate() {
 }
 
 #[test]
-fn what_a_killed_companion_left_is_collected() {
+fn files_that_a_killed_companion_left_are_removed() {
     let world = World::with_identity();
     world.start().push(&carried(None)).unwrap();
     let old = world.named_secrets();

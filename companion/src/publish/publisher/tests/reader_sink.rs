@@ -208,7 +208,7 @@ proptest! {
 
     /// [`ReaderSink::check`] judges after each step.
     #[test]
-    fn whatever_happens_a_reader_never_has_what_contradicts_itself(
+    fn every_step_leaves_a_consistent_configuration(
         events in proptest::collection::vec(event(), 1..16)
     ) {
         let world = World::with_identity();
