@@ -29,4 +29,4 @@ pub use merged::{
 };
 pub use openapi::OpenApiIndex;
 pub use origins::{Origins, OriginsList};
-pub use release::Release;
+pub use release::{InvalidMinorVersion, MinorVersion, Release, ServerVersion};

@@ -1,9 +1,47 @@
-//! The version of a kube-apiserver, to tell which of two is newer.
+//! The version of a kube-apiserver: which API it serves, and which of two servers is newer.
+//!
+//! A server of 1.31 and later can emulate an earlier minor version (`--emulated-version`). It then
+//! serves the types, defaults and validation of that version, and says so in `/version`
+//! (`emulationMajor`, `emulationMinor`; `k8s.io/apimachinery/pkg/version/types.go`). So that version
+//! counts, not the one of its binary. The minimum compatibility version of 1.34 and later
+//! (`--min-compatibility-version`) does not count: it restrains what is written to the store, and no
+//! client sees it.
 
-/// A Kubernetes version such as `v1.36.3` or `v1.37.0-alpha.1+abc`, ordered by
-/// age. A version that cannot be parsed is older than all others.
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// A minor version of Kubernetes, such as 1.36.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct MinorVersion {
+    major: u16,
+    minor: u16,
+}
+
+/// The text is not a minor version.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a minor version such as 1.36")]
+pub struct InvalidMinorVersion(String);
+
+/// What a kube-apiserver says of its version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Info")]
+pub struct ServerVersion {
+    /// The version of its binary, such as `v1.37.2`.
+    pub git_version: Arc<str>,
+    /// The minor version whose API it serves: the emulated one, else that of its binary. `None` if
+    /// the server gives no number.
+    pub minor: Option<MinorVersion>,
+}
+
+/// The age of a version. What cannot be parsed is older than all others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
+    /// Of a server that emulates a version, that version.
+    minor: Option<MinorVersion>,
     numbers: [u64; 3],
     /// A pre-release is older than its release.
     released: bool,
@@ -11,8 +49,98 @@ pub struct Release {
     rest: Box<str>,
 }
 
+/// `/version`, as far as it counts.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Info {
+    #[serde(default)]
+    major: Box<str>,
+    #[serde(default)]
+    minor: Box<str>,
+    #[serde(default)]
+    emulation_major: Box<str>,
+    #[serde(default)]
+    emulation_minor: Box<str>,
+    git_version: Arc<str>,
+}
+
+impl MinorVersion {
+    /// Returns the version of these numbers.
+    #[must_use]
+    pub fn new(major: u16, minor: u16) -> Self {
+        Self { major, minor }
+    }
+
+    /// Reads the two fields of `/version`. A distribution may append to them: `36+`.
+    fn of_fields(major: &str, minor: &str) -> Option<Self> {
+        let number = |text: &str| {
+            let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+            text.get(..end)?.parse().ok()
+        };
+        Some(Self { major: number(major)?, minor: number(minor)? })
+    }
+}
+
+impl fmt::Display for MinorVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl FromStr for MinorVersion {
+    type Err = InvalidMinorVersion;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let numbers = text.split_once('.');
+        let version = numbers.and_then(|(major, minor)| Self::of_fields(major, minor));
+        // What is written must be what is read, so that a version is never written in two ways.
+        version
+            .filter(|version| version.to_string() == text)
+            .ok_or_else(|| InvalidMinorVersion(text.to_owned()))
+    }
+}
+
+impl From<MinorVersion> for String {
+    fn from(version: MinorVersion) -> Self {
+        version.to_string()
+    }
+}
+
+impl TryFrom<String> for MinorVersion {
+    type Error = InvalidMinorVersion;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl ServerVersion {
+    /// Returns the version of a server of which only the version of its binary is known.
+    #[must_use]
+    pub fn of_binary(git_version: Arc<str>) -> Self {
+        let minor = Release::parse(&git_version).minor;
+        Self { git_version, minor }
+    }
+
+    /// Returns the age.
+    #[must_use]
+    pub fn release(&self) -> Release {
+        Release { minor: self.minor, ..Release::parse(&self.git_version) }
+    }
+}
+
+impl From<Info> for ServerVersion {
+    fn from(info: Info) -> Self {
+        let binary = Self::of_binary(info.git_version);
+        let minor = MinorVersion::of_fields(&info.emulation_major, &info.emulation_minor)
+            .or_else(|| MinorVersion::of_fields(&info.major, &info.minor))
+            .or(binary.minor);
+        Self { minor, ..binary }
+    }
+}
+
 impl Release {
-    /// Parses the `gitVersion` of `/version`.
+    /// Parses the `gitVersion` of `/version`, such as `v1.36.3` or `v1.37.0-alpha.1+abc`.
     #[must_use]
     pub fn parse(version: &str) -> Self {
         let version = version.strip_prefix('v').unwrap_or(version);
@@ -25,9 +153,12 @@ impl Release {
                 Err(_) => return Self::default(),
             }
         }
+        let minor = core.split_once('.').and_then(|(major, rest)| {
+            MinorVersion::of_fields(major, rest.split('.').next().unwrap_or(rest))
+        });
         let pre = ["-alpha", "-beta", "-rc"].iter().any(|word| rest.starts_with(word));
         // What a distribution appends does not tell the age.
-        Self { numbers, released: !pre, rest: if pre { rest.into() } else { "".into() } }
+        Self { minor, numbers, released: !pre, rest: if pre { rest.into() } else { "".into() } }
     }
 }
 
@@ -35,11 +166,55 @@ impl Release {
 mod tests {
     use super::*;
 
+    fn read(json: &str) -> ServerVersion {
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn minor(json: &str) -> Option<String> {
+        read(json).minor.map(|minor| minor.to_string())
+    }
+
     #[test]
     fn releases_are_ordered_by_number_and_pre_releases_come_first() {
         let sorted = ["?", "v1.9.9", "v1.36.0-alpha.1", "v1.36.0-rc.1", "v1.36.0", "v1.36.10+k3s1"];
         let releases: Vec<_> = sorted.iter().map(|text| Release::parse(text)).collect();
         assert!(releases.is_sorted_by(|a, b| a < b), "{releases:?}");
         assert_eq!(Release::parse("v1.36.3-eks-1"), Release::parse("v1.36.3+k3s2"));
+    }
+
+    #[test]
+    fn the_emulated_version_counts_before_that_of_the_binary() {
+        let emulates = r#"{"major":"1","minor":"37","emulationMajor":"1","emulationMinor":"36",
+            "minCompatibilityMajor":"1","minCompatibilityMinor":"35","gitVersion":"v1.37.2"}"#;
+        assert_eq!(minor(emulates).as_deref(), Some("1.36"));
+        let plain = r#"{"major":"1","minor":"36","gitVersion":"v1.36.3"}"#;
+        assert!(read(emulates).release() > read(plain).release(), "its binary is newer");
+        let newer = r#"{"major":"1","minor":"37","gitVersion":"v1.37.0-alpha.1"}"#;
+        assert!(read(newer).release() > read(emulates).release(), "its API is newer");
+    }
+
+    #[test]
+    fn the_minor_version_is_read_from_what_there_is() {
+        let cases = [
+            (r#"{"major":"1","minor":"29+","gitVersion":"v1.29.1-eks-508b6b3"}"#, Some("1.29")),
+            (r#"{"gitVersion":"v1.36.3"}"#, Some("1.36")),
+            (r#"{"major":"","minor":"","gitVersion":"v1.36.3"}"#, Some("1.36")),
+            (r#"{"gitVersion":"v0.0.0-master+$Format:%H$"}"#, Some("0.0")),
+            (r#"{"gitVersion":"unknown"}"#, None),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(minor(json).as_deref(), expected, "{json}");
+        }
+        assert!(serde_json::from_str::<ServerVersion>("{}").is_err());
+    }
+
+    #[test]
+    fn a_minor_version_is_written_as_it_is_read() {
+        for text in ["1.36", "0.0", "2.9"] {
+            assert_eq!(text.parse::<MinorVersion>().unwrap().to_string(), text);
+        }
+        for text in ["", "1", "1.", ".1", "1.36.3", "1.036", "v1.36", "1.36+", "1.70000"] {
+            assert!(text.parse::<MinorVersion>().is_err(), "{text}");
+        }
     }
 }

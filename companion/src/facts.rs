@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use api_discovery::{Belief, Listing, OpenApiIndex, Part};
+use api_discovery::{Belief, Listing, MinorVersion, OpenApiIndex, Part, ServerVersion};
 use discovery_map::PeerState;
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ pub enum Observation {
         /// What each half of discovery said.
         readings: [(Part, Reading<Listing>); 2],
         /// The version, if it was read in this round.
-        version: Option<Arc<str>>,
+        version: Option<ServerVersion>,
         /// The index of OpenAPI v3.
         open_api: Reading<OpenApiIndex>,
     },
@@ -90,6 +90,9 @@ pub struct PeerStatus {
     /// Its `gitVersion`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Arc<str>>,
+    /// The minor version whose API it serves: the emulated one, else that of its binary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minor_version: Option<MinorVersion>,
     /// Whether its discovery was read, now or before a restart.
     pub discovery_known: bool,
     /// The number of resources and subresources that it is known to serve.

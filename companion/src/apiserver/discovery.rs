@@ -2,15 +2,14 @@
 //! the index of OpenAPI v3.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use api_discovery::{
-    DiscoveryDocument, GroupVersion, LegacyReader, Listing, OpenApiIndex, Part, group_version_path,
+    DiscoveryDocument, GroupVersion, LegacyReader, Listing, OpenApiIndex, Part, ServerVersion,
+    group_version_path,
 };
 use discovery_map::{ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
-use serde::Deserialize;
 
 use super::client::{ApiServerClient, FetchError};
 use crate::facts::Reading;
@@ -28,15 +27,8 @@ impl ApiServerClient {
         if is_ready { Ok(()) } else { Err(error) }
     }
 
-    pub async fn version(&self) -> Result<Arc<str>, FetchError> {
-        #[derive(Deserialize)]
-        struct Version {
-            #[serde(rename = "gitVersion")]
-            git_version: Arc<str>,
-        }
-
-        let answer = self.get("/version", ACCEPT_JSON, None).await?.ok()?;
-        answer.json::<Version>().await.map(|version| version.git_version)
+    pub async fn version(&self) -> Result<ServerVersion, FetchError> {
+        self.get("/version", ACCEPT_JSON, None).await?.ok()?.json().await
     }
 
     /// Reads one half of the peer's discovery, if it changed.

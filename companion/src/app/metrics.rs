@@ -74,6 +74,7 @@ mod tests {
             state: Serving,
             forgotten: false,
             version: None,
+            minor_version: None,
             discovery_known: true,
             types: 1,
             last_answer_seconds_ago: None,

@@ -1,7 +1,7 @@
 //! The merged documents of a snapshot.
 
 use api_discovery::{
-    MergeSource, MergedDocuments, PackCache, Release, UnpackedDocument, merge_documents,
+    MergeSource, MergedDocuments, PackCache, ServerVersion, UnpackedDocument, merge_documents,
 };
 use discovery_map::{MergedDocument, OpenApi};
 
@@ -20,7 +20,7 @@ impl Index {
         let sources = self.remembered().map(|(position, peer)| {
             let source = MergeSource {
                 name: peer.name.as_str(),
-                release: peer.version.as_deref().map(Release::parse).unwrap_or_default(),
+                release: peer.version.as_ref().map(ServerVersion::release).unwrap_or_default(),
                 serving: rotation.contains(position),
                 belief: &peer.belief,
             };

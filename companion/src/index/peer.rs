@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_discovery::{Belief, Change, Listing, OpenApiIndex, Origins, Part};
+use api_discovery::{Belief, Change, Listing, OpenApiIndex, Origins, Part, ServerVersion};
 use discovery_map::PeerState;
 
 use super::snapshot::PeerMemory;
@@ -18,7 +18,7 @@ pub(super) struct Tracked {
     pub address: SocketAddr,
     pub state: PeerState,
     pub belief: Belief,
-    pub version: Option<Arc<str>>,
+    pub version: Option<ServerVersion>,
     /// How long it has been out of rotation.
     pub absent: Duration,
     /// Whether any round at it ended.
@@ -75,7 +75,7 @@ impl Tracked {
         self.state = remembered.state;
         self.has_served = remembered.state == PeerState::Serving;
         self.absent = Duration::from_secs(remembered.absent_seconds);
-        self.version = remembered.version;
+        self.version = remembered.version();
         self.belief = remembered.belief;
     }
 
@@ -86,7 +86,8 @@ impl Tracked {
             state: self.state,
             in_rotation,
             absent_seconds: self.absent.as_secs(),
-            version: self.version.clone(),
+            version: self.version.as_ref().map(|version| Arc::clone(&version.git_version)),
+            minor_version: self.version.as_ref().and_then(|version| version.minor),
             belief: self.belief.to_save(|group, version| origins.is_built_in(group, version)),
         }
     }
@@ -236,7 +237,8 @@ impl Tracked {
             address: self.address,
             state: self.state,
             forgotten: self.is_forgotten(forget_after),
-            version: self.version.clone(),
+            version: self.version.as_ref().map(|version| Arc::clone(&version.git_version)),
+            minor_version: self.version.as_ref().and_then(|version| version.minor),
             discovery_known: self.belief.is_complete(),
             types: self.belief.type_count(),
             last_answer_seconds_ago: self.last_answer.map(|at| now.saturating_sub(at).as_secs()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use api_discovery::{Belief, Conflict};
+use api_discovery::{Belief, Conflict, MinorVersion, ServerVersion};
 use discovery_map::{MapDocument, PeerState};
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,20 @@ pub struct PeerMemory {
     pub in_rotation: bool,
     /// How long it has been out of rotation, counted while a companion ran.
     pub absent_seconds: u64,
+    /// Its `gitVersion`.
     pub version: Option<Arc<str>>,
+    /// The minor version whose API it serves. An older companion did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minor_version: Option<MinorVersion>,
     #[serde(default)]
     pub belief: Belief,
+}
+
+impl PeerMemory {
+    /// Returns the version of the peer.
+    pub(super) fn version(&self) -> Option<ServerVersion> {
+        let binary = ServerVersion::of_binary(Arc::clone(self.version.as_ref()?));
+        let minor = self.minor_version.or(binary.minor);
+        Some(ServerVersion { minor, ..binary })
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_discovery::{OpenApiIndex, Part};
+use api_discovery::{OpenApiIndex, Part, ServerVersion};
 use discovery_map::PeerState;
 use rand::RngExt;
 use tokio::sync::{mpsc, watch};
@@ -167,7 +167,7 @@ impl Session {
         &mut self,
         peer: &PeerName,
         client: &ApiServerClient,
-    ) -> Option<Arc<str>> {
+    ) -> Option<ServerVersion> {
         let version = client.version().await;
         self.version_due = version.is_err();
         let failed_before = std::mem::replace(&mut self.version_failed, self.version_due);
