@@ -12,8 +12,8 @@
 //!   (`order.rs`), whichever peer was asked first.
 //! - The first version of a group is one that every serving peer with that group
 //!   has, if there is one.
-//! - A resource is described as the newest peer that serves it describes it; its
-//!   subresources are those of all peers.
+//! - A resource is described as a peer of the answering version describes it, or else the
+//!   newest peer that serves it; its subresources are those of all peers.
 //! - A peer that is away adds only what is built into it.
 
 mod aggregated;
@@ -48,10 +48,12 @@ const MAX_SIZE: usize = 16 << 20;
 /// A peer whose documents are merged.
 #[derive(Clone, Debug)]
 pub struct MergeSource<'p> {
-    /// Its name. Among peers of one version, the word of the first name counts most.
+    /// Its name. Among peers of equal rank and version, the word of the first name counts most.
     pub name: &'p str,
     /// Its version.
     pub release: Release,
+    /// Whether requests that all peers can answer go to it, as it has the answering version.
+    pub answering: bool,
     /// Whether it is in rotation.
     pub serving: bool,
     /// What is believed of it.
@@ -98,10 +100,7 @@ pub fn merge_documents(
     is_built_in: &dyn Fn(&str, &str) -> bool,
 ) -> MergedDocuments {
     let mut ranked: Vec<_> = peers.iter().enumerate().collect();
-    ranked.sort_by(|(_, a), (_, b)| {
-        let key = |peer: &MergeSource<'_>| (Reverse(peer.serving), Reverse(peer.release.clone()));
-        key(a).cmp(&key(b)).then_with(|| a.name.cmp(b.name))
-    });
+    ranked.sort_by_cached_key(|(_, peer)| peer.precedence());
     let mut merger = Merger { ranked: &ranked, is_built_in, merged: MergedDocuments::default() };
     merger.half(Part::Core);
     merger.half(Part::Named);
@@ -120,6 +119,13 @@ struct Merger<'m, 'p> {
 type Own<'p> = (usize, &'p Listing);
 
 impl<'p> MergeSource<'p> {
+    /// Returns the peer's place among those whose word counts, the first of which counts most. What
+    /// the peers describe differently is described as the answering version has it, for that is
+    /// how requests are answered; then as the newest.
+    fn precedence(&self) -> impl Ord + use<'p> {
+        (Reverse((self.serving, self.answering, self.release.clone())), self.name)
+    }
+
     /// A restored listing does not have all texts, so it counts only for a peer that is away.
     fn listing(&self, part: Part) -> Option<&'p Listing> {
         self.belief.listing(part).filter(|listing| !(self.serving && listing.restored))

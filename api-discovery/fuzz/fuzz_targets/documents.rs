@@ -31,7 +31,7 @@ fn read(belief: &mut Belief, bytes: &[u8], part: Part) -> Option<Change> {
 fn source<'b>(name: &'static str, belief: &'b Belief, flags: u8) -> MergeSource<'b> {
     let version = ["v1.35.4", "v1.36.3", "", "v1.36.0-rc.1"];
     let release = Release::parse(version[usize::from(flags & 3)]);
-    MergeSource { name, release, serving: flags & 4 != 0, belief }
+    MergeSource { name, release, answering: flags & 8 != 0, serving: flags & 4 != 0, belief }
 }
 
 fn contents(merged: &MergedDocuments) -> Vec<String> {

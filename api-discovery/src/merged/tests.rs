@@ -20,11 +20,12 @@ struct Peer {
     name: &'static str,
     version: &'static str,
     serving: bool,
+    answering: bool,
     belief: Belief,
 }
 
 fn serving(name: &'static str, version: &'static str) -> Peer {
-    Peer { name, version, serving: true, belief: Belief::default() }
+    Peer { name, version, serving: true, answering: false, belief: Belief::default() }
 }
 
 impl Peer {
@@ -35,6 +36,11 @@ impl Peer {
 
     fn listing(mut self, named: Listing) -> Self {
         self.belief.named = Some(Arc::new(named));
+        self
+    }
+
+    fn answering(mut self) -> Self {
+        self.answering = true;
         self
     }
 
@@ -60,6 +66,7 @@ impl Peer {
         MergeSource {
             name: self.name,
             release: Release::parse(self.version),
+            answering: self.answering,
             serving: self.serving,
             belief: &self.belief,
         }
@@ -228,14 +235,21 @@ fn the_preferred_version_is_one_that_all_peers_with_the_group_serve() {
 }
 
 #[test]
-fn details_come_from_the_newest_peer_and_subresources_from_all_peers() {
+fn details_come_from_the_answering_or_newest_peer_and_subresources_from_all_peers() {
     let a = serving("a", "v1.35.0").with(&["g v1=x/log/status:old"]);
     let b = serving("b", "v1.36.0").with(&["g v1=x/status/resize:new"]);
-    for peers in [[a.clone(), b.clone()], [b, a]] {
+    let [newer, older] = [("x/status/resize/log", "new"), ("x/log/status/resize", "old")];
+    let cases = [
+        ([a.clone(), b.clone()], newer),
+        ([b.clone(), a.clone()], newer),
+        ([a.clone(), b.clone().answering()], newer),
+        ([a.answering(), b], older),
+    ];
+    for (peers, (resources, verb)) in cases {
         let merged = merge_of(&peers);
-        assert_eq!(words(&merged), ["g v1=x/status/resize/log"]);
+        assert_eq!(words(&merged), [format!("g v1={resources}")]);
         let list = aggregated(&merged);
-        assert_eq!(list["items"][0]["versions"][0]["resources"][0]["verbs"], json!(["new"]));
+        assert_eq!(list["items"][0]["versions"][0]["resources"][0]["verbs"], json!([verb]));
     }
 }
 

@@ -61,14 +61,16 @@ fn peers_of(
     documents: BoxedStrategy<Value>,
     serving: f64,
 ) -> impl Strategy<Value = Vec<Peer>> + use<> {
-    let peer = (core(), documents, 0..VERSIONS.len(), proptest::bool::weighted(serving));
+    let weighted = proptest::bool::weighted;
+    let peer = (core(), documents, 0..VERSIONS.len(), weighted(serving), weighted(0.3));
     proptest::collection::vec(peer, 1..=NAMES.len()).prop_map(|peers| {
         let peers = peers.into_iter().zip(NAMES);
         peers
-            .map(|((core, list, version, serving), name)| Peer {
+            .map(|((core, list, version, serving, answering), name)| Peer {
                 name,
                 version: VERSIONS[version],
                 serving,
+                answering,
                 belief: believed(&core, &list),
             })
             .collect()
