@@ -2,9 +2,10 @@
 //!
 //! One rule holds for names, texts and the index of OpenAPI v3: an answer replaces what was known,
 //! unless it does not vouch for what it leaves out. A group-version that is stale or has no types
-//! keeps the types known before, and a document that lists nothing at all changes nothing: no
-//! server serves nothing, so it is not ready to say, or something in between answered. A failed
-//! read never gets here, so it changes nothing either.
+//! keeps the types known before, and is stale itself: whoever merges peers prefers those that vouch
+//! for it. A document that lists nothing at all changes nothing: no server serves nothing, so it is
+//! not ready to say, or something in between answered. A failed read never gets here, so it changes
+//! nothing either.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use discovery_map::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{Fields, items, list};
-use crate::listing::{GroupNames, Listing, Part, Types, Version};
+use crate::listing::{GroupNames, Listing, Part, Version};
 use crate::openapi::OpenApiIndex;
 
 /// What is believed of one peer. Cheap to clone.
@@ -32,7 +33,7 @@ pub enum Change {
     Nothing,
     /// How the types are described, but not which there are.
     Details,
-    /// Which types there are.
+    /// Which types there are, or which versions are stale.
     Types,
 }
 
@@ -101,8 +102,8 @@ impl Belief {
         resource.is_none_or(|name| version.types.has(name, scope))
     }
 
-    /// Returns every group-version with its types.
-    pub fn group_versions(&self) -> impl Iterator<Item = (&str, &str, &Types)> {
+    /// Returns every version with the name of its group.
+    pub fn group_versions(&self) -> impl Iterator<Item = (&str, &Version)> {
         let halves = [&self.core, &self.named].into_iter().flatten();
         halves.flat_map(|listing| listing.group_versions())
     }
@@ -110,10 +111,10 @@ impl Belief {
     /// Returns the number of types.
     #[must_use]
     pub fn type_count(&self) -> usize {
-        self.group_versions().map(|(_, _, types)| types.count()).sum()
+        self.group_versions().map(|(_, version)| version.types.count()).sum()
     }
 
-    /// Returns whether both peers serve the same types.
+    /// Returns whether both peers serve the same types, and vouch for the same versions.
     #[must_use]
     pub fn has_same_types_as(&self, other: &Self) -> bool {
         let own: HashSet<_> = self.group_versions().collect();
@@ -171,6 +172,7 @@ fn with_known_types(now: &GroupNames, before: &GroupNames) -> GroupNames {
     for version in names.versions.iter_mut().filter(|version| version.is_inconclusive()) {
         if let Some(known) = before.version(&version.name) {
             version.types = known.types.clone();
+            version.stale |= version.types.count() > 0;
         }
     }
     names

@@ -31,13 +31,15 @@ pub struct Types {
 }
 
 /// A version of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Version {
     /// Its name, such as `v1beta1`.
     pub name: Box<str>,
     /// Its types.
     pub types: Types,
-    /// Whether the peer says that it could not refresh this version.
+    /// Whether the types are those of an earlier answer, or of none: the peer says that it could
+    /// not refresh this version, or lists no types where it listed some before. For an aggregated
+    /// API that means that the peer cannot reach the API's own server.
     pub stale: bool,
 }
 
@@ -205,15 +207,14 @@ impl Listing {
         saved
     }
 
-    /// Returns every group-version with its types.
-    pub(crate) fn group_versions(&self) -> impl Iterator<Item = (&str, &str, &Types)> {
+    /// Returns every version with the name of its group.
+    pub(crate) fn group_versions(&self) -> impl Iterator<Item = (&str, &Version)> {
         self.groups.iter().flat_map(|Group { names, .. }| {
-            let versions = names.versions.iter();
-            versions.map(|version| (&*names.name, &*version.name, &version.types))
+            names.versions.iter().map(|version| (&*names.name, version))
         })
     }
 
-    /// Returns whether both list the same types, in any order.
+    /// Returns whether both list the same types, in any order, and vouch for the same versions.
     pub(crate) fn has_same_types_as(&self, other: &Self) -> bool {
         let own: HashSet<_> = self.group_versions().collect();
         own == other.group_versions().collect()

@@ -15,6 +15,8 @@
 //! - A resource is described as a peer of the answering version describes it, or else the
 //!   newest peer that serves it; its subresources are those of all peers.
 //! - A peer that is away adds only what is built into it.
+//! - A stale list of an aggregated API counts only while no serving peer has a fresh one, and then
+//!   the peers with the stale one are not asked for the version's document.
 
 mod aggregated;
 mod content;
@@ -228,15 +230,17 @@ impl<'p> Merger<'_, 'p> {
         let Ok(merged) = Fields::parse(&group.text) else { return };
         let own = own.iter().filter_map(|&(at, own)| {
             let fields = Fields::parse(own.text.as_deref()?).ok()?;
-            Some((at, fields.named("versions", "version")))
+            Some((at, &own.names, fields.named("versions", "version")))
         });
         let own: Vec<_> = own.collect();
         for (version, text) in merged.named("versions", "version") {
-            let with_version = own.iter().filter_map(|(at, versions)| {
+            let listed = own.iter().filter_map(|(at, names, versions)| {
                 let (_, own) = versions.iter().find(|(name, _)| *name == version)?;
-                Some((*at, own.get()))
+                Some((names.version(&version)?.stale, (*at, own.get())))
             });
-            let with_version: Vec<_> = with_version.collect();
+            let (stale, fresh): (Vec<_>, Vec<_>) = listed.partition(|(stale, _)| *stale);
+            let with_version = if fresh.is_empty() { stale } else { fresh };
+            let with_version: Vec<_> = with_version.into_iter().map(|(_, own)| own).collect();
             if with_version.iter().all(|(_, own)| *own == text.get()) {
                 continue;
             }

@@ -20,6 +20,8 @@
 //! - While any peer is in rotation, only those types of a peer out of rotation count
 //!   that are built into it. The others (custom resources, aggregated APIs) are in
 //!   the store that all peers share, so the peers in rotation have them.
+//! - A peer that calls a group-version stale does not serve it while another peer in rotation
+//!   lists it afresh. If all call it stale, they all serve what was known.
 //! - The map is complete once every configured peer that is not forgotten has been read.
 
 mod merge;

@@ -1,7 +1,7 @@
 //! How answers change what is believed: stale, empty and partial ones, and what is shared.
 
 use super::*;
-use crate::listing::Group;
+use crate::listing::{Group, Types};
 
 fn listing(versions: &[(&str, &str, &[&str], bool)]) -> Listing {
     let groups = versions.iter().map(|&(group, version, resources, stale)| {
@@ -16,9 +16,10 @@ fn listing(versions: &[(&str, &str, &[&str], bool)]) -> Listing {
 
 fn resources(belief: &Belief) -> Vec<String> {
     let versions = belief.group_versions();
-    let name = |(group, version, types): (&str, &str, &Types)| {
-        let names = types.namespaced.iter();
-        names.map(|name| format!("{group}/{version}/{name}")).collect::<Vec<_>>()
+    let name = |(group, version): (&str, &Version)| {
+        let (mark, names) = (if version.stale { "!" } else { "" }, &version.types.namespaced);
+        let name = |name| format!("{group}/{}{mark}/{name}", version.name);
+        names.iter().map(name).collect::<Vec<_>>()
     };
     versions.flat_map(name).collect()
 }
@@ -39,14 +40,29 @@ fn a_current_answer_replaces_what_was_known() {
 }
 
 #[test]
-fn a_stale_or_empty_group_version_keeps_what_was_known() {
+fn a_stale_or_empty_group_version_keeps_what_was_known_and_is_stale() {
+    let stale: [(&[&str], bool); 3] = [(&[], true), (&["nodes"], true), (&[], false)];
+    for (names, says_so) in stale {
+        let mut belief = Belief::default();
+        let mut changes = |listing| update(&mut belief, Part::Named, listing);
+        assert!(changes(listing(&[("metrics", "v1", &["nodes", "pods"], false)])));
+        assert!(changes(listing(&[("metrics", "v1", names, says_so)])));
+        assert!(!changes(listing(&[("metrics", "v1", names, says_so)])));
+        assert_eq!(resources(&belief), ["metrics/v1!/nodes", "metrics/v1!/pods"]);
+        let fresh = listing(&[("metrics", "v1", &["nodes"], false)]);
+        assert!(update(&mut belief, Part::Named, fresh));
+        assert_eq!(resources(&belief), ["metrics/v1/nodes"]);
+    }
+}
+
+#[test]
+fn what_is_stale_is_stale_after_a_restart() {
     let mut belief = Belief::default();
-    let mut changes = |listing| update(&mut belief, Part::Named, listing);
-    assert!(changes(listing(&[("metrics", "v1", &["nodes", "pods"], false)])));
-    assert!(!changes(listing(&[("metrics", "v1", &[], true)])));
-    assert!(!changes(listing(&[("metrics", "v1", &["nodes"], true)])));
-    assert!(!changes(listing(&[("metrics", "v1", &[], false)])));
-    assert_eq!(resources(&belief), ["metrics/v1/nodes", "metrics/v1/pods"]);
+    belief.update(Part::Named, listing(&[("m.io", "v1", &["nodes"], false)]));
+    belief.update(Part::Named, listing(&[("m.io", "v1", &[], true)]));
+    let saved = serde_json::to_string(&belief.to_save(|_, _| false)).unwrap();
+    let restored: Belief = serde_json::from_str(&saved).unwrap();
+    assert_eq!(resources(&restored), ["m.io/v1!/nodes"]);
 }
 
 #[test]

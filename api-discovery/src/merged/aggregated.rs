@@ -49,7 +49,8 @@ pub(super) fn merge(
     listings: &[Entry<&Listing>],
     is_built_in: IsBuiltIn<'_>,
 ) -> (Vec<MergedGroup>, BTreeSet<Conflict>) {
-    let mut merger = Merger { is_built_in, conflicts: BTreeSet::new() };
+    let refreshed = refreshed_elsewhere(listings);
+    let mut merger = Merger { is_built_in, refreshed, conflicts: BTreeSet::new() };
     let mut groups = ByName::new();
     for &Entry { value: listing, serving } in listings {
         let entries = listing.groups().iter().map(|group| Entry { value: group, serving });
@@ -63,19 +64,36 @@ pub(super) fn merge(
     (merged, merger.conflicts)
 }
 
+/// Returns the versions that one peer in rotation calls stale and another does not.
+fn refreshed_elsewhere<'l>(listings: &[Entry<&'l Listing>]) -> HashSet<(&'l str, &'l str)> {
+    let serving = listings.iter().filter(|entry| entry.serving);
+    let versions = serving.flat_map(|entry| entry.value.group_versions());
+    let (mut stale, mut fresh) = (HashSet::new(), HashSet::new());
+    for (group, version) in versions {
+        let says = if version.stale { &mut stale } else { &mut fresh };
+        says.insert((group, &*version.name));
+    }
+    stale.retain(|version| fresh.contains(version));
+    stale
+}
+
 struct Merger<'m> {
     is_built_in: IsBuiltIn<'m>,
+    /// The versions that one peer in rotation calls stale and another does not.
+    refreshed: HashSet<(&'m str, &'m str)>,
     conflicts: BTreeSet<Conflict>,
 }
 
 impl Merger<'_> {
-    /// Returns whether a version that a peer lists counts: what is not built into
-    /// a peer that is away is gone, or is served by the others.
+    /// Returns whether a version that a peer lists counts. What is not built into a peer counts
+    /// only if the peer is in rotation, and a stale list of it only if no other peer has a fresh
+    /// one: they all describe the same server's API.
     fn counts(&self, entry: &Entry<&Group>, version: &str) -> bool {
-        let names = &entry.value.names;
+        let group = &*entry.value.names.name;
         // The text may have versions that no path could carry.
-        names.version(version).is_some()
-            && (entry.serving || (self.is_built_in)(&names.name, version))
+        let Some(listed) = entry.value.names.version(version) else { return false };
+        let is_superseded = || listed.stale && self.refreshed.contains(&(group, version));
+        (self.is_built_in)(group, version) || (entry.serving && !is_superseded())
     }
 
     fn counts_in_part(&self, entry: &Entry<&Group>) -> bool {

@@ -13,6 +13,7 @@ use crate::document::DiscoveryDocument;
 
 mod properties;
 mod recorded;
+mod stale;
 
 /// A peer in words: `serving("b", "v1.36.0").with(…)`.
 #[derive(Clone, Debug)]
@@ -285,20 +286,6 @@ fn no_document_is_made_for_an_absent_peer_that_adds_nothing() {
     let a = serving("a", "v1.36.0").with(&["apps v1=x", "b.example.com v1=y"]);
     let b = serving("b", "v1.35.0").with(&["apps v1=x", "c.example.com v1=c"]);
     assert_eq!(merge_of(&[a, b.away()]), MergedDocuments::default());
-}
-
-#[test]
-fn stale_and_empty_versions_keep_what_was_known_and_are_marked_as_stale() {
-    let mut a = serving("a", "v1.36.0");
-    a.belief.update(Part::Named, read(&list(&["m v1=x+y", "n v1=z", "o v1=p"])));
-    let now = read(&list(&["m v1!=", "n v1=", "o v1=p"]));
-    a.belief.update(Part::Named, now.clone());
-    assert!(a.belief.named.as_ref().unwrap().amended);
-    assert_eq!(a.belief.update(Part::Named, now), Change::Nothing);
-    let all_stale = merge_of(std::slice::from_ref(&a));
-    assert_eq!(words(&all_stale), ["m v1!=x+y", "n v1!=z", "o v1=p"]);
-    let b = serving("b", "v1.35.0").with(&["m v1=x", "n v1=z", "o v1=p"]);
-    assert_eq!(words(&merge_of(&[a, b])), ["m v1=x+y", "n v1=z", "o v1=p"], "current somewhere");
 }
 
 #[test]

@@ -76,8 +76,9 @@ impl ApiServerClient {
                 StatusCode::OK => reader.add(&group, &version, Some(answer.json().await?)),
                 // Gone since the list was read.
                 StatusCode::NOT_FOUND => answer.drain().await?,
-                // The server of an aggregated API is down: the rest counts.
-                StatusCode::SERVICE_UNAVAILABLE => {
+                // The server of an aggregated API is down, or fails: the rest counts. In aggregated
+                // discovery kube-apiserver calls such a version stale.
+                status if status.is_server_error() => {
                     answer.drain().await?;
                     reader.add(&group, &version, None);
                 }

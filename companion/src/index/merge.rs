@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use api_discovery::{MergedDocuments, PackCache};
+use api_discovery::{MergedDocuments, PackCache, Version};
 use discovery_map::{
     BySet, IdentityHeaders, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, Versions,
 };
@@ -20,6 +20,8 @@ type Merged<'k> = BTreeMap<&'k str, BTreeMap<&'k str, MergedVersion<'k>>>;
 #[derive(Default)]
 struct MergedVersion<'k> {
     peers: PeerSet,
+    /// Those of `peers` that do not vouch for what they list.
+    stale: PeerSet,
     resources: BTreeMap<&'k str, MergedResource>,
 }
 
@@ -109,12 +111,15 @@ impl Index {
     fn merged(&self, rotation: PeerSet) -> Merged<'_> {
         let mut merged = Merged::new();
         for (position, peer) in self.remembered() {
-            for (group, version, types) in peer.belief.group_versions() {
+            for (group, Version { name: version, types, stale }) in peer.belief.group_versions() {
                 if !rotation.contains(position) && !self.origins.is_built_in(group, version) {
                     continue;
                 }
                 let version = merged.entry(group).or_default().entry(version).or_default();
                 version.peers.insert(position);
+                if *stale {
+                    version.stale.insert(position);
+                }
                 for name in &types.namespaced {
                     version.resources.entry(name).or_default().namespaced.insert(position);
                 }
@@ -123,18 +128,26 @@ impl Index {
                 }
             }
         }
+        for (group, versions) in &mut merged {
+            for (name, version) in versions {
+                version.leave_out_stale(rotation, self.origins.is_built_in(group, name));
+            }
+        }
         merged
     }
 
-    /// Returns the peers in rotation with the most types, all of the same types: of
+    /// Returns the peers in rotation that vouch for the most types, all of the same types: of
     /// two versions of Kubernetes, mostly the newer. Ties go to the peer with the
     /// first name, so that the answer does not change back and forth.
     fn widest_view(&self, rotation: PeerSet) -> PeerSet {
         let in_rotation = self.remembered().filter(|(at, _)| rotation.contains(*at));
         let in_rotation: Vec<_> = in_rotation.collect();
-        let best = in_rotation
-            .iter()
-            .max_by_key(|(_, peer)| (peer.belief.type_count(), Reverse(&peer.name)));
+        let fresh_types = |peer: &Tracked| {
+            let versions = peer.belief.group_versions().filter(|(_, version)| !version.stale);
+            versions.map(|(_, version)| version.types.count()).sum::<usize>()
+        };
+        let best =
+            in_rotation.iter().max_by_key(|(_, peer)| (fresh_types(peer), Reverse(&peer.name)));
         let Some((_, best)) = best else { return rotation };
         let same =
             in_rotation.iter().filter(|(_, peer)| peer.belief.has_same_types_as(&best.belief));
@@ -179,7 +192,35 @@ fn by_set(version: &MergedVersion<'_>, sets: &mut Sets<'_>) -> BySet {
     BySet(by_set)
 }
 
+impl MergedVersion<'_> {
+    /// Leaves out the peers that do not vouch for the version, while any peer in rotation does. What
+    /// no fresh peer lists does not exist any more, unless the version is built into the peers: then
+    /// each can have resources of its own.
+    fn leave_out_stale(&mut self, rotation: PeerSet, is_built_in: bool) {
+        let stale = self.stale;
+        if stale.is_empty() || self.peers.and(rotation).without(stale).is_empty() {
+            return;
+        }
+        self.peers = self.peers.without(stale);
+        self.resources.retain(|_, resource| {
+            let fresh = MergedResource {
+                namespaced: resource.namespaced.without(stale),
+                cluster_scoped: resource.cluster_scoped.without(stale),
+            };
+            let is_fresh = !fresh.peers().and(rotation).is_empty();
+            if is_fresh {
+                *resource = fresh;
+            }
+            is_fresh || is_built_in
+        });
+    }
+}
+
 impl MergedResource {
+    fn peers(self) -> PeerSet {
+        self.namespaced.or(self.cluster_scoped)
+    }
+
     /// A resource has one scope in the map. Peers disagree only while a CRD is
     /// replaced by one with another scope: then the majority of the peers in
     /// rotation decides, and on a tie the majority of all peers.

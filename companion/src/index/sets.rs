@@ -28,6 +28,14 @@ impl PeerSet {
         Self(self.0 & other.0)
     }
 
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     pub(super) fn len(self) -> u32 {
         self.0.count_ones()
     }

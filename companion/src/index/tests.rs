@@ -3,6 +3,7 @@
 mod identity;
 mod restart;
 mod size;
+mod stale;
 mod world;
 
 use std::time::{Duration, Instant};

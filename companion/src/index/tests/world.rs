@@ -126,6 +126,16 @@ impl World {
         }
     }
 
+    /// Where the map sends a request for a version's document.
+    pub(super) fn version(&mut self, group_version: &str) -> String {
+        let map = DiscoveryMap::try_from(self.index.snapshot().map).unwrap();
+        let (group, version) = group_version.split_once('/').unwrap();
+        match map.group_version(group.as_bytes(), version.as_bytes()) {
+            Some(Destination::Cluster(cluster)) => cluster.to_owned(),
+            other => format!("{other:?}"),
+        }
+    }
+
     pub(super) fn members(&mut self, cluster: &str) -> Vec<String> {
         let snapshot = self.index.snapshot();
         let found = snapshot.clusters.iter().find(|found| found.name == cluster);
@@ -145,6 +155,19 @@ impl World {
         let document = self.index.snapshot().map;
         document.sets[usize::from(document.widest_view)].peers.clone()
     }
+}
+
+/// Types as [`listed`]; those of versions in `stale`, each `group/version`, are stale.
+pub(super) fn listed_stale(types: &[&str], stale: &[&str]) -> Reading<Listing> {
+    let Reading::Read(listing) = listed(types) else { panic!("not read") };
+    let mut groups: Vec<Group> = listing.into();
+    for group in &mut groups {
+        let GroupNames { name, versions } = Arc::make_mut(&mut group.names);
+        for version in versions {
+            version.stale = stale.contains(&&*format!("{name}/{}", version.name));
+        }
+    }
+    Reading::Read(groups.into())
 }
 
 /// The names alone; documents have tests of their own.
