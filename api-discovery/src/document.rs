@@ -4,14 +4,14 @@
 //! aggregated discovery (v2 and v2beta1, equal in all that matters here) or the older lists. Each
 //! group of aggregated discovery is read once, and its text is kept beside its names.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::listing::{Group, GroupNames, Listing, Part, Types, Version};
+use crate::listing::{Group, GroupNames, Listing, Named, Part, Types, Version};
+use crate::verbs::{VerbList, Verbs};
 
 /// More groups than any control plane has.
 const MAX_GROUPS: usize = 20_000;
@@ -152,7 +152,7 @@ struct AggregatedResource {
     scope: Box<str>,
     // `null` if the resource itself is not served, only subresources are.
     #[serde(default)]
-    verbs: Option<Vec<IgnoredAny>>,
+    verbs: VerbList,
     #[serde(default)]
     subresources: Option<Vec<AggregatedSubresource>>,
 }
@@ -160,6 +160,8 @@ struct AggregatedResource {
 #[derive(Debug, Deserialize)]
 struct AggregatedSubresource {
     subresource: Box<str>,
+    #[serde(default)]
+    verbs: VerbList,
 }
 
 impl AggregatedList {
@@ -200,13 +202,13 @@ impl AggregatedGroup {
 
 impl AggregatedVersion {
     fn read(self) -> Version {
-        let (mut namespaced, mut cluster_scoped) = (BTreeSet::new(), BTreeSet::new());
+        let (mut namespaced, mut cluster_scoped) = (Named::new(), Named::new());
         for resource in &self.resources {
             // What is in a namespace can also be listed over all of them: of the
             // two, the safer guess if a server does not say.
             let is_namespaced = &*resource.scope != "Cluster";
             let scoped = if is_namespaced { &mut namespaced } else { &mut cluster_scoped };
-            scoped.extend(resource.names());
+            scoped.extend(resource.types());
         }
         Version {
             name: self.version,
@@ -218,14 +220,14 @@ impl AggregatedVersion {
 }
 
 impl AggregatedResource {
-    fn names(&self) -> impl Iterator<Item = Box<str>> {
+    fn types(&self) -> impl Iterator<Item = (Box<str>, Verbs)> {
         let subresources = self.subresources.as_deref().unwrap_or_default();
-        let verbs = self.verbs.as_deref().unwrap_or_default();
-        let served = subresources.is_empty() || !verbs.is_empty();
+        let served = subresources.is_empty() || self.verbs.is_given;
         let subresources = subresources.iter().filter(|sub| is_segment(&sub.subresource));
-        let names = subresources.map(|sub| format!("{}/{}", self.resource, sub.subresource).into());
-        let names = names.chain(served.then(|| self.resource.clone()));
-        names.filter(|_| is_segment(&self.resource))
+        let types = subresources
+            .map(|sub| (format!("{}/{}", self.resource, sub.subresource).into(), sub.verbs.verbs));
+        let types = types.chain(served.then(|| (self.resource.clone(), self.verbs.verbs)));
+        types.filter(|_| is_segment(&self.resource))
     }
 }
 

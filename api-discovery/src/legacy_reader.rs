@@ -1,14 +1,15 @@
 //! The older form of discovery, read: a document for every group-version, put
 //! together to what aggregated discovery would have said.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use discovery_map::Verb;
 use serde::Deserialize;
 
 use crate::document::is_segment;
 use crate::fields::{list, quoted};
-use crate::listing::{Group, GroupNames, Listing, Types, Version};
+use crate::listing::{Group, GroupNames, Listing, Named, Types, Version};
 use crate::wire::{Kind, LegacyResource, Resource, Subresource};
 
 /// An `APIResourceList`: the answer to `/api/<version>` and `/apis/<group>/<version>`.
@@ -61,12 +62,14 @@ impl LegacyReader {
 impl LegacyGroupVersion {
     /// Returns the types that the document lists.
     pub(crate) fn types(&self) -> Types {
-        let (mut namespaced, mut cluster_scoped) = (BTreeSet::new(), BTreeSet::new());
+        let (mut namespaced, mut cluster_scoped) = (Named::new(), Named::new());
         for resource in &self.resources {
             if resource.name.splitn(2, '/').all(is_segment) {
                 let scoped =
                     if resource.namespaced { &mut namespaced } else { &mut cluster_scoped };
-                scoped.insert(resource.name.as_str().into());
+                let verbs = resource.verbs.as_deref().unwrap_or_default();
+                let verbs = verbs.iter().filter_map(|verb| Verb::from_name(verb)).collect();
+                scoped.insert(resource.name.as_str().into(), verbs);
             }
         }
         Types::new(namespaced, cluster_scoped)

@@ -17,12 +17,13 @@ mod merged;
 mod openapi;
 mod origins;
 mod release;
+mod verbs;
 mod wire;
 
 pub use belief::{Belief, Change};
 pub use document::{AggregatedList, DiscoveryDocument, GroupVersion};
 pub use legacy_reader::{LegacyGroupVersion, LegacyReader};
-pub use listing::{Group, GroupNames, Listing, Part, Types, Version, group_version_path};
+pub use listing::{Group, GroupNames, Listing, Named, Part, Types, Version, group_version_path};
 pub use merged::{
     Conflict, MergeSource, MergedDocuments, MergedText, PackCache, PackedText, UnpackedDocument,
     merge_documents,
@@ -30,3 +31,4 @@ pub use merged::{
 pub use openapi::OpenApiIndex;
 pub use origins::{Origins, OriginsList};
 pub use release::{InvalidMinorVersion, MinorVersion, Release, ServerVersion};
+pub use verbs::Verbs;

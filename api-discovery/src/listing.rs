@@ -4,11 +4,13 @@
 //! A group is kept as the text that the peer sent, so that fields which this program does not know
 //! survive the merge. Names and texts are shared: what several peers say alike is in memory once.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use discovery_map::Scope;
 use serde::{Deserialize, Serialize};
+
+use crate::verbs::Verbs;
 
 /// The two halves of discovery, each with a document and an `ETag` of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +30,14 @@ pub struct Types {
     pub namespaced: Box<[Box<str>]>,
     /// Those of the whole cluster.
     pub cluster_scoped: Box<[Box<str>]>,
+    /// The verbs of each: of those in a namespace, then of the others. Empty in what a companion
+    /// saved that knew none.
+    #[serde(default, skip_serializing_if = "<[Verbs]>::is_empty")]
+    verbs: Box<[Verbs]>,
 }
+
+/// Types by name, with their verbs.
+pub type Named = BTreeMap<Box<str>, Verbs>;
 
 /// A version of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -107,12 +116,24 @@ impl Types {
     /// A resource has one scope. No server is known to give one two; if it
     /// does, the scope is the namespace, because two would make the map invalid.
     #[must_use]
-    pub fn new(namespaced: BTreeSet<Box<str>>, mut cluster_scoped: BTreeSet<Box<str>>) -> Self {
-        cluster_scoped.retain(|name| !namespaced.contains(name));
+    pub fn new(namespaced: Named, mut cluster_scoped: Named) -> Self {
+        cluster_scoped.retain(|name, _| !namespaced.contains_key(name));
+        let verbs = namespaced.values().chain(cluster_scoped.values()).copied().collect();
         Self {
-            namespaced: namespaced.into_iter().collect(),
-            cluster_scoped: cluster_scoped.into_iter().collect(),
+            namespaced: namespaced.into_keys().collect(),
+            cluster_scoped: cluster_scoped.into_keys().collect(),
+            verbs,
         }
+    }
+
+    /// Returns every type with its scope and its verbs.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Scope, Verbs)> {
+        let namespaced = self.namespaced.iter().map(|name| (&**name, Scope::Namespaced));
+        let cluster_scoped = self.cluster_scoped.iter().map(|name| (&**name, Scope::Cluster));
+        let unknown = std::iter::repeat(Verbs::default());
+        let verbs = self.verbs.iter().copied().chain(unknown);
+        let types = namespaced.chain(cluster_scoped).zip(verbs);
+        types.map(|((name, scope), verbs)| (name, scope, verbs))
     }
 
     /// Returns whether `name` is a type, in `scope` if one is given.

@@ -22,6 +22,7 @@
 //!   the store that all peers share, so the peers in rotation have them.
 //! - A peer that calls a group-version stale does not serve it while another peer in rotation
 //!   lists it afresh. If all call it stale, they all serve what was known.
+//! - A verb that only some of the peers of a type have goes to those.
 //! - The map is complete once every configured peer that is not forgotten has been read.
 
 mod merge;
@@ -32,6 +33,7 @@ mod sets;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

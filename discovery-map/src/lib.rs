@@ -25,6 +25,7 @@ mod header;
 mod map;
 mod map_document;
 mod validate;
+mod verb;
 
 pub use absence::{ABSENCE_PARAMETER, ABSENCE_PATH, Absence, absence_query};
 pub use codec::{Content, Documents, Packed, Packer};
@@ -36,5 +37,6 @@ pub use header::{
 pub use map::{Destination, DiscoveryMap, Found, MergedEntry, Scope};
 pub use map_document::{
     BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, OpenApi, PeerEntry,
-    PeerState, Resources, SCHEMA_VERSION, SetEntry, StrictNotFound, Versions,
+    PeerState, Resources, SCHEMA_VERSION, SetEntry, SetsByVerb, StrictNotFound, Versions,
 };
+pub use verb::Verb;

@@ -3,10 +3,13 @@
 //! Invariant: every stored set index is in range, and every level is sorted,
 //! because only `validate` builds a map.
 
+use std::num::NonZeroU32;
+
 use crate::codec::Packed;
 use crate::map_document::{
     DocumentForm, IdentityHeaders, MergedDocument, OpenApi, PeerEntry, SetEntry, StrictNotFound,
 };
+use crate::verb::Verb;
 
 /// Which peers serve which target, as the filter asks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct DiscoveryMap {
     pub(crate) sets: Vec<SetEntry>,
     pub(crate) widest_view: u16,
     pub(crate) groups: Box<[Group]>,
+    /// Each resource with such verbs has its own entry.
+    pub(crate) verbs: Box<[VerbSets]>,
     pub(crate) documents: Vec<Merged>,
     pub(crate) open_api: OpenApi,
     /// Whom to ask before a type-level 404 for an unknown type passes.
@@ -72,7 +77,13 @@ pub(crate) struct Resource {
     pub(crate) subresource: Box<str>,
     pub(crate) scope: Scope,
     pub(crate) set: u16,
+    /// The position in [`DiscoveryMap::verbs`], counted from 1, if peers of the set
+    /// differ in their verbs.
+    pub(crate) verbs: Option<NonZeroU32>,
 }
+
+/// The verbs that only some peers of a resource's set have, and their sets.
+pub(crate) type VerbSets = Box<[(Verb, u16)]>;
 
 /// Where in the path a resource stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +103,8 @@ pub struct Found<'m> {
     pub scope: Scope,
     /// The serving set, for [`DiscoveryMap::peers_of`].
     pub set: u16,
+    /// The verbs that only some peers of the set have, and the sets of those.
+    pub verbs: &'m [(Verb, u16)],
 }
 
 /// Where a request goes: what the map says of a target, and what is decided
@@ -152,7 +165,24 @@ impl DiscoveryMap {
             (r.name.as_bytes(), r.subresource.as_bytes()).cmp(&wanted)
         })?;
         let destination = self.destination(found.set);
-        Some(Found { destination, scope: found.scope, set: found.set })
+        let verbs = found.verbs.and_then(|at| self.verbs.get(usize::try_from(at.get() - 1).ok()?));
+        let verbs = verbs.map(|verbs| &**verbs).unwrap_or_default();
+        Some(Found { destination, scope: found.scope, set: found.set, verbs })
+    }
+
+    /// What is known of a resource, for requests of one verb. `verb` is called only
+    /// if peers differ.
+    pub fn narrowed<'m>(
+        &'m self,
+        found: Found<'m>,
+        verb: impl FnOnce() -> Option<Verb>,
+    ) -> Found<'m> {
+        if found.verbs.is_empty() {
+            return found;
+        }
+        let Some(verb) = verb() else { return found };
+        let Some((_, set)) = found.verbs.iter().find(|(own, _)| *own == verb) else { return found };
+        Found { destination: self.destination(*set), set: *set, ..found }
     }
 
     /// Where a group's discovery document is served best.

@@ -16,6 +16,8 @@ use std::marker::PhantomData;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::verb::Verb;
+
 /// The version of the schema that this build reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -58,6 +60,10 @@ pub struct MapDocument {
     /// group (`""` is core) → version → serving set → resources.
     #[serde(deserialize_with = "unique_keys")]
     pub groups: BTreeMap<String, Versions>,
+    /// `group/version/resource` of `groups` (`apps/v1/deployments/scale`, `/v1/pods`) →
+    /// the verbs that some peers of its serving set do not have.
+    #[serde(default, deserialize_with = "unique_keys", skip_serializing_if = "BTreeMap::is_empty")]
+    pub verbs: BTreeMap<String, SetsByVerb>,
     /// The merged documents: what all serving peers offer together. There is none
     /// where every serving peer has the same document.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -190,6 +196,11 @@ pub struct Versions(pub BTreeMap<String, BySet>);
 #[serde(transparent)]
 pub struct BySet(pub BTreeMap<u16, Resources>);
 
+/// A verb → the serving set of the peers that have it: some of the resource's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct SetsByVerb(pub BTreeMap<Verb, u16>);
+
 /// One kube-apiserver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -242,6 +253,12 @@ impl<'de> Deserialize<'de> for Versions {
 }
 
 impl<'de> Deserialize<'de> for BySet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        unique_keys(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for SetsByVerb {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         unique_keys(deserializer).map(Self)
     }

@@ -3,12 +3,14 @@
 //! ```text
 //!  from_json ── MapDocument ── try_from ──┬── check:  faults, each with its place
 //!                                         ├── types:  groups, versions, resources
+//!                                         ├── verbs:  which peers have a verb
 //!                                         └── merged: merged documents, OpenAPI
 //! ```
 
 mod check;
 mod merged;
 mod types;
+mod verbs;
 
 #[cfg(test)]
 mod tests;
@@ -57,11 +59,12 @@ impl TryFrom<MapDocument> for DiscoveryMap {
         check.sets(&document.sets, document.peers.len());
         check.set_index("widestView", document.widest_view);
 
-        let groups = document
+        let mut groups: Box<[_]> = document
             .groups
             .into_iter()
             .map(|(name, versions)| check.group(name, versions, &document.sets))
             .collect();
+        let verbs = check.verbs(document.verbs, &mut groups, &document.sets);
         let documents = check.documents(document.documents);
         check.open_api(&document.open_api);
         if let Some(strict) = &document.strict_not_found {
@@ -77,6 +80,7 @@ impl TryFrom<MapDocument> for DiscoveryMap {
             sets: document.sets,
             widest_view: document.widest_view,
             groups,
+            verbs,
             documents,
             open_api: document.open_api,
             strict_not_found: document.strict_not_found,

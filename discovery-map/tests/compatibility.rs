@@ -95,6 +95,7 @@ fn a_map_that_uses_no_feature_has_only_fields_of_0_1_0() {
         sets: vec![SetEntry { peers: vec![0], cluster: Some("kube-apiserver".to_owned()) }],
         widest_view: 0,
         groups: Default::default(),
+        verbs: Default::default(),
         documents: Vec::new(),
         open_api: OpenApi::default(),
         strict_not_found: None,

@@ -1,9 +1,9 @@
 //! Target and map → decision: the table in `docs/architecture.md` ("From request to
 //! plan"), as code.
 
-use discovery_map::{Destination, DiscoveryMap};
+use discovery_map::{Destination, DiscoveryMap, Found, Verb};
 
-use crate::target::Target;
+use crate::target::{ResourceTarget, Target};
 
 /// What the map says of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +74,12 @@ impl Reason {
     }
 }
 
-/// Decides by the target alone.
-pub(crate) fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision<'m> {
+/// Decides by the target, and by the request's verb where peers differ in it.
+pub(crate) fn decide<'m>(
+    target: &Target<'_>,
+    map: &'m DiscoveryMap,
+    verb: impl FnOnce(&ResourceTarget<'_>) -> Option<Verb>,
+) -> Decision<'m> {
     match target {
         Target::NotAnApi => Decision {
             destination: Destination::Default,
@@ -95,7 +99,7 @@ pub(crate) fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision
         Target::GroupVersion { group, version } => {
             Decision::document_if_known(map.group_version(group, version), map)
         }
-        Target::Resource(t) => match map.resource(t.group, t.version, t.resource, t.subresource) {
+        Target::Resource(t) => match find(t, map, verb) {
             Some(found) if t.is_for_another() => Decision {
                 on_not_found: OnTypeLevelNotFound::Truth,
                 ..Decision::known(found.destination)
@@ -110,6 +114,16 @@ pub(crate) fn decide<'m>(target: &Target<'_>, map: &'m DiscoveryMap) -> Decision
             None => Decision::unknown(map),
         },
     }
+}
+
+fn find<'m>(
+    target: &ResourceTarget<'_>,
+    map: &'m DiscoveryMap,
+    verb: impl FnOnce(&ResourceTarget<'_>) -> Option<Verb>,
+) -> Option<Found<'m>> {
+    let ResourceTarget { group, version, resource, subresource, .. } = *target;
+    let found = map.resource(group, version, resource, subresource)?;
+    Some(map.narrowed(found, || verb(target)))
 }
 
 impl<'m> Decision<'m> {

@@ -24,6 +24,7 @@ mod path;
 mod plan;
 pub mod status;
 mod target;
+mod verb;
 mod wire;
 
 pub use decision::Reason;

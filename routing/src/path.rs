@@ -23,18 +23,19 @@ impl<'p> RequestPath<'p> {
     pub fn new(raw: &'p [u8]) -> Self {
         let end = raw.iter().position(|&byte| byte == b'?').unwrap_or(raw.len());
         let path = raw.get(..end).unwrap_or(raw);
-        let decoded = if path.contains(&b'%') {
-            percent_decode(path).map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(path))
-        };
-        Self { raw, decoded }
+        Self { raw, decoded: percent_decode(path) }
     }
 
     /// The path as the client sent it, with its query.
     #[must_use]
     pub fn as_received(&self) -> &'p [u8] {
         self.raw
+    }
+
+    /// What follows the first question mark, as the client sent it.
+    pub(crate) fn query(&self) -> &'p [u8] {
+        let end = self.raw.iter().position(|&byte| byte == b'?').unwrap_or(self.raw.len());
+        self.raw.get(end..).and_then(|query| query.strip_prefix(b"?")).unwrap_or_default()
     }
 
     /// The decoded path, without a slash at its end.
@@ -51,8 +52,11 @@ impl<'p> RequestPath<'p> {
 }
 
 /// Decodes `%XX` like Go's `url.PathUnescape`; `None` if an escape is cut off or
-/// not hexadecimal.
-fn percent_decode(path: &[u8]) -> Option<Vec<u8>> {
+/// not hexadecimal. Bytes without escapes are borrowed.
+pub(crate) fn percent_decode(path: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !path.contains(&b'%') {
+        return Some(Cow::Borrowed(path));
+    }
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.iter();
     while let Some(&byte) = bytes.next() {
@@ -64,7 +68,7 @@ fn percent_decode(path: &[u8]) -> Option<Vec<u8>> {
             decoded.push(byte);
         }
     }
-    Some(decoded)
+    Some(Cow::Owned(decoded))
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {

@@ -24,6 +24,7 @@ use crate::merged::{self, AccessCheck, ReadOptions};
 use crate::path::RequestPath;
 use crate::status::Encoding;
 use crate::target::Target;
+use crate::verb::verb;
 
 /// What a plan depends on, besides the map. Header values are those of the
 /// first header of the name, as kube-apiserver reads them; empty if there is
@@ -77,7 +78,7 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
     };
     let Decision { destination, on_not_found, reason } = match &access_check {
         Some(check) => Decision::document(check.destination),
-        None => decide(&target, map),
+        None => decide(&target, map, |t| verb(facts.method, facts.path.query(), t)),
     };
     let encoding = facts.encoding;
     let interest = match (&access_check, on_not_found) {

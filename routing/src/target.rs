@@ -52,6 +52,8 @@ pub struct ResourceTarget<'p> {
     pub is_named: bool,
     /// Whether segments follow the subresource.
     pub has_tail: bool,
+    /// Whether the old `watch/` stands before the resource: a verb in the path.
+    pub is_watch: bool,
 }
 
 /// The most segments that matter, and one to see that there are more:
@@ -106,9 +108,9 @@ impl<'p> Target<'p> {
     fn resource(group: &'p [u8], version: &'p [u8], rest: &[&'p [u8]]) -> Self {
         // An old verb that may still come before the resource. Supported servers
         // no longer have the other one, `proxy`.
-        let rest = match rest {
-            [b"watch", after @ ..] => after,
-            _ => rest,
+        let (is_watch, rest) = match rest {
+            [b"watch", after @ ..] => (true, after),
+            _ => (false, rest),
         };
         let (in_namespace, parts) = match rest {
             // The namespace's own subresources.
@@ -137,6 +139,7 @@ impl<'p> Target<'p> {
             in_namespace,
             is_named,
             has_tail,
+            is_watch,
         })
     }
 }

@@ -14,6 +14,7 @@ fn planning_a_request_for_a_resource_allocates_nothing() {
     for path in [
         "/api/v1/namespaces/n/pods?limit=500",
         "/api/v1/namespaces/n/pods/p/resize",
+        "/apis/apps/v1/namespaces/n/deployments/d/scale?watch=1",
         "/apis/resource.k8s.io/v1alpha3/devicetaintrules",
         "/apis/nosuch.io/v1/foos",
         "/healthz",

@@ -1,11 +1,14 @@
 //! How answers change what is believed: stale, empty and partial ones, and what is shared.
 
+use discovery_map::Verb;
+
 use super::*;
 use crate::listing::{Group, Types};
+use crate::verbs::Verbs;
 
 fn listing(versions: &[(&str, &str, &[&str], bool)]) -> Listing {
     let groups = versions.iter().map(|&(group, version, resources, stale)| {
-        let resources = resources.iter().map(|&name| name.into()).collect();
+        let resources = resources.iter().map(|&name| (name.into(), Verbs::default())).collect();
         let types = Types::new(resources, Default::default());
         let version = Version { name: version.into(), types, stale };
         let names = GroupNames { name: group.into(), versions: [version].into() };
@@ -53,6 +56,24 @@ fn a_stale_or_empty_group_version_keeps_what_was_known_and_is_stale() {
         assert!(update(&mut belief, Part::Named, fresh));
         assert_eq!(resources(&belief), ["metrics/v1/nodes"]);
     }
+}
+
+#[test]
+fn a_verb_that_comes_or_goes_changes_the_types() {
+    let with_verbs = |verbs: &[Verb]| {
+        let verbs: Verbs = verbs.iter().copied().collect();
+        let types = Types::new([("a".into(), verbs)].into(), Default::default());
+        let version = Version { name: "v1".into(), types, stale: false };
+        let names = GroupNames { name: "apps".into(), versions: [version].into() };
+        Listing::new(vec![Group { names: Arc::new(names), text: None }])
+    };
+    let mut belief = Belief::default();
+    assert!(update(&mut belief, Part::Named, with_verbs(&[Verb::Get])));
+    assert!(!update(&mut belief, Part::Named, with_verbs(&[Verb::Get])));
+    assert!(update(&mut belief, Part::Named, with_verbs(&[Verb::Get, Verb::Patch])));
+    let saved = serde_json::to_string(&belief.to_save(|_, _| true)).unwrap();
+    let restored: Belief = serde_json::from_str(&saved).unwrap();
+    assert!(restored.has_same_types_as(&belief), "{saved}");
 }
 
 #[test]

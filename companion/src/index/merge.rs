@@ -1,36 +1,15 @@
 //! From what each peer serves to the map and the clusters that it names.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use api_discovery::{MergedDocuments, PackCache, Version};
-use discovery_map::{
-    BySet, IdentityHeaders, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, Versions,
-};
+use discovery_map::{IdentityHeaders, MapDocument, PeerEntry, PeerState, SCHEMA_VERSION};
 
 use super::Index;
 use super::peer::Tracked;
 use super::sets::{PeerSet, Sets};
 use super::snapshot::{Memory, Snapshot};
-
-/// group → version → resource → the peers known to serve it, and for the
-/// version itself the peers known to have it.
-type Merged<'k> = BTreeMap<&'k str, BTreeMap<&'k str, MergedVersion<'k>>>;
-
-#[derive(Default)]
-struct MergedVersion<'k> {
-    peers: PeerSet,
-    /// Those of `peers` that do not vouch for what they list.
-    stale: PeerSet,
-    resources: BTreeMap<&'k str, MergedResource>,
-}
-
-/// The peers known to serve a resource, by the scope in which they do.
-#[derive(Clone, Copy, Default)]
-struct MergedResource {
-    namespaced: PeerSet,
-    cluster_scoped: PeerSet,
-}
+use super::types::{MergedTypes, TypesInMap};
 
 impl Index {
     pub fn snapshot(&mut self) -> Snapshot {
@@ -43,7 +22,7 @@ impl Index {
     fn snapshot_with(&self, packs: &mut PackCache) -> Snapshot {
         let (rotation, frozen) = self.rotation();
         let mut sets = Sets::new(&self.config.envoy.cluster_prefix, &self.peers, rotation);
-        let groups = groups(&self.merged(rotation), &mut sets);
+        let TypesInMap { groups, verbs } = self.types(rotation).in_map(&mut sets);
         let widest_view = sets.index_of(self.widest_view(rotation));
         let (MergedDocuments { conflicts, oversized, .. }, documents, open_api) =
             self.documents(&mut sets, packs);
@@ -60,6 +39,7 @@ impl Index {
             sets: sets.entries(),
             widest_view,
             groups,
+            verbs,
             documents,
             open_api,
             strict_not_found: self.config.strict_not_found.clone(),
@@ -108,31 +88,17 @@ impl Index {
         self.remembered().all(|(_, peer)| peer.belief.is_complete())
     }
 
-    fn merged(&self, rotation: PeerSet) -> Merged<'_> {
-        let mut merged = Merged::new();
+    fn types(&self, rotation: PeerSet) -> MergedTypes<'_> {
+        let is_built_in = |group: &str, version: &str| self.origins.is_built_in(group, version);
+        let mut merged = MergedTypes::default();
         for (position, peer) in self.remembered() {
             for (group, Version { name: version, types, stale }) in peer.belief.group_versions() {
-                if !rotation.contains(position) && !self.origins.is_built_in(group, version) {
-                    continue;
-                }
-                let version = merged.entry(group).or_default().entry(version).or_default();
-                version.peers.insert(position);
-                if *stale {
-                    version.stale.insert(position);
-                }
-                for name in &types.namespaced {
-                    version.resources.entry(name).or_default().namespaced.insert(position);
-                }
-                for name in &types.cluster_scoped {
-                    version.resources.entry(name).or_default().cluster_scoped.insert(position);
+                if rotation.contains(position) || is_built_in(group, version) {
+                    merged.add(position, (group, version), types, *stale);
                 }
             }
         }
-        for (group, versions) in &mut merged {
-            for (name, version) in versions {
-                version.leave_out_stale(rotation, self.origins.is_built_in(group, name));
-            }
-        }
+        merged.leave_out_stale(rotation, is_built_in);
         merged
     }
 
@@ -164,68 +130,4 @@ impl Index {
 
 fn text<N: ToString>(names: &[N]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
-}
-
-fn groups(merged: &Merged<'_>, sets: &mut Sets<'_>) -> BTreeMap<String, Versions> {
-    let group = |(group, versions): (&&str, &BTreeMap<_, _>)| {
-        let versions = versions.iter().map(|(name, version): (&&str, &MergedVersion<'_>)| {
-            ((*name).to_owned(), by_set(version, sets))
-        });
-        ((*group).to_owned(), Versions(versions.collect()))
-    };
-    merged.iter().map(group).collect()
-}
-
-fn by_set(version: &MergedVersion<'_>, sets: &mut Sets<'_>) -> BySet {
-    let mut by_set = BTreeMap::<u16, Resources>::new();
-    for (name, resource) in &version.resources {
-        let namespaced = resource.is_namespaced(sets.rotation);
-        let peers = if namespaced { resource.namespaced } else { resource.cluster_scoped };
-        let resources = by_set.entry(sets.serving(peers)).or_default();
-        let scoped =
-            if namespaced { &mut resources.namespaced } else { &mut resources.cluster_scoped };
-        scoped.push((*name).to_owned());
-    }
-    // The group-version has a document of its own, and the peers that have it may
-    // differ from those of each resource.
-    by_set.entry(sets.serving(version.peers)).or_default();
-    BySet(by_set)
-}
-
-impl MergedVersion<'_> {
-    /// Leaves out the peers that do not vouch for the version, while any peer in rotation does. What
-    /// no fresh peer lists does not exist any more, unless the version is built into the peers: then
-    /// each can have resources of its own.
-    fn leave_out_stale(&mut self, rotation: PeerSet, is_built_in: bool) {
-        let stale = self.stale;
-        if stale.is_empty() || self.peers.and(rotation).without(stale).is_empty() {
-            return;
-        }
-        self.peers = self.peers.without(stale);
-        self.resources.retain(|_, resource| {
-            let fresh = MergedResource {
-                namespaced: resource.namespaced.without(stale),
-                cluster_scoped: resource.cluster_scoped.without(stale),
-            };
-            let is_fresh = !fresh.peers().and(rotation).is_empty();
-            if is_fresh {
-                *resource = fresh;
-            }
-            is_fresh || is_built_in
-        });
-    }
-}
-
-impl MergedResource {
-    fn peers(self) -> PeerSet {
-        self.namespaced.or(self.cluster_scoped)
-    }
-
-    /// A resource has one scope in the map. Peers disagree only while a CRD is
-    /// replaced by one with another scope: then the majority of the peers in
-    /// rotation decides, and on a tie the majority of all peers.
-    fn is_namespaced(&self, rotation: PeerSet) -> bool {
-        let weight = |peers: PeerSet| (peers.and(rotation).len(), peers.len());
-        weight(self.namespaced) >= weight(self.cluster_scoped)
-    }
 }

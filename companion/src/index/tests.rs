@@ -4,6 +4,7 @@ mod identity;
 mod restart;
 mod size;
 mod stale;
+mod verbs;
 mod world;
 
 use std::time::{Duration, Instant};

@@ -55,7 +55,7 @@ impl Check {
             return None;
         }
         let subresource = subresource.unwrap_or_default().into();
-        Some(Resource { name: resource.into(), subresource, scope, set })
+        Some(Resource { name: resource.into(), subresource, scope, set, verbs: None })
     }
 
     fn repeated(&mut self, place: &str, sorted: &[Resource]) {

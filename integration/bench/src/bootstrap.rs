@@ -194,6 +194,7 @@ fn document(resources: usize) -> MapDocument {
         groups,
         documents: Vec::new(),
         open_api: discovery_map::OpenApi::default(),
+        verbs: Default::default(),
         strict_not_found: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The decision table, row by row, on the golden map: `cp-1`
 //! and `cp-2` serve, `cp-3` cannot be reached.
 
-use discovery_map::{Destination, DiscoveryMap, MapDocument};
+use discovery_map::{Destination, DiscoveryMap, MapDocument, Verb};
 use proptest::prelude::*;
 
 use super::{Decision, OnTypeLevelNotFound, Reason, decide};
@@ -27,7 +27,7 @@ fn check(
     on_not_found: OnTypeLevelNotFound,
     reason: Reason,
 ) {
-    let found = decide(&RequestPath::new(path.as_bytes()).target(), map);
+    let found = decide(&RequestPath::new(path.as_bytes()).target(), map, |_| None);
     assert_eq!(found, Decision { destination, on_not_found, reason }, "{path}");
 }
 
@@ -53,6 +53,22 @@ fn a_type_that_some_servers_serve_goes_to_those_servers() {
         check(&map(true), path, CP_2, UNCERTAIN, Reason::Skewed);
         check(&map(false), path, CP_2, UNCERTAIN, Reason::Skewed);
     }
+}
+
+#[test]
+fn a_verb_that_some_servers_have_goes_to_those_servers() {
+    let map = map(true);
+    let decided = |path: &str, verb| {
+        let decision = decide(&RequestPath::new(path.as_bytes()).target(), &map, |_| verb);
+        (decision.destination, decision.on_not_found, decision.reason)
+    };
+    let scale = "/apis/apps/v1/namespaces/n/deployments/d/scale";
+    assert_eq!(decided(scale, Some(Verb::Patch)), (CP_2, UNCERTAIN, Reason::Skewed));
+    for verb in [Some(Verb::Get), Some(Verb::Update), None] {
+        assert_eq!(decided(scale, verb), (DEFAULT, UNCERTAIN, Reason::Common));
+    }
+    let deployment = "/apis/apps/v1/namespaces/n/deployments/d";
+    assert_eq!(decided(deployment, Some(Verb::Patch)), (DEFAULT, UNCERTAIN, Reason::Common));
 }
 
 #[test]
@@ -150,7 +166,7 @@ proptest! {
     #[test]
     fn an_incomplete_map_never_denies_an_unknown_type(path in "/apis?(/[a-z.]{1,9}){3,7}") {
         let map = map(false);
-        let decision = decide(&RequestPath::new(path.as_bytes()).target(), &map);
+        let decision = decide(&RequestPath::new(path.as_bytes()).target(), &map, |_| None);
         if decision.reason == Reason::Undetermined {
             prop_assert_eq!(decision.on_not_found, UNCERTAIN);
         }

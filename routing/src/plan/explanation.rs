@@ -70,7 +70,9 @@ impl Plan<'_> {
             Reason::Common => format!("Every API server in rotation serves {target}: {any}."),
             Reason::Skewed => {
                 let (peers, s) = self.peers_or_one(map, " and ");
-                format!("Only {peers} serve{s} {target}.")
+                let by_verb =
+                    if self.is_narrowed(map) { " with the verb of this request" } else { "" };
+                format!("Only {peers} serve{s} {target}{by_verb}.")
             }
             Reason::Unavailable => {
                 let why = "Only API servers out of rotation serve";
@@ -83,6 +85,13 @@ impl Plan<'_> {
                  {any}.",
             ),
         }
+    }
+
+    /// Whether other peers serve the target as well, without the request's verb.
+    fn is_narrowed(&self, map: &DiscoveryMap) -> bool {
+        let Target::Resource(t) = self.target else { return false };
+        let found = map.resource(t.group, t.version, t.resource, t.subresource);
+        found.is_some_and(|found| found.destination != self.destination)
     }
 
     /// The names of the peers that serve the target, and the ending of a verb for

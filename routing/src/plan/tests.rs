@@ -174,6 +174,18 @@ fn a_plan_is_explained_in_sentences() {
 }
 
 #[test]
+fn a_verb_that_some_servers_have_is_explained() {
+    let map = map();
+    let path = RequestPath::new(b"/apis/apps/v1/namespaces/n/deployments/d/scale");
+    let facts = RequestFacts { path, method: b"PATCH", ..get("") };
+    assert_eq!(
+        plan(&facts, &map).explanation(&map),
+        "Only cp-2 serves apps/v1 deployments/scale with the verb of this request. It goes to the \
+         cluster kube-apiserver_cp-2. A type-level 404 becomes 503.",
+    );
+}
+
+#[test]
 fn all_peers_that_serve_a_type_are_named() {
     let mut document = golden();
     document.sets[1].peers = vec![0, 1];

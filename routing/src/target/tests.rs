@@ -28,6 +28,7 @@ fn words(target: Target<'_>) -> String {
             in_namespace,
             is_named,
             has_tail,
+            is_watch: _,
         }) => {
             let mut words = format!("{}/{} {}", text(group), text(version), text(resource));
             if let Some(subresource) = subresource {

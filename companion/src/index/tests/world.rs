@@ -1,11 +1,11 @@
 //! An index with a clock, told in words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_discovery::{Group, GroupNames, Listing, Part, Types, Version};
-use discovery_map::{Destination, DiscoveryMap};
+use api_discovery::{Group, GroupNames, Listing, Named, Part, Types, Version};
+use discovery_map::{Destination, DiscoveryMap, Verb};
 
 use crate::config::{Config, Peer};
 use crate::facts::{Observation, Reading, Report};
@@ -115,10 +115,16 @@ impl World {
 
     /// Where the map sends a type: a cluster, `unavailable` or `unknown`.
     pub(super) fn route(&mut self, target: &str) -> String {
+        self.route_by(None, target)
+    }
+
+    /// Where the map sends requests with a verb.
+    pub(super) fn route_by(&mut self, verb: Option<Verb>, target: &str) -> String {
         let snapshot = self.index.snapshot();
         let map = DiscoveryMap::try_from(snapshot.map).unwrap();
         let parts: Vec<_> = target.split('/').map(str::as_bytes).collect();
-        match map.resource(parts[0], parts[1], parts[2], None).map(|found| found.destination) {
+        let found = map.resource(parts[0], parts[1], parts[2], parts.get(3).copied());
+        match found.map(|found| map.narrowed(found, || verb).destination) {
             None => "unknown".to_owned(),
             Some(Destination::Unavailable) => "unavailable".to_owned(),
             Some(Destination::Default) => "all".to_owned(),
@@ -170,23 +176,25 @@ pub(super) fn listed_stale(types: &[&str], stale: &[&str]) -> Reading<Listing> {
     Reading::Read(groups.into())
 }
 
-/// The names alone; documents have tests of their own.
+/// Types, each `group/version/resource`, or `group/version/resource:verb,verb`. Documents have
+/// tests of their own.
 pub(super) fn listed(types: &[&str]) -> Reading<Listing> {
     listed_in(types, false)
 }
 
 pub(super) fn listed_in(types: &[&str], cluster_scoped: bool) -> Reading<Listing> {
-    let mut groups = BTreeMap::<_, BTreeMap<_, BTreeSet<_>>>::new();
+    let mut groups = BTreeMap::<_, BTreeMap<_, Named>>::new();
     for text in types {
+        let (text, verbs) = text.split_once(':').unwrap_or((text, ""));
+        let verbs = verbs.split(',').filter_map(Verb::from_name).collect();
         let (group, rest) = text.split_once('/').unwrap();
         let (version, name) = rest.split_once('/').unwrap();
-        groups.entry(group).or_default().entry(version).or_default().insert(name.into());
+        groups.entry(group).or_default().entry(version).or_default().insert(name.into(), verbs);
     }
-    let group = |(name, versions): (&str, BTreeMap<&str, _>)| {
-        let version = |(name, names): (&str, _)| {
-            let none = BTreeSet::new();
+    let group = |(name, versions): (&str, BTreeMap<&str, Named>)| {
+        let version = |(name, names): (&str, Named)| {
             let (namespaced, cluster_scoped) =
-                if cluster_scoped { (none, names) } else { (names, none) };
+                if cluster_scoped { (Named::new(), names) } else { (names, Named::new()) };
             let types = Types::new(namespaced, cluster_scoped);
             Version { name: name.into(), types, stale: false }
         };

@@ -105,6 +105,7 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
             groups: BTreeMap::new(),
             documents: Vec::new(),
             open_api: discovery_map::OpenApi::default(),
+            verbs: Default::default(),
             strict_not_found: None,
         },
         clusters: names
