@@ -36,9 +36,8 @@ filter: ## Build the filter as it ships: target/filter.wasm
 companion: ## Build the companion (release)
 	@$(tools)/companion
 
-control-plane: ## Build Kubernetes 1.35 and 1.36 for tests (cached; minutes, once)
-	@$(tools)/control-plane v1.35
-	@$(tools)/control-plane v1.36
+control-plane: ## Build all versions of Kubernetes for tests (cached; minutes each, once)
+	@for version in $$($(tools)/control-plane --versions); do $(tools)/control-plane "$$version"; done
 
 recordings: ## Record the answers of real API servers anew
 	$(with) control-plane -- cargo run --quiet -p harness --bin recordings

@@ -1,4 +1,4 @@
-// Marks the module root only; the build uses v1.35.mod or v1.36.mod (-modfile).
+// Marks the module root only; a build uses the file of a version (-modfile).
 module control-plane
 
 go 1.26

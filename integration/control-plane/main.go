@@ -5,13 +5,13 @@
 //	control-plane etcd                     --data-dir …
 //	control-plane kube-apiserver           --etcd-servers …
 //	control-plane kube-controller-manager  --kubeconfig …
+//	control-plane kube-scheduler           --kubeconfig …
 //	control-plane kubectl                  get pods
 //	control-plane kubelet-stand-in         --port …
 //
 // One binary shares the packages that the programs have in common, which
 // halves build time and disk use. The version is chosen by the -modfile of the
-// build (v1.35.mod, v1.36.mod) and a build tag of the same name; see the
-// control-plane target in the Makefile.
+// build (v1.35.mod, …) and a build tag of the same name; see tools/control-plane.
 package main
 
 import (
@@ -27,6 +27,7 @@ import (
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
 func main() {
@@ -42,6 +43,8 @@ func main() {
 		run(apiserver.NewAPIServerCommand())
 	case "kube-controller-manager":
 		run(controllermanager.NewControllerManagerCommand())
+	case "kube-scheduler":
+		run(scheduler.NewSchedulerCommand())
 	case "kubectl":
 		run(kubectl.NewDefaultKubectlCommand())
 	case "kubelet-stand-in":
@@ -56,6 +59,6 @@ func run(command *cobra.Command) {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: control-plane etcd|kube-apiserver|kube-controller-manager|kubectl|kubelet-stand-in [flag …]")
+	fmt.Fprintln(os.Stderr, "usage: control-plane etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubectl|kubelet-stand-in [flag …]")
 	os.Exit(2)
 }

@@ -83,7 +83,7 @@ fn is_same_document(recorded: &[u8], got: &[u8]) -> bool {
 
 #[tokio::test]
 async fn replay_peer_answers_like_the_real_one() -> Result<()> {
-    for version in Version::ALL {
+    for &version in Version::ALL {
         let setup = Setup::new()?;
         let peer = setup.peer("a", version).await?;
         let recording = Recording::of(version)?;

@@ -1,6 +1,7 @@
 //! The programs under test, named by environment variables that `make` sets
 //! after it has built them, so that no test runs against a stale build.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -19,36 +20,39 @@ pub enum Artifact {
     FilterTrap,
     /// The companion binary (`MVP_COMPANION`).
     Companion,
-    /// The binary that holds etcd, kube-apiserver, kube-controller-manager and
-    /// kubectl of a version (`MVP_CONTROL_PLANE_1_35`, …).
+    /// The binary that holds etcd, kube-apiserver, kube-controller-manager,
+    /// kube-scheduler and kubectl of a version (`MVP_CONTROL_PLANE_1_35`, …).
     ControlPlane(Version),
 }
 
 impl Artifact {
     /// Returns the environment variable that names the file.
-    pub fn variable(self) -> &'static str {
-        match self {
+    pub fn variable(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Envoy => "MVP_ENVOY",
             Self::FuncE => "MVP_FUNC_E",
             Self::Filter => "MVP_FILTER",
             Self::FilterTrap => "MVP_FILTER_TRAP",
             Self::Companion => "MVP_COMPANION",
-            Self::ControlPlane(Version::V1_35) => "MVP_CONTROL_PLANE_1_35",
-            Self::ControlPlane(Version::V1_36) => "MVP_CONTROL_PLANE_1_36",
-        }
+            Self::ControlPlane(version) => return of_version("MVP_CONTROL_PLANE", version),
+        })
     }
 
     /// Returns the path of the artifact. Fails if the variable is not set or
     /// does not name a file; the message says which `make` target sets it.
     pub fn path(self) -> Result<PathBuf> {
         let variable = self.variable();
-        let value = std::env::var_os(variable).with_context(|| {
+        let value = std::env::var_os(&*variable).with_context(|| {
             format!("{variable} is not set: run the tests by `make test` or `make conformance`, or source `make env`")
         })?;
         let path = PathBuf::from(value);
         anyhow::ensure!(path.is_file(), "{variable}: {} is not a file", path.display());
         Ok(path)
     }
+}
+
+fn of_version(variable: &str, version: Version) -> Cow<'static, str> {
+    Cow::Owned(format!("{variable}_{}", version.as_str().replace('.', "_")))
 }
 
 /// Returns the folder `integration` of the checkout.

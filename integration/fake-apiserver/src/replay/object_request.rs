@@ -44,6 +44,13 @@ impl ObjectRequest<'_> {
         }
     }
 
+    /// Returns the Service of `services/<name>/proxy`.
+    pub(super) fn service_to_proxy(&self) -> Option<&str> {
+        let (core, proxy) = (self.asked.group.is_empty(), self.asked.subresource.as_deref());
+        let is_one = core && self.asked.resource == "services" && proxy == Some("proxy");
+        self.asked.name.as_deref().filter(|_| is_one)
+    }
+
     pub(super) fn details(&self, name: &str) -> Details {
         Details::new(&self.asked.group, &self.asked.resource, name)
     }

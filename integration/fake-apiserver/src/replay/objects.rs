@@ -36,6 +36,12 @@ pub(super) async fn answer(
     };
     let query = read_query(request.uri().query().unwrap_or_default());
     let of = ObjectRequest { peer, asked, resource, accept, query };
+    if let Some(name) = of.service_to_proxy()
+        && view.proxies_by_endpoint_slices()
+        && peer.store.get(&of.key(name)).is_none()
+    {
+        return of.refuse(&Status::no_endpoints(name));
+    }
     if let (true, Some(name), Some(subresource)) = (custom, &of.asked.name, &of.asked.subresource)
         && (of.asked.tail || !resource.subresources.contains(subresource))
     {

@@ -74,6 +74,12 @@ impl Status {
         Self::new(404, "NotFound", message, Some(details))
     }
 
+    /// There is nothing to proxy to.
+    pub(super) fn no_endpoints(service: &str) -> Self {
+        let message = format!("no endpoints available for service \"{service}\"");
+        Self::new(503, "ServiceUnavailable", message, None)
+    }
+
     /// The object already exists.
     pub(super) fn already_exists(details: Details) -> Self {
         let message = format!("{} \"{}\" already exists", details.qualified(), details.name);

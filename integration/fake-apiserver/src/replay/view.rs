@@ -49,6 +49,14 @@ impl View {
         &self.recording.version
     }
 
+    /// Returns whether the server looks for endpoints of a Service to proxy to
+    /// without looking for the Service: Kubernetes does since 1.37.
+    pub(super) fn proxies_by_endpoint_slices(&self) -> bool {
+        let mut numbers = self.version().trim_start_matches('v').split('.');
+        let mut number = || numbers.next()?.parse::<u32>().ok();
+        (number(), number()) >= (Some(1), Some(37))
+    }
+
     /// Returns the types that it serves.
     pub(super) fn types(&self) -> &Types {
         &self.types

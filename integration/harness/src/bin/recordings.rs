@@ -8,7 +8,7 @@ use harness::control_plane::ControlPlane;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let plane = ControlPlane::start(&Version::ALL).await?;
+    let plane = ControlPlane::start(Version::ALL).await?;
     let output = integration_folder().join("recordings");
     for folder in harness::recordings::record(&plane, &output).await? {
         println!("recorded {}", folder.display());

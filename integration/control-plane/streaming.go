@@ -1,4 +1,4 @@
-//go:build v1.36
+//go:build !v1.35
 
 package main
 
@@ -7,7 +7,7 @@ import (
 	"k8s.io/cri-streaming/pkg/streaming/remotecommand"
 )
 
-// The streaming library of Kubernetes 1.36, which became a module of its own.
+// The streaming library of Kubernetes 1.36 and newer, a module of its own.
 
 type (
 	podUID       = string

@@ -10,7 +10,7 @@ import (
 	"k8s.io/kubelet/pkg/cri/streaming/remotecommand"
 )
 
-// The streaming library of Kubernetes 1.35.
+// The streaming library of Kubernetes 1.35, which is a part of the kubelet.
 
 type (
 	podUID       = types.UID
