@@ -177,6 +177,15 @@ impl ReplayPeer {
         })
     }
 
+    /// No longer serves a resource (`pods`) or subresource (`pods/status`) of the recording with
+    /// a verb: requests with it get 405. Fails if the recording is unusable.
+    pub fn drop_verb(&self, group: &str, version: &str, resource: &str, verb: &str) -> Result<()> {
+        let dropped = [group, version, resource, verb].map(str::to_owned).into();
+        self.peer.change(|state| {
+            state.changes.dropped_verbs.insert(dropped);
+        })
+    }
+
     /// Serves a custom resource that the other servers may not know. Fails if
     /// the recording is unusable.
     pub fn add_crd(&self, crd: Crd) -> Result<()> {
@@ -189,7 +198,7 @@ impl ReplayPeer {
         self.peer.change(|state| state.changes.crds = crds)
     }
 
-    /// Undoes all of [`Self::drop_resource`] and [`Self::add_crd`]. Fails if
+    /// Undoes all of [`Self::drop_resource`], [`Self::drop_verb`] and [`Self::add_crd`]. Fails if
     /// the recording is unusable.
     pub fn reset_types(&self) -> Result<()> {
         self.peer.change(|state| state.changes = Changes::default())

@@ -15,6 +15,8 @@ use super::types::Types;
 pub(super) struct Changes {
     /// Group, version and resource; `*` for all resources of a version.
     pub(super) dropped: BTreeSet<(String, String, String)>,
+    /// Group, version, resource or `resource/subresource`, and the verb that is not served.
+    pub(super) dropped_verbs: BTreeSet<(String, String, String, String)>,
     pub(super) crds: Vec<Crd>,
 }
 
@@ -23,6 +25,29 @@ impl Changes {
         self.dropped
             .iter()
             .any(|(g, v, r)| g == group && v == version && (r == resource || r == "*"))
+    }
+
+    /// Returns whether `resource`, which may be `resource/subresource`, lacks a verb.
+    pub(super) fn drops_verb(
+        &self,
+        group: &str,
+        version: &str,
+        resource: &str,
+        verb: &str,
+    ) -> bool {
+        let mut dropped = self.dropped_verbs.iter();
+        dropped
+            .any(|(g, v, r, name)| (&**g, &**v, &**r, &**name) == (group, version, resource, verb))
+    }
+
+    /// Removes dropped verbs from the entry of a resource or subresource.
+    fn change_verbs(&self, entry: &mut Value, group: &str, version: &str, name: &str) {
+        if let Some(verbs) = array_mut(entry, "verbs") {
+            let drops = |verb: &Value| {
+                self.drops_verb(group, version, name, verb.as_str().unwrap_or_default())
+            };
+            verbs.retain(|verb| !drops(verb));
+        }
     }
 }
 
@@ -45,6 +70,9 @@ pub(super) fn change_aggregated(document: &mut Value, path: &str, changes: &Chan
                 resources.retain(|resource| {
                     !changes.drops(&group_name, &version_name, string(resource, "resource"))
                 });
+                for resource in resources {
+                    change_aggregated_verbs(resource, &group_name, &version_name, changes);
+                }
             }
         }
         versions.retain(|version| array(version, "resources").next().is_some());
@@ -61,6 +89,15 @@ pub(super) fn change_aggregated(document: &mut Value, path: &str, changes: &Chan
         if let Some(group) = groups.get_mut(index) {
             add_aggregated(group, crd);
         }
+    }
+}
+
+fn change_aggregated_verbs(entry: &mut Value, group: &str, version: &str, changes: &Changes) {
+    let resource = string(entry, "resource").to_owned();
+    changes.change_verbs(entry, group, version, &resource);
+    for subresource in array_mut(entry, "subresources").into_iter().flatten() {
+        let name = format!("{resource}/{}", string(subresource, "subresource"));
+        changes.change_verbs(subresource, group, version, &name);
     }
 }
 
@@ -156,6 +193,10 @@ pub(super) fn change_version(
         let name = string(resource, "name").split('/').next().unwrap_or_default();
         !changes.drops(group, version, name)
     });
+    for resource in resources.iter_mut() {
+        let name = string(resource, "name").to_owned();
+        changes.change_verbs(resource, group, version, &name);
+    }
     for crd in changes.crds.iter().filter(|crd| crd.group == group) {
         for served in crd.versions.iter().filter(|served| served.name == version) {
             resources.extend(crd.legacy(served));

@@ -49,6 +49,9 @@ pub(super) async fn answer(
         return of.not_found(name);
     }
     let method = request.method().clone();
+    if is_dropped(&of, &method) {
+        return of.refuse(&Status::method_not_allowed());
+    }
     match (method, of.asked.name.clone()) {
         (Method::GET | Method::HEAD, name) if watching::is_asked(&of) => {
             watching::answer(&of, name)
@@ -92,6 +95,27 @@ fn exists(asked: &Objects, resource: &Resource, custom: bool) -> bool {
         _ => true,
     };
     scoped && subresource && asked.name.as_deref() != Some("")
+}
+
+/// Returns whether the test took the request's verb away.
+fn is_dropped(of: &ObjectRequest<'_>, method: &Method) -> bool {
+    let ObjectRequest { asked, peer, .. } = of;
+    let is_named = asked.name.is_some();
+    let verb = match *method {
+        _ if watching::is_asked(of) => "watch",
+        Method::GET | Method::HEAD if is_named => "get",
+        Method::GET | Method::HEAD => "list",
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE if is_named => "delete",
+        _ => "deletecollection",
+    };
+    let resource = match &asked.subresource {
+        Some(subresource) => format!("{}/{subresource}", asked.resource),
+        None => asked.resource.clone(),
+    };
+    peer.state().changes.drops_verb(&asked.group, &asked.version, &resource, verb)
 }
 
 fn read(of: &ObjectRequest<'_>, name: &str) -> Answer {
