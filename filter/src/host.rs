@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use discovery_map::CLUSTER_HEADER;
-use filter_core::{CalloutToken, Certificate, HeaderMap, Headers, Host, StreamId, serialize};
+use filter_core::{
+    CalloutToken, Certificate, ClientCertificate, HeaderMap, Headers, Host, StreamId, serialize,
+};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
 use routing::interest;
@@ -103,14 +105,20 @@ impl Host for Envoy {
         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, CLUSTER_HEADER, value).is_ok()
     }
 
-    /// Envoy's attributes `connection.*`.
-    fn client_certificate(&self) -> Option<Certificate> {
-        let sha256 = property(b"connection\0sha256_peer_certificate_digest").unwrap_or_default();
-        if sha256.is_empty() {
-            return None;
+    /// Envoy's attributes `connection.*`. Every certificate has a digest, and
+    /// `connection.mtls`, one byte, is false if the client presented none.
+    fn client_certificate(&self) -> ClientCertificate {
+        let sha256 = property(b"connection\0sha256_peer_certificate_digest");
+        let sha256 = sha256.filter(|digest| !digest.is_empty());
+        match (sha256, property(b"connection\0subject_peer_certificate")) {
+            (Some(sha256), Some(subject)) => {
+                ClientCertificate::Verified(Certificate { subject, sha256 })
+            }
+            (None, _) if property(b"connection\0mtls").as_deref() == Some(&[0]) => {
+                ClientCertificate::None
+            }
+            _ => ClientCertificate::Unreadable,
         }
-        let subject = property(b"connection\0subject_peer_certificate").unwrap_or_default();
-        Some(Certificate { subject, sha256 })
     }
 
     /// The matcher around the filter reads it too.

@@ -1,6 +1,6 @@
 //! The names of the headers in which a front proxy tells the peers who a client is.
 
-use discovery_map::{is_lowercase_token, is_reserved, is_reserved_prefix};
+use discovery_map::{has_header_prefix, is_lowercase_token, is_reserved, is_reserved_prefix};
 use serde::{Deserialize, Serialize};
 
 use super::value::string_values;
@@ -84,6 +84,17 @@ impl RequestHeaders {
             let before = self.roles().take_while(move |(other, _)| *other != role);
             let before: Vec<_> = before.flat_map(|(_, names)| names).collect();
             names.iter().filter(move |name| before.contains(name)).map(move |name| (role, name))
+        })
+    }
+
+    /// Returns the prefixes, each with its position, that a name with another role begins with: a
+    /// server would take a user's name for a detail of the user as well.
+    pub fn covering(&self) -> impl Iterator<Item = (usize, &HeaderPrefix, &HeaderName)> {
+        let prefixes = self.extra_header_prefixes.iter().enumerate();
+        prefixes.filter_map(|(position, prefix)| {
+            let mut names = self.roles().flat_map(|(_, names)| names);
+            let covered = names.find(|name| has_header_prefix(name.0.as_bytes(), &prefix.0));
+            covered.map(|name| (position, prefix, name))
         })
     }
 
@@ -188,6 +199,23 @@ mod tests {
         assert_eq!(ambiguous(RequestHeaders::default()), []);
         assert_eq!(ambiguous(headers("u", "U", &[])), [(Role::Group, "u".to_owned())]);
         assert_eq!(ambiguous(headers("u", "g", &["i", "g"])), [(Role::Uid, "g".to_owned())]);
+    }
+
+    #[test]
+    fn a_prefix_must_not_cover_a_name() {
+        let covered = |user: &str, prefixes: &[&str]| -> Vec<_> {
+            let prefixes = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
+            let headers =
+                RequestHeaders { extra_header_prefixes: prefixes, ..headers(user, "g", &["z9"]) };
+            let covering = headers.covering();
+            covering.map(|(position, _, name)| (position, name.to_string())).collect()
+        };
+        assert_eq!(RequestHeaders::default().covering().count(), 0);
+        assert_eq!(covered("x-remote-user", &["x-remote-extra-", "x-remote-user-"]), []);
+        let user = |position, name: &str| vec![(position, name.to_owned())];
+        assert_eq!(covered("x-user", &["y", "X-U"]), user(1, "x-user"));
+        assert_eq!(covered("x_user", &["x-user"]), user(0, "x_user"));
+        assert_eq!(covered("u", &["z"]), user(0, "z9"));
     }
 
     #[test]

@@ -35,6 +35,11 @@ pub(super) fn request_headers(mut section: Section<'_>) -> Result<RequestHeaders
         };
         section.fault(field, format!("\"{name}\" is also in another list"));
     }
+    for (position, prefix, name) in headers.iter().flat_map(RequestHeaders::covering) {
+        let rule = format!("must not be a prefix of \"{name}\", which is in another list");
+        let problem = format!("\"{prefix}\" {rule}; use a prefix such as \"x-remote-extra-\"");
+        section.fault(&format!("extraHeaderPrefixes[{position}]"), problem);
+    }
     section.finish();
     headers
 }

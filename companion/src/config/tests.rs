@@ -163,6 +163,17 @@ requestHeaders:
 }
 
 #[test]
+fn a_prefix_that_covers_another_identity_header_is_refused() {
+    let config = format!("{SOUND}requestHeaders: {{extraHeaderPrefixes: [X-Extra-, X-Remote-]}}\n");
+    let found = faults(&config);
+    assert_eq!(
+        found,
+        ["requestHeaders.extraHeaderPrefixes[1]: \"x-remote-\" must not be a prefix of \
+          \"x-remote-user\", which is in another list; use a prefix such as \"x-remote-extra-\""]
+    );
+}
+
+#[test]
 fn an_empty_document_says_what_is_required() {
     for (yaml, problem) in
         [("", "must be a mapping, not nothing"), ("[]", "must be a mapping, not a list")]

@@ -40,6 +40,7 @@ impl Shared for RequestHeadersConfigMap {
 const USER: &str = "requestheader-username-headers";
 const GROUP: &str = "requestheader-group-headers";
 const UID: &str = "requestheader-uid-headers";
+const EXTRA: &str = "requestheader-extra-headers-prefix";
 
 /// The part of a `ConfigMap` that matters.
 #[derive(Debug, Deserialize)]
@@ -56,7 +57,7 @@ impl ConfigMap {
             group_headers: self.list(GROUP, 1)?,
             // Absent before 1.32, and when it is empty.
             uid_headers: self.list(UID, 0)?,
-            extra_header_prefixes: self.list("requestheader-extra-headers-prefix", 0)?,
+            extra_header_prefixes: self.list(EXTRA, 0)?,
         };
         if let Some((role, name)) = headers.ambiguous().next() {
             let key = match role {
@@ -65,6 +66,11 @@ impl ConfigMap {
                 Role::Uid => UID,
             };
             return Err(format!("{key} has {name}, which is also in another list"));
+        }
+        if let Some((_, prefix, name)) = headers.covering().next() {
+            return Err(format!(
+                "{EXTRA} has {prefix}, a prefix of {name}, which is in another list"
+            ));
         }
         Ok(headers)
     }
@@ -132,6 +138,7 @@ mod tests {
             ("requestheader-uid-headers", r#"["g"]"#),
             ("requestheader-extra-headers-prefix", r#"["x", "auth"]"#),
             ("requestheader-extra-headers-prefix", r#"{"#),
+            ("requestheader-extra-headers-prefix", r#"["U"]"#),
         ] {
             let mut data = valid.clone();
             data[key] = json!(value);

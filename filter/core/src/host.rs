@@ -43,6 +43,17 @@ pub struct Certificate {
     pub sha256: Vec<u8>,
 }
 
+/// What the proxy says about a client's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// The client presented none.
+    None,
+    /// The client presented this one, and the proxy verified it.
+    Verified(Certificate),
+    /// The proxy does not tell whether there is one, or not all that it says.
+    Unreadable,
+}
+
 /// The proxy, as the filter sees it. Each call is about the stream whose
 /// callback is running, or that [`select_stream`](Self::select_stream) chose.
 /// A call that returns whether it succeeded did nothing if it did not.
@@ -67,8 +78,8 @@ pub trait Host {
     /// succeeded.
     fn set_cluster_header(&self, cluster: &str) -> bool;
 
-    /// The verified certificate of the client, if it presented one.
-    fn client_certificate(&self) -> Option<Certificate>;
+    /// The certificate of the client; in `on_request_headers`.
+    fn client_certificate(&self) -> ClientCertificate;
 
     /// Keeps bytes with the stream for the response phase; in
     /// `on_request_headers`. Returns whether it succeeded.

@@ -42,4 +42,4 @@ pub mod mock;
 
 pub use filter::{Filter, GENERATION};
 pub use headers::{Headers, serialize};
-pub use host::{Action, CalloutToken, Certificate, HeaderMap, Host, StreamId};
+pub use host::{Action, CalloutToken, Certificate, ClientCertificate, HeaderMap, Host, StreamId};

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::headers::{Headers, serialize};
-use crate::host::{CalloutToken, Certificate, HeaderMap, Host, StreamId};
+use crate::host::{CalloutToken, ClientCertificate, HeaderMap, Host, StreamId};
 
 pub use proxy::{GOLDEN, MockProxy};
 pub use stream::{Callout, Fields, Reply, Stream, fields};
@@ -176,8 +176,12 @@ impl Host for Rc<MockHost> {
         self.write(Call::SetClusterHeader, |stream| stream.request.push(field))
     }
 
-    fn client_certificate(&self) -> Option<Certificate> {
-        self.read(Call::ClientCertificate, |stream| stream.certificate.clone())
+    fn client_certificate(&self) -> ClientCertificate {
+        let read = self.read(Call::ClientCertificate, |stream| {
+            let certificate = stream.certificate.clone();
+            Some(certificate.map_or(ClientCertificate::None, ClientCertificate::Verified))
+        });
+        read.unwrap_or(ClientCertificate::Unreadable)
     }
 
     fn set_filter_state(&self, value: &[u8]) -> bool {

@@ -7,7 +7,7 @@ use routing::{Plan, RequestFacts, RequestPath};
 
 use crate::effect::{Effect, IdentityEdits, Route};
 use crate::headers::Headers;
-use crate::host::{Certificate, Host};
+use crate::host::{Certificate, ClientCertificate, Host};
 
 /// Envoy sets it, and removes a client's own, if it verified a certificate
 /// (`forward_client_cert_details: SANITIZE_SET`). It saves the host call for
@@ -69,13 +69,23 @@ impl<'h> Request<'h> {
     }
 
     /// Finds out who the client's certificate says it is. Without a certificate a
-    /// token says it, or nothing does: the server finds out.
+    /// token says it, or nothing does: the server finds out. A certificate that
+    /// cannot be read is not the same as none: the client would be taken for
+    /// someone else.
     ///
     /// # Errors
     /// Why no server can be told.
     pub(crate) fn identify(&mut self, host: &impl Host) -> Result<(), String> {
-        let certificate = self.may_have_certificate.then(|| host.client_certificate()).flatten();
-        let Some(Certificate { subject, sha256 }) = certificate else { return Ok(()) };
+        if !self.may_have_certificate {
+            return Ok(());
+        }
+        let Certificate { subject, sha256 } = match host.client_certificate() {
+            ClientCertificate::None => return Ok(()),
+            ClientCertificate::Verified(certificate) => certificate,
+            ClientCertificate::Unreadable => {
+                return Err("the client certificate cannot be read".to_owned());
+            }
+        };
         if !self.identity.names.front_proxy {
             return Err("client certificates are not accepted here".to_owned());
         }

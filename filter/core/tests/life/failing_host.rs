@@ -66,15 +66,19 @@ fn an_access_check_that_cannot_be_written_goes_no_further() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_read_leaves_the_client_unverified() {
-    let proxy = golden(Call::ClientCertificate);
-    proxy.change(STREAM, |stream| {
-        stream.certificate = Some(Certificate { subject: "CN=j".into(), sha256: "00".into() });
-    });
-    let hint = ("x-forwarded-client-cert", "");
-    let action = proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), hint, CLAIM]);
-    assert_eq!(action, Action::Continue);
-    assert_eq!(proxy.stream(STREAM).sent("x-remote-user"), None);
+fn a_certificate_that_cannot_be_read_is_answered_401_and_never_anonymous() {
+    let certificate = Certificate { subject: "CN=j".into(), sha256: "00".into() };
+    for certificate in [Some(certificate), None] {
+        let proxy = golden(Call::ClientCertificate);
+        proxy.change(STREAM, |stream| stream.certificate.clone_from(&certificate));
+        let hint = ("x-forwarded-client-cert", "");
+        let action = proxy.request(STREAM, &[(":method", "GET"), (":path", COMMON), hint, CLAIM]);
+        assert_eq!(action, Action::Pause);
+        let stream = proxy.stream(STREAM);
+        assert_eq!(stream.codes(), [401]);
+        assert!(stream.replies[0].text().contains("the client certificate cannot be read"));
+        assert_eq!(proxy.metric("client_certificates_refused_total"), Some(1));
+    }
 }
 
 #[test]
