@@ -10,6 +10,7 @@
 //! Every fault of the file is reported at once, each with its field path, so
 //! that an operator need not restart once for each.
 
+mod answering;
 mod build;
 mod files;
 mod header;
@@ -28,6 +29,7 @@ use discovery_map::Faults;
 
 use reader::{FaultLog, Section};
 
+pub use answering::AnsweringPolicy;
 pub(crate) use files::check_front_proxy;
 pub(crate) use header::{RequestHeaders, Role};
 pub use model::Config;

@@ -93,6 +93,8 @@ pub struct PeerStatus {
     /// The minor version whose API it serves: the emulated one, else that of its binary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub minor_version: Option<MinorVersion>,
+    /// Whether requests that every peer in rotation can answer go to it.
+    pub answering: bool,
     /// Whether its discovery was read, now or before a restart.
     pub discovery_known: bool,
     /// The number of resources and subresources that it is known to serve.

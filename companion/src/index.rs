@@ -25,6 +25,7 @@
 //! - A verb that only some of the peers of a type have goes to those.
 //! - The map is complete once every configured peer that is not forgotten has been read.
 
+mod answering;
 mod merge;
 mod merged;
 mod names;
@@ -39,11 +40,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_discovery::{Origins, PackCache};
+use api_discovery::{MinorVersion, Origins, PackCache};
 use discovery_map::PeerState;
 
 use crate::config::{Config, PeerName, RequestHeaders};
 use crate::facts::{Observation, PeerStatus, Report, View};
+use answering::{Answering, Switch};
 use peer::Tracked;
 use snapshot::PeerMemory;
 
@@ -57,6 +59,7 @@ pub struct Index {
     config: Arc<Config>,
     peers: Vec<Tracked>,
     last_rotation: BTreeSet<PeerName>,
+    answering: Answering,
     /// The names of the identity headers, if a peer told them.
     request_headers: Option<RequestHeaders>,
     /// Whether a peer was asked for them, or told them before a restart.
@@ -104,6 +107,7 @@ impl Index {
             config,
             peers,
             last_rotation,
+            answering: Answering::restore(memory.answering),
             request_headers_asked: memory.request_headers.is_some(),
             request_headers: memory.request_headers,
             origins: Origins::default(),
@@ -144,7 +148,7 @@ impl Index {
             }
         }
         self.remember_rotation();
-        changed
+        changed | self.choose_version(passed)
     }
 
     /// Returns whether every peer was asked at least once, and one of them for the
@@ -156,7 +160,17 @@ impl Index {
 
     /// Returns every peer as the endpoint shows it.
     pub fn statuses(&self) -> Vec<PeerStatus> {
-        self.peers.iter().map(|peer| peer.status(self.now, self.config.forget_after)).collect()
+        let (rotation, _) = self.rotation();
+        let status = |(position, peer): (usize, &Tracked)| {
+            let answering = rotation.contains(position) && self.is_answering(peer);
+            peer.status(answering, self.now, self.config.forget_after)
+        };
+        self.peers.iter().enumerate().map(status).collect()
+    }
+
+    /// Returns the answering version; `None` if all versions answer.
+    pub fn answering_version(&self) -> Option<MinorVersion> {
+        self.answering.version()
     }
 
     /// Returns every peer for those who ask it again.
@@ -201,6 +215,25 @@ impl Index {
         let configured: BTreeSet<_> = self.peers.iter().map(|peer| &peer.name).collect();
         self.last_rotation.retain(|name| configured.contains(name));
         self.config = config;
+    }
+
+    /// Decides which version answers. Returns whether that changed.
+    fn choose_version(&mut self, passed: Duration) -> bool {
+        let (rotation, frozen) = self.rotation();
+        // Whoever is asked first must not be the majority.
+        let too_early = self.answering_version().is_none() && !self.peers.iter().all(|p| p.asked);
+        if frozen || too_early {
+            return false;
+        }
+        let peers = self.peers.iter().enumerate().filter(|(at, _)| rotation.contains(*at));
+        let votes = peers.filter_map(|(_, peer)| peer.minor()).collect();
+        let switch = self.answering.decide(self.config.answering_version, &votes, passed);
+        let Some(Switch { from, to, why }) = switch else { return false };
+        let text =
+            |version: Option<MinorVersion>| version.map_or("any".to_owned(), |v| v.to_string());
+        let (from, to, why) = (text(from), text(to), why.text());
+        tracing::info!(from, to, why, "answering version changed");
+        true
     }
 
     fn remember_rotation(&mut self) {

@@ -21,6 +21,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 mod control_plane;
+pub mod endpoints;
 mod facts;
 mod files;
 mod fingerprint;

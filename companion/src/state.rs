@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::endpoints::{Addresses, Endpoints};
 use crate::files::{self, Access, DiskError};
 use crate::index::Memory;
 
@@ -29,15 +30,46 @@ pub struct State {
 
 /// What the next run must know of what Envoy was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(from = "SavedPublished", into = "SavedPublished")]
 pub struct Published {
     pub endpoints: Addresses,
     /// The name of the secret that the twins present.
     pub front_proxy: Option<String>,
 }
 
-/// The addresses of endpoints, by the name of their cluster.
-pub type Addresses = BTreeMap<String, Vec<SocketAddr>>;
+/// As the file has it. An older companion reads the addresses and knows no levels.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SavedPublished {
+    endpoints: BTreeMap<String, Vec<SocketAddr>>,
+    /// The same addresses in levels, of the clusters that have several.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    levels: BTreeMap<String, Vec<Vec<SocketAddr>>>,
+    front_proxy: Option<String>,
+}
+
+impl From<Published> for SavedPublished {
+    fn from(Published { endpoints, front_proxy }: Published) -> Self {
+        let several = endpoints.iter().filter(|(_, endpoints)| endpoints.levels().len() > 1);
+        let levels = several.map(|(name, endpoints)| (name.clone(), endpoints.levels().to_vec()));
+        let levels = levels.collect();
+        let all = endpoints.into_iter().map(|(name, endpoints)| (name, endpoints.all().collect()));
+        Self { endpoints: all.collect(), levels, front_proxy }
+    }
+}
+
+impl From<SavedPublished> for Published {
+    fn from(SavedPublished { endpoints, mut levels, front_proxy }: SavedPublished) -> Self {
+        let endpoints = endpoints.into_iter().map(|(name, addresses)| {
+            let all = addresses.iter().copied().collect::<Endpoints>();
+            let levels = levels.remove(&name).map(Endpoints::of_levels);
+            // An older companion that ran in between changes the addresses only.
+            let levels = levels.filter(|levels| levels.all().collect::<Endpoints>() == all);
+            (name, levels.unwrap_or(all))
+        });
+        Self { endpoints: endpoints.collect(), front_proxy }
+    }
+}
 
 #[derive(Serialize)]
 struct Saved<'s> {
@@ -116,7 +148,13 @@ mod tests {
         let store = Store::open(&directory.path().join("new")).unwrap();
         assert_eq!(store.load().unwrap(), State::default());
         let published = Published {
-            endpoints: [("a".to_owned(), vec!["[fd00::2]:6443".parse().unwrap()])].into(),
+            endpoints: [("a", [vec![1, 2]].to_vec()), ("b", [vec![2], vec![1]].to_vec())]
+                .map(|(name, levels)| {
+                    let address = |port| SocketAddr::from(([10, 0, 0, 1], port));
+                    let level = |ports: Vec<u16>| ports.into_iter().map(address).collect();
+                    (name.to_owned(), Endpoints::of_levels(levels.into_iter().map(level)))
+                })
+                .into(),
             front_proxy: Some("front-proxy-0".to_owned()),
         };
         let state = State { generation: Some(7), memory: Memory::default(), published };

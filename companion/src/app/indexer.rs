@@ -54,6 +54,8 @@ impl Indexer {
         mut configs: watch::Receiver<Arc<Config>>,
     ) -> Result<(), String> {
         let config = configs.borrow_and_update().clone();
+        // Known from before a restart.
+        self.metrics.answering(None, self.index.answering_version());
         let started = Instant::now();
         // A peer that does not answer at all must not hold up the others.
         let patience = started + config.polling.timeout * 2 + Duration::from_millis(500);
@@ -80,7 +82,12 @@ impl Indexer {
                 _ = save.tick() => (Event::Tick, true),
             };
             let configured = matches!(event, Event::Configured(_));
+            let answered = self.index.answering_version();
             let changed = self.index.apply(event, started.elapsed());
+            let answering = self.index.answering_version();
+            if answering != answered {
+                self.metrics.answering(answered, answering);
+            }
             self.show_peers(configured);
             let published = self.snapshots.borrow().is_some();
             let first = !published && (self.index.all_asked() || Instant::now() >= patience);

@@ -45,6 +45,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
+    use api_discovery::MinorVersion;
     use discovery_map::{Absence, PeerState};
     use prometheus_client::encoding::text;
 
@@ -75,12 +76,15 @@ mod tests {
             forgotten: false,
             version: None,
             minor_version: None,
+            answering: true,
             discovery_known: true,
             types: 1,
             last_answer_seconds_ago: None,
             absent_seconds: 0,
             last_error: None,
         }]);
+        let [older, newer] = [36, 37].map(|minor| Some(MinorVersion::new(1, minor)));
+        metrics.index.answering(older, newer);
         metrics.index.snapshot(false, 0, true);
         for succeeded in [true, false] {
             metrics.publish.pushed(succeeded, Duration::ZERO);

@@ -9,6 +9,7 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::answering::AnsweringPolicy;
 use super::model::{Config, CredentialFiles, EnvoyOutput, Peer, PeerTls, Polling};
 use super::reader::{Faulty, Section};
 use super::request_headers::request_headers;
@@ -31,6 +32,8 @@ pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
     let envoy = top.section("envoy").and_then(envoy);
     let polling = top.section_or_empty("polling").and_then(polling);
     let forget_after = top.or_default("forgetAfter", "1h", duration(SECOND, 30 * 24 * HOUR));
+    let answering_version =
+        top.or_default("answeringVersion", "majority", str::parse::<AnsweringPolicy>);
     let front_proxy = top.optional_section("frontProxy", key_pair);
     let has_front_proxy = !matches!(front_proxy, Ok(None));
     let listener_tls =
@@ -47,6 +50,7 @@ pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
         envoy: envoy?,
         polling: polling?,
         forget_after: forget_after?,
+        answering_version: answering_version?,
         listener_tls: listener_tls?,
         front_proxy: front_proxy?,
         request_headers: request_headers?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use discovery_map::{Fault, Faults, StrictNotFound};
 
+use super::answering::AnsweringPolicy;
 use super::header::RequestHeaders;
 use super::value::{ClusterPrefix, PeerName, ServerName};
 use crate::certificates::KeyPairFiles;
@@ -29,6 +30,8 @@ pub struct Config {
     pub polling: Polling,
     /// How long the types of a peer that is out of rotation are remembered.
     pub forget_after: Duration,
+    /// Which version answers what peers of several versions can answer.
+    pub answering_version: AnsweringPolicy,
     /// The certificates of Envoy's listener, if the companion publishes them.
     pub listener_tls: Option<ListenerTls>,
     /// The front-proxy client certificate, if there is one.

@@ -21,7 +21,8 @@ impl Index {
 
     fn snapshot_with(&self, packs: &mut PackCache) -> Snapshot {
         let (rotation, frozen) = self.rotation();
-        let mut sets = Sets::new(&self.config.envoy.cluster_prefix, &self.peers, rotation);
+        let mut sets =
+            Sets::new(&self.config.envoy.cluster_prefix, &self.peers, &self.answering, rotation);
         let TypesInMap { groups, verbs } = self.types(rotation).in_map(&mut sets);
         let widest_view = sets.index_of(self.widest_view(rotation));
         let (MergedDocuments { conflicts, oversized, .. }, documents, open_api) =
@@ -65,13 +66,22 @@ impl Index {
 
     /// Returns the peers in rotation, and whether no peer is ready, so that it is
     /// the last rotation; if there never was one, it is every configured peer.
-    fn rotation(&self) -> (PeerSet, bool) {
+    pub(super) fn rotation(&self) -> (PeerSet, bool) {
         let serving = self.positions(|peer| peer.state == PeerState::Serving);
         if !serving.is_empty() {
             return (serving, false);
         }
         let last = self.positions(|peer| self.last_rotation.contains(&peer.name));
         (if last.is_empty() { self.positions(|_| true) } else { last }, true)
+    }
+
+    /// Returns whether requests that every peer in rotation can answer go to this one, if it is in
+    /// rotation.
+    pub(super) fn is_answering(&self, peer: &Tracked) -> bool {
+        let place = |peer: &Tracked| self.answering.place(peer.minor());
+        let (rotation, _) = self.rotation();
+        let in_rotation = self.peers.iter().enumerate().filter(|(at, _)| rotation.contains(*at));
+        in_rotation.map(|(_, other)| place(other)).min().is_none_or(|first| place(peer) == first)
     }
 
     fn positions(&self, wanted: impl Fn(&Tracked) -> bool) -> PeerSet {
@@ -124,7 +134,11 @@ impl Index {
         let peers = self.peers.iter();
         let peers =
             peers.map(|peer| peer.memory(self.last_rotation.contains(&peer.name), &self.origins));
-        Memory { peers: peers.collect(), request_headers: self.request_headers.clone() }
+        Memory {
+            peers: peers.collect(),
+            request_headers: self.request_headers.clone(),
+            answering: self.answering.memory(),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ impl Index {
             let source = MergeSource {
                 name: peer.name.as_str(),
                 release: peer.version.as_ref().map(ServerVersion::release).unwrap_or_default(),
-                answering: false,
+                answering: self.is_answering(peer),
                 serving: rotation.contains(position),
                 belief: &peer.belief,
             };

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_discovery::{Belief, Change, Listing, OpenApiIndex, Origins, Part, ServerVersion};
+use api_discovery::{
+    Belief, Change, Listing, MinorVersion, OpenApiIndex, Origins, Part, ServerVersion,
+};
 use discovery_map::PeerState;
 
 use super::snapshot::PeerMemory;
@@ -87,9 +89,14 @@ impl Tracked {
             in_rotation,
             absent_seconds: self.absent.as_secs(),
             version: self.version.as_ref().map(|version| Arc::clone(&version.git_version)),
-            minor_version: self.version.as_ref().and_then(|version| version.minor),
+            minor_version: self.minor(),
             belief: self.belief.to_save(|group, version| origins.is_built_in(group, version)),
         }
+    }
+
+    /// Returns the version whose API it serves.
+    pub(super) fn minor(&self) -> Option<MinorVersion> {
+        self.version.as_ref().and_then(|version| version.minor)
     }
 
     pub(super) fn view(&self) -> View {
@@ -121,11 +128,13 @@ impl Tracked {
                 self.error_before = self.last_error.take();
                 self.absent = Duration::ZERO;
                 self.has_served = true;
-                changed |= self.enter(PeerState::Serving, None);
+                let is_back = self.enter(PeerState::Serving, None);
+                changed |= is_back;
                 for (part, reading) in readings {
                     changed |= self.read(part, began, reading, now);
                 }
-                if version.is_some() && version != self.version {
+                // A peer that is back may have another version than the one that left.
+                if (version.is_some() || is_back) && version != self.version {
                     self.version = version;
                     changed = true;
                 }
@@ -231,14 +240,20 @@ impl Tracked {
         changed
     }
 
-    pub(super) fn status(&self, now: Duration, forget_after: Duration) -> PeerStatus {
+    pub(super) fn status(
+        &self,
+        answering: bool,
+        now: Duration,
+        forget_after: Duration,
+    ) -> PeerStatus {
         PeerStatus {
             name: self.name.to_string(),
             address: self.address,
             state: self.state,
             forgotten: self.is_forgotten(forget_after),
             version: self.version.as_ref().map(|version| Arc::clone(&version.git_version)),
-            minor_version: self.version.as_ref().and_then(|version| version.minor),
+            minor_version: self.minor(),
+            answering,
             discovery_known: self.belief.is_complete(),
             types: self.belief.type_count(),
             last_answer_seconds_ago: self.last_answer.map(|at| now.saturating_sub(at).as_secs()),

@@ -1,13 +1,15 @@
 //! Serving sets: which peers serve a target together, and the cluster of each.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use discovery_map::SetEntry;
 
+use super::answering::Answering;
 use super::names::cluster_name;
 use super::peer::Tracked;
 use super::snapshot::Cluster;
 use crate::config::ClusterPrefix;
+use crate::endpoints::Endpoints;
 
 /// Peers, by their positions in the configuration; there are at most 64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,15 +58,21 @@ impl PeerSet {
 pub(super) struct Sets<'i> {
     prefix: &'i ClusterPrefix,
     peers: &'i [Tracked],
+    answering: &'i Answering,
     pub(super) rotation: PeerSet,
     list: Vec<PeerSet>,
     by_peers: HashMap<PeerSet, u16>,
 }
 
 impl<'i> Sets<'i> {
-    pub(super) fn new(prefix: &'i ClusterPrefix, peers: &'i [Tracked], rotation: PeerSet) -> Self {
+    pub(super) fn new(
+        prefix: &'i ClusterPrefix,
+        peers: &'i [Tracked],
+        answering: &'i Answering,
+        rotation: PeerSet,
+    ) -> Self {
         let (list, by_peers) = (Vec::new(), HashMap::new());
-        let mut sets = Self { prefix, peers, rotation, list, by_peers };
+        let mut sets = Self { prefix, peers, answering, rotation, list, by_peers };
         sets.index_of(rotation);
         sets
     }
@@ -98,16 +106,21 @@ impl<'i> Sets<'i> {
 
     /// Returns the clusters of the sets, sorted by name.
     pub(super) fn clusters(&self) -> Vec<Cluster> {
-        let endpoints = |set: PeerSet| {
-            let addresses: BTreeSet<_> = self.members(set).map(|peer| peer.address).collect();
-            addresses.into_iter().collect()
-        };
         let clusters = self.list.iter().filter_map(|&set| {
-            self.cluster(set).map(|name| Cluster { name, endpoints: endpoints(set) })
+            self.cluster(set).map(|name| Cluster { name, endpoints: self.endpoints(set) })
         });
         let mut clusters: Vec<_> = clusters.collect();
         clusters.sort_by(|a, b| a.name.cmp(&b.name));
         clusters
+    }
+
+    /// Returns the endpoints of a set, a level for each version. The peers of the first one answer.
+    fn endpoints(&self, set: PeerSet) -> Endpoints {
+        let mut levels = BTreeMap::<_, Vec<_>>::new();
+        for peer in self.members(set) {
+            levels.entry(self.answering.place(peer.minor())).or_default().push(peer.address);
+        }
+        Endpoints::of_levels(levels.into_values())
     }
 
     /// Returns the cluster of a set; `None` if no peer of it is in rotation.

@@ -9,7 +9,9 @@ use api_discovery::{Belief, Conflict, MinorVersion, ServerVersion};
 use discovery_map::{MapDocument, PeerState};
 use serde::{Deserialize, Serialize};
 
+use super::answering::AnsweringMemory;
 use crate::config::RequestHeaders;
+use crate::endpoints::Endpoints;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -30,8 +32,8 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     pub name: String,
-    /// The peers in it, sorted.
-    pub endpoints: Vec<SocketAddr>,
+    /// The peers in it.
+    pub endpoints: Endpoints,
 }
 
 /// What must be remembered over a restart.
@@ -41,6 +43,9 @@ pub struct Memory {
     /// The names of the identity headers that a peer told.
     #[serde(default, rename = "requestHeaders", skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<RequestHeaders>,
+    /// The answering version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answering: Option<AnsweringMemory>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! The rules of the index, each as a sentence.
 
+mod answering;
 mod identity;
 mod restart;
 mod size;

@@ -27,9 +27,10 @@ pub use step::{Name, Step};
 
 use super::error::PublishError;
 use crate::config::Config;
+use crate::endpoints::Addresses;
 use crate::index::Snapshot;
 use crate::secrets::Settings;
-use crate::state::{Addresses, State};
+use crate::state::State;
 use crate::xds::{self, FilterConfig};
 use retirement::Retirement;
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::message::{ConfigSource, type_url};
 use crate::config::ServerName;
+use crate::endpoints::Endpoints;
 
 /// A cluster. It names its endpoints and secrets, and does not know where Envoy gets them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,18 +137,29 @@ fn protocol_options() -> Value {
     })
 }
 
+/// In percent: how much of the load the share of healthy endpoints in a level takes. One healthy
+/// endpoint of 64 takes all.
+const ALL: u32 = 100_000;
+
 /// Returns the endpoints of a cluster in proto3 JSON. All are in rotation: a peer that is not ready is
-/// not among them, and Envoy notices a dead one before anyone else.
-pub fn endpoints(cluster: &str, addresses: &[SocketAddr]) -> Value {
+/// not among them, and Envoy notices a dead one before anyone else. A level gets nothing while an
+/// endpoint of an earlier one is healthy; the default factor of 140% would share the load as soon as
+/// a third of a level is gone.
+pub fn endpoints(cluster: &str, endpoints: &Endpoints) -> Value {
     let endpoint = |address: &SocketAddr| {
         let (address, port) = (address.ip().to_string(), address.port());
         let socket = json!({ "address": address, "port_value": port });
         json!({ "endpoint": { "address": { "socket_address": socket } } })
     };
-    let endpoints: Vec<_> = addresses.iter().map(endpoint).collect();
+    let level = |(priority, addresses): (usize, &Vec<SocketAddr>)| {
+        let endpoints: Vec<_> = addresses.iter().map(endpoint).collect();
+        json!({ "priority": priority, "lb_endpoints": endpoints })
+    };
+    let levels: Vec<_> = endpoints.levels().iter().enumerate().map(level).collect();
     json!({
         "@type": type_url("envoy.config.endpoint.v3.ClusterLoadAssignment"),
         "cluster_name": cluster,
-        "endpoints": [{ "lb_endpoints": endpoints }],
+        "endpoints": levels,
+        "policy": { "overprovisioning_factor": ALL },
     })
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::certificates::{Certificates, KeyPair};
+use crate::endpoints::Endpoints;
 
 fn source(directory: &str, name: &str) -> ConfigSource {
     ConfigSource::Path(format!("/e/{directory}/{name}.json").into())
@@ -22,7 +23,7 @@ fn the_resources_are_those_of_the_golden_file() {
     let pair = SecretContent::KeyPair(KeyPair::of_text(certificates.clone(), "KEY\n"));
     let authorities = SecretContent::Authorities(Some(certificates));
     let peer_ca = "peer-ca-0123456789abcdef";
-    let addresses = ["10.0.0.1:6443".parse().unwrap(), "[fd00::2]:6443".parse().unwrap()];
+    let levels = ["10.0.0.1:6443", "[fd00::2]:6443"].map(|text| vec![text.parse().unwrap()]);
     let cluster = Cluster {
         name: "kube-apiserver".to_owned(),
         server_name: "kubernetes".parse().unwrap(),
@@ -40,7 +41,7 @@ fn the_resources_are_those_of_the_golden_file() {
         secret("listener", pair).to_json(),
         secret("client-ca", SecretContent::Authorities(None)).to_json(),
         secret(peer_ca, authorities).to_json(),
-        endpoints(&cluster.name, &addresses),
+        endpoints(&cluster.name, &Endpoints::of_levels(levels)),
         to_json(&cluster),
         to_json(&twin),
         filter.to_json(),

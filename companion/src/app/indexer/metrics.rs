@@ -1,6 +1,8 @@
 //! The metrics of what the index knows.
 
+use api_discovery::MinorVersion;
 use discovery_map::PeerState;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -14,6 +16,8 @@ pub(in crate::app) struct IndexMetrics {
     rotation_frozen: Gauge,
     conflicts: Gauge,
     header_names: Family<Label, Gauge>,
+    answering_version: Family<Label<String>, Gauge>,
+    version_switches: Counter,
 }
 
 impl IndexMetrics {
@@ -21,6 +25,8 @@ impl IndexMetrics {
         let types = "Resources and subresources that a peer is known to serve";
         let frozen = "1 while no peer is ready and the last rotation stays";
         let conflicts = "Resources for which peers report different kinds or scopes";
+        let answering = "1 for the version whose peers answer what every peer can answer";
+        let switches = "Changes of the answering version";
         let names = "1 if the names of the identity headers come from this source";
         Self {
             peer_state: add(r, "peer_state", "1 if the peer is in this state"),
@@ -28,6 +34,8 @@ impl IndexMetrics {
             rotation_frozen: add(r, "rotation_frozen", frozen),
             conflicts: add(r, "discovery_conflicts", conflicts),
             header_names: add(r, "identity_header_names", names),
+            answering_version: add(r, "answering_version", answering),
+            version_switches: add(r, "version_switches", switches),
         }
     }
 
@@ -44,6 +52,18 @@ impl IndexMetrics {
                 self.peer_state.get_or_create(&labels).set(i64::from(peer.state == state));
             }
             self.peer_types.get_or_create(&of_peer(&peer.name)).set(gauge(peer.types));
+        }
+    }
+
+    /// Records a change of the answering version; `None` if all versions answer. The first decision
+    /// after a start is no switch.
+    pub fn answering(&self, from: Option<MinorVersion>, to: Option<MinorVersion>) {
+        self.answering_version.clear();
+        if let Some(to) = to {
+            self.answering_version.get_or_create(&[("version", to.to_string())]).set(1);
+        }
+        if from.is_some() && to.is_some() {
+            self.version_switches.inc();
         }
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_discovery::{Group, GroupNames, Listing, Named, Part, Types, Version};
+use api_discovery::{Group, GroupNames, Listing, Named, Part, ServerVersion, Types, Version};
 use discovery_map::{Destination, DiscoveryMap, Verb};
 
-use crate::config::{Config, Peer};
+use crate::config::{AnsweringPolicy, Config, Peer};
 use crate::facts::{Observation, Reading, Report};
 use crate::index::{Event, Index, Memory};
 
@@ -72,21 +72,44 @@ impl World {
 
     /// It is ready, and reading `/apis` ended like this.
     pub(super) fn serves_as(&mut self, name: &str, named: Reading<Listing>) -> bool {
-        self.ready(name, [listed(&["/v1/pods"]), named])
+        self.ready(name, [listed(&["/v1/pods"]), named], None)
+    }
+
+    /// The same, and its minor version was read.
+    pub(super) fn serves_as_version(&mut self, name: &str, minor: &str, types: &[&str]) -> bool {
+        self.emulates(name, minor, minor, types)
+    }
+
+    /// The same of a server whose binary has another version.
+    pub(super) fn emulates(
+        &mut self,
+        name: &str,
+        binary: &str,
+        minor: &str,
+        types: &[&str],
+    ) -> bool {
+        let binary = ServerVersion::of_binary(format!("v{binary}.1").into());
+        let version = ServerVersion { minor: Some(minor.parse().unwrap()), ..binary };
+        self.ready(name, [listed(&["/v1/pods"]), listed(types)], Some(version))
     }
 
     pub(super) fn ready_unread(&mut self, name: &str) -> bool {
-        self.ready(name, [(); 2].map(|()| Reading::Failed("no".to_owned())))
+        self.ready(name, [(); 2].map(|()| Reading::Failed("no".to_owned())), None)
     }
 
     pub(super) fn ready_unchanged(&mut self, name: &str) -> bool {
-        self.ready(name, [Reading::Unchanged, Reading::Unchanged])
+        self.ready(name, [Reading::Unchanged, Reading::Unchanged], None)
     }
 
-    fn ready(&mut self, name: &str, [core, named]: [Reading<Listing>; 2]) -> bool {
+    fn ready(
+        &mut self,
+        name: &str,
+        [core, named]: [Reading<Listing>; 2],
+        version: Option<ServerVersion>,
+    ) -> bool {
         let readings = [(Part::Core, core), (Part::Named, named)];
         let open_api = Reading::Unchanged;
-        self.report(name, Observation::Serving { readings, version: None, open_api })
+        self.report(name, Observation::Serving { readings, version, open_api })
     }
 
     /// Who counts as having served until a moment ago.
@@ -106,6 +129,15 @@ impl World {
     pub(super) fn passes(&mut self, time: Duration) -> bool {
         self.now += time;
         self.index.apply(Event::Tick, self.now)
+    }
+
+    pub(super) fn passes_seconds(&mut self, seconds: u64) -> bool {
+        self.passes(Duration::from_secs(seconds))
+    }
+
+    pub(super) fn set_policy(&mut self, policy: AnsweringPolicy) {
+        Arc::make_mut(&mut self.config).answering_version = policy;
+        self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
     }
 
     pub(super) fn reconfigure(&mut self, names: &[&str]) {
@@ -143,6 +175,17 @@ impl World {
     }
 
     pub(super) fn members(&mut self, cluster: &str) -> Vec<String> {
+        self.levels(cluster).concat()
+    }
+
+    /// The peers that answer what all can answer.
+    pub(super) fn answering(&self) -> Vec<String> {
+        let peers = self.index.statuses().into_iter().filter(|peer| peer.answering);
+        peers.map(|peer| peer.name).collect()
+    }
+
+    /// The peers of a cluster, those that answer first.
+    pub(super) fn levels(&mut self, cluster: &str) -> Vec<Vec<String>> {
         let snapshot = self.index.snapshot();
         let found = snapshot.clusters.iter().find(|found| found.name == cluster);
         let endpoints = &found.unwrap_or_else(|| panic!("{:?}", snapshot.clusters)).endpoints;
@@ -150,7 +193,8 @@ impl World {
             let mut peers = self.config.peers.iter();
             peers.find(|peer| peer.address == address).unwrap().name.to_string()
         };
-        endpoints.iter().map(|&address| name(address)).collect()
+        let levels = endpoints.levels().iter();
+        levels.map(|level| level.iter().copied().map(name).collect()).collect()
     }
 
     pub(super) fn complete(&mut self) -> bool {

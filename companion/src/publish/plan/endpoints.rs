@@ -4,7 +4,7 @@
 //! join only when the next map is there, and one whose types the next map counts on must have left
 //! before.
 
-use crate::state::Addresses;
+use crate::endpoints::Addresses;
 
 /// The endpoints on both sides of a map.
 pub struct Change {
@@ -25,8 +25,8 @@ pub fn change<'n>(
     let known = retired.filter_map(|name| Some((name.clone(), now.get(name)?.clone())));
     let mut change = Change { before: known.collect(), joining: Addresses::new() };
     for (cluster, next) in next {
-        let stays = |address: &_| now.get(cluster).is_none_or(|now| now.contains(address));
-        let both: Vec<_> = next.iter().copied().filter(stays).collect();
+        let stays = |address| now.get(cluster).is_none_or(|now| now.contains(address));
+        let both = next.filter(stays);
         let before = if both.is_empty() { next.clone() } else { both };
         if before != *next {
             change.joining.insert(cluster.clone(), next.clone());
@@ -41,6 +41,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use crate::endpoints::Endpoints;
 
     fn addresses(cluster: &str, ports: &[u16]) -> Addresses {
         let address = |port: &u16| SocketAddr::from(([10, 0, 0, 1], *port));
@@ -49,7 +50,7 @@ mod tests {
 
     /// The ports before and after the map.
     fn moves(now: &[u16], next: &[u16]) -> (Vec<u16>, Option<Vec<u16>>) {
-        let ports = |all: &Addresses| all["a"].iter().map(SocketAddr::port).collect();
+        let ports = |all: &Addresses| all["a"].all().map(|address| address.port()).collect();
         let change = change(&addresses("a", now), &addresses("a", next), [].iter());
         (ports(&change.before), change.joining.first_key_value().map(|_| ports(&change.joining)))
     }
@@ -60,6 +61,17 @@ mod tests {
         assert_eq!(moves(&[1, 2], &[2]), (vec![2], None));
         assert_eq!(moves(&[1], &[1, 2]), (vec![1], Some(vec![1, 2])));
         assert_eq!(moves(&[1, 2], &[1, 2]), (vec![1, 2], None));
+    }
+
+    #[test]
+    fn a_level_changes_before_the_map() {
+        let of_levels = |levels: [&[u16]; 2]| {
+            let levels = levels.map(|ports| addresses("a", ports)["a"].all().collect::<Vec<_>>());
+            Addresses::from([("a".to_owned(), Endpoints::of_levels(levels))])
+        };
+        let change = change(&of_levels([&[1], &[2, 4]]), &of_levels([&[2, 3], &[1]]), [].iter());
+        assert_eq!(change.before, of_levels([&[2], &[1]]));
+        assert_eq!(change.joining, of_levels([&[2, 3], &[1]]));
     }
 
     #[test]

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument};
 
 use super::step::Name;
+use crate::endpoints::Addresses;
 use crate::index::Snapshot;
 use crate::secrets::{Secrets, Settings};
-use crate::state::Addresses;
 use crate::xds::SecretContent::{Authorities, KeyPair};
 use crate::xds::{self, Cluster, Secret, SecretContent};
 

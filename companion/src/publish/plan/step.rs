@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::state::Addresses;
+use crate::endpoints::Addresses;
 use crate::xds::{Cluster, FilterConfig, Secret};
 
 /// Resources of one type, in any order among themselves.

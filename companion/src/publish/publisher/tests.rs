@@ -111,7 +111,7 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
         clusters: names
             .map(|name| Cluster {
                 name: name.to_owned(),
-                endpoints: vec!["10.0.0.1:6443".parse().unwrap()],
+                endpoints: ["10.0.0.1:6443".parse().unwrap()].into_iter().collect(),
             })
             .collect(),
         conflicts: BTreeSet::new(),

@@ -5,8 +5,8 @@ use discovery_map::MapDocument;
 use proptest::prelude::*;
 
 use super::*;
+use crate::endpoints::{Addresses, Endpoints};
 use crate::publish::plan::{Name, Step};
-use crate::state::Addresses;
 use crate::xds::{FilterConfig, Secret};
 
 /// What a reader has been told, and what a test wants.
@@ -92,7 +92,7 @@ impl ReaderSink {
             for name in twin.iter().chain([cluster]) {
                 assert!(self.clusters.iter().any(|cluster| cluster.name == *name), "{name}");
                 let covered = &self.covered[cluster];
-                let strangers = self.endpoints[name].iter().filter(|one| !covered.contains(one));
+                let strangers = self.endpoints[name].all().filter(|one| !covered.contains(*one));
                 assert_eq!(strangers.count(), 0, "{name}: {:?}", self.endpoints[name]);
             }
         }
@@ -117,13 +117,13 @@ fn of_bits(clusters: u8, peers: u8, complete: bool) -> Snapshot {
     let mut wanted = snapshot((clusters & 1 != 0).then_some(names[0]), complete);
     wanted.map.identity.front_proxy = clusters & 4 != 0;
     if clusters & 2 != 0 {
-        let endpoints = Vec::new();
+        let endpoints = Endpoints::default();
         wanted.clusters.push(Cluster { name: names[1].to_owned(), endpoints });
         let peers = if clusters & 1 != 0 { vec![0] } else { vec![1] };
         wanted.map.sets.push(SetEntry { peers, cluster: Some(names[1].to_owned()) });
     }
     let ports = (0..4).filter(|bit| *bit == 0 || peers & (1 << bit) != 0);
-    let endpoints: Vec<_> =
+    let endpoints: Endpoints =
         ports.map(|bit| format!("10.0.0.1:{}", 6443 + bit).parse().unwrap()).collect();
     wanted.clusters.iter_mut().for_each(|cluster| cluster.endpoints.clone_from(&endpoints));
     wanted
