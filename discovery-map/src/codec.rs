@@ -10,6 +10,7 @@ use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
+use crate::content::Content;
 use crate::fault::Faults;
 
 /// The content of a merged document as it travels.
@@ -27,15 +28,6 @@ pub struct Packed {
 /// bytes: the gzip file has no name and no time.
 #[derive(Debug)]
 pub struct Packer(GzEncoder<Vec<u8>>);
-
-/// One document, ready to be sent.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Content {
-    /// The JSON.
-    pub plain: Vec<u8>,
-    /// The JSON, compressed by gzip.
-    pub gzip: Vec<u8>,
-}
 
 /// The documents of a map, in its order.
 #[derive(Debug, Default)]
@@ -86,12 +78,13 @@ impl Documents {
         let place = format!("documents[{}].gzip", packed.position);
         let error = |problem: String| Faults::one(&place, problem);
         let gzip = STANDARD.decode(packed.gzip).map_err(|source| error(source.to_string()))?;
-        let same = |known: &&Rc<Content>| known.gzip == gzip && known.plain.len() == packed.size;
+        let same =
+            |known: &&Rc<Content>| known.gzip() == gzip && known.plain().len() == packed.size;
         if let Some(known) = self.0.iter().find(same) {
             return Ok(Rc::clone(known));
         }
         let plain = inflate(&gzip, packed.size).map_err(error)?;
-        Ok(Rc::new(Content { plain, gzip }))
+        Ok(Rc::new(Content::new(plain, gzip)))
     }
 }
 

@@ -20,6 +20,7 @@
 
 mod absence;
 mod codec;
+mod content;
 mod fault;
 mod header;
 mod map;
@@ -28,7 +29,8 @@ mod validate;
 mod verb;
 
 pub use absence::{ABSENCE_PARAMETER, ABSENCE_PATH, Absence, absence_query};
-pub use codec::{Content, Documents, Packed, Packer};
+pub use codec::{Documents, Packed, Packer};
+pub use content::{Content, DocumentEncoding};
 pub use fault::{Fault, Faults};
 pub use header::{
     ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, CLUSTER_HEADER, FRONT_PROXY_SUFFIX,

@@ -97,7 +97,8 @@ pub struct MergedDocument {
     /// The path: `/api`, `/apis`, `/api/v1`, `/apis/<group>`,
     /// `/apis/<group>/<version>` or `/openapi/v3`.
     pub path: String,
-    /// Which of the path's documents this is.
+    /// Which of the path's documents this is. It is always JSON: other encodings
+    /// are made of it where they are sent.
     pub form: DocumentForm,
     /// Its own `ETag`, without quotes; absent where kube-apiserver has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
-//! Which of a discovery path's documents a client gets, by its `Accept`
-//! header: negotiation just as kube-apiserver does it, oddities included.
+//! Which of a discovery path's documents a client gets, and in which encoding, by
+//! its `Accept` header: negotiation as kube-apiserver does it, oddities included.
+//! What a server would refuse (406), or would answer in an encoding that is not
+//! made here (CBOR, where its feature gate is on), a server answers by itself.
 //!
 //! It parses the header by github.com/munnerz/goautoneg (`ParseAccept`) and
 //! walks the clauses by k8s.io/apiserver/pkg/endpoints/handlers/negotiation.
@@ -7,7 +9,7 @@
 //! (endpoints/discovery/aggregated/wrapper.go), so that these come first
 //! wherever they stand, and then for the plain one.
 
-use discovery_map::DocumentForm;
+use discovery_map::{DocumentEncoding, DocumentForm};
 
 /// The documents that a path has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +22,24 @@ pub(crate) enum Offer {
     JsonOnly,
 }
 
-/// The form in which a client wants JSON. `None` if it wants something else:
-/// YAML, protobuf, the document of one server alone (`profile=nopeer`), or a
-/// form that does not exist.
-pub(crate) fn json_form(accept: &[u8], offer: Offer) -> Option<DocumentForm> {
-    if offer == Offer::JsonOnly || accept.is_empty() {
-        return Some(DocumentForm::Plain);
+/// What a client gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Negotiated {
+    pub(crate) form: DocumentForm,
+    pub(crate) encoding: DocumentEncoding,
+}
+
+/// The document that a client gets. `None` if no merged one: the document of one server alone
+/// (`profile=nopeer`), a form or an encoding that does not exist, or one that only a server can
+/// make. `indents`: JSON is for a human reader, whatever the header says.
+pub(crate) fn negotiate(accept: &[u8], offer: Offer, indents: bool) -> Option<Negotiated> {
+    let plain = |encoding| Negotiated { form: DocumentForm::Plain, encoding };
+    if offer == Offer::JsonOnly {
+        return Some(plain(DocumentEncoding::Json));
+    }
+    let json = if indents { DocumentEncoding::IndentedJson } else { DocumentEncoding::Json };
+    if accept.is_empty() {
+        return Some(plain(json));
     }
     let clauses = clauses(accept);
     if let Offer::Aggregated { v2beta1 } = offer {
@@ -34,23 +48,38 @@ pub(crate) fn json_form(accept: &[u8], offer: Offer) -> Option<DocumentForm> {
         };
         let found = clauses.iter().find_map(|clause| {
             let form = aggregated(clause)?;
-            Some((clause.subtype()?, form, clause.profile))
+            Some((Negotiated { form, encoding: clause.encoding(json)? }, clause.profile))
         });
-        if let Some((subtype, form, profile)) = found {
-            return (subtype == JSON && profile != b"nopeer").then_some(form);
+        if let Some((negotiated, profile)) = found {
+            return (profile != b"nopeer").then_some(negotiated);
         }
     }
-    let plain = clauses.iter().filter(|clause| !clause.converts);
-    let subtype = plain.filter_map(Clause::subtype).next();
-    (subtype == Some(JSON)).then_some(DocumentForm::Plain)
+    let mut unconverted = clauses.iter().filter(|clause| !clause.converts);
+    unconverted.find_map(|clause| clause.encoding(json)).map(plain)
 }
 
-const JSON: &[u8] = b"json";
-const YAML: &[u8] = b"yaml";
+/// Returns whether the servers' router (go-restful, `Route.matchesAccept`) lets a request through
+/// to the handler that negotiates. It knows whole media types only, so a range such as
+/// `application/*` alone is refused where the path was registered with it: `/api`,
+/// `/api/<version>`, and the group-versions built into a server.
+pub(crate) fn passes_router(accept: &[u8]) -> bool {
+    let media_types = accept.split(|&byte| byte == b',').map(|clause| trim(split(clause, b';').0));
+    let mut known = media_types.filter(|media_type| {
+        *media_type == b"*/*"
+            || SUBTYPES
+                .iter()
+                .any(|(subtype, _)| media_type.strip_prefix(b"application/") == Some(subtype))
+    });
+    accept.is_empty() || known.next().is_some()
+}
 
 /// A server's media types below `application/`, in the order in which it prefers
 /// them.
-const SUBTYPES: [&[u8]; 3] = [JSON, YAML, b"vnd.kubernetes.protobuf"];
+const SUBTYPES: [(&[u8], DocumentEncoding); 3] = [
+    (b"json", DocumentEncoding::Json),
+    (b"yaml", DocumentEncoding::Yaml),
+    (b"vnd.kubernetes.protobuf", DocumentEncoding::Protobuf),
+];
 
 /// One alternative of the header, with the parameters that matter.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,6 +95,7 @@ struct Clause<'a> {
     stream: &'a [u8],
     server_version: &'a [u8],
     profile: &'a [u8],
+    indents: bool,
 }
 
 impl<'a> Clause<'a> {
@@ -108,26 +138,34 @@ impl<'a> Clause<'a> {
             b"stream" => self.stream = value,
             b"sv" => self.server_version = value,
             b"profile" => self.profile = value,
+            b"pretty" => self.indents = value == b"1",
             _ => {}
         }
     }
 
-    /// The first of the server's media types that the clause matches.
-    fn subtype(&self) -> Option<&'static [u8]> {
-        let matches = |subtype: &&[u8]| {
-            let is_named = match self.main {
-                b"application" => self.sub == *subtype || self.sub == b"*",
-                main => main == b"*" && self.sub == b"*",
-            };
-            let streams = match self.stream {
-                b"" => true,
-                stream => stream == b"watch" && *subtype != YAML,
-            };
-            is_named && streams
-        };
+    /// The first of the server's media types that the clause matches. `json` is how JSON is
+    /// written for this client.
+    fn encoding(&self, json: DocumentEncoding) -> Option<DocumentEncoding> {
         // No endpoint of discovery lets a client choose the server's version.
         self.server_version.is_empty().then_some(())?;
-        SUBTYPES.into_iter().find(matches)
+        let (_, encoding) = SUBTYPES.into_iter().find(|&offered| self.matches(offered))?;
+        Some(match encoding {
+            DocumentEncoding::Json if self.indents => DocumentEncoding::IndentedJson,
+            DocumentEncoding::Json => json,
+            other => other,
+        })
+    }
+
+    fn matches(&self, (subtype, encoding): (&[u8], DocumentEncoding)) -> bool {
+        let is_named = match self.main {
+            b"application" => self.sub == subtype || self.sub == b"*",
+            main => main == b"*" && self.sub == b"*",
+        };
+        let streams = match self.stream {
+            b"" => true,
+            stream => stream == b"watch" && encoding != DocumentEncoding::Yaml,
+        };
+        is_named && streams
     }
 
     fn aggregated_form(&self) -> Option<DocumentForm> {

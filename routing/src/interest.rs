@@ -6,7 +6,7 @@
 //! JSON say nothing. Envoy reads the beginning as well, and enters the filter
 //! again only for responses that matter (see the companion's `xds`).
 
-use discovery_map::DocumentForm;
+use discovery_map::{DocumentEncoding, DocumentForm};
 
 use crate::merged::ReadOptions;
 use crate::status::Encoding;
@@ -76,7 +76,7 @@ impl<'a> ResponseInterest<'a> {
         if *self == Self::default() {
             return None;
         }
-        let mut fields: Vec<&[u8]> = Vec::with_capacity(6);
+        let mut fields: Vec<&[u8]> = Vec::with_capacity(7);
         match self {
             Self::Nothing => fields.push(NOTHING.as_bytes()),
             Self::NotFound(NotFound { encoding, ask }) => {
@@ -85,6 +85,7 @@ impl<'a> ResponseInterest<'a> {
             }
             Self::Document(AwaitedDocument { path, form, options, encoding }) => {
                 fields.extend([DOCUMENT.as_bytes(), encoding_name(*encoding), form_name(*form)]);
+                fields.push(document_encoding_name(options.encoding));
                 fields.push(if options.takes_gzip { GZIP } else { b"" });
                 fields.push(path);
                 fields.extend(options.if_none_match);
@@ -102,7 +103,7 @@ impl<'a> ResponseInterest<'a> {
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         // The last field may contain anything.
-        let mut fields = bytes.splitn(6, |&byte| byte == SEPARATOR);
+        let mut fields = bytes.splitn(7, |&byte| byte == SEPARATOR);
         let kind = fields.next()?;
         if kind == NOTHING.as_bytes() {
             return Some(Self::Nothing);
@@ -120,9 +121,14 @@ impl<'a> ResponseInterest<'a> {
         }
         let form = fields.next()?;
         let form = DocumentForm::ALL.into_iter().find(|known| form_name(*known) == form)?;
+        let name = fields.next()?;
+        let document_encoding = DocumentEncoding::ALL
+            .into_iter()
+            .find(|known| document_encoding_name(*known) == name)?;
         let takes_gzip = fields.next()? == GZIP;
         let path = fields.next()?;
-        let options = ReadOptions { if_none_match: fields.next(), takes_gzip };
+        let if_none_match = fields.next();
+        let options = ReadOptions { if_none_match, takes_gzip, encoding: document_encoding };
         Some(Self::Document(AwaitedDocument { path, form, options, encoding }))
     }
 
@@ -155,6 +161,15 @@ fn form_name(form: DocumentForm) -> &'static [u8] {
     }
 }
 
+fn document_encoding_name(encoding: DocumentEncoding) -> &'static [u8] {
+    match encoding {
+        DocumentEncoding::Json => b"json",
+        DocumentEncoding::IndentedJson => b"indented",
+        DocumentEncoding::Yaml => b"yaml",
+        DocumentEncoding::Protobuf => b"protobuf",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -169,7 +184,7 @@ mod tests {
     /// Writes and reads an interest of this kind, made of these parts.
     fn check(
         (kind, protobuf, takes_gzip): (u8, bool, bool),
-        form: DocumentForm,
+        (form, document_encoding): (DocumentForm, DocumentEncoding),
         path: &[u8],
         value: Option<&[u8]>,
     ) {
@@ -178,7 +193,8 @@ mod tests {
             0 => (ResponseInterest::Nothing, NOTHING),
             1 => (ResponseInterest::NotFound(NotFound { encoding, ask: value }), NOT_FOUND),
             _ => {
-                let options = ReadOptions { if_none_match: value, takes_gzip };
+                let options =
+                    ReadOptions { if_none_match: value, takes_gzip, encoding: document_encoding };
                 let awaited = AwaitedDocument { path, form, options, encoding };
                 (ResponseInterest::Document(awaited), DOCUMENT)
             }
@@ -194,10 +210,11 @@ mod tests {
         fn an_interest_is_read_as_it_was_written_and_begins_with_its_kind(
             flags in (0_u8..3, any::<bool>(), any::<bool>()),
             form in prop::sample::select(DocumentForm::ALL.to_vec()),
+            document_encoding in prop::sample::select(DocumentEncoding::ALL.to_vec()),
             path in text(),
             value in prop::option::of(text()),
         ) {
-            check(flags, form, &path, value.as_deref());
+            check(flags, (form, document_encoding), &path, value.as_deref());
         }
 
         #[test]

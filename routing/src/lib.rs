@@ -17,6 +17,8 @@
 
 mod accept;
 mod decision;
+mod encode;
+mod indentation;
 pub mod interest;
 pub mod merged;
 pub mod not_found;

@@ -13,11 +13,12 @@
 mod answer;
 
 use discovery_map::{
-    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, Destination, DiscoveryMap, DocumentForm,
-    MergedDocument, MergedEntry,
+    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, Destination, DiscoveryMap, DocumentEncoding,
+    DocumentForm, MergedDocument, MergedEntry,
 };
 
-use crate::accept::{self, Offer};
+use crate::accept::{self, Negotiated, Offer};
+use crate::indentation;
 use crate::path::RequestPath;
 use crate::target::Target;
 use answer::quoted;
@@ -38,6 +39,8 @@ pub struct AccessCheck<'m> {
     pub destination: Destination<'m>,
     /// The value of `Accept`.
     pub accept: &'static str,
+    /// The encoding that the client gets.
+    pub encoding: DocumentEncoding,
 }
 
 impl AccessCheck<'_> {
@@ -50,12 +53,12 @@ impl AccessCheck<'_> {
 
 /// The check before the client gets a merged document; `None` if the map has no
 /// document in the form that the client wants, so that a server answers by
-/// itself. `target` is the path's own.
+/// itself. `target` is the path's own; the headers are `Accept` and `User-Agent`.
 #[must_use]
 pub(crate) fn access_check<'m>(
     path: &RequestPath<'_>,
     target: &Target<'_>,
-    accept: &[u8],
+    (accept, user_agent): (&[u8], &[u8]),
     map: &'m DiscoveryMap,
 ) -> Option<AccessCheck<'m>> {
     if map.has_no_documents() {
@@ -73,10 +76,15 @@ pub(crate) fn access_check<'m>(
         Target::Group(_) | Target::GroupVersion { .. } => Offer::Plain,
         _ => return None,
     };
-    let form = accept::json_form(accept, offer)?;
+    let is_routed = name == b"/api" || matches!(target, Target::GroupVersion { .. });
+    if is_routed && !accept::passes_router(accept) {
+        return None;
+    }
+    let indents = indentation::is_wanted(path.query(), user_agent);
+    let Negotiated { form, encoding } = accept::negotiate(accept, offer, indents)?;
     let MergedEntry { document, destination, .. } = map.document(name, form)?;
     let accept = if is_root { ACCEPT_AGGREGATED_DISCOVERY } else { ACCEPT_JSON };
-    Some(AccessCheck { document, destination, accept })
+    Some(AccessCheck { document, destination, accept, encoding })
 }
 
 #[cfg(test)]

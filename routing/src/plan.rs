@@ -39,6 +39,8 @@ pub struct RequestFacts<'r> {
     pub accept: &'r [u8],
     /// The encoding of a `Status` for this client, by `accept`.
     pub encoding: Encoding,
+    /// The value of `User-Agent`.
+    pub user_agent: &'r [u8],
     /// The value of `Accept-Encoding`.
     pub accept_encoding: &'r [u8],
     /// The value of `If-None-Match`.
@@ -72,7 +74,7 @@ pub struct Plan<'a> {
 pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> {
     let target = facts.path.target();
     let access_check = if matches!(facts.method, b"GET" | b"HEAD") {
-        merged::access_check(&facts.path, &target, facts.accept, map)
+        merged::access_check(&facts.path, &target, (facts.accept, facts.user_agent), map)
     } else {
         None
     };
@@ -85,7 +87,7 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
         (Some(check), _) => ResponseInterest::Document(AwaitedDocument {
             path: check.document.path.as_bytes(),
             form: check.document.form,
-            options: ReadOptions::new(facts.if_none_match, facts.accept_encoding),
+            options: ReadOptions::new(facts.if_none_match, facts.accept_encoding, check.encoding),
             encoding,
         }),
         (None, OnTypeLevelNotFound::Truth) => ResponseInterest::Nothing,

@@ -26,6 +26,7 @@ fn planning_a_request_for_a_resource_allocates_nothing() {
                 method: b"GET",
                 accept,
                 encoding: Encoding::from_accept(accept),
+                user_agent: b"kubectl/v1.36.3",
                 accept_encoding: b"gzip",
                 if_none_match: None,
                 has_certificate: false,

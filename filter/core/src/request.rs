@@ -32,6 +32,7 @@ impl<'h> Request<'h> {
     pub(crate) fn read(headers: &'h Headers, names: &'h IdentityHeaders) -> Option<Self> {
         let (mut method, mut path) = (&b""[..], &b""[..]);
         let (mut accept, mut accept_encoding, mut if_none_match) = (None, None, None);
+        let mut user_agent = None;
         // Envoy removes `Connection` from all requests but upgrades.
         let (mut connection, mut may_have_certificate, mut has_claims) = (None, false, false);
         for (name, value) in headers.iter() {
@@ -40,6 +41,7 @@ impl<'h> Request<'h> {
                 b":path" => path = value,
                 b"accept" => accept = accept.or(Some(value)),
                 b"accept-encoding" => accept_encoding = accept_encoding.or(Some(value)),
+                b"user-agent" => user_agent = user_agent.or(Some(value)),
                 b"if-none-match" => if_none_match = if_none_match.or(Some(value)),
                 b"connection" => connection = Some(value),
                 CERTIFICATE_HINT => may_have_certificate = true,
@@ -55,6 +57,7 @@ impl<'h> Request<'h> {
             method,
             accept,
             encoding: Encoding::from_accept(accept),
+            user_agent: user_agent.unwrap_or_default(),
             accept_encoding: accept_encoding.unwrap_or_default(),
             if_none_match,
             has_certificate: false,

@@ -24,10 +24,13 @@ pub(crate) fn document<'a>(
     });
     // The last push took the document away: all servers have the same one now.
     // This server's answer is to the access check, not to the client's request.
-    let Some((document, content)) = found else {
-        return Effect::Refuse(Refusal::Unproved, awaited.encoding);
-    };
-    Effect::SendDocument(document.form, awaited.options.answer(document, content, peer.iter()))
+    let answer = found.and_then(|(document, content)| {
+        Some((document.form, awaited.options.answer(document, content, peer.iter())?))
+    });
+    match answer {
+        Some((form, answer)) => Effect::SendDocument(form, answer),
+        None => Effect::Refuse(Refusal::Unproved, awaited.encoding),
+    }
 }
 
 /// A 404 whose headers have come; `not_found` is what to do about it if it is a

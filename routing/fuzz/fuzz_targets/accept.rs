@@ -1,10 +1,10 @@
 //! Any `Accept` header is negotiated without a panic, and whoever gets a merged
-//! document gets it in a form that the map has.
+//! document gets it in a form that the map has, and in an encoding that it has.
 #![no_main]
 
 use std::sync::LazyLock;
 
-use discovery_map::{DiscoveryMap, DocumentForm, MapDocument};
+use discovery_map::{DiscoveryMap, DocumentEncoding, DocumentForm, MapDocument};
 use libfuzzer_sys::fuzz_target;
 use routing::status::Encoding;
 use routing::{RequestFacts, RequestPath, plan};
@@ -33,6 +33,7 @@ fuzz_target!(|accept: &[u8]| {
             method: b"GET",
             accept,
             encoding: Encoding::from_accept(accept),
+            user_agent: accept,
             accept_encoding: accept,
             if_none_match: Some(accept),
             has_certificate: false,
@@ -40,6 +41,7 @@ fuzz_target!(|accept: &[u8]| {
         if let Some(check) = plan(&facts, &MAP).access_check {
             assert!(MAP.document(path.as_bytes(), check.document.form).is_some());
             assert!(path == "/apis" || check.document.form == DocumentForm::Plain);
+            assert!(path != "/openapi/v3" || check.encoding == DocumentEncoding::Json);
         }
     }
 });

@@ -19,6 +19,7 @@ fn facts(path: &[u8]) -> RequestFacts<'_> {
         method: b"GET",
         accept: b"",
         encoding: Encoding::Json,
+        user_agent: b"kubectl/v1.36.3",
         accept_encoding: b"",
         if_none_match: None,
         has_certificate: false,

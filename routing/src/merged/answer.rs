@@ -2,19 +2,23 @@
 
 use std::borrow::Cow;
 
-use discovery_map::{Content, DocumentForm, MergedDocument};
+use discovery_map::{Content, DocumentEncoding, DocumentForm, MergedDocument};
+
+use crate::encode::encode;
 
 /// kube-apiserver compresses larger documents (k8s.io/apiserver/pkg/endpoints/
 /// handlers/responsewriters, `defaultGzipThresholdBytes`).
 const GZIP_ABOVE: usize = 128 * 1024;
 
 /// How a client wants to read a merged document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadOptions<'c> {
     /// Its `If-None-Match`.
     pub if_none_match: Option<&'c [u8]>,
     /// Whether it takes gzip.
     pub takes_gzip: bool,
+    /// The encoding that it reads.
+    pub encoding: DocumentEncoding,
 }
 
 /// An answer of 200 or 304.
@@ -32,24 +36,30 @@ impl<'c> ReadOptions<'c> {
     /// Reads the values of `If-None-Match` and `Accept-Encoding`, each the
     /// first of its name, as kube-apiserver does.
     #[must_use]
-    pub fn new(if_none_match: Option<&'c [u8]>, accept_encoding: &[u8]) -> Self {
+    pub fn new(
+        if_none_match: Option<&'c [u8]>,
+        accept_encoding: &[u8],
+        encoding: DocumentEncoding,
+    ) -> Self {
         let mut encodings = accept_encoding.split(|&byte| byte == b',');
         Self {
             if_none_match,
             // kube-apiserver does not recognize it with a quality value.
             takes_gzip: encodings.any(|encoding| encoding.trim_ascii() == b"gzip"),
+            encoding,
         }
     }
 
     /// The merged document for this client; `peer` is the headers of the server
-    /// that let it read.
+    /// that let it read. `None` if the document cannot be written in the client's
+    /// encoding, as each document of the companion can.
     #[must_use]
     pub fn answer<'a>(
         &self,
         document: &MergedDocument,
         content: &'a Content,
         peer: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    ) -> MergedAnswer<'a> {
+    ) -> Option<MergedAnswer<'a>> {
         let kept = peer.filter(|(name, _)| !is_about_the_document(name));
         let mut headers: Vec<_> = kept.map(|(name, value)| (name, Cow::Borrowed(value))).collect();
         let mut set = |name: &'static str, value: &'static str| {
@@ -61,41 +71,41 @@ impl<'c> ReadOptions<'c> {
             set("vary", "Accept");
         }
         let etag = document.etag.as_deref().map(quoted);
-        let unchanged = etag.is_some() && etag.as_deref().map(str::as_bytes) == self.if_none_match;
-        let compressed = self.takes_gzip && content.plain.len() > GZIP_ABOVE;
-        if !unchanged {
-            set("content-type", content_type(document));
-        }
-        if !unchanged && compressed {
-            set("content-encoding", "gzip");
-            set("vary", "Accept-Encoding");
-        }
+        // Every encoding has the same `ETag`, as at a server: they are told apart by `Vary`.
+        let (code, body) =
+            if etag.is_some() && etag.as_deref().map(str::as_bytes) == self.if_none_match {
+                (304, &b""[..])
+            } else {
+                let encoded = content.encoded(self.encoding, |json| encode(json, self.encoding))?;
+                let compressed = self.takes_gzip && encoded.plain().len() > GZIP_ABOVE;
+                headers.push((b"content-type", content_type(document, self.encoding)));
+                if compressed {
+                    headers.push((b"content-encoding", Cow::Borrowed(b"gzip")));
+                    headers.push((b"vary", Cow::Borrowed(b"Accept-Encoding")));
+                }
+                (200, if compressed { encoded.gzip() } else { encoded.plain() })
+            };
         headers.extend(etag.map(|etag| (&b"etag"[..], Cow::Owned(etag.into_bytes()))));
-        let (code, body) = if unchanged {
-            (304, &b""[..])
-        } else if compressed {
-            (200, &content.gzip[..])
-        } else {
-            (200, &content.plain[..])
-        };
-        MergedAnswer { code, headers, body }
+        Some(MergedAnswer { code, headers, body })
     }
 }
 
-fn content_type(document: &MergedDocument) -> &'static str {
-    match document.form {
+fn content_type(document: &MergedDocument, encoding: DocumentEncoding) -> Cow<'static, [u8]> {
+    let media_type = match encoding {
         // The index of OpenAPI v3 has it from Go's file server.
-        DocumentForm::Plain if document.path.starts_with("/openapi/") => {
-            "text/plain; charset=utf-8"
-        }
-        DocumentForm::Plain => "application/json",
-        DocumentForm::AggregatedV2 => {
-            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-        }
-        DocumentForm::AggregatedV2beta1 => {
-            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
-        }
-    }
+        _ if document.path.starts_with("/openapi/") => "text/plain; charset=utf-8",
+        DocumentEncoding::Json | DocumentEncoding::IndentedJson => "application/json",
+        DocumentEncoding::Yaml => "application/yaml",
+        DocumentEncoding::Protobuf => "application/vnd.kubernetes.protobuf",
+    };
+    let version = match document.form {
+        DocumentForm::Plain => return Cow::Borrowed(media_type.as_bytes()),
+        DocumentForm::AggregatedV2 => "v2",
+        DocumentForm::AggregatedV2beta1 => "v2beta1",
+    };
+    let group = "g=apidiscovery.k8s.io";
+    let typed = format!("{media_type};{group};v={version};as=APIGroupDiscoveryList");
+    Cow::Owned(typed.into_bytes())
 }
 
 /// Returns whether a header of the server's answer is about its own document or

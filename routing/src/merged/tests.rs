@@ -5,7 +5,8 @@ use std::io::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use discovery_map::{
-    Content, DiscoveryMap, DocumentForm, Documents, MapDocument, MergedDocument, Packed,
+    Content, DiscoveryMap, DocumentEncoding, DocumentForm, Documents, MapDocument, MergedDocument,
+    Packed,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,6 +17,8 @@ use crate::path::RequestPath;
 const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -55,8 +58,17 @@ fn everything() -> DiscoveryMap {
 }
 
 fn asked<'m>(map: &'m DiscoveryMap, path: &str, accept: &str) -> Option<AccessCheck<'m>> {
+    asked_by("kubectl/v1.36.3", map, path, accept)
+}
+
+fn asked_by<'m>(
+    user_agent: &str,
+    map: &'m DiscoveryMap,
+    path: &str,
+    accept: &str,
+) -> Option<AccessCheck<'m>> {
     let path = RequestPath::new(path.as_bytes());
-    access_check(&path, &path.target(), accept.as_bytes(), map)
+    access_check(&path, &path.target(), (accept.as_bytes(), user_agent.as_bytes()), map)
 }
 
 #[test]
@@ -68,7 +80,9 @@ fn each_path_is_checked_in_the_form_that_the_client_wants() {
         ("/%61pis", V2, Some(DocumentForm::AggregatedV2)),
         ("/apis", V2BETA1, Some(DocumentForm::AggregatedV2beta1)),
         ("/apis", "*/*", Some(DocumentForm::Plain)),
-        ("/apis", "application/yaml", None),
+        ("/apis", "application/yaml", Some(DocumentForm::Plain)),
+        ("/apis", "application/*", Some(DocumentForm::Plain)),
+        ("/apis", "text/html", None),
         // The peers have the same one.
         ("/api", V2, None),
         ("/api", "", None),
@@ -78,8 +92,11 @@ fn each_path_is_checked_in_the_form_that_the_client_wants() {
         ("/apis/apps", "application/json", Some(DocumentForm::Plain)),
         ("/apis/apps/v1", "application/json", Some(DocumentForm::Plain)),
         ("/apis/apps/v1", V2, None),
-        ("/apis/apps/v1", "application/vnd.kubernetes.protobuf", None),
-        ("/openapi/v3", "application/vnd.kubernetes.protobuf", Some(DocumentForm::Plain)),
+        ("/apis/apps/v1", PROTOBUF, Some(DocumentForm::Plain)),
+        // A server refuses these by itself.
+        ("/apis/apps/v1", "application/*", None),
+        ("/apis/apps/v1", "text/html", None),
+        ("/openapi/v3", PROTOBUF, Some(DocumentForm::Plain)),
         // Not a document of discovery.
         ("/openapi/v2", "", None),
         ("/apis/apps/v1/deployments", "", None),
@@ -89,6 +106,24 @@ fn each_path_is_checked_in_the_form_that_the_client_wants() {
     for (path, accept, form) in table {
         let found = asked(&map, path, accept).map(|check| check.document.form);
         assert_eq!(found, form, "{path} {accept}");
+    }
+}
+
+#[test]
+fn humans_get_indented_json() {
+    let map = everything();
+    let table = [
+        ("curl/8.14", "/apis", "*/*", DocumentEncoding::IndentedJson),
+        ("curl/8.14", "/apis/apps/v1?pretty=0", "*/*", DocumentEncoding::Json),
+        ("curl/8.14", "/apis", "application/yaml", DocumentEncoding::Yaml),
+        ("curl/8.14", "/openapi/v3", "", DocumentEncoding::Json),
+        ("kubectl/v1.36.3", "/apis", V2, DocumentEncoding::Json),
+        ("kubectl/v1.36.3", "/apis?pretty=true", V2, DocumentEncoding::IndentedJson),
+        ("kubectl/v1.36.3", "/apis/apps", PROTOBUF, DocumentEncoding::Protobuf),
+    ];
+    for (user_agent, path, accept, encoding) in table {
+        let check = asked_by(user_agent, &map, path, accept).unwrap();
+        assert_eq!(check.encoding, encoding, "{user_agent} {path} {accept}");
     }
 }
 
@@ -138,7 +173,8 @@ fn answer(
         (b"x-kubernetes-pf-flowschema-uid", b"\xff"),
     ];
     let check = asked(map, path, accept).unwrap();
-    let answer = options.answer(check.document, content, peer.into_iter());
+    let options = ReadOptions { encoding: check.encoding, ..*options };
+    let answer = options.answer(check.document, content, peer.into_iter()).unwrap();
     let line = |(name, value): &(&[u8], std::borrow::Cow<'_, [u8]>)| {
         format!("{}: {}\n", String::from_utf8_lossy(name), String::from_utf8_lossy(value))
     };
@@ -154,7 +190,7 @@ fn the_merged_document_comes_with_the_headers_that_a_server_sends() {
     let map = everything();
     let documents = content(b"{}");
     let content = documents.get(0).unwrap();
-    let options = ReadOptions::new(Some(b"\"OTHER\""), b"gzip");
+    let options = ReadOptions::new(Some(b"\"OTHER\""), b"gzip", DocumentEncoding::Json);
     let kept = "audit-id: 1\nx-kubernetes-pf-flowschema-uid: \u{fffd}\n";
     assert_eq!(
         answer(&map, "/apis", V2, &options, content),
@@ -181,18 +217,51 @@ fn the_merged_document_comes_with_the_headers_that_a_server_sends() {
 }
 
 #[test]
+fn every_encoding_comes_with_its_media_type_and_the_same_etag() {
+    let map = everything();
+    let json =
+        br#"{"kind":"APIGroupDiscoveryList","apiVersion":"apidiscovery.k8s.io/v2","items":[]}"#;
+    let documents = content(json);
+    let content = documents.get(0).unwrap();
+    let aggregated = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let yaml = "apiVersion: apidiscovery.k8s.io/v2\nitems: []\nkind: APIGroupDiscoveryList\n";
+    for (media_type, begin) in [("application/yaml", yaml), (PROTOBUF, "k8s\0")] {
+        let options = ReadOptions::new(None, b"", DocumentEncoding::Json);
+        let accept = format!("{media_type}{aggregated}");
+        let (code, headers, body) = answer(&map, "/apis", &accept, &options, content);
+        assert!(code == 200 && body.starts_with(begin.as_bytes()), "{media_type}");
+        assert!(headers.contains(&format!("content-type: {accept}\netag: \"MERGED\"\n")));
+        let (_, headers, _) = answer(&map, "/apis/apps", media_type, &options, content);
+        assert!(headers.contains(&format!("content-type: {media_type}\n")), "{headers}");
+
+        let options = ReadOptions::new(Some(b"\"MERGED\""), b"", DocumentEncoding::Json);
+        assert_eq!(answer(&map, "/apis", &accept, &options, content).0, 304);
+    }
+}
+
+#[test]
+fn a_document_that_cannot_be_encoded_is_not_sent() {
+    let map = everything();
+    let documents = content(b"[]");
+    let check = asked(&map, "/apis/apps", PROTOBUF).unwrap();
+    let options = ReadOptions::new(None, b"", check.encoding);
+    let peer = std::iter::empty();
+    assert_eq!(options.answer(check.document, documents.get(0).unwrap(), peer), None);
+}
+
+#[test]
 fn a_client_that_has_the_merged_document_gets_304() {
     let map = everything();
     let documents = content(b"{}");
     let content = documents.get(0).unwrap();
-    let options = ReadOptions::new(Some(b"\"MERGED\""), b"");
+    let options = ReadOptions::new(Some(b"\"MERGED\""), b"", DocumentEncoding::Json);
     let (code, headers, body) = answer(&map, "/apis", V2, &options, content);
     assert_eq!((code, body), (304, Vec::new()));
     assert!(headers.contains("etag: \"MERGED\"\n") && !headers.contains("content-type"));
 
     // The server compares the whole value; and a plain document has no ETag.
     for other in ["MERGED", "W/\"MERGED\"", "*", "\"MERGED\", \"X\"", "\"PEER\"", ""] {
-        let options = ReadOptions::new(Some(other.as_bytes()), b"");
+        let options = ReadOptions::new(Some(other.as_bytes()), b"", DocumentEncoding::Json);
         assert_eq!(answer(&map, "/apis", V2, &options, content).0, 200, "{other}");
         assert_eq!(answer(&map, "/apis", "", &options, content).0, 200, "{other}");
     }
@@ -212,7 +281,7 @@ fn only_large_documents_are_compressed_for_clients_that_accept_gzip() {
         ("identity", false),
         ("x-gzip", false),
     ] {
-        let options = ReadOptions::new(None, accept_encoding.as_bytes());
+        let options = ReadOptions::new(None, accept_encoding.as_bytes(), DocumentEncoding::Json);
         let (code, headers, body) = answer(&map, "/apis", V2, &options, documents.get(0).unwrap());
         assert_eq!(code, 200);
         let expected = if takes { gzip(&large) } else { large.clone() };

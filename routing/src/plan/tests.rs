@@ -28,6 +28,7 @@ fn get(path: &str) -> RequestFacts<'_> {
         method: b"GET",
         accept: b"",
         encoding: Encoding::Json,
+        user_agent: b"kubectl/v1.36.3",
         accept_encoding: b"",
         if_none_match: None,
         has_certificate: false,

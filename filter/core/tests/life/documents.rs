@@ -145,6 +145,27 @@ fn head_is_answered_like_get() {
 }
 
 #[test]
+fn each_client_gets_the_document_in_its_encoding() {
+    let typed = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let table = [
+        ("application/json", "kubectl", "{\"kind\":\"APIGroupDiscoveryList\""),
+        ("application/json", "curl/8.14", "{\n  \"kind\": \"APIGroupDiscoveryList\""),
+        ("application/yaml", "kubectl", "apiVersion: apidiscovery.k8s.io/v2\nitems: []\n"),
+        ("application/vnd.kubernetes.protobuf", "kubectl", "k8s\0"),
+    ];
+    for (media_type, user_agent, begin) in table {
+        let proxy = MockProxy::golden();
+        let accept = format!("{media_type};{typed}");
+        let headers = [(":method", "GET"), (":path", "/apis"), ("accept", &accept)];
+        proxy.request(STREAM, &[&headers[..], &[("user-agent", user_agent)]].concat());
+        answered(&proxy, "200");
+        let reply = &proxy.stream(STREAM).replies[0];
+        assert!(reply.text().starts_with(begin), "{media_type}: {}", reply.text());
+        assert_eq!((reply.header("etag"), reply.header("content-type")), (ETAG.into(), accept));
+    }
+}
+
+#[test]
 fn a_client_that_wants_another_form_is_not_checked() {
     let proxy = MockProxy::golden();
     proxy
