@@ -37,7 +37,7 @@ fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
         return Some(Cow::Borrowed(text));
     }
     let spaced: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-    percent_decode(&spaced).map(Cow::Owned)
+    percent_decode(&spaced).map(|text| Cow::Owned(text.into_owned()))
 }
 
 #[cfg(test)]
