@@ -1,0 +1,229 @@
+//! Real servers of two versions answer some requests differently. During an upgrade and a rollback,
+//! one version answers; without an answering version, chance does.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use applying::{Applied, Applying, apply, changed_once};
+use doubtful::Given;
+use fake_apiserver::Version;
+use harness::control_plane::{ServerOptions, User};
+use harness::report::Entry;
+use harness::site::Site;
+use harness::wait;
+use serde_json::Value;
+use wire::client::{Client, Http};
+
+#[path = "cluster_answering/applying.rs"]
+mod applying;
+#[path = "cluster_answering/doubtful.rs"]
+mod doubtful;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// All workers and clusters of Envoy follow a switch within this time.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// How many requests may meet the end of one server's connections: a client has one or a few for
+/// each kind of object, and each of Envoy's workers may have a request of each on its way.
+const RESETS_A_STOP: usize = 8;
+
+/// How often each kind is applied at least.
+const APPLIES: usize = 200;
+
+/// From the signal to the end of each server that stopped.
+type Stops = Vec<(Instant, Instant)>;
+
+/// Without the argument a server with watches takes a minute to stop.
+fn server(number: usize, version: Version) -> ServerOptions {
+    ServerOptions::new(format!("cp-{number}"), version)
+        .argument("--shutdown-watch-termination-grace-period=1s")
+}
+
+/// With a token and with a certificate: they have clusters of their own.
+fn clients(site: &Site) -> Result<Vec<Client>> {
+    let url = site.stack.url();
+    let client = |user, http| site.plane.client(&url, user, http);
+    Ok(vec![client(User::Admin, Http::Two)?, client(User::KubernetesAdmin, Http::Two)?])
+}
+
+/// Changes the policy of the companion, and waits until it knows it.
+async fn set_policy(site: &Site, policy: &str, answering: usize) -> Result<()> {
+    let companion = &site.stack.companion;
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(companion.config_file())?)?;
+    let fields = config.as_object_mut().context("no fields")?;
+    fields.insert("answeringVersion".to_owned(), policy.into());
+    companion.write_config(&config.to_string())?;
+    wait::until(policy, DEADLINE, async || {
+        let peers = site.stack.companion.json("/v1/peers").await?;
+        let peers = peers.as_array().context("no list")?.iter();
+        let found = peers.filter(|peer| peer["answering"] == true).count();
+        ensure!(found == answering, "{found} peers answer");
+        anyhow::Ok(())
+    })
+    .await?;
+    // The push.
+    tokio::time::sleep(SLACK).await;
+    Ok(())
+}
+
+async fn restart(site: &mut Site, stops: &mut Stops, index: usize, version: Version) -> Result<()> {
+    let server = site.plane.server_mut(index)?;
+    let (name, begun) = (server.name().to_owned(), Instant::now());
+    server.stop().await?;
+    stops.push((begun, Instant::now()));
+    server.restart_as(version).await?;
+    wait::until("the server in rotation", DEADLINE, async || {
+        let peers = site.stack.companion.json("/v1/peers").await?;
+        let mut peers = peers.as_array().context("no list")?.iter();
+        let peer = peers.find(|peer| peer["name"] == *name).context("no such peer")?;
+        ensure!(peer["minorVersion"] == version.as_str(), "{peer}");
+        ensure!(peer["state"] == "serving", "{peer}");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+async fn switches(site: &Site) -> Result<u64> {
+    let metrics = site.stack.companion.get("/metrics").await?.ok()?.text();
+    let name = "mixed_version_companion_version_switches_total ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    Ok(line.context("no such metric")?.parse()?)
+}
+
+/// Waits until the companion has switched so often.
+async fn switched(site: &Site, times: u64) -> Result<()> {
+    wait::until("the switch", DEADLINE, async || {
+        let found = switches(site).await?;
+        ensure!(found == times, "{found} switches");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+/// Returns how often each kind was answered by each version.
+fn count(applied: &[Applied]) -> BTreeMap<(&'static str, Given), usize> {
+    let mut count = BTreeMap::new();
+    applied.iter().for_each(|one| *count.entry((one.label, one.given)).or_default() += 1);
+    count
+}
+
+/// Checks that nothing failed but what met the end of a stopping server's connection. Returns the
+/// number of those.
+fn only_resets(applied: &[Applied], stops: &Stops) -> Result<usize> {
+    let failed = applied.iter().filter(|one| one.given == Given::Failed);
+    let is_stopping = |one: &Applied| {
+        stops.iter().any(|(begun, ended)| one.ended >= *begun && one.began <= *ended + SLACK)
+    };
+    let (resets, others): (Vec<_>, Vec<_>) = failed.partition(|one| one.broke && is_stopping(one));
+    ensure!(others.is_empty(), "failed: {others:#?}");
+    ensure!(resets.len() <= RESETS_A_STOP * stops.len(), "{resets:#?}");
+    Ok(resets.len())
+}
+
+/// Three servers go from one version to the next and back, under load.
+async fn one_version_answers(test: &str, older: Version, newer: Version) -> Result<()> {
+    let mut entry = Entry::begin(test);
+    let kinds = doubtful::since(newer);
+    let mut site = Site::start((0..3).map(|number| server(number, older)).collect()).await?;
+
+    // Without an answering version, chance answers.
+    set_policy(&site, "any", 3).await?;
+    restart(&mut site, &mut Stops::new(), 0, newer).await?;
+    tokio::time::sleep(SLACK).await;
+    let client = site.client(Http::Two)?;
+    let mut flapping = Vec::new();
+    for _ in 0..30 {
+        for kind in kinds {
+            flapping.push(apply(&client, kind).await);
+        }
+    }
+    let flapping = count(&flapping);
+    for kind in kinds {
+        for given in [Given::Older, Given::Newer] {
+            ensure!(flapping.contains_key(&(kind.label, given)), "{flapping:?}");
+        }
+    }
+    set_policy(&site, "oldest", 2).await?;
+    restart(&mut site, &mut Stops::new(), 0, older).await?;
+
+    set_policy(&site, "majority", 3).await?;
+    let before = switches(&site).await?;
+    let (applying, mut stops) = (Applying::start(&clients(&site)?, kinds), Stops::new());
+    for index in 0..3 {
+        restart(&mut site, &mut stops, index, newer).await?;
+    }
+    switched(&site, before + 1).await?;
+    tokio::time::sleep(2 * SLACK).await;
+    let turn = Instant::now();
+    for index in 0..3 {
+        restart(&mut site, &mut stops, index, older).await?;
+    }
+    switched(&site, before + 2).await?;
+    tokio::time::sleep(2 * SLACK).await;
+
+    let applied = applying.seen();
+    let (there, back): (Vec<_>, Vec<_>) = applied.iter().cloned().partition(|one| one.began < turn);
+    for ((label, given), times) in count(&applied) {
+        entry.set(&format!("{label}{given:?}"), times);
+    }
+    entry.set("resets", only_resets(&applied, &stops)?);
+    changed_once(&there, Given::Newer, SLACK)?;
+    changed_once(&back, Given::Older, SLACK)?;
+    for kind in kinds {
+        let times = applied.iter().filter(|one| one.label == kind.label).count();
+        ensure!(times >= APPLIES, "{} was applied only {times} times", kind.label);
+    }
+    ensure!(switches(&site).await? == before + 2, "the answering version changed once more");
+    entry.passed()
+}
+
+#[tokio::test]
+async fn one_version_answers_in_an_upgrade_from_1_35_and_back() -> Result<()> {
+    one_version_answers("cluster_answering_1_36", Version::V1_35, Version::V1_36).await
+}
+
+#[tokio::test]
+async fn one_version_answers_in_an_upgrade_from_1_36_and_back() -> Result<()> {
+    one_version_answers("cluster_answering_1_37", Version::V1_36, Version::V1_37).await
+}
+
+#[tokio::test]
+async fn a_server_that_emulates_1_36_counts_as_1_36() -> Result<()> {
+    let entry = Entry::begin("cluster_answering_emulated");
+    let emulating = server(1, Version::V1_37).argument("--emulated-version=1.36");
+    let servers = vec![server(0, Version::V1_36), emulating, server(2, Version::V1_37)];
+    let site = Site::start(servers).await?;
+    let peers = site.stack.companion.json("/v1/peers").await?;
+    let peers: Vec<_> = peers.as_array().context("no list")?.iter().collect();
+    let versions: Vec<_> =
+        peers.iter().map(|peer| (&peer["minorVersion"], &peer["answering"])).collect();
+    let expected = [("1.36", true), ("1.36", true), ("1.37", false)];
+    let expected = expected.map(|(version, answers)| (version.into(), answers.into()));
+    ensure!(versions == expected.each_ref().map(|(v, a): &(Value, Value)| (v, a)), "{peers:#?}");
+    let binary = peers.get(1).and_then(|peer| peer["version"].as_str()).unwrap_or_default();
+    ensure!(binary.starts_with("v1.37."), "{binary}");
+
+    let kinds = doubtful::since(Version::V1_37);
+    let before = site.landed().await?;
+    for client in clients(&site)? {
+        for _ in 0..15 {
+            for kind in kinds {
+                let applied = apply(&client, kind).await;
+                ensure!(applied.given == Given::Older, "{applied:#?}");
+            }
+        }
+    }
+    let after = site.landed().await?;
+    let new = |server: &str| -> u64 {
+        let sum = |landed: &harness::site::Landed| -> u64 {
+            landed.values().filter_map(|servers| servers.get(server)).sum()
+        };
+        sum(&after).saturating_sub(sum(&before))
+    };
+    ensure!(new("cp-0") > 0 && new("cp-1") > 0, "both answer: {after:?}");
+    ensure!(new("cp-2") == 0, "a newer server answered: {after:?}");
+    entry.passed()
+}
