@@ -20,6 +20,11 @@ impl<'t> Fields<'t> {
         serde_json::from_str(json)
     }
 
+    /// Returns the fields, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'t RawValue)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&'t RawValue> {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| *value)
     }

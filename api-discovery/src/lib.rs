@@ -6,6 +6,7 @@
 //!  bytes of /api, /apis ─▶ DiscoveryDocument ─▶ Listing ─┐
 //!  (older servers)      ─▶ LegacyReader ──────▶ Listing ─┼─▶ Belief ─▶ merge_documents
 //!  bytes of /openapi/v3 ─▶ OpenApiIndex ─────────────────┘   (one a peer)  (all peers)
+//!  bytes of documents below it ─▶ Outline ─▶ Additions ─▶ merged documents of OpenAPI v3
 //! ```
 
 mod belief;
@@ -16,6 +17,7 @@ mod listing;
 mod merged;
 mod openapi;
 mod origins;
+mod packing;
 mod release;
 mod verbs;
 mod wire;
@@ -25,10 +27,13 @@ pub use document::{AggregatedList, DiscoveryDocument, GroupVersion};
 pub use legacy_reader::{LegacyGroupVersion, LegacyReader};
 pub use listing::{Group, GroupNames, Listing, Named, Part, Types, Version, group_version_path};
 pub use merged::{
-    Conflict, MergeSource, MergedDocuments, MergedText, PackCache, PackedText, UnpackedDocument,
-    merge_documents,
+    Conflict, MergeSource, MergedDocuments, MergedText, OpenApiAnswer, OpenApiAnswers,
+    OpenApiSource, OpenApiSources, PackCache, PackedText, UnpackedDocument, merge_documents,
+    merge_open_api,
 };
-pub use openapi::OpenApiIndex;
+pub use openapi::{
+    Additions, MergedOpenApi, MergedOpenApiContent, OpenApiError, OpenApiIndex, Outline, PackedForm,
+};
 pub use origins::{Origins, OriginsList};
 pub use release::{InvalidMinorVersion, MinorVersion, Release, ServerVersion};
 pub use verbs::Verbs;

@@ -3,7 +3,7 @@
 //! ```text
 //!  Belief (each peer) ──┬─ /api, /apis ──▶ aggregated ──┬─▶ /api, /apis (v2, v2beta1)
 //!                       │                               └─▶ /apis, /apis/<g>, /apis/<g>/<v>, /api/v1
-//!                       └─ /openapi/v3 ──▶ open_api ──────▶ /openapi/v3, and who answers below it
+//!                       └─ /openapi/v3 ──▶ open_api ──────▶ /openapi/v3, what is below it, /openapi/v2
 //! ```
 //!
 //! The rules, each of them a test:
@@ -21,13 +21,14 @@
 mod aggregated;
 mod content;
 mod legacy;
+mod open_api;
 mod order;
 mod pack;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use discovery_map::DocumentForm;
@@ -35,12 +36,12 @@ use discovery_map::DocumentForm;
 use crate::belief::Belief;
 use crate::fields::Fields;
 use crate::listing::{Group, Listing, Part, group_version_path};
-use crate::openapi::OpenApiIndex;
 use crate::release::Release;
 use aggregated::{Entry, IsBuiltIn};
 
 pub use aggregated::{Conflict, MergedGroup};
 pub use content::MergedText;
+pub use open_api::{OpenApiAnswer, OpenApiAnswers, OpenApiSource, OpenApiSources, merge_open_api};
 pub use pack::{PackCache, PackedText};
 
 /// The largest document that is made, in bytes. The filter of every worker holds
@@ -62,15 +63,11 @@ pub struct MergeSource<'p> {
     pub belief: &'p Belief,
 }
 
-/// The merged documents, and who answers for documents that are not merged.
+/// The merged documents.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct MergedDocuments {
     /// The documents.
     pub documents: Vec<UnpackedDocument>,
-    /// Positions of the peers that answer for `/openapi/v2`, if not all do.
-    pub open_api_v2: Option<Vec<usize>>,
-    /// Positions of the peers that answer for a path below `/openapi/v3/`.
-    pub open_api_v3: BTreeMap<Box<str>, Vec<usize>>,
     /// Where the peers contradict each other.
     pub conflicts: BTreeSet<Conflict>,
     /// Paths of documents that are too large to be made.
@@ -101,13 +98,18 @@ pub fn merge_documents(
     peers: &[MergeSource<'_>],
     is_built_in: &dyn Fn(&str, &str) -> bool,
 ) -> MergedDocuments {
-    let mut ranked: Vec<_> = peers.iter().enumerate().collect();
-    ranked.sort_by_cached_key(|(_, peer)| peer.precedence());
+    let ranked = ranked(peers);
     let mut merger = Merger { ranked: &ranked, is_built_in, merged: MergedDocuments::default() };
     merger.half(Part::Core);
     merger.half(Part::Named);
-    merger.open_api();
     merger.merged
+}
+
+/// Returns the peers with their positions, the one whose word counts most first.
+fn ranked<'s, 'p>(peers: &'s [MergeSource<'p>]) -> Vec<(usize, &'s MergeSource<'p>)> {
+    let mut ranked: Vec<_> = peers.iter().enumerate().collect();
+    ranked.sort_by_cached_key(|(_, peer)| peer.precedence());
+    ranked
 }
 
 struct Merger<'m, 'p> {
@@ -249,33 +251,6 @@ impl<'p> Merger<'_, 'p> {
             self.plain(path, positions(&with_version), content);
         }
     }
-
-    fn open_api(&mut self) {
-        let serving: Vec<_> = self.serving().copied().collect();
-        let Some((_, newest)) = serving.first() else { return };
-        let known = serving.iter().filter_map(|&(at, p)| Some((at, p.belief.open_api.as_ref()?)));
-        let known: Vec<_> = known.collect();
-        let all_read = known.len() == serving.len();
-        let same_index = known.windows(2).all(|pair| matches!(pair, [(_, a), (_, b)] if a == b));
-        let same_release = serving.iter().all(|(_, peer)| peer.release == newest.release);
-        if !(same_index && same_release) {
-            let newest = serving.iter().filter(|(_, peer)| peer.release == newest.release);
-            self.merged.open_api_v2 = Some(most_with_one_index(newest));
-        }
-        if known.is_empty() || (same_index && all_read) {
-            return;
-        }
-        let indexes: Vec<_> = known.iter().map(|(_, index)| &***index).collect();
-        let merged = OpenApiIndex::merge(&indexes);
-        for (path, url) in &merged.0 {
-            let with_url = known.iter().filter(|(_, index)| index.0.get(path) == Some(url));
-            let with_url: Vec<_> = with_url.map(|(at, _)| *at).collect();
-            if with_url.len() != known.len() {
-                self.merged.open_api_v3.insert(path.clone(), sorted(with_url));
-            }
-        }
-        self.plain("/openapi/v3".to_owned(), positions(&known), Ok(merged.render()));
-    }
 }
 
 /// Returns whether clients would read the same at this peer.
@@ -295,15 +270,6 @@ fn most_with_one_etag(own: &[Own<'_>]) -> (Vec<usize>, Option<Box<str>>) {
         Some((etag, peers)) => (peers, Some(etag.clone())),
         None => (positions(own), None),
     }
-}
-
-/// Returns the largest group of peers that serve identical documents.
-fn most_with_one_index<'p>(
-    peers: impl Iterator<Item = &'p (usize, &'p MergeSource<'p>)> + Clone,
-) -> Vec<usize> {
-    let indexes = peers.clone().filter_map(|(at, p)| Some((*at, p.belief.open_api.as_ref()?)));
-    let most = most_with_one(indexes).map(|(_, peers)| peers);
-    most.unwrap_or_else(|| sorted(peers.map(|(at, _)| *at).collect()))
 }
 
 /// Returns the largest group of peers with an equal value. Ties go to the group

@@ -3,6 +3,7 @@
 //! ```text
 //!  reload ──config──▶ poll ──────────────reports──▶ index ──snapshot──▶ publish ──▶ files
 //!             ├─────▶ control_plane ──origins, names─▶ │                   ▲ │
+//!             ├─────▶ open_api ◀─merges, merged──────▶ │                   │ │
 //!             ├─────▶ absence ──────────reports──────▶ ├─▶ peers, views    │ │
 //!             │          ▲ queries                     ▼                   │ │
 //!             │          └────────────────────────── serve ◀── outcomes ───│─┘
@@ -25,13 +26,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use indexer::Indexer;
+use indexer::{Indexer, Outputs, Sources};
 use metrics::Metrics;
 
 use crate::absence::{self, Prober};
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::index::Index;
+use crate::open_api::OpenApiReader;
 use crate::poll::Watchers;
 use crate::publish::{self, FileSink, Outcome, Publisher};
 use crate::reload::Follower;
@@ -120,26 +122,38 @@ impl Tasks {
         let (snapshot_sender, snapshots) = watch::channel(None);
         let (peer_sender, peers) = watch::channel(Vec::new());
         let (view_sender, views) = watch::channel(Vec::new());
+        let (merge_sender, merges) = watch::channel(Arc::default());
+        let (merged_sender, merged) = mpsc::channel(1);
         let (asker, queries) = absence::channel();
         let (outcome_sender, outcomes) = watch::channel(Outcome::default());
 
-        let Metrics { poll, absence, index: indexed, publish, secrets, registry, .. } = metrics;
+        let Metrics { poll, open_api, absence, index: indexed, publish, secrets, registry, .. } =
+            metrics;
         let prober = Prober::new(configs.clone(), views, queries, report_sender.clone(), absence);
         let watchers = Watchers::new(report_sender, poll).run(configs.clone());
         let names_reader =
             Reader::<RequestHeadersConfigMap>::new(configs.clone(), peers.clone(), name_sender);
         let origins_reader =
             Reader::<ApiServices>::new(configs.clone(), peers.clone(), origin_sender);
+        let open_api = OpenApiReader::new(configs.clone(), merges, merged_sender, open_api);
         let secrets = secrets::Watcher::new(configs.clone(), settings_sender, secrets);
-        let indexer = Indexer::new(index, snapshot_sender, peer_sender, view_sender, indexed);
+        let outputs = Outputs {
+            snapshots: snapshot_sender,
+            peers: peer_sender,
+            views: view_sender,
+            open_api: merge_sender,
+        };
+        let indexer = Indexer::new(index, outputs, indexed);
+        let sources = Sources { reports, names, origins, open_api: merged, configs };
         let publish = publish::run(publisher, snapshots, settings, outcome_sender, publish);
         let router = serve::router(Views { outcomes, peers, registry, asker });
 
         self.add("configuration", follower.run());
         self.add_fallible("peers", watchers);
-        self.add_fallible("index", indexer.run(reports, names, origins, configs));
+        self.add_fallible("index", indexer.run(sources));
         self.add("origins", origins_reader.run());
         self.add("identity headers", names_reader.run());
+        self.add("OpenAPI", open_api.run());
         self.add("prober", prober.run());
         self.add("secrets", secrets.run());
         self.add("publish", publish);

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  poll, absence ──Report──▶ index ──PeerStatus──▶ serve, metrics
-//!        ▲                     │
-//!        └────────View─────────┘
+//!        ▲                     │ │ ▲
+//!        └────────View─────────┘ └─┴─OpenApiMerge, MergedOpenApi── open_api
 //! ```
 //!
 //! The writers and the readers of these facts depend on this file, and not on each other.
@@ -75,6 +75,24 @@ pub enum Reading<T> {
     Read(T),
     /// The document could not be read, for this reason. What was known stays.
     Failed(String),
+}
+
+/// Documents of OpenAPI v3 that are to be merged into one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenApiMerge {
+    /// The path below `/openapi/v3/`.
+    pub path: Box<str>,
+    /// The documents, the one whose word counts most first.
+    pub documents: Vec<OpenApiDocument>,
+}
+
+/// A document of OpenAPI v3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenApiDocument {
+    /// Its hash, which is its `ETag`.
+    pub hash: Box<str>,
+    /// The peers in rotation that have it; none if those are away.
+    pub peers: Vec<Peer>,
 }
 
 /// A peer as the endpoint shows it.

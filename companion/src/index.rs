@@ -40,7 +40,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_discovery::{MinorVersion, Origins, PackCache};
+use api_discovery::{MergedOpenApi, MinorVersion, Origins, PackCache};
 use discovery_map::PeerState;
 
 use crate::config::{Config, PeerName, RequestHeaders};
@@ -66,6 +66,8 @@ pub struct Index {
     request_headers_asked: bool,
     /// What the cluster says about its group-versions.
     origins: Origins,
+    /// The merged documents of OpenAPI v3.
+    open_api: Vec<Arc<MergedOpenApi>>,
     packs: PackCache,
     now: Duration,
 }
@@ -79,6 +81,8 @@ pub enum Event {
     RequestHeaders(Option<RequestHeaders>),
     /// The cluster said where its group-versions come from.
     Origins(Origins),
+    /// Documents of OpenAPI v3 were merged.
+    OpenApi(MergedOpenApi),
     /// Time has passed.
     Tick,
 }
@@ -111,6 +115,7 @@ impl Index {
             request_headers_asked: memory.request_headers.is_some(),
             request_headers: memory.request_headers,
             origins: Origins::default(),
+            open_api: Vec::new(),
             packs: PackCache::default(),
             now: Duration::ZERO,
         }
@@ -133,6 +138,10 @@ impl Index {
             Event::Origins(origins) => {
                 changed |= self.origins != origins;
                 self.origins = origins;
+            }
+            Event::OpenApi(merged) => {
+                changed = true;
+                self.open_api.push(Arc::new(merged));
             }
             Event::Configured(config) => {
                 self.configure(config);

@@ -3,8 +3,8 @@
 //! Data flows one way:
 //!
 //! ```text
-//!  config ─▶ poll, absence, control_plane ─facts▶ index ─snapshot▶ publish ─▶ xDS files
-//!            └────── apiserver ───────┘           (merge)          (when, how)
+//!  config ─▶ poll, absence, control_plane, open_api ─facts▶ index ─snapshot▶ publish ─▶ xDS files
+//!            └─────────── apiserver ──────────────┘         (merge)          (when, how)
 //! ```
 //!
 //! `index`, `xds` and `facts` touch nothing outside the process. What does: `apiserver` (the
@@ -27,6 +27,7 @@ mod files;
 mod fingerprint;
 mod index;
 mod metrics;
+mod open_api;
 mod poll;
 mod publish;
 mod reload;

@@ -95,7 +95,7 @@ pub struct StrictNotFound {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MergedDocument {
     /// The path: `/api`, `/apis`, `/api/v1`, `/apis/<group>`,
-    /// `/apis/<group>/<version>` or `/openapi/v3`.
+    /// `/apis/<group>/<version>`, `/openapi/v3` or one below it.
     pub path: String,
     /// Which of the path's documents this is. It is always JSON: other encodings
     /// are made of it where they are sent.
@@ -113,7 +113,7 @@ pub struct MergedDocument {
     pub peer_etag: Option<String>,
     /// The size of the document, in bytes.
     pub size: u32,
-    /// The document: JSON, compressed by gzip, in base64.
+    /// The document, compressed by gzip, in base64.
     pub gzip: String,
 }
 
@@ -127,15 +127,18 @@ pub enum DocumentForm {
     AggregatedV2,
     /// The same of `v2beta1`.
     AggregatedV2beta1,
+    /// Protobuf, of a document below `/openapi/v3/`.
+    Protobuf,
 }
 
 impl DocumentForm {
     /// Every form, in their order.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::AggregatedV2, Self::AggregatedV2beta1];
+    pub const ALL: [Self; 4] =
+        [Self::Plain, Self::AggregatedV2, Self::AggregatedV2beta1, Self::Protobuf];
 }
 
-/// Who answers for OpenAPI documents; a document that is not named here is the
-/// same on every serving peer, or unknown.
+/// Who answers for OpenAPI documents, unless the map has them merged; a document
+/// that is not named here is the same on every serving peer, or unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenApi {

@@ -143,8 +143,8 @@ fn a_value_of_a_newer_map_is_refused_and_named() {
     map["peers"][0]["state"] = json!("starting");
     assert!(fault(&map).contains("unknown variant `starting`"));
     let mut map = frozen();
-    map["documents"][0]["form"] = json!("protobuf");
-    assert!(fault(&map).contains("unknown variant `protobuf`"));
+    map["documents"][0]["form"] = json!("msgpack");
+    assert!(fault(&map).contains("unknown variant `msgpack`"));
 }
 
 #[test]

@@ -73,6 +73,12 @@ pub(crate) fn passes_router(accept: &[u8]) -> bool {
     accept.is_empty() || known.next().is_some()
 }
 
+/// The media types of the header, in the order in which the server tries them, as main type and
+/// subtype. Parameters do not matter to those who ask for this.
+pub(crate) fn media_types(accept: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    clauses(accept).into_iter().map(|clause| (clause.main, clause.sub))
+}
+
 /// A server's media types below `application/`, in the order in which it prefers
 /// them.
 const SUBTYPES: [(&[u8], DocumentEncoding); 3] = [

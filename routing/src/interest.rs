@@ -76,7 +76,7 @@ impl<'a> ResponseInterest<'a> {
         if *self == Self::default() {
             return None;
         }
-        let mut fields: Vec<&[u8]> = Vec::with_capacity(7);
+        let mut fields: Vec<&[u8]> = Vec::with_capacity(8);
         match self {
             Self::Nothing => fields.push(NOTHING.as_bytes()),
             Self::NotFound(NotFound { encoding, ask }) => {
@@ -87,7 +87,7 @@ impl<'a> ResponseInterest<'a> {
                 fields.extend([DOCUMENT.as_bytes(), encoding_name(*encoding), form_name(*form)]);
                 fields.push(document_encoding_name(options.encoding));
                 fields.push(if options.takes_gzip { GZIP } else { b"" });
-                fields.push(path);
+                fields.extend([options.hash, path]);
                 fields.extend(options.if_none_match);
             }
         }
@@ -103,7 +103,7 @@ impl<'a> ResponseInterest<'a> {
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         // The last field may contain anything.
-        let mut fields = bytes.splitn(7, |&byte| byte == SEPARATOR);
+        let mut fields = bytes.splitn(8, |&byte| byte == SEPARATOR);
         let kind = fields.next()?;
         if kind == NOTHING.as_bytes() {
             return Some(Self::Nothing);
@@ -126,9 +126,9 @@ impl<'a> ResponseInterest<'a> {
             .into_iter()
             .find(|known| document_encoding_name(*known) == name)?;
         let takes_gzip = fields.next()? == GZIP;
-        let path = fields.next()?;
+        let (hash, path) = (fields.next()?, fields.next()?);
         let if_none_match = fields.next();
-        let options = ReadOptions { if_none_match, takes_gzip, encoding: document_encoding };
+        let options = ReadOptions { if_none_match, takes_gzip, encoding: document_encoding, hash };
         Some(Self::Document(AwaitedDocument { path, form, options, encoding }))
     }
 
@@ -158,6 +158,7 @@ fn form_name(form: DocumentForm) -> &'static [u8] {
         DocumentForm::Plain => b"plain",
         DocumentForm::AggregatedV2 => b"v2",
         DocumentForm::AggregatedV2beta1 => b"v2beta1",
+        DocumentForm::Protobuf => b"protobuf",
     }
 }
 
@@ -193,8 +194,12 @@ mod tests {
             0 => (ResponseInterest::Nothing, NOTHING),
             1 => (ResponseInterest::NotFound(NotFound { encoding, ask: value }), NOT_FOUND),
             _ => {
-                let options =
-                    ReadOptions { if_none_match: value, takes_gzip, encoding: document_encoding };
+                let options = ReadOptions {
+                    if_none_match: value,
+                    takes_gzip,
+                    encoding: document_encoding,
+                    hash: path,
+                };
                 let awaited = AwaitedDocument { path, form, options, encoding };
                 (ResponseInterest::Document(awaited), DOCUMENT)
             }

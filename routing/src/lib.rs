@@ -22,6 +22,7 @@ mod indentation;
 pub mod interest;
 pub mod merged;
 pub mod not_found;
+mod openapi_accept;
 mod path;
 mod plan;
 pub mod status;

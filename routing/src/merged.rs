@@ -11,14 +11,16 @@
 //! if the server would have sent it its own.
 
 mod answer;
+mod openapi_answer;
 
 use discovery_map::{
-    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, Destination, DiscoveryMap, DocumentEncoding,
+    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, Content, Destination, DiscoveryMap, DocumentEncoding,
     DocumentForm, MergedDocument, MergedEntry,
 };
 
 use crate::accept::{self, Negotiated, Offer};
 use crate::indentation;
+use crate::openapi_accept;
 use crate::path::RequestPath;
 use crate::target::Target;
 use answer::quoted;
@@ -44,6 +46,13 @@ pub struct AccessCheck<'m> {
 }
 
 impl AccessCheck<'_> {
+    /// The value of `:path`, if it is not the client's own. To a server, the hash of a merged
+    /// document is a wrong one, which it answers by a redirection.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        openapi_answer::is_for(self.document).then_some(&self.document.path)
+    }
+
     /// The value of `If-None-Match`. A server compares the whole of it.
     #[must_use]
     pub fn if_none_match(&self) -> Option<String> {
@@ -63,6 +72,13 @@ pub(crate) fn access_check<'m>(
 ) -> Option<AccessCheck<'m>> {
     if map.has_no_documents() {
         return None;
+    }
+    if let Target::OpenApiV3 { .. } = target {
+        // With a slash at its end, the path is an unknown one.
+        let form = openapi_accept::form(accept)?;
+        let MergedEntry { document, destination, .. } = map.document(path.decoded(), form)?;
+        let encoding = DocumentEncoding::Json;
+        return Some(AccessCheck { document, destination, accept: ACCEPT_JSON, encoding });
     }
     let name = path.trimmed();
     let is_root = matches!(name, b"/api" | b"/apis");
@@ -85,6 +101,23 @@ pub(crate) fn access_check<'m>(
     let MergedEntry { document, destination, .. } = map.document(name, form)?;
     let accept = if is_root { ACCEPT_AGGREGATED_DISCOVERY } else { ACCEPT_JSON };
     Some(AccessCheck { document, destination, accept, encoding })
+}
+
+/// The merged document for a client that wants to read it so; `peer` is the headers of
+/// the server that let it read. `None` if the document cannot be written in the client's
+/// encoding, as each document of the companion can.
+#[must_use]
+pub fn answer<'a>(
+    options: &ReadOptions<'_>,
+    document: &MergedDocument,
+    content: &'a Content,
+    peer: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Option<MergedAnswer<'a>> {
+    if openapi_answer::is_for(document) {
+        Some(openapi_answer::answer(options, document, content, peer))
+    } else {
+        options.answer(document, content, peer)
+    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,18 @@ impl<'p> RequestPath<'p> {
         self.raw.get(end..).and_then(|query| query.strip_prefix(b"?")).unwrap_or_default()
     }
 
+    /// The value of the query parameter `hash`, as received; empty if there is none. Of several, the
+    /// first counts, as to Go's `url.Values.Get`.
+    pub(crate) fn hash(&self) -> &'p [u8] {
+        let mut parameters = self.query().split(|&byte| byte == b'&');
+        parameters.find_map(|parameter| parameter.strip_prefix(b"hash=")).unwrap_or_default()
+    }
+
+    /// The decoded path; empty if the API server refuses it.
+    pub(crate) fn decoded(&self) -> &[u8] {
+        self.decoded.as_deref().unwrap_or_default()
+    }
+
     /// The decoded path, without a slash at its end.
     pub(crate) fn trimmed(&self) -> &[u8] {
         let path = self.decoded.as_deref().unwrap_or_default();

@@ -87,7 +87,10 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
         (Some(check), _) => ResponseInterest::Document(AwaitedDocument {
             path: check.document.path.as_bytes(),
             form: check.document.form,
-            options: ReadOptions::new(facts.if_none_match, facts.accept_encoding, check.encoding),
+            options: ReadOptions {
+                hash: facts.path.hash(),
+                ..ReadOptions::new(facts.if_none_match, facts.accept_encoding, check.encoding)
+            },
             encoding,
         }),
         (None, OnTypeLevelNotFound::Truth) => ResponseInterest::Nothing,

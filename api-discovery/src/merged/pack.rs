@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use discovery_map::Packer;
-use ring::digest::{Context, SHA512};
-
 use super::content::MergedText;
+use crate::packing::{etag, gzip};
 
 /// Packs documents, and remembers those of the last map: most documents are the
 /// same from one map to the next.
@@ -27,11 +25,12 @@ pub struct PackedText {
 impl PackCache {
     /// Packs a document of this map.
     pub fn pack(&mut self, content: &MergedText) -> PackedText {
-        let etag = etag(content);
+        let pieces = || content.pieces().map(str::as_bytes);
+        let etag = etag(pieces());
         let known = self.this_map.iter().chain(&self.last_map).find(|packed| *packed.etag == etag);
         let packed = known
             .cloned()
-            .unwrap_or_else(|| PackedText { etag: etag.into(), gzip: gzip(content).into() });
+            .unwrap_or_else(|| PackedText { etag: etag.into(), gzip: gzip(pieces()).into() });
         self.this_map.push(packed.clone());
         packed
     }
@@ -40,16 +39,4 @@ impl PackCache {
     pub fn end_map(&mut self) {
         self.last_map = std::mem::take(&mut self.this_map);
     }
-}
-
-fn etag(content: &MergedText) -> String {
-    let mut context = Context::new(&SHA512);
-    content.pieces().for_each(|piece| context.update(piece.as_bytes()));
-    context.finish().as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
-}
-
-fn gzip(content: &MergedText) -> String {
-    let mut packer = Packer::default();
-    content.pieces().for_each(|piece| packer.add(piece.as_bytes()));
-    packer.finish()
 }

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::belief::Change;
 use crate::document::DiscoveryDocument;
+use crate::openapi::OpenApiIndex;
 
+mod open_api;
 mod properties;
 mod recorded;
 mod stale;
@@ -304,22 +306,6 @@ fn different_definitions_of_one_name_are_conflicts() {
     };
     let expected = [conflict("kind", ["Other", "X"]), conflict("scope", ["Cluster", "Namespaced"])];
     assert_eq!(conflicts, expected);
-}
-
-#[test]
-fn open_api_documents_come_from_the_newest_peer_that_has_them() {
-    let a = serving("a", "v1.35.0").with(&["g v1=x"]);
-    let b = serving("b", "v1.36.0").with(&["g v1=x"]);
-    let c = serving("c", "v1.36.0").with(&["g v1=x"]);
-    let old = a.open_api(&[("api", "1"), ("apis/g/v1", "old"), ("apis/only-old/v1", "2")]);
-    let new: &[_] = &[("api", "1"), ("apis/g/v1", "new")];
-    let merged = merge_of(&[old, b.open_api(new), c.open_api(new)]);
-    assert_eq!(merged.open_api_v2, Some(vec![1, 2]));
-    let v3: Vec<_> = merged.open_api_v3.iter().map(|(path, peers)| (&**path, &**peers)).collect();
-    assert_eq!(v3, [("apis/g/v1", &[1, 2][..]), ("apis/only-old/v1", &[0][..])]);
-    let [index] = &merged.documents[..] else { panic!("{:?}", merged.documents) };
-    assert_eq!((index.path.as_str(), index.has_etag), ("/openapi/v3", false));
-    assert!(text(index).contains("apis/g/v1?hash=new") && text(index).contains("only-old"));
 }
 
 #[test]

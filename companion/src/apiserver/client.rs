@@ -131,6 +131,15 @@ impl Answer {
         Ok(())
     }
 
+    /// Reads the whole body.
+    pub async fn bytes(mut self) -> Result<Vec<u8>, FetchError> {
+        let (mut rest, mut bytes) = (self.limits.bytes, Vec::new());
+        while let Some(chunk) = self.chunk(&mut rest).await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
     /// Parses the body while it arrives, so that it is never in memory as a whole.
     pub async fn json<T>(mut self) -> Result<T, FetchError>
     where

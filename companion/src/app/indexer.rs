@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_discovery::{Conflict, Origins};
+use api_discovery::{Conflict, MergedOpenApi, Origins};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::metrics::IndexMetrics;
 use crate::config::{Config, RequestHeaders};
-use crate::facts::{PeerStatus, Report, View};
+use crate::facts::{OpenApiMerge, PeerStatus, Report, View};
 use crate::index::{Event, Index, Snapshot};
 
 /// How often the index is told the time.
@@ -22,11 +22,26 @@ const TICK: Duration = Duration::from_secs(1);
 /// peer has been away.
 const SAVE: Duration = Duration::from_secs(60);
 
+/// Whom the index tells what follows.
+pub(super) struct Outputs {
+    pub snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    pub peers: watch::Sender<Vec<PeerStatus>>,
+    pub views: watch::Sender<Vec<View>>,
+    pub open_api: watch::Sender<Arc<[OpenApiMerge]>>,
+}
+
+/// Who tells the index something.
+pub(super) struct Sources {
+    pub reports: mpsc::Receiver<Report>,
+    pub names: mpsc::Receiver<Option<RequestHeaders>>,
+    pub origins: mpsc::Receiver<Option<Origins>>,
+    pub open_api: mpsc::Receiver<MergedOpenApi>,
+    pub configs: watch::Receiver<Arc<Config>>,
+}
+
 pub(super) struct Indexer {
     index: Index,
-    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
-    peers: watch::Sender<Vec<PeerStatus>>,
-    views: watch::Sender<Vec<View>>,
+    outputs: Outputs,
     metrics: IndexMetrics,
     /// What the log already has.
     conflicts: BTreeSet<Conflict>,
@@ -34,25 +49,14 @@ pub(super) struct Indexer {
 }
 
 impl Indexer {
-    pub(super) fn new(
-        index: Index,
-        snapshots: watch::Sender<Option<Arc<Snapshot>>>,
-        peers: watch::Sender<Vec<PeerStatus>>,
-        views: watch::Sender<Vec<View>>,
-        metrics: IndexMetrics,
-    ) -> Self {
+    pub(super) fn new(index: Index, outputs: Outputs, metrics: IndexMetrics) -> Self {
         let (conflicts, oversized) = (BTreeSet::new(), Vec::new());
-        Self { index, snapshots, peers, views, metrics, conflicts, oversized }
+        Self { index, outputs, metrics, conflicts, oversized }
     }
 
     /// Runs until one of its sources ends, which is an error.
-    pub(super) async fn run(
-        mut self,
-        mut reports: mpsc::Receiver<Report>,
-        mut names: mpsc::Receiver<Option<RequestHeaders>>,
-        mut origins: mpsc::Receiver<Option<Origins>>,
-        mut configs: watch::Receiver<Arc<Config>>,
-    ) -> Result<(), String> {
+    pub(super) async fn run(mut self, sources: Sources) -> Result<(), String> {
+        let Sources { mut reports, mut names, mut origins, mut open_api, mut configs } = sources;
         let config = configs.borrow_and_update().clone();
         // Known from before a restart.
         self.metrics.answering(None, self.index.answering_version());
@@ -74,6 +78,9 @@ impl Indexer {
                     let origins = origins.ok_or("no task reads the APIServices")?;
                     (origins.map_or(Event::Tick, Event::Origins), false)
                 }
+                merged = open_api.recv() => {
+                    (Event::OpenApi(merged.ok_or("no task reads OpenAPI documents")?), false)
+                }
                 changed = configs.changed() => {
                     changed.map_err(|_| "no task follows the configuration")?;
                     (Event::Configured(configs.borrow_and_update().clone()), true)
@@ -89,7 +96,7 @@ impl Indexer {
                 self.metrics.answering(answered, answering);
             }
             self.show_peers(configured);
-            let published = self.snapshots.borrow().is_some();
+            let published = self.outputs.snapshots.borrow().is_some();
             let first = !published && (self.index.all_asked() || Instant::now() >= patience);
             if first || (published && (changed || force)) {
                 self.send_snapshot();
@@ -103,13 +110,14 @@ impl Indexer {
             self.metrics.reset_peers();
         }
         self.metrics.peers(&statuses);
-        self.peers.send_replace(statuses);
-        self.views.send_replace(self.index.views());
+        self.outputs.peers.send_replace(statuses);
+        self.outputs.views.send_replace(self.index.views());
     }
 
     fn send_snapshot(&mut self) {
         let snapshot = self.index.snapshot();
-        let was_frozen = self.snapshots.borrow().as_ref().is_some_and(|before| before.frozen);
+        let was_frozen =
+            self.outputs.snapshots.borrow().as_ref().is_some_and(|before| before.frozen);
         match (was_frozen, snapshot.frozen) {
             (false, true) => tracing::warn!("no peer is ready: the last rotation stays"),
             (true, false) => {
@@ -120,7 +128,12 @@ impl Indexer {
         self.report_documents(&snapshot);
         let from_config_map = snapshot.memory.request_headers.is_some();
         self.metrics.snapshot(snapshot.frozen, snapshot.conflicts.len(), from_config_map);
-        self.snapshots.send_replace(Some(Arc::new(snapshot)));
+        let merges = &snapshot.open_api_merges;
+        let is_new = |known: &Arc<[OpenApiMerge]>| **known != **merges;
+        if is_new(&self.outputs.open_api.borrow()) {
+            self.outputs.open_api.send_replace(merges.as_slice().into());
+        }
+        self.outputs.snapshots.send_replace(Some(Arc::new(snapshot)));
     }
 
     /// Logs each fault of the documents once, and again when it comes back.

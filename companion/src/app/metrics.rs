@@ -7,6 +7,7 @@ use prometheus_client::metrics::info::Info;
 use super::indexer::metrics::IndexMetrics;
 use crate::absence::metrics::AbsenceMetrics;
 use crate::metrics::Registry;
+use crate::open_api::metrics::OpenApiMetrics;
 use crate::poll::metrics::PollMetrics;
 use crate::publish::metrics::PublishMetrics;
 use crate::reload::ReloadMetrics;
@@ -14,6 +15,7 @@ use crate::secrets::metrics::SecretMetrics;
 
 pub(super) struct Metrics {
     pub poll: PollMetrics,
+    pub open_api: OpenApiMetrics,
     pub absence: AbsenceMetrics,
     pub index: IndexMetrics,
     pub publish: PublishMetrics,
@@ -30,6 +32,7 @@ impl Metrics {
         let r = &mut registry;
         Self {
             poll: PollMetrics::new(r),
+            open_api: OpenApiMetrics::new(r),
             absence: AbsenceMetrics::new(r),
             index: IndexMetrics::new(r),
             publish: PublishMetrics::new(r),
@@ -65,6 +68,7 @@ mod tests {
         }
         metrics.poll.discovery_failed(&peer);
         metrics.poll.discovery_changed(&peer);
+        metrics.open_api.merged();
         for answer in [Absence::Absent, Absence::Served, Absence::Unclear] {
             metrics.absence.answered(answer);
         }
@@ -87,6 +91,7 @@ mod tests {
         metrics.index.answering(older, newer);
         metrics.index.snapshot(false, 0, true);
         for succeeded in [true, false] {
+            metrics.open_api.read(succeeded);
             metrics.publish.pushed(succeeded, Duration::ZERO);
             metrics.reload.reloaded(succeeded);
         }

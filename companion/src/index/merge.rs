@@ -1,11 +1,13 @@
 //! From what each peer serves to the map and the clusters that it names.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
-use api_discovery::{MergedDocuments, PackCache, Version};
+use api_discovery::{MergedOpenApi, PackCache, Version};
 use discovery_map::{IdentityHeaders, MapDocument, PeerEntry, PeerState, SCHEMA_VERSION};
 
 use super::Index;
+use super::merged::Documents;
 use super::peer::Tracked;
 use super::sets::{PeerSet, Sets};
 use super::snapshot::{Memory, Snapshot};
@@ -14,18 +16,19 @@ use super::types::{MergedTypes, TypesInMap};
 impl Index {
     pub fn snapshot(&mut self) -> Snapshot {
         let mut packs = std::mem::take(&mut self.packs);
-        let snapshot = self.snapshot_with(&mut packs);
-        self.packs = packs;
+        let (snapshot, open_api) = self.snapshot_with(&mut packs);
+        (self.packs, self.open_api) = (packs, open_api);
         snapshot
     }
 
-    fn snapshot_with(&self, packs: &mut PackCache) -> Snapshot {
+    /// Returns the snapshot, and the merged documents of OpenAPI v3 that are to be kept.
+    fn snapshot_with(&self, packs: &mut PackCache) -> (Snapshot, Vec<Arc<MergedOpenApi>>) {
         let (rotation, frozen) = self.rotation();
         let mut sets =
             Sets::new(&self.config.envoy.cluster_prefix, &self.peers, &self.answering, rotation);
         let TypesInMap { groups, verbs } = self.types(rotation).in_map(&mut sets);
         let widest_view = sets.index_of(self.widest_view(rotation));
-        let (MergedDocuments { conflicts, oversized, .. }, documents, open_api) =
+        let Documents { documents, open_api, open_api_merges, open_api_made, conflicts, oversized } =
             self.documents(&mut sets, packs);
         let peers = self.peers.iter();
         let map = MapDocument {
@@ -46,7 +49,9 @@ impl Index {
             strict_not_found: self.config.strict_not_found.clone(),
         };
         let (clusters, memory) = (sets.clusters(), self.memory());
-        Snapshot { map, clusters, conflicts, oversized, frozen, memory }
+        let snapshot =
+            Snapshot { map, clusters, conflicts, oversized, open_api_merges, frozen, memory };
+        (snapshot, open_api_made)
     }
 
     /// The names that the cluster says come first, because the first name of a list

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::answering::AnsweringMemory;
 use crate::config::RequestHeaders;
 use crate::endpoints::Endpoints;
+use crate::facts::OpenApiMerge;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub conflicts: BTreeSet<Conflict>,
     /// Paths of merged documents that are too large to be made.
     pub oversized: Vec<String>,
+    /// The documents of OpenAPI v3 that are to be merged, whether or not they have been.
+    pub open_api_merges: Vec<OpenApiMerge>,
     /// Whether no peer is ready, so that the last rotation stays.
     pub frozen: bool,
     /// What must be remembered over a restart.

@@ -10,6 +10,9 @@ mod tests;
 /// A document of 10,000 custom resources has about 8 MB.
 const MAX_SIZE: u32 = 64 << 20;
 
+/// What the paths of OpenAPI v3 documents begin with.
+const OPEN_API_V3: &str = "/openapi/v3/";
+
 impl Check {
     pub(super) fn documents(&mut self, documents: Vec<MergedDocument>) -> Vec<Merged> {
         let mut sorted: Vec<Merged> = Vec::with_capacity(documents.len());
@@ -32,9 +35,21 @@ impl Check {
             let problem = format!("{path:?} is not the path of a discovery document");
             self.fault(format!("{place}.path"), problem);
         }
-        if document.form != DocumentForm::Plain && !matches!(&**path, "/api" | "/apis") {
-            let problem = "must be plain: only /api and /apis are aggregated";
+        let is_sound = match document.form {
+            DocumentForm::Plain => true,
+            DocumentForm::Protobuf => path.starts_with(OPEN_API_V3),
+            DocumentForm::AggregatedV2 | DocumentForm::AggregatedV2beta1 => {
+                matches!(&**path, "/api" | "/apis")
+            }
+        };
+        if !is_sound {
+            let problem = "must be plain: only /api and /apis are aggregated, and only what is \
+                           below /openapi/v3/ is protobuf";
             self.fault(format!("{place}.form"), problem);
+        }
+        // The hash in the query of its URL is the `ETag`.
+        if path.starts_with(OPEN_API_V3) && document.etag.is_none() {
+            self.fault(format!("{place}.etag"), "must be there below /openapi/v3/");
         }
         self.etag(&format!("{place}.etag"), document.etag.as_deref());
         self.set_index(format!("{place}.set"), document.set);
@@ -74,11 +89,17 @@ impl Check {
 /// Whether this path is one of those whose documents can be merged.
 fn is_document(path: &str) -> bool {
     let segments: Vec<_> = path.split('/').skip(1).collect();
-    let is_named = matches!(
-        segments.as_slice(),
-        ["api" | "apis"] | ["api", _] | ["apis", _] | ["apis", _, _] | ["openapi", "v3"]
-    );
+    let is_named = match segments.as_slice() {
+        ["openapi", "v3", of @ ..] => of.is_empty() || is_group_version(of),
+        segments => {
+            matches!(segments, ["api" | "apis"] | ["apis", _]) || is_group_version(segments)
+        }
+    };
     path.starts_with('/') && is_named && segments.iter().all(|segment| !segment.is_empty())
+}
+
+fn is_group_version(segments: &[&str]) -> bool {
+    matches!(segments, ["api", _] | ["apis", _, _])
 }
 
 fn is_base64(text: &str) -> bool {

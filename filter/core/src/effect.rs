@@ -86,7 +86,13 @@ impl Route<'_> {
                 && !is_claim(name, identity.names)
                 && !(check.is_some() && CLIENTS_OWN.contains(&name))
         };
-        let mut headers: Vec<_> = received.iter().filter(|(name, _)| kept(name)).collect();
+        let path = check.and_then(AccessCheck::path).map(str::as_bytes);
+        let sent = |(name, value)| match path {
+            Some(path) if name == b":path" => (name, path),
+            _ => (name, value),
+        };
+        let received = received.iter().filter(|(name, _)| kept(name));
+        let mut headers: Vec<_> = received.map(sent).collect();
         headers.extend(identity.connection.map(|value| (&b"connection"[..], value.as_bytes())));
         let identity = identity.headers.iter();
         headers.extend(identity.map(|(name, value)| (name.as_bytes(), value.as_bytes())));

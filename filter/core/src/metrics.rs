@@ -30,9 +30,9 @@ pub(crate) enum Event {
 }
 
 /// Each event, and its counter.
-const EVENTS: [(Event, &str); 10] = {
+const EVENTS: [(Event, &str); 11] = {
     use Absence::{Absent, Served, Unclear};
-    use DocumentForm::{AggregatedV2, AggregatedV2beta1, Plain};
+    use DocumentForm::{AggregatedV2, AggregatedV2beta1, Plain, Protobuf};
     use Event::{
         AbsenceQueried, CertificateRefused, ClaimsRemoved, DocumentSent, NotFoundReplaced,
     };
@@ -44,6 +44,7 @@ const EVENTS: [(Event, &str); 10] = {
         (DocumentSent(Plain), "merged_documents_total.form.plain"),
         (DocumentSent(AggregatedV2), "merged_documents_total.form.aggregated_v2"),
         (DocumentSent(AggregatedV2beta1), "merged_documents_total.form.aggregated_v2beta1"),
+        (DocumentSent(Protobuf), "merged_documents_total.form.protobuf"),
         (AbsenceQueried(Answered(Absent)), "absence_questions_total.verdict.absent"),
         (AbsenceQueried(Answered(Served)), "absence_questions_total.verdict.served"),
         (AbsenceQueried(Answered(Unclear)), "absence_questions_total.verdict.unclear"),

@@ -3,6 +3,7 @@
 
 use discovery_map::absence_query;
 use routing::interest::{AwaitedDocument, NotFound, ResponseInterest};
+use routing::merged;
 use routing::not_found::{Body, MAX_BODY_BYTES, is_type_level};
 use routing::status::Refusal;
 
@@ -25,7 +26,7 @@ pub(crate) fn document<'a>(
     // The last push took the document away: all servers have the same one now.
     // This server's answer is to the access check, not to the client's request.
     let answer = found.and_then(|(document, content)| {
-        Some((document.form, awaited.options.answer(document, content, peer.iter())?))
+        Some((document.form, merged::answer(&awaited.options, document, content, peer.iter())?))
     });
     match answer {
         Some((form, answer)) => Effect::SendDocument(form, answer),

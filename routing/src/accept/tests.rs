@@ -28,6 +28,7 @@ fn word(accept: &str, offer: Offer) -> String {
         DocumentForm::Plain => "",
         DocumentForm::AggregatedV2 => "v2 ",
         DocumentForm::AggregatedV2beta1 => "v2beta1 ",
+        DocumentForm::Protobuf => unreachable!("it is not discovery"),
     };
     let encoding = match negotiated.encoding {
         DocumentEncoding::Json => "json",

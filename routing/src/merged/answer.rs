@@ -19,9 +19,11 @@ pub struct ReadOptions<'c> {
     pub takes_gzip: bool,
     /// The encoding that it reads.
     pub encoding: DocumentEncoding,
+    /// The hash in its URL, which names a document of OpenAPI v3; empty if there is none.
+    pub hash: &'c [u8],
 }
 
-/// An answer of 200 or 304.
+/// An answer of 200 or 304, or for OpenAPI v3 also 301.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MergedAnswer<'a> {
     /// The status code.
@@ -47,14 +49,13 @@ impl<'c> ReadOptions<'c> {
             // kube-apiserver does not recognize it with a quality value.
             takes_gzip: encodings.any(|encoding| encoding.trim_ascii() == b"gzip"),
             encoding,
+            hash: b"",
         }
     }
 
-    /// The merged document for this client; `peer` is the headers of the server
-    /// that let it read. `None` if the document cannot be written in the client's
-    /// encoding, as each document of the companion can.
-    #[must_use]
-    pub fn answer<'a>(
+    /// The merged document of discovery for this client; `peer` is the headers of the
+    /// server that let it read. `None` as in [`answer`](super::answer).
+    pub(super) fn answer<'a>(
         &self,
         document: &MergedDocument,
         content: &'a Content,
@@ -99,7 +100,9 @@ fn content_type(document: &MergedDocument, encoding: DocumentEncoding) -> Cow<'s
         DocumentEncoding::Protobuf => "application/vnd.kubernetes.protobuf",
     };
     let version = match document.form {
-        DocumentForm::Plain => return Cow::Borrowed(media_type.as_bytes()),
+        DocumentForm::Plain | DocumentForm::Protobuf => {
+            return Cow::Borrowed(media_type.as_bytes());
+        }
         DocumentForm::AggregatedV2 => "v2",
         DocumentForm::AggregatedV2beta1 => "v2beta1",
     };
@@ -110,8 +113,8 @@ fn content_type(document: &MergedDocument, encoding: DocumentEncoding) -> Cow<'s
 
 /// Returns whether a header of the server's answer is about its own document or
 /// its own connection. All others, such as `Audit-Id`, stay.
-fn is_about_the_document(name: &[u8]) -> bool {
-    const DOCUMENTS_OWN: [&[u8]; 11] = [
+pub(super) fn is_about_the_document(name: &[u8]) -> bool {
+    const DOCUMENTS_OWN: [&[u8]; 13] = [
         b"accept-ranges",
         b"cache-control",
         b"connection",
@@ -119,8 +122,10 @@ fn is_about_the_document(name: &[u8]) -> bool {
         b"content-length",
         b"content-type",
         b"etag",
+        b"expires",
         b"keep-alive",
         b"last-modified",
+        b"location",
         b"transfer-encoding",
         b"vary",
     ];

@@ -16,6 +16,7 @@ use crate::path::RequestPath;
 
 const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const OPENAPI: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
 const V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
@@ -54,6 +55,11 @@ fn everything() -> DiscoveryMap {
         plain.iter().map(|path| document(path, DocumentForm::Plain, b"{}")).collect();
     documents.push(document("/apis", DocumentForm::AggregatedV2, b"{2}"));
     documents.push(document("/apis", DocumentForm::AggregatedV2beta1, b"{1}"));
+    for form in [DocumentForm::Plain, DocumentForm::Protobuf] {
+        let document = document("/openapi/v3/apis/g/v1", form, b"{3}");
+        let (etag, peer_etag) = (Some("MERGED".into()), Some("PEER".into()));
+        documents.push(MergedDocument { etag, peer_etag, ..document });
+    }
     map(documents)
 }
 
@@ -69,6 +75,17 @@ fn asked_by<'m>(
 ) -> Option<AccessCheck<'m>> {
     let path = RequestPath::new(path.as_bytes());
     access_check(&path, &path.target(), (accept.as_bytes(), user_agent.as_bytes()), map)
+}
+
+#[test]
+fn an_open_api_document_is_checked_without_the_clients_hash_and_others_at_the_clients_path() {
+    let map = everything();
+    let check = asked(&map, "/openapi/v3/api%73/g/v1?hash=A&x", OPENAPI).unwrap();
+    assert_eq!(check.path(), Some("/openapi/v3/apis/g/v1"));
+    assert_eq!(check.if_none_match().as_deref(), Some("\"PEER\""));
+    assert_eq!(check.accept, "application/json");
+    assert_eq!(asked(&map, "/apis?timeout=1s", V2).unwrap().path(), None);
+    assert_eq!(asked(&map, "/openapi/v3?x", "").unwrap().path(), None);
 }
 
 #[test]
@@ -97,6 +114,13 @@ fn each_path_is_checked_in_the_form_that_the_client_wants() {
         ("/apis/apps/v1", "application/*", None),
         ("/apis/apps/v1", "text/html", None),
         ("/openapi/v3", PROTOBUF, Some(DocumentForm::Plain)),
+        ("/openapi/v3/apis/g/v1", "", Some(DocumentForm::Plain)),
+        ("/openapi/v3/apis/g/v1?hash=A", "*/*", Some(DocumentForm::Plain)),
+        ("/openapi/v3/api%73/g/v1", OPENAPI, Some(DocumentForm::Protobuf)),
+        ("/openapi/v3/apis/g/v1", "application/yaml", None),
+        // Unknown to a server.
+        ("/openapi/v3/apis/g/v1/", "", None),
+        ("/openapi/v3/apis/g/v2", "", None),
         // Not a document of discovery.
         ("/openapi/v2", "", None),
         ("/apis/apps/v1/deployments", "", None),

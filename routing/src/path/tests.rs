@@ -76,3 +76,20 @@ proptest! {
         prop_assert!(target.is_named && !target.has_tail);
     }
 }
+
+#[test]
+fn the_hash_is_the_first_parameter_of_that_name() {
+    let table = [
+        ("/a?hash=B", "B"),
+        ("/a?x=1&hash=B%20&hash=C", "B%20"),
+        ("/a?hash=&hash=C", ""),
+        ("/a?xhash=B", ""),
+        ("/a?hash", ""),
+        ("/a?x?hash=B", ""),
+        ("/hash=B", ""),
+        ("/a", ""),
+    ];
+    for (path, hash) in table {
+        assert_eq!(RequestPath::new(path.as_bytes()).hash(), hash.as_bytes(), "{path}");
+    }
+}

@@ -41,6 +41,7 @@ impl Plan<'_> {
             DocumentForm::Plain => "plain",
             DocumentForm::AggregatedV2 => "aggregated v2",
             DocumentForm::AggregatedV2beta1 => "aggregated v2beta1",
+            DocumentForm::Protobuf => "protobuf",
         };
         let path = &check.document.path;
         let intro = format!("The answer is the merged document {path} ({form})");

@@ -33,18 +33,23 @@ fn the_merge_of_1_35_and_1_36_is_what_1_36_says() {
     // 1.36 serves all that 1.35 does, in the same order.
     assert_eq!(aggregated(&merged), new);
     let paths: Vec<_> = merged.documents.iter().map(|d| (d.path.as_str(), &*d.peers)).collect();
-    let expected = [
-        ("/apis", &[1][..]),
-        ("/apis", &[1]),
-        ("/apis/admissionregistration.k8s.io/v1", &[0, 1]),
-        ("/openapi/v3", &[0, 1]),
-    ];
+    let expected =
+        [("/apis", &[1][..]), ("/apis", &[1]), ("/apis/admissionregistration.k8s.io/v1", &[0, 1])];
     assert_eq!(paths, expected, "{:?}", merged.conflicts);
-    assert_eq!(merged.open_api_v2, Some(vec![1]));
-    assert!(
-        merged.open_api_v3.keys().any(|path| &**path == "apis/admissionregistration.k8s.io/v1")
-    );
     assert!(merged.conflicts.is_empty());
+}
+
+#[test]
+fn of_1_35_and_1_36_only_the_documents_of_one_group_version_are_read() {
+    let peers = [recorded("a", "v1.35.4"), recorded("b", "v1.36.3")];
+    let sources: Vec<_> = peers.iter().map(Peer::source).collect();
+    let answers = merge_open_api(&sources, &built_in, &[]);
+    assert_eq!(answers.v2, Some(vec![1]));
+    // The server's version is in every document.
+    assert_eq!(answers.v3.len(), 47);
+    assert!(answers.v3.values().all(|peers| *peers == [1]), "{:?}", answers.v3);
+    let read: Vec<_> = answers.sources.iter().map(|sources| &*sources.path).collect();
+    assert_eq!(read, ["apis/admissionregistration.k8s.io/v1"]);
 }
 
 /// Removes what aggregated discovery does not have.

@@ -116,6 +116,7 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
             .collect(),
         conflicts: BTreeSet::new(),
         oversized: Vec::new(),
+        open_api_merges: Vec::new(),
         frozen: false,
         memory: Memory::default(),
     }

@@ -82,7 +82,8 @@ fn every_fault_is_reported_with_its_place() {
         faults_of(vec![odd]),
         [
             "documents[0].path: \"/version\" is not the path of a discovery document",
-            "documents[0].form: must be plain: only /api and /apis are aggregated",
+            "documents[0].form: must be plain: only /api and /apis are aggregated, and only what \
+             is below /openapi/v3/ is protobuf",
             "documents[0].etag: \"\\\"A\\\"\" must be visible ASCII without quotes, not empty",
             "documents[0].set: set index 7 is out of range: the map has 3 sets",
             "documents[0].peerEtag: \"\" must be visible ASCII without quotes, not empty",
@@ -113,11 +114,38 @@ fn only_discovery_documents_are_merged() {
         "/apis/g/v1/pods",
         "/api/v1/pods",
         "/openapi/v2",
-        "/openapi/v3/api/v1",
+        "/openapi/v3/",
+        "/openapi/v3/api",
+        "/openapi/v3/version",
+        "/openapi/v3/apis/apps",
+        "/openapi/v3/apis/apps/v1/",
     ];
     for path in refused {
-        assert_eq!(faults_of(vec![document(path, DocumentForm::Plain)]).len(), 1, "{path}");
+        let etag = Some("A".to_owned());
+        let document = MergedDocument { etag, ..document(path, DocumentForm::Plain) };
+        assert_eq!(faults_of(vec![document]).len(), 1, "{path}");
     }
+}
+
+#[test]
+fn only_group_versions_have_open_api_documents_in_two_forms_and_with_an_etag() {
+    let with_etag = |path: &str, form| {
+        let etag = Some("A".to_owned());
+        MergedDocument { etag, ..document(path, form) }
+    };
+    for path in ["/openapi/v3/api/v1", "/openapi/v3/apis/apps/v1"] {
+        let forms = [DocumentForm::Plain, DocumentForm::Protobuf];
+        assert!(faults_of(forms.map(|form| with_etag(path, form)).to_vec()).is_empty());
+        let aggregated = with_etag(path, DocumentForm::AggregatedV2);
+        assert_eq!(faults_of(vec![aggregated]).len(), 1);
+        let nameless = document(path, DocumentForm::Plain);
+        assert_eq!(
+            faults_of(vec![nameless]),
+            ["documents[0].etag: must be there below /openapi/v3/"]
+        );
+    }
+    assert_eq!(faults_of(vec![document("/openapi/v3", DocumentForm::Protobuf)]).len(), 1);
+    assert_eq!(faults_of(vec![document("/apis", DocumentForm::Protobuf)]).len(), 1);
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn each_event_raises_its_own_counter_by_one() {
         (form(DocumentForm::Plain), "merged_documents_total.form.plain"),
         (form(DocumentForm::AggregatedV2), "merged_documents_total.form.aggregated_v2"),
         (form(DocumentForm::AggregatedV2beta1), "merged_documents_total.form.aggregated_v2beta1"),
+        (form(DocumentForm::Protobuf), "merged_documents_total.form.protobuf"),
         (answered(Absence::Absent), "absence_questions_total.verdict.absent"),
         (answered(Absence::Served), "absence_questions_total.verdict.served"),
         (answered(Absence::Unclear), "absence_questions_total.verdict.unclear"),

@@ -174,3 +174,35 @@ fn a_client_that_wants_another_form_is_not_checked() {
     assert_eq!(stream.sent("accept").as_deref(), Some("application/yaml"));
     assert_eq!(answered(&proxy, "200"), Action::Continue);
 }
+
+#[test]
+fn an_open_api_document_is_checked_without_its_hash_and_redirected_to_the_right_one() {
+    let map = changed(|map| {
+        let mut document = map["documents"][0].clone();
+        document["path"] = "/openapi/v3/apis/g/v1".into();
+        document["form"] = "protobuf".into();
+        map["documents"].as_array_mut().unwrap().push(document);
+    });
+    let proxy = MockProxy::with_map(&map);
+    let merged = ETAG.trim_matches('"');
+    let accept = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
+    for (hash, code) in [("", 200), (merged, 200), ("A74552DF", 301)] {
+        let path = format!("/openapi/v3/apis/g/v1?hash={hash}");
+        proxy.request(STREAM, &[(":method", "GET"), (":path", &path), ("accept", accept)]);
+        let stream = proxy.stream(STREAM);
+        assert_eq!(stream.sent(":path").as_deref(), Some("/openapi/v3/apis/g/v1"));
+        assert_eq!(stream.sent(":method").as_deref(), Some("GET"));
+        assert_eq!(stream.sent("accept").as_deref(), Some("application/json"));
+        assert_eq!(stream.sent("if-none-match").as_deref(), Some("\"A74552DF\""));
+        assert_eq!(answered(&proxy, "304"), Action::Pause);
+        let stream = proxy.stream(STREAM);
+        let reply = stream.replies.last().unwrap();
+        assert_eq!(reply.code, code, "{hash}");
+        assert_eq!(reply.header("etag"), ETAG);
+        if code == 301 {
+            let expected = format!("/openapi/v3/apis/g/v1?hash={merged}");
+            assert_eq!(reply.header("location"), expected);
+        }
+    }
+    assert_eq!(proxy.metric("merged_documents_total.form.protobuf"), Some(3));
+}

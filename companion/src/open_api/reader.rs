@@ -1,0 +1,198 @@
+//! The task that reads and merges, one merged document after the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_discovery::{Additions, MergedOpenApi, MergedOpenApiContent, OpenApiError};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::error::ReadError;
+use super::fetch::{Fetched, Fetcher};
+use super::metrics::OpenApiMetrics;
+use crate::apiserver::Clients;
+use crate::config::Config;
+use crate::facts::{OpenApiDocument, OpenApiMerge};
+
+/// From a change to reading: a change at one peer mostly comes to the others too, and then there is
+/// nothing to be merged.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// From an attempt in which a document could not be read to the next.
+const RETRY: Duration = Duration::from_secs(30);
+
+pub struct OpenApiReader {
+    configs: watch::Receiver<Arc<Config>>,
+    merges: watch::Receiver<Arc<[OpenApiMerge]>>,
+    merged: mpsc::Sender<MergedOpenApi>,
+    clients: Option<Clients>,
+    metrics: OpenApiMetrics,
+    /// What was tried, by path.
+    tried: BTreeMap<Box<str>, Tried>,
+}
+
+/// The last attempt to merge the documents of a path.
+struct Tried {
+    /// The hashes of those that a peer in rotation has.
+    hashes: Vec<Box<str>>,
+    /// When to try again, if a document could not be read.
+    again: Option<Instant>,
+    /// What could not be read; logged once.
+    problem: Option<String>,
+}
+
+/// What came of an attempt.
+struct Attempt {
+    /// The merged document; `None` if the first of the peers' documents could not be read.
+    merged: Option<MergedOpenApi>,
+    /// The first problem, if there was any.
+    problem: Option<String>,
+}
+
+impl OpenApiReader {
+    /// Returns a reader of the documents in `merges`. `merged` gets what is made of them.
+    pub fn new(
+        configs: watch::Receiver<Arc<Config>>,
+        merges: watch::Receiver<Arc<[OpenApiMerge]>>,
+        merged: mpsc::Sender<MergedOpenApi>,
+        metrics: OpenApiMetrics,
+    ) -> Self {
+        Self { configs, merges, merged, clients: None, metrics, tried: BTreeMap::new() }
+    }
+
+    /// Runs until no sender or no receiver is left.
+    pub async fn run(mut self) {
+        loop {
+            let again = self.tried.values().filter_map(|tried| tried.again).min();
+            let wait = async {
+                match again {
+                    Some(again) => tokio::time::sleep_until(again).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = self.merges.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(SETTLE).await;
+                }
+                () = wait => {}
+            }
+            let merges = Arc::clone(&self.merges.borrow_and_update());
+            self.tried.retain(|path, _| merges.iter().any(|merge| merge.path == *path));
+            for merge in merges.iter() {
+                // A change says anew what is to be merged.
+                if self.merges.has_changed().unwrap_or(true) {
+                    break;
+                }
+                if self.is_due(merge) && self.merge(merge).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn is_due(&self, merge: &OpenApiMerge) -> bool {
+        let Some(tried) = self.tried.get(&merge.path) else { return true };
+        let is_new = !present(merge).map(|document| &document.hash).eq(&tried.hashes);
+        is_new || tried.again.is_some_and(|again| again <= Instant::now())
+    }
+
+    /// Merges documents, and sends the merged one.
+    ///
+    /// # Errors
+    /// No receiver is left.
+    async fn merge(
+        &mut self,
+        merge: &OpenApiMerge,
+    ) -> Result<(), mpsc::error::SendError<MergedOpenApi>> {
+        let Attempt { merged, problem } = self.attempt(merge).await;
+        let before = self.tried.remove(&merge.path);
+        if problem.is_some() && problem != before.and_then(|before| before.problem) {
+            let (path, error) = (&merge.path, problem.as_deref());
+            tracing::warn!(path, error, "cannot read a document of OpenAPI v3: merging the others");
+        }
+        let tried = Tried {
+            hashes: present(merge).map(|document| document.hash.clone()).collect(),
+            again: problem.is_some().then(|| Instant::now() + RETRY),
+            problem,
+        };
+        self.tried.insert(merge.path.clone(), tried);
+        match merged {
+            Some(merged) => self.merged.send(merged).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn attempt(&mut self, merge: &OpenApiMerge) -> Attempt {
+        let config = self.configs.borrow().clone();
+        let (clients, metrics) = (&mut self.clients, &self.metrics);
+        let mut fetcher = Fetcher { config: &config, clients, metrics, path: &merge.path };
+        let (mut fetched, mut problem) = (Vec::new(), None);
+        for document in present(merge) {
+            match fetcher.json(document).await {
+                Ok(document) => fetched.push(document),
+                Err(error) => note(&mut problem, error),
+            }
+        }
+        if !additions(&fetched).is_empty() {
+            let mut complete = Vec::with_capacity(fetched.len());
+            for mut document in fetched {
+                let source = merge.documents.iter().find(|source| source.hash == document.hash);
+                let Some(source) = source else { continue };
+                match fetcher.protobuf(source).await {
+                    Ok(protobuf) => {
+                        document.protobuf = protobuf;
+                        complete.push(document);
+                    }
+                    Err(error) => note(&mut problem, error),
+                }
+            }
+            fetched = complete;
+        }
+        let first = merge.documents.first().map(|document| &document.hash);
+        if fetched.first().map(|document| &document.hash) != first {
+            return Attempt { merged: None, problem };
+        }
+        metrics.merged();
+        let path = merge.path.clone();
+        // Packing megabytes takes a while.
+        let merged = tokio::task::spawn_blocking(move || united(path, &fetched)).await;
+        match merged.map_err(|error| error.to_string()) {
+            Ok(Ok(merged)) => Attempt { merged: Some(merged), problem },
+            Ok(Err(error)) => Attempt { merged: None, problem: Some(error.to_string()) },
+            Err(error) => Attempt { merged: None, problem: Some(error) },
+        }
+    }
+}
+
+/// Returns the documents that a peer in rotation has. What was made with the others stays.
+fn present(merge: &OpenApiMerge) -> impl Iterator<Item = &OpenApiDocument> {
+    merge.documents.iter().filter(|document| !document.peers.is_empty())
+}
+
+fn note(problem: &mut Option<String>, error: ReadError) {
+    problem.get_or_insert_with(|| error.to_string());
+}
+
+fn additions(fetched: &[Fetched]) -> Additions {
+    let outlines: Vec<_> = fetched.iter().map(|document| document.outline.clone()).collect();
+    Additions::new(&outlines)
+}
+
+fn united(path: Box<str>, fetched: &[Fetched]) -> Result<MergedOpenApi, OpenApiError> {
+    let hashes = fetched.iter().map(|document| document.hash.clone()).collect();
+    let additions = additions(fetched);
+    let content = if additions.is_empty() {
+        None
+    } else {
+        let json: Vec<_> = fetched.iter().map(|document| &document.json).collect();
+        let json = additions.merge_json(&json)?;
+        let protobuf: Vec<_> = fetched.iter().map(|document| &document.protobuf).collect();
+        let protobuf = additions.merge_protobuf(&protobuf)?;
+        Some(MergedOpenApiContent::pack(json.as_bytes(), &protobuf))
+    };
+    Ok(MergedOpenApi { path, hashes, content })
+}
