@@ -18,6 +18,8 @@ mod faults;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod open_api;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod restart;

@@ -1,13 +1,14 @@
 //! A kube-apiserver as a companion sees it: a fake API server whose types a test
 //! chooses.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use fake_apiserver::recordings::Recording;
 use fake_apiserver::replay::{
-    Canned, CannedEnd, Crd, CrdVersion, ReplayOptions, ReplayPeer, Rules,
+    Canned, CannedEnd, Crd, CrdVersion, OpenApiDocument, ReplayOptions, ReplayPeer, Rules,
 };
 use pki::Pki;
 use serde_json::json;
@@ -31,6 +32,10 @@ pub struct Behavior {
     pub fault: Option<Fault>,
     /// How `/openapi/v3` goes wrong, which does not exist otherwise.
     pub open_api_fault: Option<Fault>,
+    /// Its documents of OpenAPI v3, by their paths below `/openapi/v3/`.
+    pub open_api: BTreeMap<String, OpenApiDocument>,
+    /// How requests for those documents go wrong.
+    pub open_api_document_fault: Option<Fault>,
     /// How `/version` goes wrong.
     pub version_fault: Option<Fault>,
     /// The `data` of the `ConfigMap` with the names of the identity headers.
@@ -128,6 +133,8 @@ impl Peer {
             legacy: false,
             fault: None,
             open_api_fault: None,
+            open_api: BTreeMap::new(),
+            open_api_document_fault: None,
             version_fault: None,
             config_map: Err(StatusCode::NOT_FOUND),
         };
@@ -163,7 +170,12 @@ impl Peer {
         ];
         let faults = faults.into_iter().filter_map(|(path, fault)| Some((path, fault?.answer())));
         let answers = faults.chain([(CONFIG_MAP, config_map(&behavior.config_map))]);
-        self.peer.answer_only(answers.map(|(path, answer)| (path.to_owned(), answer)));
+        let answers = answers.map(|(path, answer)| (path.to_owned(), answer));
+        let fault = behavior.open_api_document_fault.map(Fault::answer);
+        let documents = behavior.open_api.keys().map(|path| format!("/openapi/v3/{path}"));
+        let documents = documents.filter_map(|path| Some((path, fault.clone()?)));
+        self.peer.answer_only(answers.chain(documents));
+        self.peer.set_open_api(behavior.open_api.clone());
         self.peer.set_crds(behavior.types.iter().map(|name| crd(name)).collect()).unwrap();
     }
 

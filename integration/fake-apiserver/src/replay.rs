@@ -32,6 +32,7 @@ mod documents;
 mod json;
 mod object_request;
 mod objects;
+mod open_api;
 mod path;
 mod peer;
 mod reply;
@@ -42,6 +43,7 @@ mod view;
 mod watching;
 
 pub use crd::{Crd, CrdVersion};
+pub use open_api::OpenApiDocument;
 pub use peer::{Canned, CannedEnd, PEER_HEADER, Rules};
 pub use store::{Key, Store};
 
@@ -97,6 +99,7 @@ impl ReplayPeer {
             learned: Vec::new(),
             view,
             canned: BTreeMap::new(),
+            open_api: BTreeMap::new(),
             rules: Rules::default(),
             ready: true,
             learns_crds: true,
@@ -202,6 +205,12 @@ impl ReplayPeer {
     /// the recording is unusable.
     pub fn reset_types(&self) -> Result<()> {
         self.peer.change(|state| state.changes = Changes::default())
+    }
+
+    /// Serves these documents of OpenAPI v3, by their paths below `/openapi/v3/`, and their
+    /// index in place of the recorded one.
+    pub fn set_open_api(&self, documents: impl IntoIterator<Item = (String, OpenApiDocument)>) {
+        self.peer.state_mut().open_api = documents.into_iter().collect();
     }
 
     /// Answers requests for exactly `path` (without a query) with this, until

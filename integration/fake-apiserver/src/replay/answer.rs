@@ -21,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::accept::{self, DiscoveryForm};
 use super::objects::{self, type_not_found};
+use super::open_api;
 use super::path::{self, Asked};
 use super::peer::{Canned, CannedEnd, PEER_HEADER, Peer, Rules};
 use super::reply::{Answer, accept_of, json, page_not_found, text};
@@ -94,6 +95,9 @@ fn without_body(answer: Answer) -> Answer {
 }
 
 async fn route(peer: &Peer, view: &View, request: Request<Body>) -> Answer {
+    if let Some(answer) = open_api::answer(&peer.state().open_api, &request) {
+        return answer;
+    }
     let path = request.uri().path();
     if let Some(answer) = health_or_document(peer, view, path) {
         return answer;

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::crd::Crd;
 use super::documents::Changes;
+use super::open_api::OpenApiDocuments;
 use super::store::Store;
 use super::view::View;
 use crate::recordings::Recording;
@@ -88,6 +89,7 @@ pub(super) struct State {
     pub(super) learned: Vec<Crd>,
     pub(super) view: Arc<View>,
     pub(super) canned: BTreeMap<String, Canned>,
+    pub(super) open_api: OpenApiDocuments,
     pub(super) rules: Rules,
     pub(super) ready: bool,
     pub(super) learns_crds: bool,
