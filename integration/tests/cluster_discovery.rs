@@ -17,6 +17,8 @@ mod clients;
 mod contents;
 #[path = "cluster_discovery/documents.rs"]
 mod documents;
+#[path = "cluster_discovery/encodings.rs"]
+mod encodings;
 #[path = "cluster_discovery/kubectl.rs"]
 mod kubectl;
 #[path = "cluster_discovery/native.rs"]
@@ -41,6 +43,8 @@ async fn every_client_discovers_and_uses_the_types_of_all_servers() -> Result<()
     };
     part("documents", documents::are_the_union(&site).await);
     part("forms", documents::have_all_forms(&site).await);
+    part("servers' encodings", encodings::are_as_servers_write_them(&site).await);
+    part("encodings", encodings::say_the_same_every_time(&site).await);
     part("refusals", documents::are_refused_as_by_a_server(&site).await);
     part("kubectl", kubectl::works(&site).await);
     for (name, client) in clients::all() {

@@ -6,11 +6,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
+use discovery_map::DocumentEncoding;
 use fake_apiserver::Version;
 use fake_apiserver::replay::Crd;
 use harness::fleet::Fleet;
 use harness::stack::Stack;
 use reqwest::{Method, StatusCode};
+use routing::encode;
 use serde_json::Value;
 use wire::client::{Answer, Client, Http};
 
@@ -89,6 +91,36 @@ async fn every_form_lists_the_union_and_is_the_same_every_time() -> Result<()> {
         let found = names(&serde_json::from_str(&text)?, place);
         for name in expected {
             assert!(found.contains(name), "{path} {accept} lacks {name}: {found:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_encoding_says_the_same_every_time() -> Result<()> {
+    let (fleet, stack) = start().await?;
+    let forms = [
+        ("/apis", V2),
+        ("/apis", V2BETA1),
+        ("/apis", "application/json"),
+        (ADMISSION, "application/json"),
+    ];
+    let encodings = [
+        ("json", "", DocumentEncoding::Json),
+        ("json", ";pretty=1", DocumentEncoding::IndentedJson),
+        ("yaml", "", DocumentEncoding::Yaml),
+        ("vnd.kubernetes.protobuf", "", DocumentEncoding::Protobuf),
+    ];
+    for (path, form) in forms {
+        let json = get(&fleet.client(&stack.url(), Http::Two)?, path, form).await?.body;
+        for (subtype, parameter, encoding) in encodings {
+            let accept = form.replacen("json", subtype, 1) + parameter;
+            let expected = encode(&json, encoding);
+            for round in 0..20 {
+                let http = if round % 2 == 0 { Http::One } else { Http::Two };
+                let answer = get(&fleet.client(&stack.url(), http)?, path, &accept).await?;
+                assert_eq!(Some(answer.body), expected, "{path} as {accept}");
+            }
         }
     }
     Ok(())

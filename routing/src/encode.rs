@@ -20,7 +20,7 @@ use discovery_map::DocumentEncoding;
 /// The document in this encoding; `None` if it cannot be written so, as no document of the
 /// companion is.
 #[must_use]
-pub(crate) fn encode(json: &[u8], encoding: DocumentEncoding) -> Option<Vec<u8>> {
+pub fn encode(json: &[u8], encoding: DocumentEncoding) -> Option<Vec<u8>> {
     match encoding {
         DocumentEncoding::Json => Some(json.to_vec()),
         DocumentEncoding::IndentedJson => Some(indent::indented(json)),

@@ -31,6 +31,7 @@ mod verb;
 mod wire;
 
 pub use decision::Reason;
+pub use encode::encode;
 pub use path::RequestPath;
 pub use plan::{Plan, RequestFacts, plan};
 pub use target::{ResourceTarget, Target};

@@ -176,7 +176,7 @@ async fn by_server(site: &Site) -> Result<[u64; 2]> {
     Ok([of(OLD)?, of(NEW)?])
 }
 
-/// Merged documents by HEAD, with gzip, and in the encodings that are not merged.
+/// Merged documents by HEAD and with gzip.
 pub async fn have_all_forms(site: &Site) -> Result<Value> {
     let mut forms = 0;
     for (path, accept) in [
@@ -201,26 +201,6 @@ pub async fn have_all_forms(site: &Site) -> Result<Value> {
             compressed(&client, path, accept, &plain).await.with_context(|| path.to_owned())?;
             forms += 2;
         }
-    }
-    for (path, accept) in [
-        ("/apis", "application/yaml"),
-        ("/apis", "application/vnd.kubernetes.protobuf"),
-        ("/api/v1", "application/yaml"),
-        ("/apis/certificates.k8s.io/v1", "application/vnd.kubernetes.protobuf"),
-    ] {
-        let mut servers = Vec::new();
-        for server in [OLD, NEW] {
-            servers.push(ask(&site.direct(server, Http::Two)?, path, accept, None).await?.ok()?);
-        }
-        for round in 0..CONDITIONAL_ROUNDS {
-            let answer = ask(&connection(site, round)?, path, accept, None).await?.ok()?;
-            let of_a_server = servers.iter().any(|server| {
-                server.body == answer.body
-                    && server.header("content-type") == answer.header("content-type")
-            });
-            ensure!(of_a_server, "{path} as {accept} is of neither server");
-        }
-        forms += 1;
     }
     Ok(json!({ "forms": forms }))
 }

@@ -30,9 +30,32 @@ pub const DOCUMENTS: [(&str, DocumentForm, &str); 9] = [
     ("/openapi/v3", DocumentForm::Plain, PROTOBUF),
 ];
 
-/// Returns the content of a document in these tests.
+/// Returns the content of a document in these tests: of its kind, and with its path as a name.
 pub fn content(path: &str, form: DocumentForm) -> Vec<u8> {
-    format!("{{\"path\":\"{path}\",\"form\":\"{form:?}\"}}\n").into_bytes()
+    let group = |fields: &str| format!("{{{fields}\"name\":\"{path}\",\"versions\":[]}}");
+    let list = |version| {
+        format!(
+            "{{\"kind\":\"APIGroupDiscoveryList\",\"apiVersion\":\"apidiscovery.k8s.io/{version}\",\
+             \"metadata\":{{}},\"items\":[{{\"metadata\":{{\"name\":\"{path}\"}},\"versions\":[]}}]}}"
+        )
+    };
+    let document = match (form, path) {
+        (DocumentForm::AggregatedV2, _) => list("v2"),
+        (DocumentForm::AggregatedV2beta1, _) => list("v2beta1"),
+        (_, "/api") => format!("{{\"kind\":\"APIVersions\",\"versions\":[\"{path}\"]}}"),
+        (_, "/apis") => {
+            format!(
+                "{{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[{}]}}",
+                group("")
+            )
+        }
+        (_, "/apis/apps") => group("\"kind\":\"APIGroup\",\"apiVersion\":\"v1\","),
+        (_, "/openapi/v3") => "{\"paths\":{}}".to_owned(),
+        _ => {
+            format!("{{\"kind\":\"APIResourceList\",\"groupVersion\":\"{path}\",\"resources\":[]}}")
+        }
+    };
+    (document + "\n").into_bytes()
 }
 
 pub fn etag(path: &str, form: DocumentForm) -> Option<String> {
