@@ -32,7 +32,9 @@ use metrics::Metrics;
 use crate::absence::{self, Prober};
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
+use crate::files;
 use crate::index::Index;
+use crate::lock::Locks;
 use crate::open_api::OpenApiReader;
 use crate::poll::Watchers;
 use crate::publish::{self, FileSink, Outcome, Publisher};
@@ -56,8 +58,16 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let on = |kind| signal(kind).map_err(failed("signals: "));
     let (hangups, terminate) = (on(SignalKind::hangup())?, on(SignalKind::terminate())?);
     let interrupt = on(SignalKind::interrupt())?;
-    let listener = TcpListener::bind(config.listen).await.map_err(failed("listen: "))?;
     let store = Store::open(&config.state_directory).map_err(failed("stateDirectory: "))?;
+    let envoy_directory = &config.envoy.directory;
+    files::create_directory(envoy_directory).map_err(failed("envoy.directory: "))?;
+    // Before anything is read or written there. Until the end of this function.
+    let _locks = Locks::take(&[
+        ("stateDirectory", &config.state_directory),
+        ("envoy.directory", envoy_directory),
+    ])
+    .map_err(failed(""))?;
+    let listener = TcpListener::bind(config.listen).await.map_err(failed("listen: "))?;
     let state = store.load().unwrap_or_else(|error| {
         tracing::error!(%error, "cannot read the saved state: starting without it");
         State::default()

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! `index`, `xds` and `facts` touch nothing outside the process. What does: `apiserver` (the
-//! peers), `certificates`, `config`, `reload` and `secrets` (files that are read), `publish` and
-//! `state` (files that are written), `serve` and `app` (a socket, signals).
+//! peers), `certificates`, `config`, `reload` and `secrets` (files that are read), `publish`,
+//! `lock` and `state` (files that are written), `serve` and `app` (a socket, signals).
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,7 @@ mod facts;
 mod files;
 mod fingerprint;
 mod index;
+mod lock;
 mod metrics;
 mod open_api;
 mod poll;

@@ -17,6 +17,7 @@ mod documents;
 mod faults;
 #[cfg(test)]
 mod identity;
+mod locks;
 #[cfg(test)]
 mod open_api;
 #[cfg(test)]
