@@ -38,7 +38,7 @@ pub use header::{
 };
 pub use map::{Destination, DiscoveryMap, Found, MergedEntry, Scope};
 pub use map_document::{
-    BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, OpenApi, PeerEntry,
+    BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, NO_MAP, OpenApi, PeerEntry,
     PeerState, Resources, SCHEMA_VERSION, SetEntry, SetsByVerb, StrictNotFound, Versions,
 };
 pub use verb::Verb;

@@ -21,6 +21,11 @@ use crate::verb::Verb;
 /// The version of the schema that this build reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// What is pushed in place of a map before there is one, in JSON. A filter that has no map yet then
+/// answers every request 503. It is not the empty text, which a host that fails to hand a
+/// configuration over could be taken to mean.
+pub const NO_MAP: &str = "null";
+
 /// Resources (`"pods"`) and subresources (`"pods/status"`), by scope: a path
 /// that puts a resource into the wrong scope is a 404 on every server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use discovery_map::{DiscoveryMap, MapDocument};
+use discovery_map::{DiscoveryMap, MapDocument, NO_MAP};
 
 pub use step::{Name, Step};
 
@@ -87,6 +87,14 @@ impl Planner {
     /// Returns the listener's secrets. They are right whatever the peers serve.
     pub fn listener(&self, found: &BTreeSet<Name>) -> Step {
         Step::Secrets(resources::listener_secrets(&self.settings.secrets, found))
+    }
+
+    /// Returns what Envoy gets before there is a map: no clusters, and a filter that refuses every
+    /// request for now. Every generation is greater than their version.
+    pub fn first(&self) -> [Step; 2] {
+        let module = self.settings.config.envoy.filter_module.clone();
+        let filter = FilterConfig { map: NO_MAP.to_owned(), module };
+        [Step::Clusters { version: 0, clusters: Vec::new() }, Step::Filter { version: 0, filter }]
     }
 
     /// Plans what differs from what is published: a new map, or the clusters alone if only their

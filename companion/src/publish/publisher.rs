@@ -54,6 +54,17 @@ impl<S: Sink> Publisher<S> {
         self.sink.apply(&step)
     }
 
+    /// Publishes what Envoy needs to start before there is a map. What an earlier run published
+    /// stays: it is better.
+    pub fn write_first(&mut self) -> Result<(), PublishError> {
+        for step in self.planner.first() {
+            if !self.sink.has(&step) {
+                self.sink.apply(&step)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Publishes what differs from what is published. Returns the map if it is new.
     ///
     /// # Errors

@@ -18,6 +18,10 @@ pub trait Sink {
     /// The step was not carried out, or not completely. It may be repeated.
     fn apply(&mut self, step: &Step) -> Result<(), PublishError>;
 
+    /// Returns whether Envoy can get some clusters or filter like those of a step, from this run or
+    /// from earlier ones. Only of such steps.
+    fn has(&self, step: &Step) -> bool;
+
     /// Returns which endpoints and secrets exist, from this run and from earlier ones.
     fn inventory(&self) -> BTreeSet<Name>;
 

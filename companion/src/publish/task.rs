@@ -88,7 +88,10 @@ fn publish<S: Sink>(
     metrics: &PublishMetrics,
 ) -> Result<Option<Publication>, PublishError> {
     publisher.write_listener()?;
-    let Some(snapshot) = snapshot else { return Ok(None) };
+    let Some(snapshot) = snapshot else {
+        publisher.write_first()?;
+        return Ok(None);
+    };
     let published = if due { publisher.push(snapshot)? } else { None };
     publisher.expire(passed)?;
     let damaged = publisher.damaged();

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use discovery_map::{Destination, DiscoveryMap};
+use discovery_map::{Destination, DiscoveryMap, NO_MAP};
 
 use crate::peers::{Authority, Peer};
 
@@ -157,7 +157,8 @@ impl Companion {
 
     /// The map as Envoy would get it; none while there is none.
     pub fn map(&self) -> Option<DiscoveryMap> {
-        Some(DiscoveryMap::from_json(self.map_text()?.as_bytes()).unwrap())
+        let text = self.map_text().filter(|text| text != NO_MAP)?;
+        Some(DiscoveryMap::from_json(text.as_bytes()).unwrap())
     }
 
     /// The same as it travels.

@@ -16,6 +16,8 @@ mod documents;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod first;
+#[cfg(test)]
 mod identity;
 mod locks;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The callbacks.
 
-use discovery_map::{DiscoveryMap, Documents, Faults};
+use discovery_map::{DiscoveryMap, Documents, Faults, NO_MAP};
 use routing::interest::ResponseInterest;
 use routing::plan;
 use routing::status::{Encoding, Refusal};
@@ -18,12 +18,16 @@ impl<H: Host> Filter<H> {
     /// Takes a pushed map into use, or refuses it as a whole; then the last one
     /// stays. The result depends on the configuration's bytes alone: a map that
     /// the main thread accepted must not fail on a worker, where nobody could
-    /// refuse it any more.
+    /// refuse it any more. [`NO_MAP`] is accepted and changes nothing.
     ///
     /// # Errors
     /// What is wrong with the map.
     pub fn on_configure(&self) -> Result<(), Faults> {
-        let current = self.read(&self.host.configuration())?;
+        let configuration = self.host.configuration();
+        if configuration == NO_MAP.as_bytes() {
+            return Ok(());
+        }
+        let current = self.read(&configuration)?;
         self.metrics().configured(&self.host, &current.map);
         self.current.replace(Some(current));
         self.host.tick_every(INTERVAL);
@@ -52,7 +56,7 @@ impl<H: Host> Filter<H> {
         let current = self.current.borrow();
         match current.as_ref() {
             Some(current) => self.request(stream, &headers, &current.map),
-            // Envoy configures before it lets a request in.
+            // The companion has none yet.
             None => self.apply(stream, Effect::Refuse(Refusal::NoMap, Encoding::Json)),
         }
     }

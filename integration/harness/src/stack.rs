@@ -56,6 +56,9 @@ pub struct StackOptions {
     /// Whether the filter is in the chain: without it Envoy is a plain round
     /// robin over all peers.
     pub filter: bool,
+    /// Whether Envoy starts only once there is a map. If not, it starts as soon
+    /// as the companion's first files are there.
+    pub waits_for_map: bool,
 }
 
 /// A running companion and Envoy; dropping it ends both.
@@ -89,6 +92,7 @@ impl StackOptions {
             concurrency: 2,
             companion: json!({}),
             filter: true,
+            waits_for_map: true,
         }
     }
 
@@ -149,8 +153,8 @@ impl StackOptions {
 }
 
 impl Stack {
-    /// Starts the companion, waits for its first publication, and starts Envoy.
-    /// Fails if either does not become ready.
+    /// Starts the companion, waits for its first publication unless the options
+    /// say otherwise, and starts Envoy. Fails if either does not become ready.
     pub async fn start(mut options: StackOptions) -> Result<Self> {
         if options.front_proxy.is_none() {
             let pki = Pki::create(options.folder.join("front-proxy"))?;
@@ -164,7 +168,14 @@ impl Stack {
             folder: options.folder.join("companion"),
         })
         .await?;
-        companion.wait_ready().await?;
+        if options.waits_for_map {
+            companion.wait_ready().await?;
+        } else {
+            let files = ["cds.json", "ecds.json", "sds/listener.json", "sds/client-ca.json"];
+            let files = files.map(|file| options.published().join(file));
+            let all = async || files.iter().all(|file| file.exists());
+            wait::until_true("the first files", MAP_DEADLINE, all).await?;
+        }
         let port = ports::free_port()?;
         let envoy = Envoy::start(options.envoy(port, companion_port)?).await?;
         Ok(Self { companion, envoy, options, port })

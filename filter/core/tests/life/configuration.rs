@@ -72,8 +72,16 @@ fn an_empty_configuration_is_refused() {
 }
 
 #[test]
+fn a_configuration_without_a_map_is_accepted_and_changes_nothing() {
+    let proxy = MockProxy::golden();
+    assert_eq!(proxy.configure("null"), Ok(()));
+    assert_eq!(proxy.get(STREAM, COMMON), Action::Continue);
+}
+
+#[test]
 fn without_a_map_a_request_is_answered_503() {
     let proxy = MockProxy::default();
+    assert_eq!(proxy.configure("null"), Ok(()));
     assert_eq!(proxy.get(STREAM, COMMON), Action::Pause);
     let reply = &proxy.stream(STREAM).replies[0];
     assert_eq!((reply.code, reply.header("retry-after")), (503, "1".to_owned()));

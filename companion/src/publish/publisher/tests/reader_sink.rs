@@ -67,6 +67,10 @@ impl Sink for ReaderSink {
         Ok(())
     }
 
+    fn has(&self, step: &Step) -> bool {
+        matches!(step, Step::Filter { .. }) && self.map.is_some()
+    }
+
     fn inventory(&self) -> BTreeSet<Name> {
         let endpoints = self.endpoints.keys().cloned().map(Name::Endpoints);
         endpoints.chain(self.secrets.keys().cloned().map(Name::Secret)).collect()
