@@ -1,4 +1,4 @@
-//! Two servers that each have types of their own.
+//! Servers of different versions.
 
 use fake_apiserver::Version;
 
@@ -20,4 +20,22 @@ pub fn servers() -> Vec<ServerOptions> {
             .argument("--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true"),
         ServerOptions::new("new", Version::V1_36),
     ]
+}
+
+/// Returns each pair of versions, older first, and all versions together: the
+/// combinations in which an upgrade can be.
+pub fn matrix() -> Vec<Vec<Version>> {
+    let mut combinations = Vec::new();
+    for (index, newer) in Version::ALL.iter().enumerate() {
+        combinations.extend(Version::ALL.iter().take(index).map(|older| vec![*older, *newer]));
+    }
+    if Version::ALL.len() > 2 {
+        combinations.push(Version::ALL.to_vec());
+    }
+    combinations
+}
+
+/// Returns how versions are written together: `1.36+1.37`.
+pub fn name(versions: &[Version]) -> String {
+    versions.iter().map(Version::to_string).collect::<Vec<_>>().join("+")
 }
