@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// All workers and clusters of Envoy follow a switch within this time.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// How many requests may meet the end of one server's connections: a client has one or a few for
+/// How many requests may meet the end of one server: a client has one or a few for
 /// each kind of object, and each of Envoy's workers may have a request of each on its way.
 const RESETS_A_STOP: usize = 8;
 
@@ -110,14 +110,15 @@ fn count(applied: &[Applied]) -> BTreeMap<(&'static str, Given), usize> {
     count
 }
 
-/// Checks that nothing failed but what met the end of a stopping server's connection. Returns the
-/// number of those.
+/// Checks that nothing failed but what met the end of a stopping server. Returns the number of
+/// those.
 fn only_resets(applied: &[Applied], stops: &Stops) -> Result<usize> {
     let failed = applied.iter().filter(|one| one.given == Given::Failed);
     let is_stopping = |one: &Applied| {
         stops.iter().any(|(begun, ended)| one.ended >= *begun && one.began <= *ended + SLACK)
     };
-    let (resets, others): (Vec<_>, Vec<_>) = failed.partition(|one| one.broke && is_stopping(one));
+    let (resets, others): (Vec<_>, Vec<_>) =
+        failed.partition(|one| one.met_a_stop && is_stopping(one));
     ensure!(others.is_empty(), "failed: {others:#?}");
     ensure!(resets.len() <= RESETS_A_STOP * stops.len(), "{resets:#?}");
     Ok(resets.len())
@@ -127,7 +128,8 @@ fn only_resets(applied: &[Applied], stops: &Stops) -> Result<usize> {
 async fn one_version_answers(test: &str, older: Version, newer: Version) -> Result<()> {
     let mut entry = Entry::begin(test);
     let kinds = doubtful::since(newer);
-    let mut site = Site::start((0..3).map(|number| server(number, older)).collect()).await?;
+    let mut site =
+        Site::start_as_shipped((0..3).map(|number| server(number, older)).collect()).await?;
 
     // Without an answering version, chance answers.
     set_policy(&site, "any", 3).await?;
@@ -195,7 +197,7 @@ async fn a_server_that_emulates_1_36_counts_as_1_36() -> Result<()> {
     let entry = Entry::begin("cluster_answering_emulated");
     let emulating = server(1, Version::V1_37).argument("--emulated-version=1.36");
     let servers = vec![server(0, Version::V1_36), emulating, server(2, Version::V1_37)];
-    let site = Site::start(servers).await?;
+    let site = Site::start_as_shipped(servers).await?;
     let peers = site.stack.companion.json("/v1/peers").await?;
     let peers: Vec<_> = peers.as_array().context("no list")?.iter().collect();
     let versions: Vec<_> =

@@ -42,7 +42,7 @@ const UNKNOWN: &str = "/apis/nothing.example/v1/things";
 #[tokio::test]
 async fn clients_do_not_notice_a_rolling_upgrade() -> Result<()> {
     let mut entry = Entry::begin("cluster_upgrade");
-    let mut site = Site::start((0..SERVERS).map(server).collect()).await?;
+    let mut site = Site::start_as_shipped((0..SERVERS).map(server).collect()).await?;
     let load = load(&site)?;
     let kubectl = site.plane.kubectl(Version::V1_36, &site.stack.url(), User::Admin)?;
     let kubectl = KubectlLoop::start(kubectl, site.plane.folder())?;

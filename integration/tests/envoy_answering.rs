@@ -8,9 +8,9 @@ use fake_apiserver::Version;
 use fake_apiserver::recordings::Recording;
 use harness::fleet::Fleet;
 use harness::manifests::{CONFIG_MAPS, config_map};
-use harness::stack::Stack;
+use harness::stack::{Stack, StackOptions};
 use harness::wait;
-use serde_json::{Value, json};
+use serde_json::Value;
 use wire::client::{Client, Http};
 
 #[path = "envoy_answering/asking.rs"]
@@ -29,10 +29,16 @@ fn clients(fleet: &Fleet, stack: &Stack) -> Result<Vec<Client>> {
         .collect()
 }
 
+/// `None` is the policy that is shipped.
+async fn stack(fleet: &Fleet, answering_version: Option<&'static str>) -> Result<Stack> {
+    let options = StackOptions { answering_version, ..fleet.stack_options()? };
+    Stack::start_with_map(options).await
+}
+
 /// `cp-1` and `cp-2` are 1.35, `cp-3` is 1.36.
 async fn two_and_one() -> Result<(Fleet, Stack, Asking)> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_35, Version::V1_36]).await?;
-    let stack = fleet.stack().await?;
+    let stack = stack(&fleet, None).await?;
     let asking = Asking::start(clients(&fleet, &stack)?);
     let asked = asking.for_a_while(Duration::from_secs(1)).await;
     assert_eq!(answered(&asked), ["cp-1", "cp-2"].into(), "{:?}", failures(&asked));
@@ -84,9 +90,7 @@ async fn only(asking: &Asking, names: &[&str]) -> Result<()> {
 #[tokio::test]
 async fn without_an_answering_version_all_servers_answer() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_35, Version::V1_36]).await?;
-    let mut options = fleet.stack_options()?;
-    options.companion = json!({ "answeringVersion": "any" });
-    let stack = Stack::start_with_map(options).await?;
+    let stack = stack(&fleet, Some("any")).await?;
     let asking = Asking::start(clients(&fleet, &stack)?);
     only(&asking, &["cp-1", "cp-2", "cp-3"]).await?;
     assert!(!metrics(&stack).await?.contains("answering_version{"));
@@ -195,7 +199,7 @@ async fn it_does_so_while_no_companion_runs() -> Result<()> {
 #[tokio::test]
 async fn a_client_that_is_alone_notices_as_little() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_35, Version::V1_36]).await?;
-    let mut stack = fleet.stack().await?;
+    let mut stack = stack(&fleet, None).await?;
     stack.companion.kill_9();
     let mut fleet = fleet;
     for index in [0, 1] {

@@ -34,8 +34,23 @@ impl Site {
     /// Starts servers with these options, and everything in front of them.
     /// Fails if something does not become ready.
     pub async fn start(servers: Vec<ServerOptions>) -> Result<Self> {
+        Self::start_with(servers, |_| {}).await
+    }
+
+    /// The same, where one version answers, as shipped. Fails if something does
+    /// not become ready.
+    pub async fn start_as_shipped(servers: Vec<ServerOptions>) -> Result<Self> {
+        Self::start_with(servers, |options| options.answering_version = None).await
+    }
+
+    async fn start_with(
+        servers: Vec<ServerOptions>,
+        change: impl FnOnce(&mut StackOptions),
+    ) -> Result<Self> {
         let plane = ControlPlane::start_with(servers).await?;
-        let stack = Stack::start_with_map(stack_options(&plane, "stack")?).await?;
+        let mut options = stack_options(&plane, "stack")?;
+        change(&mut options);
+        let stack = Stack::start_with_map(options).await?;
         Ok(Self { stack, plane })
     }
 
@@ -84,8 +99,7 @@ fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
     value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Returns the options of a stack, as shipped, in front of all servers of
-/// `plane`, with its files in a folder of this name. Fails if Envoy's
+/// Returns the options of a stack in front of all servers of `plane`, with its files in a folder of this name. Fails if Envoy's
 /// certificate cannot be issued.
 pub fn stack_options(plane: &ControlPlane, folder: &str) -> Result<StackOptions> {
     let (pki, folder) = (plane.pki(), plane.folder().join(folder));

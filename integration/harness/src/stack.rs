@@ -51,6 +51,8 @@ pub struct StackOptions {
     pub folder: PathBuf,
     /// Envoy's worker threads.
     pub concurrency: u32,
+    /// The companion's `answeringVersion`. `None`: as shipped.
+    pub answering_version: Option<&'static str>,
     /// Further top-level fields of the companion's configuration.
     pub companion: Value,
     /// Whether the filter is in the chain: without it Envoy is a plain round
@@ -73,8 +75,9 @@ pub struct Stack {
 }
 
 impl StackOptions {
-    /// Both in front of `peers`, with everything else as shipped; `ca_file` is
-    /// the authority of the clients' certificates as well.
+    /// Both in front of `peers`, with everything else as shipped but one: all
+    /// versions answer, so that a test meets every server. `ca_file` is the
+    /// authority of the clients' certificates as well.
     pub fn new(
         peers: Vec<(String, SocketAddr)>,
         ca_file: PathBuf,
@@ -90,6 +93,7 @@ impl StackOptions {
             front_proxy: None,
             folder,
             concurrency: 2,
+            answering_version: Some("any"),
             companion: json!({}),
             filter: true,
             waits_for_map: true,
@@ -130,6 +134,9 @@ impl StackOptions {
             "frontProxy": front_proxy,
             "envoy": { "directory": self.published(), "filterModule": Artifact::Filter.path()? },
         });
+        if let (Some(fields), Some(policy)) = (config.as_object_mut(), self.answering_version) {
+            fields.insert("answeringVersion".to_owned(), policy.into());
+        }
         if let (Some(fields), Some(more)) = (config.as_object_mut(), self.companion.as_object()) {
             fields.extend(more.clone());
         }

@@ -10,6 +10,9 @@ use wire::client::Client;
 
 use super::doubtful::{Doubtful, Given};
 
+/// What a server says that refuses requests because it stops.
+const SHUTTING_DOWN: &str = "apiserver is shutting down";
+
 /// Between two applies of one client.
 const PACE: Duration = Duration::from_millis(60);
 
@@ -22,8 +25,9 @@ pub struct Applied {
     pub given: Given,
     /// The status and body, or how the connection broke.
     pub answer: String,
-    /// Whether it may have been executed all the same: its connection broke.
-    pub broke: bool,
+    /// Whether its server was stopping: the connection broke, or the server refused it and
+    /// asked to repeat it, which kubectl does.
+    pub met_a_stop: bool,
 }
 
 /// Clients at work until they are dropped.
@@ -68,10 +72,11 @@ pub async fn apply(client: &Client, kind: &Doubtful) -> Applied {
     let name = format!("doubtful-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let began = Instant::now();
     let answer = client.post(&kind.path(), &kind.object(&name)).await;
-    let (given, broke) = match &answer {
+    let (given, met_a_stop) = match &answer {
         Ok(answer) => {
             let is_reset = answer.status == 503 && answer.header("retry-after").is_none();
-            (kind.given(answer), is_reset)
+            let is_refused = answer.status == 503 && answer.text().contains(SHUTTING_DOWN);
+            (kind.given(answer), is_reset || is_refused)
         }
         Err(_) => (Given::Failed, true),
     };
@@ -79,7 +84,7 @@ pub async fn apply(client: &Client, kind: &Doubtful) -> Applied {
         Ok(answer) => format!("{}: {}", answer.status, answer.text()),
         Err(error) => format!("{error:#}"),
     };
-    Applied { label: kind.label, began, ended: Instant::now(), given, answer, broke }
+    Applied { label: kind.label, began, ended: Instant::now(), given, answer, met_a_stop }
 }
 
 /// Checks that the answers changed once, from those of one version to those of the other: after an
