@@ -151,13 +151,34 @@ impl<S: Shared> Reader<S> {
     }
 }
 
-/// Returns whether every other peer would answer the same.
+/// Returns whether every other peer would answer the same. Permissions and objects are in the store
+/// that all peers share, so a 403 or 404 is. A 401 is not, because each peer has files of its own
+/// by which it knows a token; nor is any other status, which is about the peer or the connection.
 fn is_answered<T>(result: &Result<T, ReadError>) -> bool {
     match result {
         Ok(_) | Err(ReadError::Unusable(_)) => true,
         Err(ReadError::Fetch(FetchError::Status { status, .. })) => {
-            status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS
+            matches!(*status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
         }
         Err(ReadError::Fetch(_) | ReadError::Credentials(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_one_peer_says_is_asked_of_the_next() {
+        let answered = |status| {
+            let error = FetchError::Status { path: "/x".to_owned(), status };
+            is_answered::<()>(&Err(ReadError::Fetch(error)))
+        };
+        assert!(answered(StatusCode::FORBIDDEN) && answered(StatusCode::NOT_FOUND));
+        for status in [400, 401, 406, 408, 429, 500, 503] {
+            assert!(!answered(StatusCode::from_u16(status).unwrap()), "{status}");
+        }
+        assert!(is_answered(&Ok(())));
+        assert!(is_answered::<()>(&Err(ReadError::Unusable("x".to_owned()))));
     }
 }

@@ -78,7 +78,13 @@ impl Tracked {
         self.has_served = remembered.state == PeerState::Serving;
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version();
-        self.belief = remembered.belief;
+        match remembered.belief {
+            Some(belief) => self.belief = belief,
+            None => tracing::warn!(
+                peer = %self.name,
+                "the saved state does not say what the peer serves: its types are unknown until it is read"
+            ),
+        }
     }
 
     pub(super) fn memory(&self, in_rotation: bool, origins: &Origins) -> PeerMemory {
@@ -90,7 +96,7 @@ impl Tracked {
             absent_seconds: self.absent.as_secs(),
             version: self.version.as_ref().map(|version| Arc::clone(&version.git_version)),
             minor_version: self.minor(),
-            belief: self.belief.to_save(|group, version| origins.is_built_in(group, version)),
+            belief: Some(self.belief.to_save(|group, version| origins.is_built_in(group, version))),
         }
     }
 

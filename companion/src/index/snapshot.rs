@@ -67,8 +67,9 @@ pub struct PeerMemory {
     /// The minor version whose API it serves. An older companion did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minor_version: Option<MinorVersion>,
-    #[serde(default)]
-    pub belief: Belief,
+    /// What it serves. A companion of an earlier form of the state did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub belief: Option<Belief>,
 }
 
 impl PeerMemory {

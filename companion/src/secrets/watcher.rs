@@ -27,6 +27,26 @@ pub struct Watcher {
     news: HashMap<SecretLabel, Certificates>,
 }
 
+/// The outcome of reading a secret.
+enum Read<T> {
+    /// The configuration does not name it.
+    NotConfigured,
+    Usable(T),
+    /// The last good one stays.
+    Unusable(FileError),
+}
+
+impl<T> Read<T> {
+    /// Reads what is configured.
+    fn of<C>(configured: Option<C>, read: impl FnOnce(C) -> Result<T, FileError>) -> Self {
+        match configured.map(read) {
+            None => Self::NotConfigured,
+            Some(Ok(secret)) => Self::Usable(secret),
+            Some(Err(error)) => Self::Unusable(error),
+        }
+    }
+}
+
 impl Watcher {
     /// Returns a watcher that sends settings to `settings`, which has those of the start.
     pub fn new(
@@ -60,22 +80,23 @@ impl Watcher {
         use SecretLabel::{ClientCa, FrontProxy, Listener, PeerCa};
         let listener = config.listener_tls.as_ref();
         let client_ca = listener.and_then(|listener| listener.client_ca_file.as_ref());
-        let client_ca = client_ca.map(|file| authorities(file, last.client_ca.as_ref()));
-        let listener = listener.map(|listener| pair(&listener.pair, last.listener.as_ref()));
+        let client_ca = Read::of(client_ca, |file| authorities(file, last.client_ca.as_ref()));
+        let listener = Read::of(listener, |tls| pair(&tls.pair, last.listener.as_ref()));
         let front_proxy = config.front_proxy.as_ref();
-        let front_proxy = front_proxy.map(|files| pair(files, last.front_proxy.as_ref()));
+        let front_proxy = Read::of(front_proxy, |files| pair(files, last.front_proxy.as_ref()));
         // Neither of the two is used, whichever is new.
         let clash = match (&client_ca, &front_proxy, &config.front_proxy) {
-            (Some(Ok(clients)), Some(Ok(pair)), Some(files)) => {
+            (Read::Usable(clients), Read::Usable(pair), Some(files)) => {
                 check_front_proxy(clients, pair, files).err()
             }
             _ => None,
         };
         let (client_ca, front_proxy) = match clash {
-            Some(error) => (Some(Err(error.clone())), Some(Err(error))),
+            Some(error) => (Read::Unusable(error.clone()), Read::Unusable(error)),
             None => (client_ca, front_proxy),
         };
-        let peer_ca = Some(authorities(&config.peer_tls.ca_file, Some(&last.peer_ca)));
+        let peer_ca = Some(&config.peer_tls.ca_file);
+        let peer_ca = Read::of(peer_ca, |file| authorities(file, Some(&last.peer_ca)));
         Secrets {
             listener: self.good(Listener, listener, last.listener.as_ref()),
             client_ca: self.good(ClientCa, client_ca, last.client_ca.as_ref()),
@@ -88,23 +109,18 @@ impl Watcher {
 
     /// Returns what was read if it can be used, else the last good one; none if
     /// nothing is configured.
-    fn good<T>(
-        &mut self,
-        label: SecretLabel,
-        read: Option<Result<T, FileError>>,
-        last: Option<&T>,
-    ) -> Option<T>
+    fn good<T>(&mut self, label: SecretLabel, read: Read<T>, last: Option<&T>) -> Option<T>
     where
         T: Clone + PartialEq + std::fmt::Debug + AsRef<Certificates>,
     {
         let waiting = self.news.remove(&label);
         let next = match read {
-            Some(Ok(next)) => next,
-            Some(Err(error)) => {
+            Read::Usable(next) => next,
+            Read::Unusable(error) => {
                 self.note(label, error);
                 return last.cloned();
             }
-            None => {
+            Read::NotConfigured => {
                 self.problems.remove(&label);
                 return None;
             }

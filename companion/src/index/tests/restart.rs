@@ -45,3 +45,18 @@ fn a_peer_with_another_address_is_another_peer() {
     assert_eq!(world.route("new/v1/y"), "unknown");
     assert!(!world.complete());
 }
+
+#[test]
+fn a_state_without_types_leaves_the_map_incomplete_until_the_peers_are_read() {
+    let mut world = World::new(&["a", "b"]);
+    world.serves("a", &["apps/v1/x"]);
+    world.serves("b", &["new/v1/y"]);
+    let mut json = serde_json::to_value(&world.index.snapshot().memory).unwrap();
+    json["peers"][1].as_object_mut().unwrap().remove("belief").unwrap();
+    let mut world = World::restored(&["a", "b"], serde_json::from_value(json).unwrap());
+    world.ready_unread("a");
+    world.gone("b");
+    assert_eq!(world.route("apps/v1/x"), "all");
+    assert_eq!(world.route("new/v1/y"), "unknown");
+    assert!(!world.complete());
+}
