@@ -116,7 +116,7 @@ impl Prober {
         self.metrics.rounds.inc();
         self.follow_configuration();
         let views = self.views.borrow().clone();
-        let mut clients = Clients::refresh(&mut self.clients, &self.config);
+        let mut clients = Clients::refresh(&mut self.clients, &self.config, "all");
         let mut round = JoinSet::new();
         let limit = time_limit(&self.config);
         let limits = Limits { timeout: limit, ..Limits::from(&self.config.polling) };

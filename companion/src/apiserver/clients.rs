@@ -1,6 +1,7 @@
 //! The clients for the API servers, kept from one round to the next.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -23,13 +24,14 @@ pub struct Clients {
 impl Clients {
     /// Reads the credentials' files. Returns the clients in `kept`, or none yet if
     /// the credentials or the configuration changed. Credentials that cannot be
-    /// used are logged, and the earlier ones stay.
+    /// used are logged with whom they are for, and the earlier ones stay.
     ///
     /// # Errors
     /// The credentials cannot be used, and there are no earlier ones.
     pub fn refresh<'k>(
         kept: &'k mut Option<Self>,
         config: &Arc<Config>,
+        peer: impl Display,
     ) -> Result<&'k mut Self, CredentialsError> {
         let read = Credentials::load(&config.peer_tls, &config.credentials);
         let next = match (read, kept.take()) {
@@ -41,7 +43,7 @@ impl Clients {
             (read, kept) => match read.and_then(|credentials| Self::new(config, credentials)) {
                 Ok(next) => next,
                 Err(error) => {
-                    tracing::warn!(%error, "credentials cannot be used");
+                    tracing::warn!(%peer, %error, "credentials cannot be used");
                     kept.ok_or(error)?
                 }
             },

@@ -127,7 +127,7 @@ impl<S: Shared> Reader<S> {
     async fn read(&mut self, config: &Arc<Config>, peer: &Peer) -> Result<S::Value, ReadError> {
         let limits = Limits::from(&config.polling);
         let limits = Limits { bytes: limits.bytes.min(S::MAX_BYTES), ..limits };
-        let client = Clients::refresh(&mut self.clients, config)?.get(peer, limits)?;
+        let client = Clients::refresh(&mut self.clients, config, &peer.name)?.get(peer, limits)?;
         let answer = client.get(S::PATH, S::ACCEPT, None).await?.ok()?;
         S::value(answer.json().await?).map_err(ReadError::Unusable)
     }

@@ -79,7 +79,7 @@ impl Fetcher<'_> {
     ) -> Result<Vec<u8>, ReadError> {
         let limits = Limits::from(&self.config.polling);
         let limits = Limits { bytes: limits.bytes.min(MAX_BYTES), ..limits };
-        let client = Clients::refresh(self.clients, self.config)?.get(peer, limits)?;
+        let client = Clients::refresh(self.clients, self.config, &peer.name)?.get(peer, limits)?;
         // With the hash, 200 says that it is this document: to any other, the answer is a
         // redirection.
         let path = format!("/openapi/v3/{}?hash={hash}", self.path);

@@ -113,7 +113,7 @@ impl Task {
 
     async fn round(&self, session: &mut Session) -> Observation {
         let limits = Limits::from(&self.config.polling);
-        let clients = Clients::refresh(&mut session.clients, &self.config);
+        let clients = Clients::refresh(&mut session.clients, &self.config, &self.peer.name);
         let client = match clients.and_then(|clients| clients.get(&self.peer, limits)) {
             Ok(client) => client,
             Err(error) => return Observation::Inconclusive { reason: error.to_string() },
