@@ -20,7 +20,7 @@ use wire::raw::{Answer, One, Raw, Request, Two};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the shipped configuration says, and these tests do not wait for.
+/// The values of the shipped configuration that these tests do not wait for.
 const DURATION: &str = "max_connection_duration: 300s";
 const SHORT_DURATION: &str = "max_connection_duration: 2s";
 const IDLE: &str = "idle_timeout: 120s";

@@ -17,7 +17,7 @@ const SCALE: &str = "/apis/apps/v1/namespaces/default/deployments/web/scale";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const ROUNDS: usize = 20;
 
-/// What `cp-1` does not do. It serves these types otherwise.
+/// The verbs that `cp-1` lacks. It serves these types otherwise.
 const DROPPED: [(&str, &str, &str); 6] = [
     ("apps", "deployments/scale", "patch"),
     ("", "configmaps", "watch"),

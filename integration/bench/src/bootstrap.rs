@@ -69,7 +69,7 @@ impl Case {
     }
 }
 
-/// What the Envoys are made of.
+/// The files that the Envoys are made of.
 #[derive(Debug)]
 pub struct Setup {
     /// Where they send requests.

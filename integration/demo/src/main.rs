@@ -17,7 +17,7 @@ use peers::{Kind, Peers};
 #[derive(Debug, Parser)]
 #[command(about = "Skewed API servers behind Envoy, without and with the filter")]
 struct Arguments {
-    /// What the API servers are.
+    /// The kind of the API servers.
     #[arg(long, value_enum, default_value_t = Kind::Recorded)]
     peers: Kind,
 }

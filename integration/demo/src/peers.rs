@@ -14,7 +14,7 @@ use harness::site;
 use harness::stack::StackOptions;
 use wire::client::{Client, Http};
 
-/// What the API servers are.
+/// The kind of the API servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// Fake API servers that replay the answers of real ones.
@@ -123,7 +123,7 @@ impl Peers {
     }
 }
 
-/// What a client needs to try it by hand.
+/// The files and address that a client needs to try it by hand.
 pub struct Access {
     pub ca: PathBuf,
     pub token: &'static str,

@@ -1,4 +1,4 @@
-//! What to try while the demo stays up.
+//! Commands to try while the demo stays up.
 
 use anyhow::Result;
 use harness::stack::Stack;

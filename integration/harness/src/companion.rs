@@ -15,7 +15,7 @@ use crate::process::{Process, Program};
 /// It starts in milliseconds, but many tests may share two cores.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What to start.
+/// The options of a companion.
 #[derive(Debug, Clone)]
 pub struct CompanionOptions {
     /// The configuration, as YAML.

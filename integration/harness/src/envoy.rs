@@ -21,7 +21,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// func-e waits for Envoy's own end.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
-/// What to start.
+/// The options of an Envoy.
 #[derive(Debug, Clone)]
 pub struct EnvoyOptions {
     /// The bootstrap, as YAML.

@@ -32,7 +32,7 @@ use crate::wait;
 /// How much of a log an error message shows.
 const TAIL_LINES: usize = 25;
 
-/// What to start, and how.
+/// A program to start, with its arguments and environment.
 #[derive(Debug)]
 pub struct Program {
     name: String,

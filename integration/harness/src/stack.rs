@@ -25,13 +25,13 @@ use crate::{ports, wait};
 /// A map comes within two seconds; a loaded machine gets time.
 const MAP_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the shipped configuration says, and a test replaces.
+/// The values of the shipped configuration that a test replaces.
 const LISTENER_PORT: &str = "port_value: 8443";
 const ADMIN_PORT: &str = "port_value: 9901";
 const COMPANION_PORT: &str = "port_value: 9902";
 const PUBLISHED_FOLDER: &str = "/var/lib/mixed-version-proxy/envoy";
 
-/// What to start.
+/// The options of a stack.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
     /// The peers by name.
@@ -40,7 +40,7 @@ pub struct StackOptions {
     pub ca_file: PathBuf,
     /// The token with which the companion reads discovery.
     pub token: String,
-    /// What Envoy shows its clients.
+    /// The certificate that Envoy shows its clients.
     pub server: CertificateFiles,
     /// The authority (PEM file) of client certificates.
     pub client_ca_file: PathBuf,

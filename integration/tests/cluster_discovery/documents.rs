@@ -42,7 +42,7 @@ const PASSING_HEADERS: [&str; 6] = [
     "x-kubernetes-pf-prioritylevel-uid",
 ];
 
-/// What the document is compared with.
+/// The content that the document is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     /// Both servers' together.

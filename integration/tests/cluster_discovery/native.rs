@@ -25,7 +25,7 @@ const NATIVE_DEADLINE: Duration = Duration::from_secs(180);
 
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// What each of the servers has, and the other does not.
+/// The types that each of the servers has and the other does not.
 const SKEW: [(&str, &str); 2] = [
     ("a", "--runtime-config=resource.k8s.io/v1beta1=true"),
     ("b", "--runtime-config=resource.k8s.io/v1beta2=true,autoscaling/v1=false"),

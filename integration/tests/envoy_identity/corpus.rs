@@ -89,7 +89,7 @@ impl Case {
     }
 }
 
-/// What is sent on one connection.
+/// The bytes that are sent on one connection.
 #[derive(Debug, Clone)]
 pub enum Sent {
     /// HTTP/1.1: these bytes, and when they were answered, more of them. As

@@ -27,7 +27,7 @@ pub struct Canned {
     pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
-    /// What follows the body.
+    /// How the body ends.
     pub end: CannedEnd,
     /// How long the peer waits before it answers.
     pub delay: Duration,
@@ -45,7 +45,7 @@ pub enum CannedEnd {
     Stalled,
 }
 
-/// What a peer demands of its clients, and what it keeps from them.
+/// The demands of a peer on its clients, and what it keeps from them.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
     /// The bearer token without which every request but `/version` is a 401.
@@ -69,7 +69,7 @@ impl Default for Canned {
     }
 }
 
-/// What the peer's connections and its handle share.
+/// The part of a peer that its connections and its handle share.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) name: String,
@@ -79,11 +79,11 @@ pub(super) struct Peer {
     pub(super) whole_documents: AtomicU64,
 }
 
-/// What a peer serves, and what the test did to that.
+/// The state of a peer: its recording, and the changes of the test.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) recording: Arc<Recording>,
-    /// What the test changed; custom resources of the store come on top.
+    /// The changes of the test; custom resources of the store come on top.
     pub(super) changes: Changes,
     /// The custom resources that `view` has from the store.
     pub(super) learned: Vec<Crd>,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::accept::Form;
 use super::reply::Answer;
 
-/// What an answer without success says.
+/// The `Status` of an answer without success.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Status {
@@ -28,7 +28,7 @@ pub(super) struct Status {
 #[derive(Debug, Clone, Serialize)]
 struct Empty {}
 
-/// What the answer is about.
+/// The object or type that the answer is about.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Details {

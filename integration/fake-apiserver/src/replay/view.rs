@@ -14,7 +14,7 @@ use super::json::to_body;
 use super::types::Types;
 use crate::recordings::{Recorded, Recording};
 
-/// What a peer serves now.
+/// The types and documents that a peer serves now.
 #[derive(Debug, Clone)]
 pub(super) struct View {
     recording: Arc<Recording>,

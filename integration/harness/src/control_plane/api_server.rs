@@ -21,7 +21,7 @@ const READY_DEADLINE: Duration = Duration::from_secs(120);
 /// A stopping server lets watches end first.
 const STOP_DEADLINE: Duration = Duration::from_secs(90);
 
-/// What to start.
+/// The options of an API server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
     /// The server's name. It is also its host name, and so determines its identity.

@@ -15,7 +15,7 @@ use crate::artifacts::Artifact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
-/// What to start.
+/// The options of a controller manager.
 #[derive(Debug, Clone)]
 pub struct ControllerManagerOptions {
     /// Its version.

@@ -20,7 +20,7 @@ use crate::artifacts::Artifact;
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
-/// What to start.
+/// The options of a kubelet.
 #[derive(Debug, Clone)]
 pub struct KubeletOptions {
     /// The node's name.

@@ -1,4 +1,4 @@
-//! What the clients of a load saw.
+//! A record of the answers that the clients of a load saw.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

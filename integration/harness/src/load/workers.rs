@@ -1,4 +1,4 @@
-//! What the clients of a load do.
+//! The operations of the clients of a load.
 
 use std::time::{Duration, Instant};
 

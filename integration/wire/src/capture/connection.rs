@@ -17,7 +17,7 @@ use crate::client::Client;
 /// the answer is 200.
 pub const ANSWER: &str = "x-capture-answer";
 
-/// What all connections share.
+/// The part of a capture that all connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) poll_token: String,
