@@ -14,8 +14,10 @@ use discovery_map::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{Fields, items, list};
+use crate::legacy_reader::LegacyGroupVersion;
 use crate::listing::{GroupNames, Listing, Part, Version};
 use crate::openapi::OpenApiIndex;
+use crate::storage::StorageVersions;
 
 /// What is believed of one peer. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,8 @@ pub struct Belief {
     pub(crate) named: Option<Arc<Listing>>,
     #[serde(skip)]
     pub(crate) open_api: Option<Arc<OpenApiIndex>>,
+    #[serde(skip)]
+    pub(crate) storage: Arc<StorageVersions>,
 }
 
 /// What an answer changed.
@@ -68,6 +72,22 @@ impl Belief {
         }
         self.open_api = Some(Arc::new(answer));
         true
+    }
+
+    /// Takes in the older document of a group-version, for its storage versions. Returns whether
+    /// they changed.
+    pub fn update_storage(
+        &mut self,
+        group: &str,
+        version: &str,
+        document: &LegacyGroupVersion,
+    ) -> bool {
+        Arc::make_mut(&mut self.storage).update(group, version, document)
+    }
+
+    /// Forgets the storage versions: the peer may have been started anew, as another version.
+    pub fn forget_storage(&mut self) {
+        self.storage = Arc::default();
     }
 
     /// Returns one half of discovery, if it is known.
@@ -126,7 +146,12 @@ impl Belief {
     #[must_use]
     pub fn to_save(&self, is_built_in: impl Fn(&str, &str) -> bool) -> Self {
         let saved = |part| Some(Arc::new(self.listing(part)?.to_save(&is_built_in)));
-        Self { core: saved(Part::Core), named: saved(Part::Named), open_api: None }
+        Self {
+            core: saved(Part::Core),
+            named: saved(Part::Named),
+            open_api: None,
+            storage: Arc::default(),
+        }
     }
 
     /// Holds in memory only once what another peer says as well: most peers say

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::document::is_segment;
 use crate::fields::{list, quoted};
 use crate::listing::{Group, GroupNames, Listing, Named, Types, Version};
+use crate::storage::Hashes;
 use crate::wire::{Kind, LegacyResource, Resource, Subresource};
 
 /// An `APIResourceList`: the answer to `/api/<version>` and `/apis/<group>/<version>`.
@@ -73,6 +74,14 @@ impl LegacyGroupVersion {
             }
         }
         Types::new(namespaced, cluster_scoped)
+    }
+
+    /// Returns the hash of each resource's storage version; empty if there is none.
+    pub(crate) fn storage_hashes(&self) -> Hashes {
+        let hash = |entry: &LegacyResource| {
+            (entry.name.as_str().into(), entry.storage_version_hash.as_str().into())
+        };
+        self.resources.iter().map(hash).collect()
     }
 
     /// Returns the version as aggregated discovery has it (JSON), as a

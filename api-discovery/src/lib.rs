@@ -19,6 +19,7 @@ mod openapi;
 mod origins;
 mod packing;
 mod release;
+mod storage;
 mod verbs;
 mod wire;
 

@@ -24,6 +24,7 @@ mod legacy;
 mod open_api;
 mod order;
 mod pack;
+mod storage;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,7 @@ use crate::fields::Fields;
 use crate::listing::{Group, Listing, Part, group_version_path};
 use crate::release::Release;
 use aggregated::{Entry, IsBuiltIn};
+use storage::Stored;
 
 pub use aggregated::{Conflict, MergedGroup};
 pub use content::MergedText;
@@ -99,7 +101,10 @@ pub fn merge_documents(
     is_built_in: &dyn Fn(&str, &str) -> bool,
 ) -> MergedDocuments {
     let ranked = ranked(peers);
-    let mut merger = Merger { ranked: &ranked, is_built_in, merged: MergedDocuments::default() };
+    let serving = ranked.iter().filter(|(_, peer)| peer.serving);
+    let stored = Stored(serving.map(|(at, peer)| (*at, &*peer.belief.storage)).collect());
+    let merged = MergedDocuments::default();
+    let mut merger = Merger { ranked: &ranked, is_built_in, stored, merged };
     merger.half(Part::Core);
     merger.half(Part::Named);
     merger.merged
@@ -116,6 +121,7 @@ struct Merger<'m, 'p> {
     /// The peers with their positions, the one whose word counts most first.
     ranked: &'m [(usize, &'m MergeSource<'p>)],
     is_built_in: IsBuiltIn<'m>,
+    stored: Stored<'p>,
     merged: MergedDocuments,
 }
 
@@ -147,7 +153,8 @@ impl<'p> Merger<'_, 'p> {
         let Some((_, first)) = own.first() else { return };
         let all_read = own.len() == self.serving().count();
         let same = |(_, own): &Own<'_>| !own.amended && first.has_same_texts_as(own);
-        if all_read && own.len() == read.len() && own.iter().all(same) {
+        let alike = all_read && own.len() == read.len() && own.iter().all(same);
+        if alike && !self.stored.differs_in_part(part) {
             return;
         }
         let listings = read.iter().map(|&(_, peer, value)| Entry { value, serving: peer.serving });
@@ -215,7 +222,11 @@ impl<'p> Merger<'_, 'p> {
         }
         for group in groups {
             let Some(own) = own_groups.get(&*group.name) else { continue };
-            if own.iter().all(|(_, own)| own.text.as_ref() == Some(&group.text)) {
+            let alike = own.iter().all(|(_, own)| own.text.as_ref() == Some(&group.text));
+            let peers = positions(own);
+            let mut versions = group.versions.iter();
+            let differs = |version| self.stored.differs(&peers, &group.name, version);
+            if alike && !versions.any(|version| differs(version)) {
                 continue;
             }
             let same_versions = own.iter().all(|(_, own)| has_versions((own, group)));
@@ -243,12 +254,16 @@ impl<'p> Merger<'_, 'p> {
             let (stale, fresh): (Vec<_>, Vec<_>) = listed.partition(|(stale, _)| *stale);
             let with_version = if fresh.is_empty() { stale } else { fresh };
             let with_version: Vec<_> = with_version.into_iter().map(|(_, own)| own).collect();
-            if with_version.iter().all(|(_, own)| *own == text.get()) {
+            let peers = positions(&with_version);
+            let alike = with_version.iter().all(|(_, own)| *own == text.get());
+            if alike && !self.stored.differs(&peers, &group.name, &version) {
                 continue;
             }
             let path = group_version_path(&group.name, &version);
-            let content = legacy::resource_list(&group.name, &version, text);
-            self.plain(path, positions(&with_version), content);
+            let hash =
+                |resource: &str| self.stored.agreed(&peers, (&group.name, &version), resource);
+            let content = legacy::resource_list(&group.name, &version, text, hash);
+            self.plain(path, peers, content);
         }
     }
 }

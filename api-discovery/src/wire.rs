@@ -27,6 +27,8 @@ pub(crate) struct LegacyResource {
     pub short_names: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub categories: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub storage_version_hash: String,
 }
 
 /// A version in aggregated discovery.

@@ -12,7 +12,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use api_discovery::{Belief, Listing, MinorVersion, OpenApiIndex, Part, ServerVersion};
+use api_discovery::{
+    Belief, GroupVersion, LegacyGroupVersion, Listing, MinorVersion, OpenApiIndex, Part,
+    ServerVersion,
+};
 use discovery_map::PeerState;
 use serde::Serialize;
 
@@ -45,6 +48,8 @@ pub enum Observation {
         /// What each half of discovery said.
         readings: [(Part, Reading<Listing>); 2],
     },
+    /// The peer sent older documents of group-versions, for the storage versions in them.
+    StorageVersions(Vec<(GroupVersion, LegacyGroupVersion)>),
     /// The peer answers, but not that it is ready.
     NotReady { reason: String },
     /// The peer cannot be reached.
@@ -60,7 +65,7 @@ impl Observation {
             Self::Serving { .. } | Self::Discovered { .. } => Some(PeerState::Serving),
             Self::NotReady { .. } => Some(PeerState::NotReady),
             Self::Unreachable { .. } => Some(PeerState::Unreachable),
-            Self::Inconclusive { .. } => None,
+            Self::StorageVersions(_) | Self::Inconclusive { .. } => None,
         }
     }
 }

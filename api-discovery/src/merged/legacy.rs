@@ -1,7 +1,5 @@
 //! The documents that are older than aggregated discovery, made from it.
-//!
-//! They leave out `storageVersionHash`, which is in the older documents alone: it
-//! tells which peers store objects alike, and a merged document cannot say that.
+//! `storageVersionHash` is in the older documents alone, so it is put in (`storage.rs`).
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -66,11 +64,13 @@ fn body(group: &MergedGroup) -> Group<'_> {
     Group { name, preferred_version: versions.first().cloned(), versions }
 }
 
-/// Renders an `APIResourceList`: `/api/<version>` and `/apis/<group>/<version>`.
-pub(super) fn resource_list(
+/// Renders an `APIResourceList`: `/api/<version>` and `/apis/<group>/<version>`. `storage_hash`
+/// gives the hash of a resource's or subresource's storage version.
+pub(super) fn resource_list<'s>(
     group: &str,
     version: &str,
     aggregated: &RawValue,
+    storage_hash: impl Fn(&str) -> Option<&'s str>,
 ) -> serde_json::Result<String> {
     let listed: Version = serde_json::from_str(aggregated.get())?;
     let mut resources = Vec::new();
@@ -78,7 +78,11 @@ pub(super) fn resource_list(
         let namespaced = resource.scope != "Cluster";
         let subresources = resource.subresources.unwrap_or_default();
         let served = resource.verbs.as_ref().is_some_and(|verbs| !verbs.is_empty());
-        let entry = |name, kind, verbs| entry(name, namespaced, kind, verbs, (group, version));
+        let entry = |name: String, kind, verbs| {
+            let storage_version_hash = storage_hash(&name).unwrap_or_default().to_owned();
+            let own = (group, version);
+            LegacyResource { storage_version_hash, ..entry(name, namespaced, kind, verbs, own) }
+        };
         if served || subresources.is_empty() {
             resources.push(LegacyResource {
                 singular_name: resource.singular_resource,
@@ -121,6 +125,7 @@ fn entry(
         verbs: Some(verbs.unwrap_or_default()),
         short_names: None,
         categories: None,
+        storage_version_hash: String::new(),
     }
 }
 

@@ -16,6 +16,7 @@ mod open_api;
 mod properties;
 mod recorded;
 mod stale;
+mod storage;
 
 /// A peer in words: `serving("b", "v1.36.0").with(…)`.
 #[derive(Clone, Debug)]

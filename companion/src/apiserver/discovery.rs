@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use api_discovery::{
-    DiscoveryDocument, GroupVersion, LegacyReader, Listing, OpenApiIndex, Part, ServerVersion,
-    group_version_path,
+    DiscoveryDocument, GroupVersion, LegacyGroupVersion, LegacyReader, Listing, OpenApiIndex, Part,
+    ServerVersion, group_version_path,
 };
 use discovery_map::{ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON};
 use reqwest::StatusCode;
@@ -64,6 +64,16 @@ impl ApiServerClient {
             return Ok(Reading::Unchanged);
         }
         answer.ok()?.json().await.map(Reading::Read)
+    }
+
+    /// Reads the older document of a group-version.
+    pub async fn group_version(
+        &self,
+        group: &str,
+        version: &str,
+    ) -> Result<LegacyGroupVersion, FetchError> {
+        let path = group_version_path(group, version);
+        self.get(&path, ACCEPT_JSON, None).await?.ok()?.json().await
     }
 
     /// Reads the older form: a document for every group-version.

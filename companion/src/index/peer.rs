@@ -136,6 +136,9 @@ impl Tracked {
                 self.has_served = true;
                 let is_back = self.enter(PeerState::Serving, None);
                 changed |= is_back;
+                if is_back {
+                    self.belief.forget_storage();
+                }
                 for (part, reading) in readings {
                     changed |= self.read(part, began, reading, now);
                 }
@@ -152,6 +155,12 @@ impl Tracked {
                     for (part, reading) in readings {
                         changed |= self.read(part, began, reading, now);
                     }
+                }
+                self.asked = asked;
+            }
+            Observation::StorageVersions(documents) => {
+                for ((group, version), document) in documents {
+                    changed |= self.belief.update_storage(&group, &version, &document);
                 }
                 self.asked = asked;
             }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::judge::Judge;
 use super::metrics::PollMetrics;
 use super::open_api::OpenApiSchedule;
+use super::storage::StorageSchedule;
 use crate::apiserver::{ApiServerClient, Clients, FetchError, Limits, Validators};
 use crate::config::{Config, Peer, PeerName};
 use crate::facts::{Observation, Reading, Report};
@@ -34,6 +35,7 @@ struct Session {
     clients: Option<Clients>,
     validators: Validators,
     open_api: OpenApiSchedule,
+    storage: StorageSchedule,
     judge: Judge,
     /// Whether the version must be read.
     version_due: bool,
@@ -56,16 +58,55 @@ impl Task {
             let changed = session.changed(&observation);
             self.count(&observation, session.validators.any());
             let delay = self.delay(state);
-            let report = Report { peer: self.peer.clone(), asked: started.into_std(), observation };
-            if self.reports.send(report).await.is_err() {
+            if !self.report(started, observation).await {
                 return;
             }
             if changed {
                 self.nudge.send_modify(|changes| *changes = changes.wrapping_add(1));
                 nudged.mark_unchanged();
             }
-            self.pause(&mut nudged, started + delay).await;
+            if !self.pause_or_read(&mut session, &mut nudged, started + delay).await {
+                return;
+            }
         }
+    }
+
+    /// Pauses, and reads storage versions meanwhile. Returns whether anybody receives them.
+    async fn pause_or_read(
+        &self,
+        session: &mut Session,
+        nudged: &mut watch::Receiver<u64>,
+        until: Instant,
+    ) -> bool {
+        let began = Instant::now();
+        let mut pause = std::pin::pin!(self.pause(nudged, until));
+        let found = tokio::select! {
+            () = &mut pause => return true,
+            found = self.storage_versions(session) => found,
+        };
+        let received = match found {
+            Some(observation) => self.report(began, observation).await,
+            None => true,
+        };
+        pause.await;
+        received
+    }
+
+    /// Sends a report. Returns whether anybody receives it.
+    async fn report(&self, began: Instant, observation: Observation) -> bool {
+        let report = Report { peer: self.peer.clone(), asked: began.into_std(), observation };
+        self.reports.send(report).await.is_ok()
+    }
+
+    /// Reads storage versions that are due, while the peer is ready.
+    async fn storage_versions(&self, session: &mut Session) -> Option<Observation> {
+        if session.last != Some(PeerState::Serving) {
+            return None;
+        }
+        let limits = Limits::from(&self.config.polling);
+        let client = session.clients.as_mut()?.get(&self.peer, limits).ok()?;
+        let read = session.storage.read(&client).await;
+        (!read.is_empty()).then_some(Observation::StorageVersions(read))
     }
 
     /// Counts what the round found. `etags`: the peer sends `ETag`s, so that a
@@ -144,6 +185,9 @@ impl Session {
     ) -> Result<Observation, FetchError> {
         let mut readings = Part::ALL.map(|part| (part, Reading::Unchanged));
         let mut news = first;
+        if first {
+            self.storage.start_again();
+        }
         for (part, reading) in &mut readings {
             *reading = match client.discovery(*part, &mut self.validators).await {
                 Ok(reading) => reading,
@@ -154,7 +198,10 @@ impl Session {
                     Reading::Failed(error.to_string())
                 }
             };
-            news |= matches!(reading, Reading::Read(_));
+            if let Reading::Read(listing) = reading {
+                self.storage.list(*part, listing);
+                news = true;
+            }
         }
         // A new version starts anew, and mostly has other types.
         self.version_due |= news;

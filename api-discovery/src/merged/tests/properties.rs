@@ -50,7 +50,7 @@ const VERSIONS: [&str; 3] = ["v1.34.1", "v1.35.4", "v1.36.3"];
 
 fn believed(core: &Value, named: &Value) -> Belief {
     let core = Arc::new(read_part(&core.to_string(), Part::Core));
-    Belief { core: Some(core), named: Some(Arc::new(read(named))), open_api: None }
+    Belief { core: Some(core), named: Some(Arc::new(read(named))), ..Belief::default() }
 }
 
 fn peers() -> impl Strategy<Value = Vec<Peer>> {
