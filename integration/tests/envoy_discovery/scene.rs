@@ -140,6 +140,7 @@ pub fn has_the_headers_of(answer: &Answer, path: &str, form: DocumentForm) {
         DocumentForm::Plain => "application/json",
         DocumentForm::AggregatedV2 => V2,
         DocumentForm::AggregatedV2beta1 => V2BETA1,
+        DocumentForm::Protobuf => unreachable!("no test here asks for OpenAPI in protobuf"),
     };
     if answer.status == StatusCode::OK {
         assert_eq!(all(answer, "content-type"), [expected], "{path}");
