@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo test conformance test-slow bench fuzz \
-	coverage lint validate-config fmt env clean
+	e2e coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -19,9 +19,13 @@ export RUST_LIB_BACKTRACE ?= 0
 # The API servers of the demo: recorded, or real.
 PEERS ?= recorded
 
+# The versions of `make e2e`: the two newest, unless others are given.
+PAIR ?= $(shell $(tools)/control-plane --versions | tail -n 2 | tr -d v | paste -sd +)
+e2e_programs = e2e-suite=v$(lastword $(subst +, ,$(PAIR))) kwok
+
 # Tests and the demo run a dev build of the companion, which shares their
 # dependencies; `make companion` builds the one that ships.
-demo test conformance: export COMPANION_PROFILE := dev
+demo test conformance e2e: export COMPANION_PROFILE := dev
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,12 +55,17 @@ test: ## Run unit, property and golden tests, and those with Envoy
 
 conformance: ## Run tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
-	$(with) envoy func-e filter companion control-plane kubectl-1.20 clients -- \
+	$(with) envoy func-e filter companion control-plane kubectl-1.20 clients $(e2e_programs) -- \
 		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	$(with) envoy func-e filter companion control-plane -- \
 		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types
+
+e2e: ## Run Kubernetes' own suite through Envoy, an hour (PAIR=1.36+1.37, RUNS=3, FOCUS='regular expression', PROCESSES=2)
+	$(with) envoy func-e filter companion control-plane $(e2e_programs) -- \
+		cargo run --quiet -p e2e -- --pair '$(PAIR)' $(if $(RUNS),--runs $(RUNS)) \
+		$(if $(PROCESSES),--processes $(PROCESSES)) $(if $(FOCUS),--focus '$(FOCUS)')
 
 bench: ## Measure Envoy's CPU and latency per request (ROUNDS=20, BASELINE=other/filter.wasm)
 	$(with) envoy func-e filter -- cargo run --quiet -p bench -- \
@@ -86,7 +95,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter filter-trap companion control-plane kubectl-1.20 clients
+	@$(with) envoy func-e filter filter-trap companion control-plane kubectl-1.20 clients $(e2e_programs)
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean

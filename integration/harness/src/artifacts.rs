@@ -23,6 +23,11 @@ pub enum Artifact {
     /// The binary that holds etcd, kube-apiserver, kube-controller-manager,
     /// kube-scheduler and kubectl of a version (`MVP_CONTROL_PLANE_1_35`, …).
     ControlPlane(Version),
+    /// Kubernetes' own end-to-end suite of a version (`MVP_E2E_SUITE_1_36`, …),
+    /// beside the program `ginkgo` that runs it.
+    EndToEndSuite(Version),
+    /// KWOK (`MVP_KWOK`), beside the file of its stages.
+    Kwok,
 }
 
 impl Artifact {
@@ -34,7 +39,9 @@ impl Artifact {
             Self::Filter => "MVP_FILTER",
             Self::FilterTrap => "MVP_FILTER_TRAP",
             Self::Companion => "MVP_COMPANION",
+            Self::Kwok => "MVP_KWOK",
             Self::ControlPlane(version) => return of_version("MVP_CONTROL_PLANE", version),
+            Self::EndToEndSuite(version) => return of_version("MVP_E2E_SUITE", version),
         })
     }
 

@@ -1,5 +1,5 @@
 //! Real control planes: one etcd, kube-apiservers of chosen versions on it,
-//! kube-controller-managers and kubectl.
+//! kube-controller-managers, kube-schedulers, kubectl, and what plays kubelets.
 //!
 //! ```text
 //!   kubectl, controller manager, clients ──TLS, token or certificate──▶ kube-apiserver × N ──▶ etcd
@@ -28,11 +28,14 @@ use crate::artifacts::Artifact;
 use crate::kubeconfig;
 
 mod api_server;
+mod component;
 mod controller_manager;
 mod etcd;
 mod front_proxy;
 mod kubectl;
 mod kubelet;
+mod kwok;
+mod scheduler;
 mod user;
 
 pub use api_server::{ApiServer, ServerOptions};
@@ -41,6 +44,8 @@ pub use etcd::Etcd;
 pub use front_proxy::FrontProxy;
 pub use kubectl::{Kubectl, KubectlOutput, RunningKubectl};
 pub use kubelet::{KubeletOptions, KubeletStandIn};
+pub use kwok::Kwok;
+pub use scheduler::Scheduler;
 pub use user::User;
 
 /// A control plane; dropping it ends all of its processes.
@@ -214,5 +219,21 @@ impl ControlPlane {
     ) -> Result<ControllerManager> {
         let config = self.kubeconfig(&options.url, options.user)?;
         ControllerManager::start(options, &config, &self.pki, self.folder.path()).await
+    }
+
+    /// Starts a scheduler of `version` against `url`; it ends with the handle
+    /// that is returned. Fails if it does not become healthy.
+    pub async fn scheduler(&self, version: Version, url: &str) -> Result<Scheduler> {
+        let config = self.kubeconfig(url, User::Scheduler)?;
+        Scheduler::start(version, &config, self.folder.path()).await
+    }
+
+    /// Starts KWOK against `url` with nodes of these names; it ends with the
+    /// handle that is returned. A controller manager must run. Fails if a node
+    /// does not become ready.
+    pub async fn kwok(&self, nodes: &[&str], url: &str) -> Result<Kwok> {
+        let admin = self.client(url, User::Admin, Http::Two)?;
+        let config = self.kubeconfig(url, User::Admin)?;
+        Kwok::start(nodes, &admin, &config, self.folder.path()).await
     }
 }

@@ -110,6 +110,13 @@ impl Pki {
         self.folder.join("ca.crt")
     }
 
+    /// Writes the authority's key, for a program that issues certificates, and
+    /// returns its file. Fails if the file cannot be written.
+    pub fn ca_key_file(&self) -> Result<PathBuf> {
+        self.write("ca.key", &self.authority.key().serialize_pem())?;
+        Ok(self.folder.join("ca.key"))
+    }
+
     /// Returns the authority's certificate, as PEM text.
     pub fn ca_pem(&self) -> String {
         self.authority.pem()

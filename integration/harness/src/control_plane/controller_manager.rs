@@ -1,15 +1,12 @@
 //! kube-controller-manager, with chosen controllers only.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use fake_apiserver::Version;
 use pki::Pki;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use super::component;
 use super::user::User;
 use crate::artifacts::Artifact;
 use crate::ports::free_port;
@@ -66,15 +63,7 @@ impl ControllerManager {
             .arg("--use-service-account-credentials=true")
             .args(&options.arguments)
             .spawn()?;
-        // Its certificate is self-signed, so without disabling verification only the
-        // port can be checked; it opens last.
-        let healthy = process.until("its port", Duration::from_secs(60), async || {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-            stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
-            ensure!(stream.read(&mut [0]).await? > 0, "it does not answer");
-            anyhow::Ok(())
-        });
-        healthy.await?;
+        component::wait_until_healthy(&mut process, port).await?;
         Ok(Self { process })
     }
 

@@ -14,6 +14,8 @@ pub enum User {
     Admin,
     /// The user of kube-controller-manager; by token.
     ControllerManager,
+    /// The user of kube-scheduler; by token.
+    Scheduler,
     /// A user that may only read discovery; by token.
     Plain,
     /// Anonymous.
@@ -29,7 +31,8 @@ pub enum User {
 }
 
 impl User {
-    const WITH_TOKENS: [Self; 3] = [Self::Admin, Self::ControllerManager, Self::Plain];
+    const WITH_TOKENS: [Self; 4] =
+        [Self::Admin, Self::ControllerManager, Self::Scheduler, Self::Plain];
 
     const WITH_CERTIFICATES: [Self; 4] = [
         Self::KubernetesAdmin,
@@ -43,6 +46,7 @@ impl User {
         match self {
             Self::Admin => Some("admin-token"),
             Self::ControllerManager => Some("controller-manager-token"),
+            Self::Scheduler => Some("scheduler-token"),
             Self::Plain => Some("plain-token"),
             Self::Anonymous
             | Self::KubernetesAdmin
@@ -64,6 +68,7 @@ impl User {
             Self::ControllerManager | Self::ControllerManagerCertificate => {
                 "system:kube-controller-manager"
             }
+            Self::Scheduler => "system:kube-scheduler",
             Self::Plain => "plain",
             Self::Anonymous => "system:anonymous",
             Self::KubernetesAdmin => "kubernetes-admin",
@@ -80,6 +85,7 @@ impl User {
             Self::PlainCertificate => &["developers", "team a, night shift"],
             Self::ControllerManager
             | Self::ControllerManagerCertificate
+            | Self::Scheduler
             | Self::Plain
             | Self::Anonymous => &[],
         }
@@ -90,6 +96,7 @@ impl User {
         match self {
             Self::Admin => "admin",
             Self::ControllerManager => "system-kube-controller-manager",
+            Self::Scheduler => "system-kube-scheduler",
             Self::Plain => "plain",
             Self::Anonymous => "anonymous",
             Self::KubernetesAdmin => "kubernetes-admin",

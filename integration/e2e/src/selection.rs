@@ -1,0 +1,81 @@
+//! Which specs of the suite run: `integration/e2e/selection.yaml`.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use harness::artifacts::integration_folder;
+use serde::Deserialize;
+
+/// The file, relative to `integration/`.
+const FILE: &str = "e2e/selection.yaml";
+
+/// Specs, by regular expressions (Go's) that find a part of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Selection {
+    /// Specs run if one of these finds something,
+    pub run: Vec<String>,
+    /// and none of these does.
+    pub left_out: Vec<LeftOut>,
+    /// The specs of the short form, likewise; nothing is left out of them.
+    pub short: Vec<String>,
+}
+
+/// Specs that do not run.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// What finds them.
+    pub specs: Vec<String>,
+    /// Why they cannot say anything here.
+    pub reason: String,
+}
+
+impl Selection {
+    /// Reads the file. Fails if it cannot be read or is not a selection.
+    pub fn read() -> Result<Self> {
+        let path = integration_folder().join(FILE);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let selection: Self = serde_saphyr::from_str(&text).context(FILE)?;
+        for left_out in &selection.left_out {
+            ensure!(!left_out.reason.trim().is_empty(), "{FILE}: {left_out:?} has no reason");
+        }
+        Ok(selection)
+    }
+
+    /// Returns the expressions of all specs that are left out.
+    pub fn skips(&self) -> Vec<String> {
+        self.left_out.iter().flat_map(|left_out| left_out.specs.iter().cloned()).collect()
+    }
+}
+
+/// Returns the expression that finds the spec with exactly this name.
+pub fn exactly(name: &str) -> String {
+    let mut expression = String::new();
+    for character in name.chars() {
+        if character.is_ascii_punctuation() {
+            expression.push('\\');
+        }
+        expression.push(character);
+    }
+    // Ginkgo looks for it in the suite's name and the spec's.
+    format!("{expression}$")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Selection, exactly};
+
+    #[test]
+    fn the_shipped_selection_is_valid() {
+        let selection = Selection::read().unwrap();
+        assert_eq!(selection.short.len(), 12);
+        assert!(!selection.run.is_empty() && !selection.skips().is_empty());
+    }
+
+    #[test]
+    fn a_name_is_escaped() {
+        assert_eq!(exactly("[sig-cli] a.b c"), r"\[sig\-cli\] a\.b c$");
+    }
+}
