@@ -30,8 +30,13 @@ use harness::site::{Site, stack_options};
 use harness::stack::Stack;
 use harness::wait;
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use wire::client::{Client, Http};
+
+#[path = "cluster_namespaces/removal.rs"]
+mod removal;
+
+use removal::{DEADLINE, gone, left};
 
 const OLD: usize = 0;
 const NEW: usize = 1;
@@ -41,9 +46,6 @@ const ROUNDS: usize = 4;
 const NAMESPACES_A_ROUND: usize = 5;
 
 const GROUP: &str = "left.example";
-
-/// How long the namespaces of a round may take, including the restart of a server.
-const DEADLINE: Duration = Duration::from_secs(180);
 
 /// How long deletions run before a frozen server continues: too short for the
 /// companion to take it out of rotation.
@@ -183,26 +185,4 @@ async fn restart(site: &mut Site, round: usize) -> Result<()> {
     let server = site.plane.server_mut(if round.is_multiple_of(2) { OLD } else { NEW })?;
     server.kill_9();
     server.start_again().await
-}
-
-/// Waits until the namespaces have gone.
-async fn gone(admin: &Client, names: &[String]) -> Result<()> {
-    for name in names {
-        wait::until("the end of a namespace", DEADLINE, async || {
-            let answer = admin.get(&format!("{NAMESPACES}/{name}")).await?;
-            let conditions = || answer.json().ok()?.pointer("/status/conditions").cloned();
-            let conditions = conditions().unwrap_or(Value::Null);
-            ensure!(answer.status == 404, "{name} is {}: {conditions}", answer.status);
-            anyhow::Ok(())
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-/// Returns the keys in etcd of these namespaces and of the objects in them.
-async fn left(site: &Site, names: &[String]) -> Result<Vec<String>> {
-    let mut keys = site.plane.etcd().keys().await?;
-    keys.retain(|key| key.split('/').any(|part| names.iter().any(|name| name == part)));
-    Ok(keys)
 }

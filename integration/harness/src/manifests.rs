@@ -147,6 +147,28 @@ pub fn trust_bundle(name: &str, certificate_pem: &str) -> Value {
     })
 }
 
+/// A request of the empty name, signed with a key that nobody has kept.
+const STUB_REQUEST: &str = "MH8wMwIBADAAMCowBQYDK2VwAyEAHdD3fAOhDsN/+u/uszfGKuqGRHH4DlopDiGucM3QvfGgADAFBgMrZXADQQD\
+    /2QJLYLbEKMeIzRNRcPO7K1/qgJiQ6Si1UJDzLHynklAlNkH/rfO3lEeXy3s+eUzd+WIjY8RJr95v/w0GJ1MB";
+
+/// Returns a request for a pod's certificate that no signer answers.
+pub fn pod_certificate_request(name: &str) -> Value {
+    let uid = "00000000-0000-4000-8000-000000000000";
+    json!({
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "PodCertificateRequest",
+        "metadata": { "name": name },
+        "spec": {
+            "signerName": "none.example/none",
+            "podName": "none", "podUID": uid,
+            "serviceAccountName": "none", "serviceAccountUID": uid,
+            "nodeName": "none", "nodeUID": uid,
+            "maxExpirationSeconds": 86400,
+            "stubPKCS10Request": STUB_REQUEST,
+        },
+    })
+}
+
 /// Returns the definition of a namespaced custom resource `<plural>.<group>` of version v1
 /// without a schema.
 pub fn definition(plural: &str, group: &str) -> Value {
