@@ -26,12 +26,13 @@ struct Arguments {
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut peers = Peers::start(arguments.peers).await?;
-    let stack = story::tell(&mut peers).await?;
+    let kinds = story::Kinds::new()?;
+    let stack = story::tell(&mut peers, &kinds).await?;
     // Any value except an empty one and 0 ends the demo here.
     if std::env::var("DEMO_ONCE").is_ok_and(|once| !once.is_empty() && once != "0") {
         return Ok(());
     }
-    try_it::print(&peers, &stack)?;
+    try_it::print(&peers, &stack, &kinds)?;
     tokio::signal::ctrl_c().await?;
     println!("\nStopping.");
     Ok(())

@@ -23,9 +23,12 @@ pub enum Kind {
     Real,
 }
 
+/// The versions before and after the upgrade.
+pub const OLDER: Version = Version::NEWEST_PAIR[0];
+pub const NEWER: Version = Version::NEWEST_PAIR[1];
+
 /// The initial versions, in the middle of an upgrade.
-const VERSIONS: [(&str, Version); 3] =
-    [("cp-1", Version::V1_35), ("cp-2", Version::V1_35), ("cp-3", Version::V1_36)];
+const VERSIONS: [(&str, Version); 3] = [("cp-1", OLDER), ("cp-2", OLDER), ("cp-3", NEWER)];
 
 /// The server that the story upgrades.
 const UPGRADED: usize = 1;
@@ -80,17 +83,17 @@ impl Peers {
         }
     }
 
-    /// Upgrades one server to 1.36, live; its name.
+    /// Upgrades one server, live; its name.
     pub async fn upgrade_one(&mut self) -> Result<String> {
         match self {
             Self::Recorded(fleet) => {
                 let peer = fleet.peer(UPGRADED)?;
-                peer.upgrade(Recording::of(Version::V1_36)?)?;
+                peer.upgrade(Recording::of(NEWER)?)?;
                 Ok(peer.name().to_owned())
             }
             Self::Real(plane) => {
                 let server = plane.server_mut(UPGRADED)?;
-                server.restart_as(Version::V1_36).await?;
+                server.restart_as(NEWER).await?;
                 Ok(server.name().to_owned())
             }
         }

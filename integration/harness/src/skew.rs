@@ -1,6 +1,11 @@
 //! Servers of different versions.
 
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
 use fake_apiserver::Version;
+use fake_apiserver::recordings::{AGGREGATED, Recording};
+use serde_json::Value;
 
 use crate::control_plane::ServerOptions;
 
@@ -38,4 +43,68 @@ pub fn matrix() -> Vec<Vec<Version>> {
 /// Returns how versions are written together: `1.36+1.37`.
 pub fn name(versions: &[Version]) -> String {
     versions.iter().map(Version::to_string).collect::<Vec<_>>().join("+")
+}
+
+/// Returns the collection of a type without namespaces that `newer` serves by
+/// default and `older` does not, by their recordings. Fails if they do not
+/// differ, or are not recorded.
+pub fn only_in(newer: Version, older: Version) -> Result<String> {
+    let (new, old) = (cluster_collections(newer)?, cluster_collections(older)?);
+    let found = new.difference(&old).next().cloned();
+    found.with_context(|| format!("{newer} serves nothing that {older} does not"))
+}
+
+/// Returns the paths of all collections without namespaces that can be listed.
+fn cluster_collections(version: Version) -> Result<BTreeSet<String>> {
+    let recording = Recording::of(version)?;
+    let document = recording.get("/apis", Some(AGGREGATED)).context("no aggregated /apis")?;
+    let document: Value = serde_json::from_slice(&document.body)?;
+    let mut paths = BTreeSet::new();
+    for group in array(&document, "/items") {
+        for version in array(group, "/versions") {
+            for resource in array(version, "/resources") {
+                let text = |of: &Value, pointer| of.pointer(pointer)?.as_str().map(str::to_owned);
+                let cluster = text(resource, "/scope").is_some_and(|scope| scope == "Cluster");
+                let listed = array(resource, "/verbs").iter().any(|verb| verb == "list");
+                if let (true, Some(group), Some(version), Some(resource)) = (
+                    cluster && listed,
+                    text(group, "/metadata/name"),
+                    text(version, "/version"),
+                    text(resource, "/resource"),
+                ) {
+                    paths.insert(format!("/apis/{group}/{version}/{resource}"));
+                }
+            }
+        }
+    }
+    Ok(paths)
+}
+
+fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use fake_apiserver::Version;
+
+    use super::{matrix, name, only_in};
+
+    #[test]
+    fn the_matrix_has_every_pair_and_all_together() {
+        let names: Vec<_> = matrix().iter().map(|versions| name(versions)).collect();
+        assert!(names.contains(&name(&Version::NEWEST_PAIR)));
+        assert!(names.contains(&name(Version::ALL)));
+        let pairs = Version::ALL.len() * (Version::ALL.len() - 1) / 2;
+        assert_eq!(names.len(), pairs + 1);
+    }
+
+    #[test]
+    fn a_newer_version_serves_more() {
+        let policies = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+        assert_eq!(only_in(Version::V1_36, Version::V1_35).unwrap(), policies);
+        let [older, newer] = Version::NEWEST_PAIR;
+        assert!(only_in(newer, older).is_ok());
+        assert!(only_in(older, older).is_err());
+    }
 }
