@@ -39,7 +39,7 @@ impl Cluster {
         let server =
             |name, version| ServerOptions::new(name, version).argument("--allow-privileged=true");
         let servers = vec![server("older", pair.older), server("newer", pair.newer)];
-        let site = Site::start(servers).await?;
+        let site = Site::start_as_shipped(servers).await?;
         let mut cluster = Self { clients: None, site, pair };
         let url = cluster.envoy();
         cluster.connect(&url).await?;
