@@ -20,6 +20,8 @@ use wire::client::Http;
 mod contents;
 #[path = "cluster_matrix/documents.rs"]
 mod documents;
+#[path = "cluster_discovery/encodings.rs"]
+mod encodings;
 #[path = "cluster_matrix/types.rs"]
 mod types;
 
@@ -59,7 +61,7 @@ async fn combination(versions: &[Version]) -> Result<Value> {
     let started = Instant::now();
     let servers =
         versions.iter().map(|version| ServerOptions::new(server_name(*version), *version));
-    let site = Site::start(servers.collect()).await?;
+    let mut site = Site::start(servers.collect()).await?;
     let types = Types::read(&site).await?;
     let skewed: Vec<_> = types.skewed().collect();
     ensure!(!skewed.is_empty(), "the servers do not differ");
@@ -78,6 +80,12 @@ async fn combination(versions: &[Version]) -> Result<Value> {
         ensure!(answer.status == 200, "{collection}: {} {}", answer.status, answer.text());
     }
     let asked = documents::are_the_union(&site, &skewed).await?;
+    let own = encodings::are_as_servers_write_them(&site).await?;
+    // Requests that all servers can answer are now answered by all of them in turn.
+    let mut options = stack_options(&site.plane, "any")?;
+    options.companion = json!({ "answeringVersion": "any" });
+    site.stack = Stack::start_with_map(options).await?;
+    let encodings = encodings::say_the_same_every_time(&site).await?;
     Ok(json!({
         "seconds": started.elapsed().as_secs(),
         "typesOfSome": skewed,
@@ -85,6 +93,8 @@ async fn combination(versions: &[Version]) -> Result<Value> {
         "withoutFilterWrong404s": wrong,
         "skewedRequests": skewed.len() * SKEWED_ROUNDS,
         "documentRequests": asked,
+        "serversEncodings": own,
+        "encodings": encodings,
     }))
 }
 

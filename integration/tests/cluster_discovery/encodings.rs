@@ -1,11 +1,12 @@
 //! Every discovery document in every encoding: what servers write, and what comes through Envoy.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use discovery_map::DocumentEncoding;
 use harness::site::Site;
-use harness::skew::{NEW, OLD};
+use harness::wait;
 use reqwest::{Method, StatusCode};
 use routing::encode;
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ use super::contents::{array, named};
 
 /// How often each document is asked for in each encoding.
 const ROUNDS: usize = 20;
+
+/// Until the companion has read how the servers store each type.
+const SETTLED: Duration = Duration::from_secs(30);
 
 const PLAIN: &str = "";
 const V2: &str = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -43,7 +47,7 @@ const ENCODINGS: [(DocumentEncoding, &str, &str); 4] = [
 pub async fn are_as_servers_write_them(site: &Site) -> Result<Value> {
     let mut compared = 0;
     let mut failures = Vec::new();
-    for server in [OLD, NEW] {
+    for server in 0..site.plane.servers().len() {
         let client = site.direct(server, Http::Two)?;
         for (path, parameters) in documents(&client).await? {
             // Servers have no v2beta1 since 1.33.
@@ -70,12 +74,18 @@ pub async fn are_as_servers_write_them(site: &Site) -> Result<Value> {
 /// encoding, and the same every time. Returns figures.
 pub async fn say_the_same_every_time(site: &Site) -> Result<Value> {
     let mut paths = BTreeSet::new();
-    for server in [OLD, NEW] {
+    for server in 0..site.plane.servers().len() {
         paths.extend(documents(&site.direct(server, Http::Two)?).await?);
     }
+    let clients = (0..ROUNDS)
+        .map(|round| site.client(if round.is_multiple_of(2) { Http::Two } else { Http::One }));
+    let clients = clients.collect::<Result<Vec<_>>>()?;
     let mut failures = Vec::new();
     for (path, parameters) in &paths {
-        if let Err(error) = document(site, path, parameters).await {
+        let union = union(site, path, parameters).await?;
+        let same =
+            wait::until(path, SETTLED, async || document(&clients, path, parameters, &union).await);
+        if let Err(error) = same.await {
             failures.push(format!("{path}{parameters}: {error:#}"));
         }
     }
@@ -83,15 +93,21 @@ pub async fn say_the_same_every_time(site: &Site) -> Result<Value> {
     Ok(json!({ "documents": paths.len(), "encodings": ENCODINGS.len(), "requests": ROUNDS }))
 }
 
-async fn document(site: &Site, path: &str, parameters: &str) -> Result<()> {
-    let json = ask(&connection(site, 0)?, path, parameters, ENCODINGS[0]).await?.body;
+/// Each client has a connection of its own.
+async fn document(
+    clients: &[Client],
+    path: &str,
+    parameters: &str,
+    union: &BTreeSet<String>,
+) -> Result<()> {
+    let first = clients.first().context("no client")?;
+    let json = ask(first, path, parameters, ENCODINGS[0]).await?.body;
     let names = named(&serde_json::from_slice(&json)?)?;
-    let union = union(site, path, parameters).await?;
-    ensure!(names.is_superset(&union), "it lacks {:?}", union.difference(&names));
+    ensure!(names.is_superset(union), "it lacks {:?}", union.difference(&names));
     for encoding in ENCODINGS {
         let expected = encode(&json, encoding.0).context("it cannot be encoded")?;
-        for round in 0..ROUNDS {
-            let answer = ask(&connection(site, round)?, path, parameters, encoding).await?;
+        for (round, client) in clients.iter().enumerate() {
+            let answer = ask(client, path, parameters, encoding).await?;
             ensure!(answer.body == expected, "other bytes as {:?} in round {round}", encoding.0);
             let content_type = format!("application/{}{parameters}", encoding.1);
             ensure!(answer.header("content-type") == Some(&content_type), "{:?}", answer.headers);
@@ -103,7 +119,7 @@ async fn document(site: &Site, path: &str, parameters: &str) -> Result<()> {
 /// Returns all names in the servers' own JSON.
 async fn union(site: &Site, path: &str, parameters: &str) -> Result<BTreeSet<String>> {
     let mut union = BTreeSet::new();
-    for server in [OLD, NEW] {
+    for server in 0..site.plane.servers().len() {
         let client = site.direct(server, Http::Two)?;
         let parameters = if parameters == V2BETA1 { V2 } else { parameters };
         let answer = send(&client, path, parameters, ENCODINGS[0]).await?;
@@ -130,11 +146,6 @@ async fn documents(client: &Client) -> Result<BTreeSet<(String, &'static str)>> 
         }
     }
     Ok(documents)
-}
-
-/// Returns a client with its own connection, by HTTP/2 and HTTP/1.1 in turn.
-fn connection(site: &Site, round: usize) -> Result<Client> {
-    site.client(if round.is_multiple_of(2) { Http::Two } else { Http::One })
 }
 
 async fn ask(
