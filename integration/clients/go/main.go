@@ -124,6 +124,13 @@ func ways(cache string) []way {
 		{"legacy", func(config *rest.Config) (discovery.CachedDiscoveryInterface, error) {
 			return inMemory(config, func(client *discovery.DiscoveryClient) { client.UseLegacyDiscovery = true })
 		}},
+		{"legacy in protobuf", func(config *rest.Config) (discovery.CachedDiscoveryInterface, error) {
+			// As kube-controller-manager, kube-scheduler and the kubelet configure their clients.
+			config = rest.CopyConfig(config)
+			config.ContentType = "application/vnd.kubernetes.protobuf"
+			config.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+			return inMemory(config, func(client *discovery.DiscoveryClient) { client.UseLegacyDiscovery = true })
+		}},
 		{"disk", onDisk},
 		{"disk, as the next process", onDisk},
 	}
