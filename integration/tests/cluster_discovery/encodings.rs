@@ -24,15 +24,10 @@ const PLAIN: &str = "";
 const V2: &str = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const V2BETA1: &str = ";g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
-/// The documents that span groups, with the parameters of their media type.
-const ROOTS: [(&str, &str); 6] = [
-    ("/api", V2),
-    ("/api", V2BETA1),
-    ("/api", PLAIN),
-    ("/apis", V2),
-    ("/apis", V2BETA1),
-    ("/apis", PLAIN),
-];
+/// The documents that span groups, with the parameters of their media type. Servers have no v2beta1
+/// since 1.33, so `/api` has it only where the servers differ there.
+const ROOTS: [(&str, &str); 5] =
+    [("/api", V2), ("/api", PLAIN), ("/apis", V2), ("/apis", V2BETA1), ("/apis", PLAIN)];
 
 /// An encoding, its media type below `application/`, and a client that gets it.
 const ENCODINGS: [(DocumentEncoding, &str, &str); 4] = [
@@ -50,12 +45,16 @@ pub async fn are_as_servers_write_them(site: &Site) -> Result<Value> {
     for server in 0..site.plane.servers().len() {
         let client = site.direct(server, Http::Two)?;
         for (path, parameters) in documents(&client).await? {
-            // Servers have no v2beta1 since 1.33.
             if parameters == V2BETA1 {
                 continue;
             }
             let [json, others @ ..] = ENCODINGS;
-            let json = ask(&client, &path, parameters, json).await?.body;
+            let json = send(&client, &path, parameters, json).await?;
+            // A server lists the group-versions of others too, for they share APIServices.
+            if json.status == StatusCode::NOT_FOUND {
+                continue;
+            }
+            let json = json.ok()?.body;
             for encoding in others {
                 let own = ask(&client, &path, parameters, encoding).await?.body;
                 if encode(&json, encoding.0).as_ref() != Some(&own) {
@@ -83,6 +82,9 @@ pub async fn say_the_same_every_time(site: &Site) -> Result<Value> {
     let mut failures = Vec::new();
     for (path, parameters) in &paths {
         let union = union(site, path, parameters).await?;
+        if union.is_empty() {
+            continue;
+        }
         let same =
             wait::until(path, SETTLED, async || document(&clients, path, parameters, &union).await);
         if let Err(error) = same.await {
@@ -116,7 +118,7 @@ async fn document(
     Ok(())
 }
 
-/// Returns all names in the servers' own JSON.
+/// Returns all names in the servers' own JSON; none if no server serves what it lists.
 async fn union(site: &Site, path: &str, parameters: &str) -> Result<BTreeSet<String>> {
     let mut union = BTreeSet::new();
     for server in 0..site.plane.servers().len() {
@@ -127,7 +129,6 @@ async fn union(site: &Site, path: &str, parameters: &str) -> Result<BTreeSet<Str
             union.extend(named(&answer.ok()?.json()?)?);
         }
     }
-    ensure!(!union.is_empty(), "no server has it");
     Ok(union)
 }
 
