@@ -192,6 +192,48 @@ async fn one_version_answers_in_an_upgrade_from_1_36_and_back() -> Result<()> {
     one_version_answers("cluster_answering_1_37", Version::V1_36, Version::V1_37).await
 }
 
+/// Two servers of the answering version are killed in the same moment.
+async fn the_other_version_answers_at_once(test: &str, companion: bool) -> Result<()> {
+    let mut entry = Entry::begin(test);
+    let (older, newer) = (Version::V1_36, Version::V1_37);
+    let servers = vec![server(0, older), server(1, older), server(2, newer)];
+    let mut site = Site::start_as_shipped(servers).await?;
+    if !companion {
+        site.stack.companion.kill_9();
+    }
+    let applying = Applying::start(&clients(&site)?, doubtful::since(newer));
+    tokio::time::sleep(SLACK).await;
+    let killed = Instant::now();
+    for index in [0, 1] {
+        site.plane.server_mut(index)?.kill_9();
+    }
+    let dead = Instant::now();
+    tokio::time::sleep(10 * SLACK).await;
+
+    let (before, after): (Vec<_>, Vec<_>) =
+        applying.seen().into_iter().partition(|one| one.began < dead);
+    let died = before.iter().filter(|one| one.given == Given::Failed);
+    ensure!(died.clone().all(|one| one.met_a_stop && one.ended >= killed), "{before:#?}");
+    entry.set("diedWithTheirConnection", died.count());
+    ensure!(after.iter().all(|one| one.given == Given::Newer), "{:?}", count(&after));
+    let first = after.iter().map(|one| one.ended).min().context("no answer")? - killed;
+    let slowest = after.iter().map(|one| one.ended - one.began).max().context("no answer")?;
+    entry.set_ms("firstAnswerMs", first);
+    entry.set_ms("slowestMs", slowest);
+    ensure!(first < SLACK && slowest < SLACK, "{first:?}, {slowest:?}");
+    entry.passed()
+}
+
+#[tokio::test]
+async fn another_version_answers_within_a_second_if_all_of_one_are_killed() -> Result<()> {
+    the_other_version_answers_at_once("cluster_answering_killed", true).await
+}
+
+#[tokio::test]
+async fn it_does_so_while_no_companion_runs() -> Result<()> {
+    the_other_version_answers_at_once("cluster_answering_killed_alone", false).await
+}
+
 #[tokio::test]
 async fn a_server_that_emulates_1_36_counts_as_1_36() -> Result<()> {
     let entry = Entry::begin("cluster_answering_emulated");
