@@ -3,10 +3,10 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use discovery_map::DocumentEncoding;
+use discovery_map::{DiscoveryMap, DocumentEncoding, DocumentForm};
 use fake_apiserver::Version;
 use fake_apiserver::replay::Crd;
 use harness::fleet::Fleet;
@@ -29,7 +29,7 @@ async fn start() -> Result<(Fleet, Stack)> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     fleet.peers[0].add_crd(Crd::new(CUSTOM, "Widget"))?;
     let stack = fleet.stack().await?;
-    let knows = |map: &discovery_map::DiscoveryMap| map.group(CUSTOM.as_bytes()).is_some();
+    let knows = |map: &DiscoveryMap| map.group(CUSTOM.as_bytes()).is_some();
     stack.wait_for_map("both servers' types", |map| knows(map) && !map.has_no_documents()).await?;
     Ok((fleet, stack))
 }
@@ -122,6 +122,41 @@ async fn every_encoding_says_the_same_every_time() -> Result<()> {
                 assert_eq!(Some(answer.body), expected, "{path} as {accept}");
             }
         }
+    }
+    Ok(())
+}
+
+/// Each resource with the hash of its storage version, if it has one.
+async fn hashes(client: &Client, path: &str) -> Result<BTreeMap<String, Option<String>>> {
+    let document = get(client, path, "application/json").await?.json()?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let resources = document["resources"].as_array().into_iter().flatten();
+    Ok(resources
+        .filter_map(|resource| {
+            Some((text(&resource["name"])?, text(&resource["storageVersionHash"])))
+        })
+        .collect())
+}
+
+#[tokio::test]
+async fn a_storage_version_hash_is_there_only_where_the_servers_agree() -> Result<()> {
+    let (fleet, stack) = start().await?;
+    // They list the same here, and 1.35 stores one resource differently.
+    let path = "/apis/storage.k8s.io/v1";
+    let is_merged =
+        |map: &DiscoveryMap| map.document(path.as_bytes(), DocumentForm::Plain).is_some();
+    stack.wait_for_map("one document", is_merged).await?;
+    let [old, new] = &fleet.peers[..] else { anyhow::bail!("two servers") };
+    let old = hashes(&fleet.client(&old.url(), Http::Two)?, path).await?;
+    let new = hashes(&fleet.client(&new.url(), Http::Two)?, path).await?;
+    let agreed = |(name, hash): (&String, &Option<String>)| {
+        (name.clone(), hash.clone().filter(|hash| old[name].as_ref() == Some(hash)))
+    };
+    let expected: BTreeMap<_, _> = new.iter().map(agreed).collect();
+    ensure!(expected != new && expected.values().flatten().count() > 3, "{expected:?}");
+    for round in 0..ROUNDS {
+        let http = if round % 2 == 0 { Http::One } else { Http::Two };
+        assert_eq!(hashes(&fleet.client(&stack.url(), http)?, path).await?, expected);
     }
     Ok(())
 }
