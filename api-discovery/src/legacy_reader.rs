@@ -1,7 +1,7 @@
 //! The older form of discovery, read: a document for every group-version, put
 //! together to what aggregated discovery would have said.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use discovery_map::Verb;
@@ -10,7 +10,6 @@ use serde::Deserialize;
 use crate::document::is_segment;
 use crate::fields::{list, quoted};
 use crate::listing::{Group, GroupNames, Listing, Named, Types, Version};
-use crate::storage::Hashes;
 use crate::wire::{Kind, LegacyResource, Resource, Subresource};
 
 /// An `APIResourceList`: the answer to `/api/<version>` and `/apis/<group>/<version>`.
@@ -19,6 +18,10 @@ pub struct LegacyGroupVersion {
     #[serde(default)]
     resources: Vec<LegacyResource>,
 }
+
+/// Each resource or subresource of a group-version, and the hash of its storage version; empty if the
+/// peer gives none.
+pub(crate) type Hashes = BTreeMap<Box<str>, Box<str>>;
 
 /// Puts a [`Listing`] together from the documents of its group-versions.
 #[derive(Debug, Default)]

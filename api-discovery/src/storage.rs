@@ -4,10 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::legacy_reader::LegacyGroupVersion;
-
-/// Each resource or subresource of a group-version, and its hash; empty if the peer gives none.
-pub(crate) type Hashes = BTreeMap<Box<str>, Box<str>>;
+use crate::legacy_reader::{Hashes, LegacyGroupVersion};
 
 /// The hashes that one peer gives, by group and version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::legacy_reader::Hashes;
 use crate::listing::Part;
-use crate::storage::{Hashes, StorageVersions};
+use crate::storage::StorageVersions;
 
 /// The storage versions of the serving peers, with the peers' positions.
 pub(super) struct Stored<'p>(pub(super) Vec<(usize, &'p StorageVersions)>);
