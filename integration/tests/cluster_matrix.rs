@@ -18,8 +18,6 @@ use wire::client::Http;
 
 #[path = "cluster_discovery/contents.rs"]
 mod contents;
-#[path = "cluster_matrix/documents.rs"]
-mod documents;
 #[path = "cluster_discovery/encodings.rs"]
 mod encodings;
 #[path = "cluster_matrix/types.rs"]
@@ -79,7 +77,6 @@ async fn combination(versions: &[Version]) -> Result<Value> {
         let answer = client.get(collection).await?;
         ensure!(answer.status == 200, "{collection}: {} {}", answer.status, answer.text());
     }
-    let asked = documents::are_the_union(&site, &skewed).await?;
     let own = encodings::are_as_servers_write_them(&site).await?;
     // Requests that all servers can answer are now answered by all of them in turn.
     let mut options = stack_options(&site.plane, "any")?;
@@ -92,7 +89,6 @@ async fn combination(versions: &[Version]) -> Result<Value> {
         "typesOfAll": types.common().count(),
         "withoutFilterWrong404s": wrong,
         "skewedRequests": skewed.len() * SKEWED_ROUNDS,
-        "documentRequests": asked,
         "serversEncodings": own,
         "encodings": encodings,
     }))
