@@ -103,3 +103,34 @@ fn both_companions_are_configured_alike() -> Result<()> {
     assert_eq!(quickstart, load_balancer);
     Ok(())
 }
+
+/// Envoy uses the priorities that it computed at the `update_frequency`-th attempt also for the
+/// attempts after the next one. If one of those goes to a cluster with fewer, Envoy crashes.
+#[test]
+fn no_retry_follows_the_one_that_leaves_a_priority() -> Result<()> {
+    for file in ["quickstart/envoy.yaml", "load-balancer/envoy.yaml"] {
+        let (configuration, mut policies) = (configuration(file)?, Vec::new());
+        retry_policies(&configuration, &mut policies);
+        ensure!(!policies.is_empty(), "{file} has no retry policy");
+        for policy in policies {
+            let Some(priority) = policy.get("retry_priority") else { continue };
+            let frequency = priority.pointer("/typed_config/update_frequency");
+            let [frequency, retries] = [frequency, policy.get("num_retries")]
+                .map(|number| number.and_then(Value::as_u64).unwrap_or_default());
+            ensure!(retries <= frequency, "{file}: {retries} retries, {frequency}");
+            ensure!(policy.get("refresh_cluster_on_retry").is_none(), "{file}: {policy}");
+        }
+    }
+    Ok(())
+}
+
+fn retry_policies<'v>(value: &'v Value, found: &mut Vec<&'v Value>) {
+    match value {
+        Value::Object(fields) => {
+            found.extend(fields.get("retry_policy"));
+            fields.values().for_each(|field| retry_policies(field, found));
+        }
+        Value::Array(entries) => entries.iter().for_each(|entry| retry_policies(entry, found)),
+        _ => {}
+    }
+}
