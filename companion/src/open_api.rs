@@ -15,6 +15,7 @@
 
 mod error;
 mod fetch;
+mod merge;
 pub mod metrics;
 mod reader;
 

@@ -5,6 +5,8 @@
 use std::fs;
 use std::time::Duration;
 
+use fake_apiserver::replay::OpenApiDocument;
+
 #[cfg(test)]
 #[path = "running/companion.rs"]
 #[expect(dead_code, reason = "most of it is for the tests of `running`")]
@@ -23,6 +25,43 @@ const LIMIT_KB: u64 = 64 * 1024;
 /// build. A debug build's is three times as large and says nothing.
 const PROGRAM_KB: u64 = 10 * 1024;
 
+/// A document of OpenAPI v3 as large as that of the core group, the largest of all: 1.6 MB as JSON.
+/// `path` is one that no other has.
+fn open_api(path: &str) -> OpenApiDocument {
+    let long = "It says what is wanted of every thing that there is. ".repeat(100);
+    let schemas: Vec<_> = (0..300).map(|n| format!("io.example.things.v1.Thing{n}")).collect();
+    let json = |(at, name): (usize, &String)| {
+        format!("\"{name}\":{{\"description\":\"{at} {long}\",\"type\":\"object\"}}")
+    };
+    let json: Vec<_> = schemas.iter().enumerate().map(json).collect();
+    let json = format!(
+        "{{\"openapi\":\"3.0.0\",\"info\":{{\"title\":\"T\",\"version\":\"1\"}},\"paths\":{{\
+         \"{path}\":{{\"get\":{{\"description\":\"{long}\"}}}}}},\
+         \"components\":{{\"schemas\":{{{}}}}}}}",
+        json.join(",")
+    );
+    let named =
+        |name: &str, value: &[u8]| field(1, &[field(1, name.as_bytes()), field(2, value)].concat());
+    let schemas = schemas.iter().map(|name| named(name, &field(1, long.as_bytes())));
+    let schemas: Vec<u8> = schemas.flatten().collect();
+    let paths = named(path, &field(4, &field(2, long.as_bytes())));
+    let protobuf = [field(1, b"3.0.0"), field(4, &paths), field(5, &field(1, &schemas))];
+    OpenApiDocument { json: json.into_bytes(), protobuf: protobuf.concat() }
+}
+
+/// A field of a protobuf message whose value has a length.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = value.len();
+    while length > 0x7f {
+        bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    bytes.push(u8::try_from(length).unwrap());
+    bytes.extend(value);
+    bytes
+}
+
 #[test]
 fn five_peers_with_three_thousand_crds_each_stay_within_64_megabytes() {
     let authority = Authority::new();
@@ -32,6 +71,14 @@ fn five_peers_with_three_thousand_crds_each_stay_within_64_megabytes() {
     types.push("/v1/pods");
     let peers: Vec<_> = (0..5).map(|_| Peer::start(&authority, &types)).collect();
     let settings = "polling: {timeout: 10s}";
+    // A group-version that each peer describes differently, in as large a document as there is.
+    for (number, peer) in peers.iter().enumerate() {
+        peer.change(|b| {
+            b.types.push(format!("big/v1/of-peer{number}"));
+            let document = open_api(&format!("/apis/big/v1/of-peer{number}"));
+            b.open_api.insert("apis/big/v1".to_owned(), document);
+        });
+    }
     let companion = Companion::start_with(&authority, &peers.iter().collect::<Vec<_>>(), settings);
     within(Duration::from_secs(60), "the companion is ready", || companion.map().is_some());
     // Every change is another document of megabytes, another map, another state.
@@ -45,6 +92,9 @@ fn five_peers_with_three_thousand_crds_each_stay_within_64_megabytes() {
             companion.route(&last).as_deref() == Some("kube-apiserver_e")
         });
     }
+    within(Duration::from_secs(60), "the OpenAPI documents are merged", || {
+        companion.map_text().is_some_and(|map| map.contains("\"/openapi/v3/apis/big/v1\""))
+    });
     let status = fs::read_to_string(format!("/proc/{}/status", companion.pid())).unwrap();
     let kilobytes = |name: &str| -> u64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();

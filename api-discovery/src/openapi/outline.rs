@@ -2,8 +2,8 @@
 //!
 //! A document is merged only for the sake of a path, or of an operation of a path. A schema that no
 //! path leads to is one that no client looks for: between two versions of Kubernetes there are a
-//! few in every document, such as those of a field that is gone. But where a document is merged, it
-//! has the schemas of all, so that every reference has its target.
+//! few in every document, such as those of a field that is gone. But a document that adds a path
+//! adds all of its schemas, so that every reference has its target.
 
 use std::collections::{BTreeMap, BTreeSet};
 

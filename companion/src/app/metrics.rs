@@ -54,6 +54,7 @@ mod tests {
 
     use super::*;
     use crate::facts::PeerStatus;
+    use crate::open_api::metrics::ReadOutcome;
     use crate::secrets::metrics::SecretLabel;
 
     /// The table that operators read.
@@ -69,6 +70,9 @@ mod tests {
         metrics.poll.discovery_failed(&peer);
         metrics.poll.discovery_changed(&peer);
         metrics.open_api.merged();
+        for outcome in [ReadOutcome::Succeeded, ReadOutcome::Failed, ReadOutcome::Unusable] {
+            metrics.open_api.read(outcome);
+        }
         for answer in [Absence::Absent, Absence::Served, Absence::Unclear] {
             metrics.absence.answered(answer);
         }
@@ -91,7 +95,6 @@ mod tests {
         metrics.index.answering(older, newer);
         metrics.index.snapshot(false, 0, true);
         for succeeded in [true, false] {
-            metrics.open_api.read(succeeded);
             metrics.publish.pushed(succeeded, Duration::ZERO);
             metrics.reload.reloaded(succeeded);
         }

@@ -1,6 +1,7 @@
 //! Why a document is not part of a merged one.
 
 use api_discovery::OpenApiError;
+use tokio::task::JoinError;
 
 use crate::apiserver::{CredentialsError, FetchError};
 
@@ -15,6 +16,8 @@ pub(super) enum ReadError {
     /// The document. It is the same on every peer that has it.
     #[error(transparent)]
     Unusable(#[from] OpenApiError),
+    #[error("merging failed: {0}")]
+    Ended(#[from] JoinError),
     /// No peer that has it is in rotation.
     #[error("no peer that has it is in rotation")]
     Away,

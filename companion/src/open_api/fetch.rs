@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use api_discovery::Outline;
 use discovery_map::ACCEPT_JSON;
 
 use super::error::ReadError;
-use super::metrics::OpenApiMetrics;
+use super::metrics::{OpenApiMetrics, ReadOutcome};
 use crate::apiserver::{Clients, Limits};
 use crate::config::{Config, Peer};
 use crate::facts::OpenApiDocument;
@@ -16,16 +15,7 @@ const ACCEPT_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3.v1.0
 
 /// The largest document that is read, in bytes, if `polling.maxResponseBytes` is not smaller. That
 /// of the core group, the largest that is built in, has 1.6 MB.
-const MAX_BYTES: u64 = 8 << 20;
-
-/// A document.
-pub(super) struct Fetched {
-    pub hash: Box<str>,
-    pub json: String,
-    pub outline: Outline,
-    /// Empty until it is needed.
-    pub protobuf: Vec<u8>,
-}
+const MAX_BYTES: u64 = 4 << 20;
 
 /// Reads documents from peers.
 pub(super) struct Fetcher<'f> {
@@ -38,12 +28,12 @@ pub(super) struct Fetcher<'f> {
 
 impl Fetcher<'_> {
     /// Reads a document's JSON.
-    pub(super) async fn json(&mut self, document: &OpenApiDocument) -> Result<Fetched, ReadError> {
+    pub(super) async fn json(&mut self, document: &OpenApiDocument) -> Result<String, ReadError> {
         let bytes = self.read_of_any(document, ACCEPT_JSON).await?;
-        // Bytes that are not UTF-8 are an error of the parser.
-        let json = String::from_utf8_lossy(&bytes).into_owned();
-        let outline = Outline::of_json(&json)?;
-        Ok(Fetched { hash: document.hash.clone(), json, outline, protobuf: Vec::new() })
+        // No JSON has other bytes than UTF-8: the parser refuses what replaces them, or it is in a
+        // text, where it does no harm.
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// Reads a document's protobuf.
@@ -62,7 +52,9 @@ impl Fetcher<'_> {
         let mut error = ReadError::Away;
         for peer in &document.peers {
             let answer = self.read(peer, &document.hash, accept).await;
-            self.metrics.read(answer.is_ok());
+            let succeeded = answer.is_ok();
+            let outcome = if succeeded { ReadOutcome::Succeeded } else { ReadOutcome::Failed };
+            self.metrics.read(outcome);
             match answer {
                 Ok(bytes) => return Ok(bytes),
                 Err(other) => error = other,

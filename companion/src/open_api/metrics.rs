@@ -5,6 +5,27 @@ use prometheus_client::metrics::family::Family;
 
 use crate::metrics::{Label, Registry, add};
 
+/// How the read of a document ended; a closed set, for it labels a counter.
+#[derive(Clone, Copy, Debug)]
+pub enum ReadOutcome {
+    /// The document came.
+    Succeeded,
+    /// The peer did not send it.
+    Failed,
+    /// What came is no document. This is counted after `Succeeded`.
+    Unusable,
+}
+
+impl ReadOutcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Unusable => "unusable",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct OpenApiMetrics {
     reads: Family<Label, Counter>,
@@ -19,10 +40,9 @@ impl OpenApiMetrics {
         }
     }
 
-    /// Records that a document was read in one form, or could not be.
-    pub fn read(&self, succeeded: bool) {
-        let outcome = if succeeded { "succeeded" } else { "failed" };
-        self.reads.get_or_create(&[("outcome", outcome)]).inc();
+    /// Records how a document was read in one form.
+    pub fn read(&self, outcome: ReadOutcome) {
+        self.reads.get_or_create(&[("outcome", outcome.as_str())]).inc();
     }
 
     /// Records that documents were compared, and merged if that was needed.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_discovery::{Additions, MergedOpenApi, MergedOpenApiContent, OpenApiError};
+use api_discovery::MergedOpenApi;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::error::ReadError;
-use super::fetch::{Fetched, Fetcher};
+use super::fetch::Fetcher;
+use super::merge::{Attempt, attempt};
 use super::metrics::OpenApiMetrics;
 use crate::apiserver::Clients;
 use crate::config::Config;
@@ -39,14 +39,6 @@ struct Tried {
     /// When to try again, if a document could not be read.
     again: Option<Instant>,
     /// What could not be read; logged once.
-    problem: Option<String>,
-}
-
-/// What came of an attempt.
-struct Attempt {
-    /// The merged document; `None` if the first of the peers' documents could not be read.
-    merged: Option<MergedOpenApi>,
-    /// The first problem, if there was any.
     problem: Option<String>,
 }
 
@@ -129,70 +121,12 @@ impl OpenApiReader {
     async fn attempt(&mut self, merge: &OpenApiMerge) -> Attempt {
         let config = self.configs.borrow().clone();
         let (clients, metrics) = (&mut self.clients, &self.metrics);
-        let mut fetcher = Fetcher { config: &config, clients, metrics, path: &merge.path };
-        let (mut fetched, mut problem) = (Vec::new(), None);
-        for document in present(merge) {
-            match fetcher.json(document).await {
-                Ok(document) => fetched.push(document),
-                Err(error) => note(&mut problem, error),
-            }
-        }
-        if !additions(&fetched).is_empty() {
-            let mut complete = Vec::with_capacity(fetched.len());
-            for mut document in fetched {
-                let source = merge.documents.iter().find(|source| source.hash == document.hash);
-                let Some(source) = source else { continue };
-                match fetcher.protobuf(source).await {
-                    Ok(protobuf) => {
-                        document.protobuf = protobuf;
-                        complete.push(document);
-                    }
-                    Err(error) => note(&mut problem, error),
-                }
-            }
-            fetched = complete;
-        }
-        let first = merge.documents.first().map(|document| &document.hash);
-        if fetched.first().map(|document| &document.hash) != first {
-            return Attempt { merged: None, problem };
-        }
-        metrics.merged();
-        let path = merge.path.clone();
-        // Packing megabytes takes a while.
-        let merged = tokio::task::spawn_blocking(move || united(path, &fetched)).await;
-        match merged.map_err(|error| error.to_string()) {
-            Ok(Ok(merged)) => Attempt { merged: Some(merged), problem },
-            Ok(Err(error)) => Attempt { merged: None, problem: Some(error.to_string()) },
-            Err(error) => Attempt { merged: None, problem: Some(error) },
-        }
+        let fetcher = Fetcher { config: &config, clients, metrics, path: &merge.path };
+        attempt(fetcher, &present(merge).collect::<Vec<_>>()).await
     }
 }
 
 /// Returns the documents that a peer in rotation has. What was made with the others stays.
 fn present(merge: &OpenApiMerge) -> impl Iterator<Item = &OpenApiDocument> {
     merge.documents.iter().filter(|document| !document.peers.is_empty())
-}
-
-fn note(problem: &mut Option<String>, error: ReadError) {
-    problem.get_or_insert_with(|| error.to_string());
-}
-
-fn additions(fetched: &[Fetched]) -> Additions {
-    let outlines: Vec<_> = fetched.iter().map(|document| document.outline.clone()).collect();
-    Additions::new(&outlines)
-}
-
-fn united(path: Box<str>, fetched: &[Fetched]) -> Result<MergedOpenApi, OpenApiError> {
-    let hashes = fetched.iter().map(|document| document.hash.clone()).collect();
-    let additions = additions(fetched);
-    let content = if additions.is_empty() {
-        None
-    } else {
-        let json: Vec<_> = fetched.iter().map(|document| &document.json).collect();
-        let json = additions.merge_json(&json)?;
-        let protobuf: Vec<_> = fetched.iter().map(|document| &document.protobuf).collect();
-        let protobuf = additions.merge_protobuf(&protobuf)?;
-        Some(MergedOpenApiContent::pack(json.as_bytes(), &protobuf))
-    };
-    Ok(MergedOpenApi { path, hashes, content })
 }

@@ -159,14 +159,32 @@ fn a_faulty_document_is_logged_once_counted_and_left_out() {
         let lines: Vec<_> =
             log.lines().filter(|line| line.contains("cannot read a document of OpenAPI")).collect();
         assert!(lines.len() == 1 && lines[0].contains(error) && lines[0].contains(PATH), "{log}");
-        let is_unreadable = error.starts_with("OpenAPI");
-        assert_eq!(reads(&companion, "failed"), u64::from(!is_unreadable), "{error}");
+        let is_unusable = error.starts_with("OpenAPI");
+        assert_eq!(reads(&companion, "failed"), u64::from(!is_unusable), "{error}");
+        assert_eq!(reads(&companion, "unusable"), u64::from(is_unusable), "{error}");
         assert_eq!(
             url(&companion),
             format!("/openapi/v3/{PATH}?hash={}", recorded("v1.35.4").hash())
         );
         assert_eq!(companion.route(NEW).unwrap(), "kube-apiserver_b");
     }
+}
+
+#[test]
+fn a_document_that_is_faulty_in_protobuf_alone_is_left_out_of_both_forms() {
+    let authority = Authority::new();
+    let (a, b) = peers(&authority, "v1.35.4", "v1.36.3");
+    b.change(|behavior| {
+        let documents = behavior.open_api.values_mut();
+        documents.for_each(|document| document.protobuf = b"\xff\xff".to_vec());
+    });
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.wait_until_ready();
+    let error = "OpenAPI document in protobuf";
+    companion.eventually(error, || companion.log().contains(error));
+    companion.eventually("the rest is compared", || merges(&companion) == 1);
+    assert!(merged(&companion, DocumentForm::Plain).is_none());
+    assert_eq!(url(&companion), format!("/openapi/v3/{PATH}?hash={}", recorded("v1.35.4").hash()));
 }
 
 #[test]
