@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo test conformance test-slow bench fuzz \
-	e2e coverage lint validate-config fmt env clean
+	e2e e2e-suite coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -61,6 +61,9 @@ conformance: ## Run tests on real control planes; writes target/conformance/repo
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	$(with) envoy func-e filter companion control-plane -- \
 		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types
+
+e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
+	@$(with) $(e2e_programs) -- true
 
 e2e: ## Run Kubernetes' own suite through Envoy, an hour (PAIR=1.36+1.37, RUNS=3, FOCUS='regular expression', PROCESSES=2)
 	$(with) envoy func-e filter companion control-plane $(e2e_programs) -- \

@@ -48,8 +48,12 @@ impl Suite {
             })?;
         }
         let suite = Artifact::EndToEndSuite(self.version).path()?;
+        // Some specs leave files behind; they go with the cluster's.
+        let temporary = self.kubeconfig.with_file_name("suite-files");
+        fs::create_dir_all(&temporary)?;
         let ginkgo = Program::new("ginkgo", suite.with_file_name("ginkgo"), &log)
             .current_dir(&self.folder)
+            .env("TMPDIR", temporary)
             .args(self.ginkgo_arguments())
             .arg(suite)
             .arg("--")
