@@ -2,6 +2,8 @@
 //! alone: a debug build needs a minute for documents of megabytes, and the tests
 //! of `running` expect answers within seconds.
 
+#![cfg(test)]
+
 use std::fs;
 use std::time::Duration;
 
