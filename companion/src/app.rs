@@ -4,9 +4,7 @@
 //!  reload ──config──▶ poll ──────────────reports──▶ index ──snapshot──▶ publish ──▶ files
 //!             ├─────▶ control_plane ──origins, names─▶ │                   ▲ │
 //!             ├─────▶ open_api ◀─merges, merged──────▶ │                   │ │
-//!             ├─────▶ absence ──────────reports──────▶ ├─▶ peers, views    │ │
-//!             │          ▲ queries                     ▼                   │ │
-//!             │          └────────────────────────── serve ◀── outcomes ───│─┘
+//!             │                                        └─peers─▶ serve ◀───│─┘ outcomes
 //!             └─────▶ secrets ──────────settings───────────────────────────┘
 //! ```
 //!
@@ -29,7 +27,6 @@ use tokio::task::JoinSet;
 use indexer::{Indexer, Outputs, Sources};
 use metrics::Metrics;
 
-use crate::absence::{self, Prober};
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::files;
@@ -131,15 +128,11 @@ impl Tasks {
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (snapshot_sender, snapshots) = watch::channel(None);
         let (peer_sender, peers) = watch::channel(Vec::new());
-        let (view_sender, views) = watch::channel(Vec::new());
         let (merge_sender, merges) = watch::channel(Arc::default());
         let (merged_sender, merged) = mpsc::channel(1);
-        let (asker, queries) = absence::channel();
         let (outcome_sender, outcomes) = watch::channel(Outcome::default());
 
-        let Metrics { poll, open_api, absence, index: indexed, publish, secrets, registry, .. } =
-            metrics;
-        let prober = Prober::new(configs.clone(), views, queries, report_sender.clone(), absence);
+        let Metrics { poll, open_api, index: indexed, publish, secrets, registry, .. } = metrics;
         let watchers = Watchers::new(report_sender, poll).run(configs.clone());
         let names_reader =
             Reader::<RequestHeadersConfigMap>::new(configs.clone(), peers.clone(), name_sender);
@@ -147,16 +140,12 @@ impl Tasks {
             Reader::<ApiServices>::new(configs.clone(), peers.clone(), origin_sender);
         let open_api = OpenApiReader::new(configs.clone(), merges, merged_sender, open_api);
         let secrets = secrets::Watcher::new(configs.clone(), settings_sender, secrets);
-        let outputs = Outputs {
-            snapshots: snapshot_sender,
-            peers: peer_sender,
-            views: view_sender,
-            open_api: merge_sender,
-        };
+        let outputs =
+            Outputs { snapshots: snapshot_sender, peers: peer_sender, open_api: merge_sender };
         let indexer = Indexer::new(index, outputs, indexed);
         let sources = Sources { reports, names, origins, open_api: merged, configs };
         let publish = publish::run(publisher, snapshots, settings, outcome_sender, publish);
-        let router = serve::router(Views { outcomes, peers, registry, asker });
+        let router = serve::router(Views { outcomes, peers, registry });
 
         self.add("configuration", follower.run());
         self.add_fallible("peers", watchers);
@@ -164,7 +153,6 @@ impl Tasks {
         self.add("origins", origins_reader.run());
         self.add("identity headers", names_reader.run());
         self.add("OpenAPI", open_api.run());
-        self.add("prober", prober.run());
         self.add("secrets", secrets.run());
         self.add("publish", publish);
         self.add_fallible("endpoint", async {

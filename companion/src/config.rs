@@ -17,7 +17,6 @@ mod header;
 mod model;
 mod reader;
 mod request_headers;
-mod strict;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -1,20 +1,18 @@
 //! What one part of the companion tells another about a peer: plain data.
 //!
 //! ```text
-//!  poll, absence ──Report──▶ index ──PeerStatus──▶ serve, metrics
-//!        ▲                     │ │ ▲
-//!        └────────View─────────┘ └─┴─OpenApiMerge, MergedOpenApi── open_api
+//!  poll ──Report──▶ index ──PeerStatus──▶ serve, metrics
+//!                    │ ▲
+//!                    └─┴─OpenApiMerge, MergedOpenApi── open_api
 //! ```
 //!
 //! The writers and the readers of these facts depend on this file, and not on each other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use api_discovery::{
-    Belief, GroupVersion, LegacyGroupVersion, Listing, MinorVersion, OpenApiIndex, Part,
-    ServerVersion,
+    GroupVersion, LegacyGroupVersion, Listing, MinorVersion, OpenApiIndex, Part, ServerVersion,
 };
 use discovery_map::PeerState;
 use serde::Serialize;
@@ -26,9 +24,6 @@ use crate::config::Peer;
 pub struct Report {
     /// The peer, with the address that was used.
     pub peer: Peer,
-    /// When the round started. Rounds of the prober and of the peer's task overlap,
-    /// so reports can arrive out of order.
-    pub asked: Instant,
     pub observation: Observation,
 }
 
@@ -42,11 +37,6 @@ pub enum Observation {
         version: Option<ServerVersion>,
         /// The index of OpenAPI v3.
         open_api: Reading<OpenApiIndex>,
-    },
-    /// The peer sent its types. The round did not read whether it is ready.
-    Discovered {
-        /// What each half of discovery said.
-        readings: [(Part, Reading<Listing>); 2],
     },
     /// The peer sent older documents of group-versions, for the storage versions in them.
     StorageVersions(Vec<(GroupVersion, LegacyGroupVersion)>),
@@ -62,7 +52,7 @@ impl Observation {
     /// Returns the state in which the round found the peer, if the round tells.
     pub fn state(&self) -> Option<PeerState> {
         match self {
-            Self::Serving { .. } | Self::Discovered { .. } => Some(PeerState::Serving),
+            Self::Serving { .. } => Some(PeerState::Serving),
             Self::NotReady { .. } => Some(PeerState::NotReady),
             Self::Unreachable { .. } => Some(PeerState::Unreachable),
             Self::StorageVersions(_) | Self::Inconclusive { .. } => None,
@@ -130,15 +120,4 @@ pub struct PeerStatus {
     /// What went wrong in the last round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-}
-
-/// What is known of a peer, for those who ask it again.
-#[derive(Clone, Debug)]
-pub struct View {
-    pub peer: Peer,
-    pub serving: bool,
-    /// Whether it did until a moment ago. It may have seen a change in the shared
-    /// store that the other peers have not seen yet.
-    pub just_left: bool,
-    pub belief: Belief,
 }

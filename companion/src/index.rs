@@ -7,7 +7,7 @@
 //!  Memory (disk) ──▶ Index::new
 //!  Report (peer) ─┐                             ┌─▶ Index::snapshot ──▶ map, clusters, Memory
 //!  Origins ───────┤                             ├─▶ Index::statuses
-//!  header names ──┼─▶ Index::apply ──▶ changed? ┴─▶ Index::views
+//!  header names ──┼─▶ Index::apply ──▶ changed? ┘
 //!  Config, time ──┘
 //! ```
 //!
@@ -38,15 +38,15 @@ mod types;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_discovery::{MergedOpenApi, MinorVersion, Origins, PackCache};
 use discovery_map::PeerState;
 
 use crate::config::{Config, PeerName, RequestHeaders};
-use crate::facts::{Observation, PeerStatus, Report, View};
+use crate::facts::{Observation, PeerStatus, Report};
 use answering::{Answering, Switch};
-use peer::Tracked;
+use peer::{JUST, Tracked};
 use snapshot::PeerMemory;
 
 #[cfg(test)]
@@ -70,6 +70,8 @@ pub struct Index {
     open_api: Vec<Arc<MergedOpenApi>>,
     packs: PackCache,
     now: Duration,
+    /// When a peer was last removed from the configuration while it served.
+    removed_at: Option<Duration>,
 }
 
 /// Something that the index is told.
@@ -118,6 +120,7 @@ impl Index {
             open_api: Vec::new(),
             packs: PackCache::default(),
             now: Duration::ZERO,
+            removed_at: None,
         }
     }
 
@@ -126,6 +129,10 @@ impl Index {
         let passed = now.saturating_sub(self.now);
         self.now = now;
         let mut changed = self.pass(passed);
+        if self.removed_at.is_some_and(|at| now.saturating_sub(at) >= JUST) {
+            self.removed_at = None;
+            changed = true;
+        }
         match event {
             Event::Tick => {}
             Event::RequestHeaders(names) => {
@@ -152,7 +159,7 @@ impl Index {
                 // Not found: the last report of a peer that is no longer configured.
                 let found = self.peers.iter().position(|peer| peer.is_configured_as(reported));
                 if let Some(position) = found {
-                    changed |= self.observe(position, report.asked, report.observation);
+                    changed |= self.observe(position, report.observation);
                 }
             }
         }
@@ -182,11 +189,6 @@ impl Index {
         self.answering.version()
     }
 
-    /// Returns every peer for those who ask it again.
-    pub fn views(&self) -> Vec<View> {
-        self.peers.iter().map(Tracked::view).collect()
-    }
-
     /// Counts the time out of rotation. Returns whether a peer was forgotten.
     fn pass(&mut self, passed: Duration) -> bool {
         // While no peer is ready, it is not known which ones are absent.
@@ -196,17 +198,17 @@ impl Index {
         let forget_after = self.config.forget_after;
         let mut changed = false;
         for peer in self.peers.iter_mut().filter(|peer| peer.state != PeerState::Serving) {
-            let before = peer.is_forgotten(forget_after);
+            let before = (peer.is_forgotten(forget_after), peer.just_left());
             peer.absent = peer.absent.saturating_add(passed);
-            changed |= peer.is_forgotten(forget_after) != before;
+            changed |= (peer.is_forgotten(forget_after), peer.just_left()) != before;
         }
         changed
     }
 
-    fn observe(&mut self, position: usize, asked: Instant, observation: Observation) -> bool {
+    fn observe(&mut self, position: usize, observation: Observation) -> bool {
         let (before, rest) = self.peers.split_at_mut(position);
         let Some((peer, after)) = rest.split_first_mut() else { return false };
-        let changed = peer.observe(asked, observation, self.now);
+        let changed = peer.observe(observation, self.now);
         if changed {
             for other in before.iter().chain(after.iter()) {
                 peer.belief.share_with(&other.belief);
@@ -220,6 +222,9 @@ impl Index {
         for peer in &config.peers {
             let same = old.iter().position(|known| known.is_configured_as(peer));
             self.peers.push(same.map_or_else(|| Tracked::new(peer), |at| old.swap_remove(at)));
+        }
+        if old.iter().any(|removed| removed.state == PeerState::Serving) {
+            self.removed_at = Some(self.now);
         }
         let configured: BTreeSet<_> = self.peers.iter().map(|peer| &peer.name).collect();
         self.last_rotation.retain(|name| configured.contains(name));

@@ -3,8 +3,8 @@
 //! Data flows one way:
 //!
 //! ```text
-//!  config ─▶ poll, absence, control_plane, open_api ─facts▶ index ─snapshot▶ publish ─▶ xDS files
-//!            └─────────── apiserver ──────────────┘         (merge)          (when, how)
+//!  config ─▶ poll, control_plane, open_api ─facts▶ index ─snapshot▶ publish ─▶ xDS files
+//!            └────────── apiserver ──────┘         (merge)          (when, how)
 //! ```
 //!
 //! `index`, `xds` and `facts` touch nothing outside the process. What does: `apiserver` (the
@@ -13,7 +13,6 @@
 
 #![forbid(unsafe_code)]
 
-mod absence;
 mod apiserver;
 mod app;
 mod certificates;

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use discovery_map::{ABSENCE_PATH, Absence, MapDocument};
+use discovery_map::MapDocument;
 use prometheus_client::encoding::text;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::absence::Asker;
 use crate::facts::PeerStatus;
 use crate::metrics::Registry;
 use crate::publish::Outcome;
@@ -22,8 +21,6 @@ pub struct Views {
     pub outcomes: watch::Receiver<Outcome>,
     pub peers: watch::Receiver<Vec<PeerStatus>>,
     pub registry: Arc<Registry>,
-    /// Where absence queries go.
-    pub asker: Asker,
 }
 
 pub fn router(views: Views) -> Router {
@@ -33,7 +30,6 @@ pub fn router(views: Views) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/map", get(map))
         .route("/v1/peers", get(peers))
-        .route(ABSENCE_PATH, get(absence))
         .with_state(views)
 }
 
@@ -76,22 +72,6 @@ async fn map(State(views): State<Views>) -> Response {
 async fn peers(State(views): State<Views>) -> Response {
     let peers = views.peers.borrow().clone();
     json(&peers)
-}
-
-/// Answers an absence query.
-async fn absence(State(views): State<Views>, RawQuery(query): RawQuery) -> Response {
-    let Some(absence) = views.asker.ask(query.as_deref().unwrap_or_default()).await else {
-        return (StatusCode::BAD_REQUEST, "the query must be path=<path>\n").into_response();
-    };
-    let status = StatusCode::from_bytes(absence.status().as_bytes());
-    let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    match absence {
-        Absence::Absent => status.into_response(),
-        Absence::Served => (status, "a peer serves the type\n").into_response(),
-        Absence::Unclear => {
-            (status, "a peer could not be asked, or has just left the rotation\n").into_response()
-        }
-    }
 }
 
 fn json(value: &impl Serialize) -> Response {

@@ -14,10 +14,14 @@ mod message;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod upstream;
+mod wasm;
 
 pub(crate) use cluster::{Cluster, endpoints};
 pub use filter::{FilterConfig, MAP};
 pub(crate) use message::{ConfigSource, response};
+pub use upstream::upstream_filters;
+
 pub(crate) use secret::{
     CLIENT_CA, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name,
 };

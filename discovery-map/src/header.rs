@@ -23,6 +23,15 @@ pub const CLUSTER_HEADER: &str = "x-mixed-version-proxy-cluster";
 /// a name that ends in it.
 pub const FRONT_PROXY_SUFFIX: &str = "__front-proxy";
 
+/// The suffix that makes the name of the cluster of all peers in rotation,
+/// without priorities: it is asked after a server that does not know a type. It
+/// may have a twin. No cluster of a serving set has a name that ends in it.
+pub const ROTATION_SUFFIX: &str = "__rotation";
+
+/// The response header with which the filter asks Envoy for another server. It
+/// is removed from what a server sends, and never reaches a client.
+pub const DOUBT_HEADER: &str = "x-mixed-version-proxy-doubt";
+
 /// Headers that requests need for something else. Identity headers are removed
 /// from every request, and set for clients with a certificate: with one of
 /// these names that would break requests, or send them in somebody else's name.

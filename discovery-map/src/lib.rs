@@ -3,7 +3,7 @@
 //! The companion merges what every peer serves into one [`DiscoveryMap`] and
 //! pushes it; the filter looks each request's target up in it. One type, one
 //! codec and one golden file (`golden/map.json`) serve both sides. So do the
-//! absence query and its answers ([`Absence`]), and the names of headers.
+//! names of headers.
 //!
 //! ```text
 //!  companion                                             filter
@@ -18,7 +18,6 @@
 
 #![forbid(unsafe_code)]
 
-mod absence;
 mod codec;
 mod content;
 mod fault;
@@ -28,17 +27,17 @@ mod map_document;
 mod validate;
 mod verb;
 
-pub use absence::{ABSENCE_PARAMETER, ABSENCE_PATH, Absence, absence_query};
 pub use codec::{Documents, Packed, Packer};
 pub use content::{Content, DocumentEncoding};
 pub use fault::{Fault, Faults};
 pub use header::{
-    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, CLUSTER_HEADER, FRONT_PROXY_SUFFIX,
-    has_header_prefix, is_header, is_lowercase_token, is_reserved, is_reserved_prefix,
+    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, CLUSTER_HEADER, DOUBT_HEADER, FRONT_PROXY_SUFFIX,
+    ROTATION_SUFFIX, has_header_prefix, is_header, is_lowercase_token, is_reserved,
+    is_reserved_prefix,
 };
 pub use map::{Destination, DiscoveryMap, Found, MergedEntry, Scope};
 pub use map_document::{
-    BySet, DocumentForm, IdentityHeaders, MapDocument, MergedDocument, NO_MAP, OpenApi, PeerEntry,
-    PeerState, Resources, SCHEMA_VERSION, SetEntry, SetsByVerb, StrictNotFound, Versions,
+    BySet, DocumentForm, IdentityHeaders, Ignored, MapDocument, MergedDocument, NO_MAP, OpenApi,
+    PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, SetsByVerb, Versions,
 };
 pub use verb::Verb;

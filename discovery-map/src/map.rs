@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 
 use crate::codec::Packed;
 use crate::map_document::{
-    DocumentForm, IdentityHeaders, MergedDocument, OpenApi, PeerEntry, SetEntry, StrictNotFound,
+    DocumentForm, IdentityHeaders, MergedDocument, OpenApi, PeerEntry, SetEntry,
 };
 use crate::verb::Verb;
 
@@ -24,6 +24,10 @@ pub struct DiscoveryMap {
     pub identity: IdentityHeaders,
     /// Every peer in the map.
     pub peers: Vec<PeerEntry>,
+    /// The addresses of the peers in rotation.
+    pub rotation: Vec<String>,
+    /// Whether a peer left the rotation a moment ago.
+    pub just_left: bool,
     pub(crate) sets: Vec<SetEntry>,
     pub(crate) widest_view: u16,
     pub(crate) groups: Box<[Group]>,
@@ -31,8 +35,6 @@ pub struct DiscoveryMap {
     pub(crate) verbs: Box<[VerbSets]>,
     pub(crate) documents: Vec<Merged>,
     pub(crate) open_api: OpenApi,
-    /// Whom to ask before a type-level 404 for an unknown type passes.
-    pub strict_not_found: Option<StrictNotFound>,
 }
 
 /// A merged document, sorted by path and form.

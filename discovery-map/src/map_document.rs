@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::verb::Verb;
@@ -57,6 +57,15 @@ pub struct MapDocument {
     pub identity: IdentityHeaders,
     /// Every peer in the map.
     pub peers: Vec<PeerEntry>,
+    /// The addresses of the peers in rotation, as Envoy writes them
+    /// (`10.0.0.1:6443`, `[fd00::1]:6443`): a type-level 404 passes when each of
+    /// them said it. Without any, no 404 is asked of another server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rotation: Vec<String>,
+    /// Whether a peer left the rotation a moment ago. It may have known a type
+    /// that the others have not seen yet, so that no 404 can be proved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub just_left: bool,
     /// The distinct serving sets; `groups` refers to them by index.
     pub sets: Vec<SetEntry>,
     /// The set of the peers with the widest view: the best single answer to
@@ -76,23 +85,20 @@ pub struct MapDocument {
     /// Who answers for OpenAPI documents that differ among the peers.
     #[serde(default, skip_serializing_if = "OpenApi::is_empty")]
     pub open_api: OpenApi,
-    /// Whom to ask before a type-level 404 for an unknown type passes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub strict_not_found: Option<StrictNotFound>,
+    /// Whom to ask before a type-level 404 passes, until 0.1. It is read, so that
+    /// a map of that time is, and means nothing: servers are asked.
+    #[serde(default, skip_serializing)]
+    pub strict_not_found: Ignored,
 }
 
-/// Whom to ask, by an [absence query](crate::absence_query), whether no peer
-/// serves a type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct StrictNotFound {
-    /// The Envoy cluster of the companion.
-    pub cluster: String,
-    /// How long the original answer is held, in milliseconds.
-    pub timeout_milliseconds: u32,
-    /// Whether the original 404 passes if the companion does not answer in time;
-    /// else it becomes a 503.
-    pub passes_unanswered: bool,
+/// A field of earlier maps that is read and means nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ignored;
+
+impl<'de> Deserialize<'de> for Ignored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
 }
 
 /// A discovery document as every client is to see it, whichever peer is asked.

@@ -54,6 +54,7 @@ impl TryFrom<MapDocument> for DiscoveryMap {
             check.fault("generation", "must be 1 or more");
         }
         check.peers(&document.peers);
+        check.rotation(&document.rotation);
         check.cluster("defaultCluster", &document.default_cluster);
         check.identity(&document.identity);
         check.sets(&document.sets, document.peers.len());
@@ -67,9 +68,6 @@ impl TryFrom<MapDocument> for DiscoveryMap {
         let verbs = check.verbs(document.verbs, &mut groups, &document.sets);
         let documents = check.documents(document.documents);
         check.open_api(&document.open_api);
-        if let Some(strict) = &document.strict_not_found {
-            check.strict_not_found(strict);
-        }
         check.into_result()?;
         Ok(Self {
             generation: document.generation,
@@ -77,13 +75,14 @@ impl TryFrom<MapDocument> for DiscoveryMap {
             default_cluster: document.default_cluster,
             identity: document.identity,
             peers: document.peers,
+            rotation: document.rotation,
+            just_left: document.just_left,
             sets: document.sets,
             widest_view: document.widest_view,
             groups,
             verbs,
             documents,
             open_api: document.open_api,
-            strict_not_found: document.strict_not_found,
         })
     }
 }

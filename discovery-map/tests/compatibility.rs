@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use discovery_map::{
-    Destination, DiscoveryMap, IdentityHeaders, MapDocument, OpenApi, PeerEntry, PeerState,
-    SCHEMA_VERSION, SetEntry,
+    Destination, DiscoveryMap, IdentityHeaders, Ignored, MapDocument, OpenApi, PeerEntry,
+    PeerState, SCHEMA_VERSION, SetEntry,
 };
 use serde_json::{Value, json};
 
@@ -68,7 +68,8 @@ fn a_map_of_0_1_0_is_read_with_the_same_meaning() {
     );
     assert_eq!(resource("nosuch.io", "v1", "foos", None), None);
     assert_eq!(map.open_api_v2(), Some(Destination::Cluster("kube-apiserver_cp-2")));
-    assert_eq!(map.strict_not_found.as_ref().unwrap().timeout_milliseconds, 1000);
+    // What it says of `strictNotFound` is read and means nothing.
+    assert!(map.rotation.is_empty() && !map.just_left);
     assert!(!map.has_no_documents());
 }
 
@@ -92,13 +93,15 @@ fn a_map_that_uses_no_feature_has_only_fields_of_0_1_0() {
         default_cluster: "kube-apiserver".to_owned(),
         identity: IdentityHeaders::default(),
         peers: vec![PeerEntry { name: "cp-1".to_owned(), state: PeerState::Serving }],
+        rotation: Vec::new(),
+        just_left: false,
         sets: vec![SetEntry { peers: vec![0], cluster: Some("kube-apiserver".to_owned()) }],
         widest_view: 0,
         groups: Default::default(),
         verbs: Default::default(),
         documents: Vec::new(),
         open_api: OpenApi::default(),
-        strict_not_found: None,
+        strict_not_found: Ignored,
     };
     let map: Value = serde_json::from_str(&map.to_json().unwrap()).unwrap();
     let required = FIELDS.iter().filter(|(_, is_required)| *is_required);
@@ -119,16 +122,9 @@ fn a_map_that_uses_no_feature_has_only_fields_of_0_1_0() {
 
 #[test]
 fn a_field_of_a_newer_map_is_refused_wherever_it_is_and_named() {
-    for place in [
-        "",
-        "/identity",
-        "/peers/0",
-        "/sets/0",
-        "/groups/apps/v1/0",
-        "/documents/0",
-        "/openApi",
-        "/strictNotFound",
-    ] {
+    for place in
+        ["", "/identity", "/peers/0", "/sets/0", "/groups/apps/v1/0", "/documents/0", "/openApi"]
+    {
         let mut map = frozen();
         let part = map.pointer_mut(place).unwrap().as_object_mut().unwrap();
         part.insert("answeringVersion".to_owned(), json!("1.36"));

@@ -9,7 +9,7 @@
 //! `ship` exports these functions by the ABI's names (0.2.1) and drops the
 //! SDK's of the same names.
 
-use filter_core::{CalloutToken, Filter, StreamId};
+use filter_core::{Filter, StreamId};
 use proxy_wasm::types::Action;
 
 use crate::host::Envoy;
@@ -29,6 +29,13 @@ extern "C" fn filter_on_configure(_root_context: u32, _size: usize) -> bool {
         log::error!("refused discovery map: {error}");
     }
     configured.is_ok()
+}
+
+/// `proxy_on_configure` of the module at the servers, which has no map.
+#[unsafe(no_mangle)]
+extern "C" fn at_server_on_configure(_root_context: u32, _size: usize) -> bool {
+    FILTER.with(Filter::judge_attempts);
+    true
 }
 
 /// `proxy_on_tick`, by each configuration that is in use.
@@ -63,19 +70,6 @@ extern "C" fn filter_on_response_headers(stream: u32, _headers: usize, end: u32)
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_response_body(stream: u32, _size: usize, end: u32) -> Action {
     FILTER.with(|filter| action(filter.on_response_body(StreamId(stream), end != 0)))
-}
-
-/// `proxy_on_http_call_response`: the companion's answer, or that there is none.
-/// The host keeps callouts by the root context, not by the stream that asked.
-#[unsafe(no_mangle)]
-extern "C" fn filter_on_http_call_response(
-    _root_context: u32,
-    token: u32,
-    headers: usize,
-    _body_size: usize,
-    _trailers: usize,
-) {
-    FILTER.with(|filter| filter.on_callout_response(CalloutToken(token), headers > 0));
 }
 
 fn action(action: filter_core::Action) -> Action {

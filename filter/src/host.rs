@@ -7,13 +7,14 @@
 
 use std::time::Duration;
 
-use discovery_map::CLUSTER_HEADER;
-use filter_core::{
-    CalloutToken, Certificate, ClientCertificate, HeaderMap, Headers, Host, StreamId, serialize,
-};
+use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER};
+use filter_core::{Certificate, ClientCertificate, HeaderMap, Headers, Host, serialize};
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, MapType, MetricType, StreamType};
+use proxy_wasm::types::{BufferType, MapType, MetricType};
 use routing::interest;
+
+/// The name under which all VMs share what one of them says.
+const SHARED: &[u8] = b"evidence";
 
 /// `proxy_status_t`'s zero.
 const STATUS_OK: u32 = 0;
@@ -31,8 +32,7 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> u32;
     fn proxy_set_property(path: *const u8, path_size: usize, data: *const u8, size: usize) -> u32;
-    // The SDK takes headers as text only, and keeps each callout in memory
-    // until its own dispatcher, which this module does not have, is told.
+    // The SDK takes headers as text only.
     fn proxy_send_local_response(
         code: u32,
         details: *const u8,
@@ -43,22 +43,23 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
-    fn proxy_http_call(
-        cluster: *const u8,
-        cluster_size: usize,
-        headers: *const u8,
-        headers_size: usize,
-        body: *const u8,
-        body_size: usize,
-        trailers: *const u8,
-        trailers_size: usize,
-        timeout_milliseconds: u32,
-        token: *mut u32,
-    ) -> u32;
     // These for the same reason as `proxy_get_property`.
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-    fn proxy_set_effective_context(context: u32) -> u32;
-    fn proxy_continue_stream(stream: u32) -> u32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> u32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> u32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
 }
 
 /// The proxy that this module runs in.
@@ -121,17 +122,50 @@ impl Host for Envoy {
         }
     }
 
-    /// The matcher around the filter reads it too.
-    fn set_filter_state(&self, value: &[u8]) -> bool {
-        let name = interest::STATE.as_bytes();
+    /// Envoy's matchers read it too. All attempts at a stream share it.
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> bool {
         // SAFETY: the bytes outlive the call, and the host only reads them.
         let status =
-            unsafe { proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+            unsafe { proxy_set_property(key.as_ptr(), key.len(), value.as_ptr(), value.len()) };
         status == STATUS_OK
     }
 
-    fn filter_state(&self) -> Option<Vec<u8>> {
-        property(interest::STATE.as_bytes())
+    fn filter_state(&self, key: &str) -> Option<Vec<u8>> {
+        property(key.as_bytes())
+    }
+
+    fn server_address(&self) -> Option<Vec<u8>> {
+        property(b"upstream\0address")
+    }
+
+    fn ask_again(&self) -> bool {
+        hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, DOUBT_HEADER, Some(b"1"))
+            .is_ok()
+    }
+
+    fn share(&self, value: &[u8]) {
+        const ANY: u32 = 0;
+        // SAFETY: the bytes outlive the call, and the host only reads them.
+        ignore(unsafe {
+            proxy_set_shared_data(SHARED.as_ptr(), SHARED.len(), value.as_ptr(), value.len(), ANY)
+        });
+    }
+
+    fn shared(&self) -> Option<Vec<u8>> {
+        let mut cas = 0;
+        received(|data, size| {
+            // SAFETY: the name outlives the call; the pointers are to locals.
+            unsafe {
+                proxy_get_shared_data(SHARED.as_ptr(), SHARED.len(), data, size, &raw mut cas)
+            }
+        })
+    }
+
+    fn now(&self) -> Duration {
+        let mut nanoseconds = 0;
+        // SAFETY: the pointer is to a local.
+        ignore(unsafe { proxy_get_current_time_nanoseconds(&raw mut nanoseconds) });
+        Duration::from_nanos(nanoseconds)
     }
 
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
@@ -164,52 +198,6 @@ impl Host for Envoy {
             )
         };
         ignore(status);
-    }
-
-    fn call_out(
-        &self,
-        cluster: &str,
-        path: &str,
-        timeout_milliseconds: u32,
-    ) -> Option<CalloutToken> {
-        let headers = serialize(&[
-            (b":method", b"GET"),
-            (b":path", path.as_bytes()),
-            (b":authority", cluster.as_bytes()),
-        ]);
-        let trailers = serialize(&[]);
-        let mut token = 0;
-        // SAFETY: all bytes outlive the call, and the host only reads them; `token`
-        // is a local.
-        let status = unsafe {
-            proxy_http_call(
-                cluster.as_ptr(),
-                cluster.len(),
-                headers.as_ptr(),
-                headers.len(),
-                std::ptr::null(),
-                0,
-                trailers.as_ptr(),
-                trailers.len(),
-                timeout_milliseconds,
-                &raw mut token,
-            )
-        };
-        (status == STATUS_OK).then_some(CalloutToken(token))
-    }
-
-    fn callout_header(&self, name: &str) -> Option<Vec<u8>> {
-        hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok().flatten()
-    }
-
-    fn select_stream(&self, stream: StreamId) -> bool {
-        // SAFETY: only numbers are exchanged.
-        unsafe { proxy_set_effective_context(stream.0) == STATUS_OK }
-    }
-
-    fn resume_response(&self) {
-        // SAFETY: only numbers are exchanged.
-        ignore(unsafe { proxy_continue_stream(StreamType::HttpResponse as u32) });
     }
 
     fn counter(&self, name: &str) -> Option<Metric> {

@@ -17,7 +17,7 @@ pub(crate) fn on_request_headers() {
 /// Traps on a response that does not matter: Envoy's matcher must keep it out.
 pub(crate) fn on_response_headers() {
     let status = Envoy.response_header(":status").unwrap_or_default();
-    let state = Envoy.filter_state();
+    let state = Envoy.filter_state(routing::interest::STATE);
     match ResponseInterest::from_bytes(state.as_deref()) {
         ResponseInterest::Document(_) => {}
         ResponseInterest::NotFound(_) if status == b"404" => {}

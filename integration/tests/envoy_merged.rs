@@ -1,4 +1,4 @@
-//! Merged discovery and strict 404 as clients see them, including the companion's
+//! Merged discovery and doubtful 404s as clients see them, including the companion's
 //! part, in front of two servers that each have types of their own.
 
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
@@ -239,14 +239,14 @@ async fn without_skew_nothing_is_merged_and_the_servers_answer_themselves() -> R
 }
 
 #[tokio::test]
-async fn without_the_companion_404s_of_the_servers_pass() -> Result<()> {
+async fn without_the_companion_404s_are_asked_of_every_server_all_the_same() -> Result<()> {
     let (fleet, mut stack) = start().await?;
     let client = fleet.client(&stack.url(), Http::Two)?;
     stack.companion.kill_9();
     let answer = client.get("/apis/nosuch.io/v1/foos").await?;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    let verdicts = "mixed_version_proxy_absence_questions_total";
-    assert_eq!(stack.envoy.metric(verdicts, &["verdict=\"no_answer\""]).await?, 1.0);
+    let outcomes = "mixed_version_proxy_type_level_not_found_total";
+    assert_eq!(stack.envoy.metric(outcomes, &["outcome=\"denied_by_all\""]).await?, 1.0);
     // Documents are there as long as Envoy is.
     let answer = get(&client, "/apis", V2).await?;
     ensure!(answer.text().contains(CUSTOM));

@@ -20,7 +20,6 @@ fn only_the_callbacks_that_the_filter_needs_are_exported() -> Result<()> {
     callbacks.retain(|name| name.starts_with("proxy_on_"));
     let needed = [
         "proxy_on_configure",
-        "proxy_on_http_call_response",
         "proxy_on_request_headers",
         "proxy_on_request_trailers",
         "proxy_on_response_body",

@@ -19,13 +19,11 @@ pub(crate) struct Decision<'m> {
 /// What it means when the chosen peer does not know the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnTypeLevelNotFound {
-    /// The truth, as far as the map knows: it passes.
+    /// The truth, or not the server's own word: it passes.
     Truth,
-    /// It contradicts the map, or the map cannot tell: 503 instead.
+    /// It is the word of one server: it passes if every other server in rotation
+    /// says the same.
     Uncertain,
-    /// The truth, as far as the map knows; it passes if the companion confirms
-    /// it.
-    AskFirst,
 }
 
 /// Why a decision was made; a closed set, for it labels a counter.
@@ -111,6 +109,10 @@ pub(crate) fn decide<'m>(
                 ..Decision::known(found.destination)
             },
             Some(found) => Decision::known(found.destination),
+            // A backend may have executed the request.
+            None if t.is_proxied() => {
+                Decision { on_not_found: OnTypeLevelNotFound::Truth, ..Decision::unknown(map) }
+            }
             None => Decision::unknown(map),
         },
     }
@@ -151,10 +153,11 @@ impl<'m> Decision<'m> {
     fn unknown(map: &DiscoveryMap) -> Self {
         let (on_not_found, reason) = if !map.complete {
             (OnTypeLevelNotFound::Uncertain, Reason::Undetermined)
-        } else if map.strict_not_found.is_some() {
-            (OnTypeLevelNotFound::AskFirst, Reason::Unknown)
-        } else {
+        } else if map.rotation.is_empty() {
+            // A companion before 0.2 makes clusters that ask no other server.
             (OnTypeLevelNotFound::Truth, Reason::Unknown)
+        } else {
+            (OnTypeLevelNotFound::Uncertain, Reason::Unknown)
         };
         Self { destination: Destination::Default, on_not_found, reason }
     }

@@ -14,6 +14,10 @@ use crate::status::Encoding;
 /// The name of the property under which the host keeps the interest.
 pub const STATE: &str = "mixed-version-proxy";
 
+/// The name of the property under which the host keeps the addresses of the
+/// servers that denied the request, separated by NUL.
+pub const DENIED: &str = "mixed-version-proxy-denied";
+
 /// How an interest begins if no response matters.
 pub const NOTHING: &str = "nothing";
 
@@ -24,7 +28,7 @@ const NOT_FOUND: &str = "not-found";
 pub const DOCUMENT: &str = "document";
 
 /// Neither a header's value (RFC 9110, 5.5) nor a path contains it.
-const SEPARATOR: u8 = 0;
+pub const SEPARATOR: u8 = 0;
 
 /// What of a response matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,18 +36,18 @@ pub enum ResponseInterest<'a> {
     /// Nothing.
     Nothing,
     /// A 404 that could be wrong.
-    NotFound(NotFound<'a>),
+    NotFound(NotFound),
     /// The answer to an access check.
     Document(AwaitedDocument<'a>),
 }
 
 /// What to do about a type-level 404.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotFound<'a> {
+pub struct NotFound {
     /// What the client asked for: a 404 in plain text does not tell.
     pub encoding: Encoding,
-    /// The request's `:path`, if the companion is asked about it first.
-    pub ask: Option<&'a [u8]>,
+    /// Whether a 404 without a body is a type-level one too.
+    pub may_be_empty: bool,
 }
 
 /// A merged document that a client is waiting for.
@@ -64,7 +68,7 @@ pub struct AwaitedDocument<'a> {
 /// reads JSON. That errs on the safe side.
 impl Default for ResponseInterest<'_> {
     fn default() -> Self {
-        Self::NotFound(NotFound { encoding: Encoding::Json, ask: None })
+        Self::NotFound(NotFound { encoding: Encoding::Json, may_be_empty: false })
     }
 }
 
@@ -79,9 +83,9 @@ impl<'a> ResponseInterest<'a> {
         let mut fields: Vec<&[u8]> = Vec::with_capacity(8);
         match self {
             Self::Nothing => fields.push(NOTHING.as_bytes()),
-            Self::NotFound(NotFound { encoding, ask }) => {
+            Self::NotFound(NotFound { encoding, may_be_empty }) => {
                 fields.extend([NOT_FOUND.as_bytes(), encoding_name(*encoding)]);
-                fields.extend(ask);
+                fields.extend(may_be_empty.then_some(EMPTY));
             }
             Self::Document(AwaitedDocument { path, form, options, encoding }) => {
                 fields.extend([DOCUMENT.as_bytes(), encoding_name(*encoding), form_name(*form)]);
@@ -113,8 +117,8 @@ impl<'a> ResponseInterest<'a> {
             .into_iter()
             .find(|known| encoding_name(*known) == encoding)?;
         if kind == NOT_FOUND.as_bytes() {
-            let ask = bytes.splitn(3, |&byte| byte == SEPARATOR).nth(2);
-            return Some(Self::NotFound(NotFound { encoding, ask }));
+            let may_be_empty = fields.next() == Some(EMPTY);
+            return Some(Self::NotFound(NotFound { encoding, may_be_empty }));
         }
         if kind != DOCUMENT.as_bytes() {
             return None;
@@ -135,16 +139,21 @@ impl<'a> ResponseInterest<'a> {
     /// What to do about a type-level 404 of this response; `None` if it is the
     /// truth.
     #[must_use]
-    pub fn not_found(self) -> Option<NotFound<'a>> {
+    pub fn not_found(self) -> Option<NotFound> {
         match self {
             Self::Nothing => None,
             Self::NotFound(not_found) => Some(not_found),
-            Self::Document(awaited) => Some(NotFound { encoding: awaited.encoding, ask: None }),
+            Self::Document(AwaitedDocument { encoding, path, .. }) => {
+                let may_be_empty = path.starts_with(b"/openapi/v3/");
+                Some(NotFound { encoding, may_be_empty })
+            }
         }
     }
 }
 
 const GZIP: &[u8] = b"gzip";
+
+const EMPTY: &[u8] = b"empty";
 
 fn encoding_name(encoding: Encoding) -> &'static [u8] {
     match encoding {
@@ -192,7 +201,10 @@ mod tests {
         let encoding = if protobuf { Encoding::Protobuf } else { Encoding::Json };
         let (interest, begins) = match kind {
             0 => (ResponseInterest::Nothing, NOTHING),
-            1 => (ResponseInterest::NotFound(NotFound { encoding, ask: value }), NOT_FOUND),
+            1 => {
+                let not_found = NotFound { encoding, may_be_empty: takes_gzip };
+                (ResponseInterest::NotFound(not_found), NOT_FOUND)
+            }
             _ => {
                 let options = ReadOptions {
                     if_none_match: value,

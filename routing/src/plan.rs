@@ -94,10 +94,9 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
             encoding,
         }),
         (None, OnTypeLevelNotFound::Truth) => ResponseInterest::Nothing,
-        (None, meaning) => {
-            let is_asked = meaning == OnTypeLevelNotFound::AskFirst;
-            let ask = is_asked.then(|| facts.path.as_received());
-            ResponseInterest::NotFound(NotFound { encoding, ask })
+        (None, OnTypeLevelNotFound::Uncertain) => {
+            let may_be_empty = matches!(target, Target::OpenApiV3 { .. });
+            ResponseInterest::NotFound(NotFound { encoding, may_be_empty })
         }
     };
     let twin_of = match destination {

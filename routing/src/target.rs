@@ -151,11 +151,17 @@ pub(crate) fn without_slashes(path: &[u8]) -> Option<&[u8]> {
 }
 
 impl ResourceTarget<'_> {
-    /// Returns whether a 404 for this path is not the server's own: behind `proxy`
-    /// a node, pod or service answers, and below any other subresource only an
-    /// aggregated server has anything.
+    /// Returns whether a node, pod or service answers, which may have executed the
+    /// request whatever it answers.
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.subresource == Some(b"proxy")
+    }
+
+    /// Returns whether a 404 for this path of a known resource is not the server's
+    /// own: below a subresource other than `proxy` only an aggregated server has
+    /// anything.
     pub(crate) fn is_for_another(&self) -> bool {
-        self.subresource == Some(b"proxy") || self.has_tail
+        self.is_proxied() || self.has_tail
     }
 
     /// The scope that a resource must have for a server to know this path. `None`

@@ -107,10 +107,6 @@ fn opaque(etag: &HeaderValue) -> Option<Box<str>> {
 }
 
 impl Validators {
-    pub fn of(part: Part, etag: Option<HeaderValue>) -> Self {
-        Self(etag.map(|etag| (part, etag)).into_iter().collect())
-    }
-
     /// Returns whether the peer gives its documents an `ETag`.
     pub fn any(&self) -> bool {
         !self.0.is_empty()

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use self::metrics::IndexMetrics;
 use crate::config::{Config, RequestHeaders};
-use crate::facts::{OpenApiMerge, PeerStatus, Report, View};
+use crate::facts::{OpenApiMerge, PeerStatus, Report};
 use crate::index::{Event, Index, Snapshot};
 
 /// How often the index is told the time.
@@ -26,7 +26,6 @@ const SAVE: Duration = Duration::from_secs(60);
 pub(super) struct Outputs {
     pub snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     pub peers: watch::Sender<Vec<PeerStatus>>,
-    pub views: watch::Sender<Vec<View>>,
     pub open_api: watch::Sender<Arc<[OpenApiMerge]>>,
 }
 
@@ -111,7 +110,6 @@ impl Indexer {
         }
         self.metrics.peers(&statuses);
         self.outputs.peers.send_replace(statuses);
-        self.outputs.views.send_replace(self.index.views());
     }
 
     fn send_snapshot(&mut self) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use prometheus_client::metrics::info::Info;
 
 use super::indexer::metrics::IndexMetrics;
-use crate::absence::metrics::AbsenceMetrics;
 use crate::metrics::Registry;
 use crate::open_api::metrics::OpenApiMetrics;
 use crate::poll::metrics::PollMetrics;
@@ -16,7 +15,6 @@ use crate::secrets::metrics::SecretMetrics;
 pub(super) struct Metrics {
     pub poll: PollMetrics,
     pub open_api: OpenApiMetrics,
-    pub absence: AbsenceMetrics,
     pub index: IndexMetrics,
     pub publish: PublishMetrics,
     pub secrets: SecretMetrics,
@@ -33,7 +31,6 @@ impl Metrics {
         Self {
             poll: PollMetrics::new(r),
             open_api: OpenApiMetrics::new(r),
-            absence: AbsenceMetrics::new(r),
             index: IndexMetrics::new(r),
             publish: PublishMetrics::new(r),
             secrets: SecretMetrics::new(r),
@@ -49,7 +46,7 @@ mod tests {
     use std::time::Duration;
 
     use api_discovery::MinorVersion;
-    use discovery_map::{Absence, PeerState};
+    use discovery_map::PeerState;
     use prometheus_client::encoding::text;
 
     use super::*;
@@ -73,10 +70,6 @@ mod tests {
         for outcome in [ReadOutcome::Succeeded, ReadOutcome::Failed, ReadOutcome::Unusable] {
             metrics.open_api.read(outcome);
         }
-        for answer in [Absence::Absent, Absence::Served, Absence::Unclear] {
-            metrics.absence.answered(answer);
-        }
-        metrics.absence.failed(&peer);
         metrics.index.peers(&[PeerStatus {
             name: peer.to_string(),
             address: ([127, 0, 0, 1], 6443).into(),

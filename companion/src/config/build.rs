@@ -13,7 +13,6 @@ use super::answering::AnsweringPolicy;
 use super::model::{Config, CredentialFiles, EnvoyOutput, Peer, PeerTls, Polling};
 use super::reader::{Faulty, Section};
 use super::request_headers::request_headers;
-use super::strict::strict_not_found;
 use super::tls::{key_pair, listener_tls};
 use super::value::{ClusterPrefix, PeerName, ServerName, absolute, duration};
 
@@ -39,7 +38,11 @@ pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
     let listener_tls =
         top.optional_section("listenerTls", |section| listener_tls(section, has_front_proxy));
     let request_headers = top.section_or_empty("requestHeaders").and_then(request_headers);
-    let strict_not_found = top.section_or_empty("strictNotFound").and_then(strict_not_found);
+    top.removed(
+        "strictNotFound",
+        "was removed and has no successor: after a type-level 404, Envoy asks the other servers by \
+         itself; remove it, and the cluster mixed-version-companion from Envoy's configuration",
+    );
     top.finish();
     Ok(Config {
         listen: listen?,
@@ -54,7 +57,6 @@ pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
         listener_tls: listener_tls?,
         front_proxy: front_proxy?,
         request_headers: request_headers?,
-        strict_not_found: strict_not_found?,
     })
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use discovery_map::{Fault, Faults, StrictNotFound};
+use discovery_map::{Fault, Faults};
 
 use super::answering::AnsweringPolicy;
 use super::header::RequestHeaders;
@@ -38,8 +38,6 @@ pub struct Config {
     pub front_proxy: Option<KeyPairFiles>,
     /// The identity headers that the peers read, until the cluster says which.
     pub request_headers: RequestHeaders,
-    /// How the filter asks before a type-level 404 passes, if it does.
-    pub strict_not_found: Option<StrictNotFound>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -142,17 +142,6 @@ impl<'l> Section<'l> {
         })
     }
 
-    /// A boolean with a default.
-    pub(super) fn flag(&mut self, field: &'static str, default: bool) -> Result<bool, Faulty> {
-        match self.take(field) {
-            None => Ok(default),
-            Some(Value::Bool(flag)) => Ok(flag),
-            Some(other) => {
-                Err(self.fault(field, format!("must be true or false, not {}", kind(&other))))
-            }
-        }
-    }
-
     /// A section that must be present.
     pub(super) fn section(&mut self, field: &'static str) -> Result<Self, Faulty> {
         let value = self.take_required(field)?;
@@ -213,6 +202,13 @@ impl<'l> Section<'l> {
             return Err(self.fault(field, format!("must be a list, not {}", kind(&value))));
         };
         Ok(items)
+    }
+
+    /// Reports a field that earlier versions had.
+    pub(super) fn removed(&mut self, field: &'static str, problem: &str) {
+        if self.fields.remove(field).is_some() {
+            self.fault(field, problem);
+        }
     }
 
     /// Reports the fields that were not read.

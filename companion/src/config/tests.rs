@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::*;
 use crate::certificates::KeyPairFiles;
-use discovery_map::StrictNotFound;
 
 const SOUND: &str = "
 stateDirectory: /var/lib/x/state
@@ -35,29 +34,15 @@ fn a_short_configuration_has_all_defaults() {
     assert_eq!(config.forget_after, Duration::from_secs(3600));
     assert_eq!((config.listener_tls, config.front_proxy), (None, None));
     assert_eq!(config.request_headers, RequestHeaders::default());
-    let strict = StrictNotFound {
-        cluster: "mixed-version-companion".to_owned(),
-        timeout_milliseconds: 1000,
-        passes_unanswered: true,
-    };
-    assert_eq!(config.strict_not_found, Some(strict));
 }
 
 #[test]
-fn strict_not_found_can_be_set_and_switched_off() {
-    let with = |section: &str| Config::from_yaml(&format!("{SOUND}strictNotFound: {section}\n"));
-    assert_eq!(with("{enabled: false}").unwrap().strict_not_found, None);
-    let set = with("{enabled: true, cluster: c, timeout: 2500ms, onNoAnswer: unavailable}");
-    let set = set.unwrap().strict_not_found.unwrap();
-    assert_eq!(set.cluster, "c");
-    assert_eq!(set.timeout_milliseconds, 2500);
-    assert!(!set.passes_unanswered);
-    let faults = faults(&format!(
-        "{SOUND}strictNotFound: {{enabled: 1, cluster: x__front-proxy, timeout: 999ms, onNoAnswer: maybe, more: 1}}\n"
-    ));
-    let places: Vec<_> = faults.iter().map(|fault| fault.split(':').next().unwrap()).collect();
-    let expected = ["enabled", "cluster", "timeout", "onNoAnswer", "more"];
-    assert_eq!(places, expected.map(|field| format!("strictNotFound.{field}")));
+fn a_removed_field_is_refused_and_the_error_says_what_to_do() {
+    for section in ["{enabled: false}", "{}", "null", "1"] {
+        let faults = faults(&format!("{SOUND}strictNotFound: {section}\n"));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].starts_with("strictNotFound: was removed"), "{faults:?}");
+    }
 }
 
 #[test]

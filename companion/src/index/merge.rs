@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use api_discovery::{MergedOpenApi, PackCache, Version};
-use discovery_map::{IdentityHeaders, MapDocument, PeerEntry, PeerState, SCHEMA_VERSION};
+use discovery_map::{IdentityHeaders, Ignored, MapDocument, PeerEntry, PeerState, SCHEMA_VERSION};
 
 use super::Index;
 use super::merged::Documents;
@@ -40,13 +40,15 @@ impl Index {
             peers: peers
                 .map(|peer| PeerEntry { name: peer.name.to_string(), state: peer.state })
                 .collect(),
+            rotation: sets.addresses(rotation).map(|address| address.to_string()).collect(),
+            just_left: self.just_left(),
             sets: sets.entries(),
             widest_view,
             groups,
             verbs,
             documents,
             open_api,
-            strict_not_found: self.config.strict_not_found.clone(),
+            strict_not_found: Ignored,
         };
         let (clusters, memory) = (sets.clusters(), self.memory());
         let snapshot =
@@ -97,6 +99,12 @@ impl Index {
     pub(super) fn remembered(&self) -> impl Iterator<Item = (usize, &Tracked)> {
         let forget_after = self.config.forget_after;
         self.peers.iter().enumerate().filter(move |(_, peer)| !peer.is_forgotten(forget_after))
+    }
+
+    /// Returns whether a peer stopped serving, or was removed while it served, so
+    /// recently that the others may not have seen yet all that it had seen.
+    fn just_left(&self) -> bool {
+        self.removed_at.is_some() || self.peers.iter().any(Tracked::just_left)
     }
 
     fn is_complete(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_discovery::{
     Belief, Change, Listing, MinorVersion, OpenApiIndex, Origins, Part, ServerVersion,
@@ -11,7 +11,7 @@ use discovery_map::PeerState;
 
 use super::snapshot::PeerMemory;
 use crate::config::{Peer, PeerName};
-use crate::facts::{Observation, PeerStatus, Reading, View};
+use crate::facts::{Observation, PeerStatus, Reading};
 
 /// One peer.
 #[derive(Debug)]
@@ -25,8 +25,6 @@ pub(super) struct Tracked {
     pub absent: Duration,
     /// Whether any round at it ended.
     pub asked: bool,
-    /// When the rounds began that read `/api` and `/apis`.
-    read_at: [Option<Instant>; 2],
     last_error: Option<String>,
     /// The error of the round before.
     error_before: Option<String>,
@@ -46,7 +44,7 @@ const RESTLESS: (Duration, u32) = (Duration::from_secs(60), 20);
 /// Within this time a peer has seen all that another had when it left. Caches of
 /// custom resource definitions lag by fractions of a second; the rest is for
 /// servers that the other's clients overload.
-const JUST: Duration = Duration::from_secs(5);
+pub(super) const JUST: Duration = Duration::from_secs(5);
 
 impl Tracked {
     pub(super) fn new(peer: &Peer) -> Self {
@@ -58,7 +56,6 @@ impl Tracked {
             version: None,
             absent: Duration::ZERO,
             asked: false,
-            read_at: [None; 2],
             last_error: None,
             error_before: None,
             has_served: false,
@@ -105,13 +102,9 @@ impl Tracked {
         self.version.as_ref().and_then(|version| version.minor)
     }
 
-    pub(super) fn view(&self) -> View {
-        View {
-            peer: Peer { name: self.name.clone(), address: self.address },
-            serving: self.state == PeerState::Serving,
-            just_left: self.has_served && self.state != PeerState::Serving && self.absent < JUST,
-            belief: self.belief.clone(),
-        }
+    /// Returns whether it served until a moment ago.
+    pub(super) fn just_left(&self) -> bool {
+        self.has_served && self.state != PeerState::Serving && self.absent < JUST
     }
 
     pub(super) fn is_forgotten(&self, forget_after: Duration) -> bool {
@@ -119,12 +112,7 @@ impl Tracked {
     }
 
     /// Takes in the result of a round. Returns whether anything that counts changed.
-    pub(super) fn observe(
-        &mut self,
-        began: Instant,
-        observation: Observation,
-        now: Duration,
-    ) -> bool {
+    pub(super) fn observe(&mut self, observation: Observation, now: Duration) -> bool {
         let asked = self.asked;
         let mut changed = !asked;
         self.asked = true;
@@ -140,7 +128,7 @@ impl Tracked {
                     self.belief.forget_storage();
                 }
                 for (part, reading) in readings {
-                    changed |= self.read(part, began, reading, now);
+                    changed |= self.read(part, reading, now);
                 }
                 // A peer that is back may have another version than the one that left.
                 if (version.is_some() || is_back) && version != self.version {
@@ -148,15 +136,6 @@ impl Tracked {
                     changed = true;
                 }
                 changed |= self.read_open_api(open_api);
-            }
-            Observation::Discovered { readings } => {
-                // A peer that went out of rotation meanwhile may list only a part.
-                if self.state == PeerState::Serving {
-                    for (part, reading) in readings {
-                        changed |= self.read(part, began, reading, now);
-                    }
-                }
-                self.asked = asked;
             }
             Observation::StorageVersions(documents) => {
                 for ((group, version), document) in documents {
@@ -176,22 +155,10 @@ impl Tracked {
         changed
     }
 
-    fn read(
-        &mut self,
-        part: Part,
-        began: Instant,
-        reading: Reading<Listing>,
-        now: Duration,
-    ) -> bool {
+    fn read(&mut self, part: Part, reading: Reading<Listing>, now: Duration) -> bool {
         match reading {
             Reading::Unchanged => false,
             Reading::Read(listing) => {
-                let [core, named] = &mut self.read_at;
-                let read_at = if part == Part::Core { core } else { named };
-                if read_at.is_some_and(|read_at| read_at > began) {
-                    return false;
-                }
-                *read_at = Some(began);
                 let change = self.belief.update(part, listing);
                 if change == Change::Types {
                     let types = self.belief.type_count();

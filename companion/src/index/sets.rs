@@ -1,8 +1,9 @@
 //! Serving sets: which peers serve a target together, and the cluster of each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 
-use discovery_map::SetEntry;
+use discovery_map::{ROTATION_SUFFIX, SetEntry};
 
 use super::answering::Answering;
 use super::names::cluster_name;
@@ -104,12 +105,21 @@ impl<'i> Sets<'i> {
         sets.map(|&set| SetEntry { peers: positions(set), cluster: self.cluster(set) }).collect()
     }
 
-    /// Returns the clusters of the sets, sorted by name.
+    /// Returns the addresses of a set's peers, sorted.
+    pub(super) fn addresses(&self, set: PeerSet) -> impl Iterator<Item = SocketAddr> + use<> {
+        let addresses: BTreeSet<_> = self.members(set).map(|peer| peer.address).collect();
+        addresses.into_iter()
+    }
+
+    /// Returns the clusters of the sets, and that of the whole rotation, sorted by
+    /// name.
     pub(super) fn clusters(&self) -> Vec<Cluster> {
         let clusters = self.list.iter().filter_map(|&set| {
             self.cluster(set).map(|name| Cluster { name, endpoints: self.endpoints(set) })
         });
         let mut clusters: Vec<_> = clusters.collect();
+        let name = format!("{}{ROTATION_SUFFIX}", self.prefix);
+        clusters.push(Cluster { name, endpoints: self.addresses(self.rotation).collect() });
         clusters.sort_by(|a, b| a.name.cmp(&b.name));
         clusters
     }

@@ -8,23 +8,14 @@ mod stale;
 mod verbs;
 mod world;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use api_discovery::Part;
 use discovery_map::DiscoveryMap;
 
-use crate::facts::{Observation, Reading};
-use world::{HOUR, World, listed, listed_in};
+use crate::facts::Observation;
+use world::{HOUR, World, listed_in};
 
-#[test]
-fn an_older_reading_changes_nothing() {
-    let mut world = World::new(&["a"]);
-    let early = Instant::now();
-    world.serves("a", &["g/v1/old", "g/v1/new"]);
-    let readings = [(Part::Core, Reading::Unchanged), (Part::Named, listed(&["g/v1/old"]))];
-    assert!(!world.report_of(early, "a", Observation::Discovered { readings }));
-    assert_eq!(world.route("g/v1/new"), "all");
-}
+const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_type_that_every_peer_serves_goes_to_the_default_cluster() {
@@ -119,21 +110,46 @@ fn a_dead_peer_is_forgotten_after_the_configured_time_and_known_again_when_it_is
 #[test]
 fn a_peer_has_just_left_for_some_seconds_if_it_ever_served() {
     let mut world = World::new(&["a", "b", "c"]);
-    world.serves("a", &["apps/v1/deployments"]);
-    world.serves("b", &["apps/v1/deployments"]);
+    world.serves("a", &["apps/v1/x"]);
+    world.serves("b", &["apps/v1/x"]);
     world.gone("c");
-    assert!(world.just_left().is_empty(), "none has left");
+    assert!(!world.just_left(), "none has left");
+    world.gone("b");
+    assert!(world.just_left());
+    assert!(!world.passes(SECOND * 4));
+    assert!(world.just_left());
+    assert!(world.passes(SECOND), "which is pushed");
+    assert!(!world.just_left(), "all have seen what it had seen");
+    world.ready_unchanged("b");
     world.not_ready("b");
-    assert_eq!(world.just_left(), ["b"]);
+    assert!(world.just_left());
+}
+
+#[test]
+fn a_peer_that_is_removed_while_it_served_has_just_left_too() {
+    let mut world = World::new(&["a", "b"]);
+    world.serves("a", &["apps/v1/x"]);
+    world.serves("b", &["apps/v1/x"]);
+    world.reconfigure(&["a"]);
+    assert!(world.just_left());
+    assert!(world.passes(SECOND * 5));
+    assert!(!world.just_left());
+    let mut world = World::new(&["a", "b"]);
+    world.serves("a", &["apps/v1/x"]);
     world.gone("b");
-    world.passes(Duration::from_secs(4));
-    assert_eq!(world.just_left(), ["b"]);
-    world.passes(Duration::from_secs(1));
-    assert!(world.just_left().is_empty(), "all have seen what it had seen");
-    world.serves("b", &["apps/v1/deployments"]);
-    assert!(world.just_left().is_empty(), "it is back");
-    world.gone("b");
-    assert_eq!(world.just_left(), ["b"]);
+    world.reconfigure(&["a"]);
+    assert!(!world.just_left(), "it never served");
+}
+
+#[test]
+fn the_rotation_has_a_cluster_of_its_own_and_its_addresses_are_in_the_map() {
+    let mut world = World::new(&["a", "b", "c"]);
+    world.serves("a", &["apps/v1/x"]);
+    world.serves("b", &["apps/v1/x"]);
+    world.not_ready("c");
+    assert_eq!(world.members("all__rotation"), ["a", "b"]);
+    let [a, b, _] = ["a", "b", "c"].map(|name| world.peer(name).address.to_string());
+    assert_eq!(world.index.snapshot().map.rotation, [a, b]);
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Task {
             let changed = session.changed(&observation);
             self.count(&observation, session.validators.any());
             let delay = self.delay(state);
-            if !self.report(started, observation).await {
+            if !self.report(observation).await {
                 return;
             }
             if changed {
@@ -78,14 +78,13 @@ impl Task {
         nudged: &mut watch::Receiver<u64>,
         until: Instant,
     ) -> bool {
-        let began = Instant::now();
         let mut pause = std::pin::pin!(self.pause(nudged, until));
         let found = tokio::select! {
             () = &mut pause => return true,
             found = self.storage_versions(session) => found,
         };
         let received = match found {
-            Some(observation) => self.report(began, observation).await,
+            Some(observation) => self.report(observation).await,
             None => true,
         };
         pause.await;
@@ -93,8 +92,8 @@ impl Task {
     }
 
     /// Sends a report. Returns whether anybody receives it.
-    async fn report(&self, began: Instant, observation: Observation) -> bool {
-        let report = Report { peer: self.peer.clone(), asked: began.into_std(), observation };
+    async fn report(&self, observation: Observation) -> bool {
+        let report = Report { peer: self.peer.clone(), observation };
         self.reports.send(report).await.is_ok()
     }
 

@@ -1,10 +1,12 @@
 //! Clusters (CDS), with TLS to the peers, and their endpoints (EDS).
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::message::{ConfigSource, type_url};
+use super::upstream::upstream_filters;
 use crate::config::ServerName;
 use crate::endpoints::Endpoints;
 
@@ -18,6 +20,8 @@ pub struct Cluster {
     pub peer_ca: String,
     /// The secret with the client certificate to present. `None` presents no certificate.
     pub present: Option<String>,
+    /// The WebAssembly module, as Envoy sees it.
+    pub module: PathBuf,
 }
 
 impl Cluster {
@@ -48,7 +52,7 @@ impl Cluster {
                 },
             },
             "typed_extension_protocol_options": {
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(),
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(&upstream_filters(&self.name, &self.module)),
             },
             "transport_socket": self.transport_socket(secret),
         })
@@ -121,9 +125,10 @@ fn outlier_detection() -> Value {
 
 /// Upstream speaks as downstream: an upgrade (exec, attach, port-forward) arrives over HTTP/1.1 and
 /// needs it all the way; everything else is multiplexed.
-fn protocol_options() -> Value {
+fn protocol_options(http_filters: &Value) -> Value {
     json!({
         "@type": type_url("envoy.extensions.upstreams.http.v3.HttpProtocolOptions"),
+        "http_filters": http_filters,
         "use_downstream_protocol_config": {
             "http_protocol_options": {},
             "http2_protocol_options": {

@@ -6,10 +6,9 @@ use routing::interest;
 use serde_json::{Value, json};
 
 use super::message::type_url;
-
-/// The name of the filter, of its VM and of its root, and the name under which the listener asks
-/// for it.
-const FILTER_NAME: &str = "mixed-version-proxy";
+use super::wasm::{
+    FILTER_NAME, denied_state, in_the_listener, interest_state, matches, response_status,
+};
 
 /// The JSON pointer to the map in a response that has the [`FilterConfig`] alone.
 pub const MAP: &str =
@@ -34,28 +33,7 @@ impl FilterConfig {
             "typed_config": {
                 "@type": type_url("envoy.extensions.common.matching.v3.ExtensionWithMatcher"),
                 "xds_matcher": skip_responses_that_do_not_matter(),
-                "extension_config": { "name": FILTER_NAME, "typed_config": self.wasm() },
-            },
-        })
-    }
-
-    fn wasm(&self) -> Value {
-        json!({
-            "@type": type_url("envoy.extensions.filters.http.wasm.v3.Wasm"),
-            "config": {
-                "name": FILTER_NAME,
-                "root_id": FILTER_NAME,
-                "failure_policy": "FAIL_RELOAD",
-                "allow_on_headers_stop_iteration": true,
-                "vm_config": {
-                    "vm_id": FILTER_NAME,
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": self.module } },
-                },
-                "configuration": {
-                    "@type": type_url("google.protobuf.StringValue"),
-                    "value": self.map,
-                },
+                "extension_config": { "name": FILTER_NAME, "typed_config": in_the_listener(&self.module, &self.map) },
             },
         })
     }
@@ -69,28 +47,16 @@ impl FilterConfig {
 /// trailers would not enter the filter. So the filter's word about the response is looked at only
 /// once there is a status.
 fn skip_responses_that_do_not_matter() -> Value {
-    let status = json!({
-        "name": "status",
-        "typed_config": {
-            "@type": type_url("envoy.type.matcher.v3.HttpResponseHeaderMatchInput"),
-            "header_name": ":status",
-        },
-    });
-    let state = json!({
-        "name": "watch",
-        "typed_config": {
-            "@type": type_url("envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"),
-            // Envoy prefixes what a module stores with a stream.
-            "key": format!("wasm.{}", interest::STATE),
-        },
-    });
+    let (status, state) = (response_status(), interest_state());
     let not = |predicate: Value| json!({ "not_matcher": predicate });
-    let any = |predicates: [Value; 2]| json!({ "or_matcher": { "predicate": predicates } });
+    let any = |predicates: [Value; 3]| json!({ "or_matcher": { "predicate": predicates } });
     let all = |predicates: [Value; 2]| json!({ "and_matcher": { "predicate": predicates } });
     let matters = any([
         // In this order; see above.
         all([matches(&status, "exact", "404"), not(matches(&state, "prefix", interest::NOTHING))]),
         matches(&state, "prefix", interest::DOCUMENT),
+        // Another server is about to answer. Every address has a colon.
+        matches(&denied_state(), "contains", ":"),
     ]);
     let skip = json!({
         "name": "skip",
@@ -103,9 +69,4 @@ fn skip_responses_that_do_not_matter() -> Value {
             "matchers": [{ "predicate": not(matters), "on_match": { "action": skip } }],
         },
     })
-}
-
-/// Returns the predicate that compares an input with `value`: `how` is `exact` or `prefix`.
-fn matches(input: &Value, how: &str, value: &str) -> Value {
-    json!({ "single_predicate": { "input": input, "value_match": { how: value } } })
 }

@@ -6,7 +6,6 @@
 //! The modules are `cfg(test)` so that the lints treat them as tests.
 
 #[cfg(test)]
-mod absence;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]

@@ -1,14 +1,11 @@
 //! Collects the faults of a document, and checks its parts without types.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use crate::fault::{Fault, Faults};
 use crate::header::{FRONT_PROXY_SUFFIX, is_lowercase_token, is_reserved, is_reserved_prefix};
-use crate::map_document::{IdentityHeaders, PeerEntry, SetEntry, StrictNotFound};
-
-/// The longest time for which a client waits until it learns that a type is
-/// unknown.
-const MAX_TIMEOUT_MILLISECONDS: u32 = 60_000;
+use crate::map_document::{IdentityHeaders, PeerEntry, SetEntry};
 
 /// Collects the faults while the parts are checked.
 pub(super) struct Check {
@@ -42,6 +39,18 @@ impl Check {
         }
     }
 
+    /// An address is compared with the one that Envoy names, so it must be
+    /// written in the same way.
+    pub(super) fn rotation(&mut self, addresses: &[String]) {
+        for (index, address) in addresses.iter().enumerate() {
+            let parsed = address.parse::<SocketAddr>();
+            if parsed.map(|parsed| parsed.to_string()).as_ref() != Ok(address) {
+                let problem = "must be an IP address and port, such as 10.0.0.1:6443";
+                self.fault(format!("rotation[{index}]"), format!("{address:?} {problem}"));
+            }
+        }
+    }
+
     pub(super) fn identity(&mut self, identity: &IdentityHeaders) {
         type Rule = fn(&str) -> bool;
         let (name, prefix): (Rule, Rule) = (is_identity_header, is_identity_prefix);
@@ -71,14 +80,6 @@ impl Check {
             self.fault(place, format!("{name:?} must be visible ASCII and not empty"));
         } else if name.ends_with(FRONT_PROXY_SUFFIX) {
             self.fault(place, format!("{name:?} must not end with {FRONT_PROXY_SUFFIX:?}"));
-        }
-    }
-
-    pub(super) fn strict_not_found(&mut self, strict: &StrictNotFound) {
-        self.cluster("strictNotFound.cluster", &strict.cluster);
-        if !(1..=MAX_TIMEOUT_MILLISECONDS).contains(&strict.timeout_milliseconds) {
-            let place = "strictNotFound.timeoutMilliseconds";
-            self.fault(place, format!("must be between 1 and {MAX_TIMEOUT_MILLISECONDS}"));
         }
     }
 

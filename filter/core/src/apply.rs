@@ -4,15 +4,19 @@
 //! Whatever few requests need is `#[cold]`, so that it stays out of the code that
 //! every request runs: the module is smaller and faster so.
 
-use discovery_map::{Absence, DocumentForm, StrictNotFound};
+use discovery_map::DocumentForm;
+use routing::interest;
 use routing::merged::MergedAnswer;
 use routing::status::{Encoding, Refusal};
 
+use crate::doubt;
 use crate::effect::{Effect, Route};
-use crate::filter::{Filter, Held};
+use crate::evidence::Evidence;
+use crate::filter::Filter;
 use crate::host::{Action, HeaderMap, Host, StreamId};
-use crate::metrics::Event;
-use crate::verdict::Verdict;
+use crate::metrics::{Doubt, Event};
+
+const NOTHING: &[u8] = interest::NOTHING.as_bytes();
 
 impl<H: Host> Filter<H> {
     /// Carries an effect out for the stream at hand.
@@ -38,20 +42,8 @@ impl<H: Host> Filter<H> {
                 self.held.insert(stream, held);
                 Action::Pause
             }
-            Effect::Ask { strict, query, encoding } => self.ask(stream, strict, &query, encoding),
-            Effect::Release => {
-                self.host.resume_response();
-                Action::Continue
-            }
-        }
-    }
-
-    /// Counts what came of an absence query. Returns whether the 404 passes.
-    pub(crate) fn passes(&self, verdict: Verdict, passes_unanswered: bool) -> bool {
-        self.count(Event::AbsenceQueried(verdict));
-        match verdict {
-            Verdict::Answered(absence) => absence == Absence::Absent,
-            Verdict::NoAnswer => passes_unanswered,
+            Effect::Doubt => self.doubt(),
+            Effect::Settle => self.settle(),
         }
     }
 
@@ -59,7 +51,8 @@ impl<H: Host> Filter<H> {
     fn route(&self, route: &Route<'_>) -> Action {
         let host = &self.host;
         let interest = route.plan.interest.to_bytes();
-        let is_kept = interest.is_none_or(|interest| host.set_filter_state(&interest));
+        let is_kept =
+            interest.is_none_or(|interest| host.set_filter_state(interest::STATE, &interest));
         let is_sent = is_kept
             && if route.replaces_headers() {
                 route.with_headers(|headers| host.replace_headers(HeaderMap::Request, headers))
@@ -69,25 +62,38 @@ impl<H: Host> Filter<H> {
         if is_sent { Action::Continue } else { self.refuse(Refusal::NoPeer, route.encoding) }
     }
 
+    /// Takes note of who denied the request, and asks another server or lets the
+    /// 404 go on. What is neither proved nor asked again is replaced on its way to
+    /// the client.
     #[cold]
-    fn ask(
-        &self,
-        stream: StreamId,
-        strict: &StrictNotFound,
-        query: &str,
-        encoding: Encoding,
-    ) -> Action {
-        let StrictNotFound { cluster, timeout_milliseconds, passes_unanswered } = strict;
-        let effect = match self.host.call_out(cluster, query, *timeout_milliseconds) {
-            Some(token) => {
-                self.asking.insert(token, stream);
-                let passes_unanswered = *passes_unanswered;
-                Effect::Hold(Held::ForCompanion { encoding, passes_unanswered })
+    fn doubt(&self) -> Action {
+        let host = &self.host;
+        let server = host.server_address().unwrap_or_default();
+        let denied = doubt::with(host.filter_state(interest::DENIED), &server);
+        let is_kept = host.set_filter_state(interest::DENIED, &denied);
+        let shared = host.shared();
+        let evidence = shared.as_deref().and_then(Evidence::parse);
+        let decided = doubt::decide(&denied, evidence.as_ref(), &self.budget, || host.now());
+        let outcome = match decided {
+            Doubt::AskedAgain if !is_kept || !host.ask_again() => Doubt::Unproved,
+            Doubt::DeniedByAll if !host.set_filter_state(interest::STATE, NOTHING) => {
+                Doubt::Unproved
             }
-            None if self.passes(Verdict::NoAnswer, *passes_unanswered) => Effect::Pass,
-            None => Effect::ReplaceNotFound(encoding),
+            outcome => outcome,
         };
-        self.apply(stream, effect)
+        self.count(Event::Doubted(outcome));
+        Action::Continue
+    }
+
+    #[cold]
+    fn settle(&self) -> Action {
+        let host = &self.host;
+        if host.filter_state(interest::DENIED).is_some() {
+            self.count(Event::Doubted(Doubt::Answered));
+        }
+        // If the host fails, the 404 is judged once more.
+        host.set_filter_state(interest::STATE, NOTHING);
+        Action::Continue
     }
 
     #[cold]

@@ -1,18 +1,18 @@
 //! The callbacks.
 
 use discovery_map::{DiscoveryMap, Documents, Faults, NO_MAP};
-use routing::interest::ResponseInterest;
+use routing::interest::{self, ResponseInterest};
 use routing::plan;
 use routing::status::{Encoding, Refusal};
 
 use crate::effect::Effect;
-use crate::filter::{Current, Filter, Held};
+use crate::evidence::Evidence;
+use crate::filter::{Current, Filter};
 use crate::headers::Headers;
-use crate::host::{Action, CalloutToken, HeaderMap, Host, StreamId};
-use crate::metrics::{Event, INTERVAL};
+use crate::host::{Action, HeaderMap, Host, StreamId};
+use crate::metrics::{Doubt, Event, INTERVAL};
 use crate::request::{self, Request};
 use crate::response;
-use crate::verdict::Verdict;
 
 impl<H: Host> Filter<H> {
     /// Takes a pushed map into use, or refuses it as a whole; then the last one
@@ -28,10 +28,26 @@ impl<H: Host> Filter<H> {
             return Ok(());
         }
         let current = self.read(&configuration)?;
+        self.share(&current.map);
         self.metrics().configured(&self.host, &current.map);
         self.current.replace(Some(current));
         self.host.tick_every(INTERVAL);
         Ok(())
+    }
+
+    /// Judges attempts at servers from now on, and nothing else.
+    pub fn judge_attempts(&self) {
+        self.is_at_server.set(true);
+    }
+
+    /// Makes known to the VMs that judge attempts what proves a 404, unless another
+    /// worker has told them of a newer map.
+    fn share(&self, map: &DiscoveryMap) {
+        let known = self.host.shared();
+        let known = known.as_deref().and_then(Evidence::parse);
+        if known.is_none_or(|known| known.generation <= map.generation) {
+            self.host.share(&Evidence::to_bytes(map));
+        }
     }
 
     /// Reads a map and unpacks its documents, once for all requests.
@@ -95,58 +111,42 @@ impl<H: Host> Filter<H> {
     pub fn on_response_headers(&self, stream: StreamId, end_of_stream: bool) -> Action {
         let host = &self.host;
         let status = host.response_header(":status").unwrap_or_default();
-        let state = host.filter_state();
+        let state = host.filter_state(interest::STATE);
         let interest = ResponseInterest::from_bytes(state.as_deref());
         let current = self.current.borrow();
         let current = current.as_ref();
         match (interest, &*status) {
             (interest, b"404") => {
-                let not_found = interest.not_found();
-                self.apply(stream, response::not_found(not_found, host, end_of_stream, current))
+                let (not_found, phase) = (interest.not_found(), self.phase());
+                self.apply(stream, response::not_found(not_found, host, end_of_stream, phase))
             }
+            _ if !host.is_from_server() => self.apply(stream, Effect::Pass),
             // Envoy gives its own errors the status 200 if a client speaks gRPC.
-            (ResponseInterest::Document(awaited), b"200" | b"304") if host.is_from_server() => {
+            (ResponseInterest::Document(awaited), b"200" | b"304") => {
+                self.count_if_asked_again();
                 let peer = host.headers(HeaderMap::Response);
                 self.apply(stream, response::document(&awaited, current, &peer))
             }
-            _ => self.apply(stream, Effect::Pass),
+            _ => {
+                self.count_if_asked_again();
+                self.apply(stream, Effect::Pass)
+            }
+        }
+    }
+
+    /// Counts an answer that came after another server's type-level 404.
+    fn count_if_asked_again(&self) {
+        if self.host.filter_state(interest::DENIED).is_some() {
+            self.count(Event::Doubted(Doubt::Answered));
         }
     }
 
     /// Judges a 404 that was held back, once there is enough of its body.
     pub fn on_response_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
-        match self.held.take(stream) {
-            Some(Held::ForBody { content_type, content_length }) => {
-                let current = self.current.borrow();
-                let current = current.as_ref();
-                let held = (content_type, content_length);
-                self.apply(stream, response::body(held, &self.host, end_of_stream, current))
-            }
-            // The rest of a 404 that was judged already.
-            Some(held @ Held::ForCompanion { .. }) => self.apply(stream, Effect::Hold(held)),
-            None => self.apply(stream, Effect::Pass),
-        }
-    }
-
-    /// Takes the companion's answer to an absence query, or that there is none
-    /// (then it has no headers), and releases or replaces the 404.
-    pub fn on_callout_response(&self, token: CalloutToken, has_headers: bool) {
-        let Some(stream) = self.asking.take(token) else { return };
-        let held = self.held.take(stream);
-        let verdict = Verdict::read(&self.host, has_headers);
-        // The client may have left meanwhile; then the stream is not there.
-        if !self.host.select_stream(stream) {
-            return;
-        }
-        let effect = match held {
-            Some(Held::ForCompanion { encoding, passes_unanswered })
-                if !self.passes(verdict, passes_unanswered) =>
-            {
-                Effect::ReplaceNotFound(encoding)
-            }
-            // A stream that was forgotten for its age gets its 404.
-            _ => Effect::Release,
+        let effect = match self.held.take(stream) {
+            Some(held) => response::body(held, &self.host, end_of_stream),
+            None => Effect::Pass,
         };
-        self.apply(stream, effect);
+        self.apply(stream, effect)
     }
 }

@@ -4,7 +4,7 @@
 //! What of a request changes on its way to a server are two separate parts: the
 //! identity, which is never left to the client, and the routing.
 
-use discovery_map::{CLUSTER_HEADER, DocumentForm, IdentityHeaders, StrictNotFound};
+use discovery_map::{CLUSTER_HEADER, DocumentForm, IdentityHeaders};
 use identity::is_claim;
 use routing::Plan;
 use routing::merged::{AccessCheck, CLIENTS_OWN, MergedAnswer};
@@ -31,18 +31,10 @@ pub(crate) enum Effect<'a> {
     SendDocument(DocumentForm, MergedAnswer<'a>),
     /// The response is held back until there is more of its body.
     Hold(Held),
-    /// The response is held back until the companion answers whether no peer
-    /// serves the type.
-    Ask {
-        /// Whom to ask, and what becomes of the 404 if there is no answer.
-        strict: &'a StrictNotFound,
-        /// The path and query of the GET.
-        query: String,
-        /// The encoding of the 503, should it be one.
-        encoding: Encoding,
-    },
-    /// The response that was held back goes on.
-    Release,
+    /// A server does not know the type: another one is asked, unless all were.
+    Doubt,
+    /// A server's 404 is the truth. It passes, and is not judged again.
+    Settle,
 }
 
 /// A request that goes on.

@@ -10,13 +10,13 @@
 //! its memory of streams is bounded by age: when many streams have come, those
 //! before them are forgotten. A 404 that was forgotten goes on as it is.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 
 use discovery_map::{DiscoveryMap, Documents};
-use routing::status::Encoding;
 
-use crate::host::{CalloutToken, Host, StreamId};
+use crate::budget::Budget;
+use crate::host::{Host, StreamId};
 use crate::metrics::{Event, Metrics};
 
 /// How many streams it takes until older ones are forgotten; a worker remembers
@@ -31,8 +31,10 @@ pub struct Filter<H: Host> {
     metrics: OnceCell<Metrics<H::Metric>>,
     /// Why the response of a stream is held back.
     pub(crate) held: AgedMap<StreamId, Held>,
-    /// Which stream waits for the answer to an absence query.
-    pub(crate) asking: AgedMap<CalloutToken, StreamId>,
+    /// Whether this VM judges attempts.
+    pub(crate) is_at_server: Cell<bool>,
+    /// How many servers may still be asked again.
+    pub(crate) budget: Budget,
 }
 
 /// What was pushed last.
@@ -50,7 +52,8 @@ impl<H: Host> Filter<H> {
             current: RefCell::new(None),
             metrics: OnceCell::new(),
             held: AgedMap::new(),
-            asking: AgedMap::new(),
+            is_at_server: Cell::new(false),
+            budget: Budget::new(),
         }
     }
 
@@ -59,19 +62,32 @@ impl<H: Host> Filter<H> {
         self.metrics.get_or_init(|| Metrics::define(&self.host))
     }
 
+    /// Where this VM judges responses.
+    pub(crate) fn phase(&self) -> Phase {
+        if self.is_at_server.get() { Phase::Attempt } else { Phase::Client }
+    }
+
     pub(crate) fn count(&self, event: Event) {
         self.metrics().count(&self.host, event);
     }
 }
 
-/// Why a 404 is held back.
+/// A 404 that is held back for its body.
 #[derive(Debug)]
-pub(crate) enum Held {
-    /// Its body tells what it is; the length is in bytes, if the server said so.
-    ForBody { content_type: Vec<u8>, content_length: Option<usize> },
-    /// The companion was asked whether it is true. The encoding is that of the
-    /// 503, should it be one.
-    ForCompanion { encoding: Encoding, passes_unanswered: bool },
+pub(crate) struct Held {
+    pub(crate) content_type: Vec<u8>,
+    /// In bytes, if the server said so.
+    pub(crate) content_length: Option<usize>,
+    pub(crate) phase: Phase,
+}
+
+/// Where a response is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// At one attempt, before the proxy decides whether there is another.
+    Attempt,
+    /// On its way to the client.
+    Client,
 }
 
 /// What is remembered by numbers that the host never uses again.

@@ -9,11 +9,6 @@ use crate::headers::Headers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(pub u32);
 
-/// An absence query that waits for its answer. The host never uses a number
-/// again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CalloutToken(pub u32);
-
 /// What the host does after a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -55,8 +50,7 @@ pub enum ClientCertificate {
 }
 
 /// The proxy, as the filter sees it. Each call is about the stream whose
-/// callback is running, or that [`select_stream`](Self::select_stream) chose.
-/// A call that returns whether it succeeded did nothing if it did not.
+/// callback is running. A call that returns whether it succeeded did nothing if it did not.
 pub trait Host {
     /// A counter or gauge that the host keeps.
     type Metric: Copy + Debug;
@@ -81,12 +75,28 @@ pub trait Host {
     /// The certificate of the client; in `on_request_headers`.
     fn client_certificate(&self) -> ClientCertificate;
 
-    /// Keeps bytes with the stream for the response phase; in
-    /// `on_request_headers`. Returns whether it succeeded.
-    fn set_filter_state(&self, value: &[u8]) -> bool;
+    /// Keeps bytes with the stream, for all attempts at it. Returns whether it
+    /// succeeded.
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> bool;
 
-    /// The bytes that the request phase kept; in the response phase.
-    fn filter_state(&self) -> Option<Vec<u8>>;
+    /// The bytes that were kept with the stream.
+    fn filter_state(&self, key: &str) -> Option<Vec<u8>>;
+
+    /// The address of the server of this attempt, with its port.
+    fn server_address(&self) -> Option<Vec<u8>>;
+
+    /// Marks the response to this attempt, so that the proxy asks another server.
+    /// Returns whether it succeeded.
+    fn ask_again(&self) -> bool;
+
+    /// Makes bytes known to all VMs of this filter.
+    fn share(&self, value: &[u8]);
+
+    /// The bytes that a VM made known last.
+    fn shared(&self) -> Option<Vec<u8>>;
+
+    /// The time since any fixed moment.
+    fn now(&self) -> Duration;
 
     /// A header of the response; in `on_response_headers`.
     fn response_header(&self, name: &str) -> Option<Vec<u8>>;
@@ -101,26 +111,6 @@ pub trait Host {
     /// Answers the stream, at most once. What is held back of a server's answer
     /// is dropped.
     fn respond(&self, code: u16, headers: &[(&[u8], &[u8])], body: &[u8]);
-
-    /// Sends a GET for `path` to a cluster. `on_callout_response` gets the
-    /// answer, also if the stream has ended by then. `None` if the host could not
-    /// begin.
-    fn call_out(
-        &self,
-        cluster: &str,
-        path: &str,
-        timeout_milliseconds: u32,
-    ) -> Option<CalloutToken>;
-
-    /// A header of the answer to a callout; in `on_callout_response`.
-    fn callout_header(&self, name: &str) -> Option<Vec<u8>>;
-
-    /// Makes the calls that follow be about this stream, until the callback
-    /// returns. Returns whether the stream is still there.
-    fn select_stream(&self, stream: StreamId) -> bool;
-
-    /// Lets a response go on that was held back; outside of its own callbacks.
-    fn resume_response(&self);
 
     /// Defines a counter; `None` if the host has no room for it.
     fn counter(&self, name: &str) -> Option<Self::Metric>;

@@ -13,13 +13,14 @@
 //! |---|---|---|
 //! | `on_request_headers` | new | `Route`, or `Refuse` |
 //! | `on_request_trailers` | any | `StripTrailers`, `Pass` or `Refuse` |
-//! | `on_response_headers` | any | `Pass`; `Hold`, `Ask` or `ReplaceNotFound` for a 404; `SendDocument` |
-//! | `on_response_body` | held for its body | `Hold` again, `Pass`, `Ask` or `ReplaceNotFound` |
-//! | `on_response_body` | waiting for the companion | `Hold` again |
+//! | `on_response_headers` | any | `Pass`; `Hold`, `Doubt`, `Settle` or `ReplaceNotFound` for a 404; `SendDocument` |
+//! | `on_response_body` | held for its body | `Hold` again, `Pass`, `Doubt`, `Settle` or `ReplaceNotFound` |
 //! | `on_response_body` | not held | `Pass` |
-//! | `on_callout_response` | waiting for the companion | `Release` or `ReplaceNotFound` |
-//! | `on_callout_response` | forgotten for its age | `Release` |
-//! | `on_callout_response` | gone | none |
+//!
+//! The response callbacks run twice: for each attempt at a server, before the
+//! proxy decides whether there is another one (`Doubt`, `Settle`), and for the
+//! response that goes to the client. What the first phase settled does not enter
+//! the second.
 //!
 //! Nothing here panics, whatever bytes a client or a server sends: a trap
 //! would refuse the requests of the worker until the VM is loaded again.
@@ -27,19 +28,22 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod budget;
 mod callbacks;
+mod doubt;
 mod effect;
+mod evidence;
 mod filter;
 mod headers;
 mod host;
 mod metrics;
 mod request;
 mod response;
-mod verdict;
 
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 
+pub use budget::PER_SECOND;
 pub use filter::{Filter, GENERATION};
 pub use headers::{Headers, serialize};
-pub use host::{Action, CalloutToken, Certificate, ClientCertificate, HeaderMap, Host, StreamId};
+pub use host::{Action, Certificate, ClientCertificate, HeaderMap, Host, StreamId};

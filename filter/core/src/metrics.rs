@@ -1,15 +1,14 @@
 //! The filter's counters and gauges, in Envoy's statistics as `wasmcustom.<name>`.
-//! The parts `.decision.<reason>`, `.form.<form>` and `.verdict.<verdict>` become
+//! The parts `.decision.<reason>`, `.form.<form>` and `.outcome.<outcome>` become
 //! Prometheus labels by the `stats_tags` of the Envoy configuration.
 
 use std::cell::Cell;
 use std::time::Duration;
 
-use discovery_map::{Absence, DiscoveryMap, DocumentForm};
+use discovery_map::{DiscoveryMap, DocumentForm};
 use routing::Reason;
 
 use crate::host::Host;
-use crate::verdict::Verdict;
 
 /// How often the host is told how many requests were decided.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -25,18 +24,30 @@ pub(crate) enum Event {
     CertificateRefused,
     /// A merged document was sent, or a 304 for it.
     DocumentSent(DocumentForm),
-    /// The companion was asked about a type-level 404.
-    AbsenceQueried(Verdict),
+    /// A server said that it does not know the type, or another answered after it.
+    Doubted(Doubt),
+}
+
+/// What came of a type-level 404.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// Another server was asked.
+    AskedAgain,
+    /// Another server answered.
+    Answered,
+    /// Every server said the same: it passed.
+    DeniedByAll,
+    /// It cannot be proved now.
+    Unproved,
+    /// Too many were asked again.
+    OverBudget,
 }
 
 /// Each event, and its counter.
-const EVENTS: [(Event, &str); 11] = {
-    use Absence::{Absent, Served, Unclear};
+const EVENTS: [(Event, &str); 12] = {
     use DocumentForm::{AggregatedV2, AggregatedV2beta1, Plain, Protobuf};
-    use Event::{
-        AbsenceQueried, CertificateRefused, ClaimsRemoved, DocumentSent, NotFoundReplaced,
-    };
-    use Verdict::{Answered, NoAnswer};
+    use Doubt::{Answered, AskedAgain, DeniedByAll, OverBudget, Unproved};
+    use Event::{CertificateRefused, ClaimsRemoved, DocumentSent, Doubted, NotFoundReplaced};
     [
         (NotFoundReplaced, "not_found_replaced_total"),
         (ClaimsRemoved, "requests_with_identity_headers_removed_total"),
@@ -45,10 +56,11 @@ const EVENTS: [(Event, &str); 11] = {
         (DocumentSent(AggregatedV2), "merged_documents_total.form.aggregated_v2"),
         (DocumentSent(AggregatedV2beta1), "merged_documents_total.form.aggregated_v2beta1"),
         (DocumentSent(Protobuf), "merged_documents_total.form.protobuf"),
-        (AbsenceQueried(Answered(Absent)), "absence_questions_total.verdict.absent"),
-        (AbsenceQueried(Answered(Served)), "absence_questions_total.verdict.served"),
-        (AbsenceQueried(Answered(Unclear)), "absence_questions_total.verdict.unclear"),
-        (AbsenceQueried(NoAnswer), "absence_questions_total.verdict.no_answer"),
+        (Doubted(AskedAgain), "type_level_not_found_total.outcome.asked_again"),
+        (Doubted(Answered), "type_level_not_found_total.outcome.answered"),
+        (Doubted(DeniedByAll), "type_level_not_found_total.outcome.denied_by_all"),
+        (Doubted(Unproved), "type_level_not_found_total.outcome.unproved"),
+        (Doubted(OverBudget), "type_level_not_found_total.outcome.over_budget"),
     ]
 };
 

@@ -2,7 +2,7 @@
 //! be made to fail, and every call is recorded.
 //!
 //! ```text
-//!  test ─▶ MockProxy ─ callbacks ─▶ Filter ─ calls ─▶ MockHost ─▶ Stream, metrics, callouts
+//!  test ─▶ MockProxy ─ callbacks ─▶ Filter ─ calls ─▶ MockHost ─▶ Stream, metrics
 //! ```
 
 mod proxy;
@@ -14,10 +14,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::headers::{Headers, serialize};
-use crate::host::{CalloutToken, ClientCertificate, HeaderMap, Host, StreamId};
+use crate::host::{ClientCertificate, HeaderMap, Host, StreamId};
 
 pub use proxy::{GOLDEN, MockProxy};
-pub use stream::{Callout, Fields, Reply, Stream, fields};
+pub use stream::{Fields, Reply, Stream, fields};
 
 /// The calls of [`Host`], without their arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,14 +46,16 @@ pub enum Call {
     ResponseBody,
     /// [`Host::respond`].
     Respond,
-    /// [`Host::call_out`].
-    CallOut,
-    /// [`Host::callout_header`].
-    CalloutHeader,
-    /// [`Host::select_stream`].
-    SelectStream,
-    /// [`Host::resume_response`].
-    ResumeResponse,
+    /// [`Host::server_address`].
+    ServerAddress,
+    /// [`Host::ask_again`].
+    AskAgain,
+    /// [`Host::share`].
+    Share,
+    /// [`Host::shared`].
+    Shared,
+    /// [`Host::now`].
+    Now,
     /// [`Host::counter`] and [`Host::gauge`].
     DefineMetric,
     /// [`Host::add`].
@@ -75,10 +77,10 @@ pub struct State {
     pub failing: BTreeSet<Call>,
     /// Every call so far.
     pub calls: Vec<Call>,
-    /// Every callout so far, in order; the token is the position.
-    pub callouts: Vec<Callout>,
-    /// The headers of the answer to a callout.
-    pub callout_answer: Fields,
+    /// What VMs tell each other.
+    pub shared: Option<Vec<u8>>,
+    /// The time.
+    pub now: Duration,
     /// Metrics by name; the number is the position.
     pub metrics: Vec<(String, u64)>,
     /// How often `on_tick` was requested.
@@ -184,12 +186,36 @@ impl Host for Rc<MockHost> {
         read.unwrap_or(ClientCertificate::Unreadable)
     }
 
-    fn set_filter_state(&self, value: &[u8]) -> bool {
-        self.write(Call::SetFilterState, |stream| stream.filter_state = Some(value.to_vec()))
+    fn set_filter_state(&self, key: &str, value: &[u8]) -> bool {
+        self.write(Call::SetFilterState, |stream| {
+            stream.filter_state.insert(key.to_owned(), value.to_vec());
+        })
     }
 
-    fn filter_state(&self) -> Option<Vec<u8>> {
-        self.read(Call::FilterState, |stream| stream.filter_state.clone())
+    fn filter_state(&self, key: &str) -> Option<Vec<u8>> {
+        self.read(Call::FilterState, |stream| stream.filter_state.get(key).cloned())
+    }
+
+    fn server_address(&self) -> Option<Vec<u8>> {
+        self.read(Call::ServerAddress, |stream| Some(stream.server.as_bytes().to_vec()))
+    }
+
+    fn ask_again(&self) -> bool {
+        self.write(Call::AskAgain, |stream| stream.is_marked = true)
+    }
+
+    fn share(&self, value: &[u8]) {
+        if self.call(Call::Share) {
+            self.change(|state| state.shared = Some(value.to_vec()));
+        }
+    }
+
+    fn shared(&self) -> Option<Vec<u8>> {
+        if self.call(Call::Shared) { self.state().shared.clone() } else { None }
+    }
+
+    fn now(&self) -> Duration {
+        if self.call(Call::Now) { self.state().now } else { Duration::ZERO }
     }
 
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
@@ -211,43 +237,6 @@ impl Host for Rc<MockHost> {
         let headers = headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         let reply = Reply { code, headers, body: body.to_vec() };
         self.write(Call::Respond, |stream| stream.replies.push(reply));
-    }
-
-    fn call_out(&self, cluster: &str, path: &str, timeout: u32) -> Option<CalloutToken> {
-        if !self.call(Call::CallOut) {
-            return None;
-        }
-        let mut state = self.0.borrow_mut();
-        let callout = Callout {
-            stream: state.current?,
-            cluster: cluster.to_owned(),
-            path: path.to_owned(),
-            timeout_milliseconds: timeout,
-        };
-        let token = u32::try_from(state.callouts.len()).ok()?;
-        state.callouts.push(callout);
-        Some(CalloutToken(token))
-    }
-
-    fn callout_header(&self, name: &str) -> Option<Vec<u8>> {
-        if !self.call(Call::CalloutHeader) {
-            return None;
-        }
-        stream::value(&self.state().callout_answer, name)
-    }
-
-    fn select_stream(&self, stream: StreamId) -> bool {
-        let is_there =
-            |state: &State| state.streams.get(&stream).is_some_and(|stream| !stream.has_ended);
-        let selected = self.call(Call::SelectStream) && is_there(&self.state());
-        if selected {
-            self.change(|state| state.current = Some(stream));
-        }
-        selected
-    }
-
-    fn resume_response(&self) {
-        self.write(Call::ResumeResponse, |stream| stream.resumed += 1);
     }
 
     fn counter(&self, name: &str) -> Option<usize> {

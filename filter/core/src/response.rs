@@ -1,14 +1,13 @@
-//! The response phase: which 404 is held back, replaced or asked about, and
-//! when a merged document is sent.
+//! The response phase: which 404 is held back, asked of another server, or
+//! replaced, and when a merged document is sent.
 
-use discovery_map::absence_query;
-use routing::interest::{AwaitedDocument, NotFound, ResponseInterest};
+use routing::interest::{self, AwaitedDocument, NotFound, ResponseInterest};
 use routing::merged;
 use routing::not_found::{Body, MAX_BODY_BYTES, is_type_level};
 use routing::status::Refusal;
 
 use crate::effect::Effect;
-use crate::filter::{Current, Held};
+use crate::filter::{Current, Held, Phase};
 use crate::headers::Headers;
 use crate::host::Host;
 
@@ -37,10 +36,10 @@ pub(crate) fn document<'a>(
 /// A 404 whose headers have come; `not_found` is what to do about it if it is a
 /// type-level one.
 pub(crate) fn not_found<'a>(
-    not_found: Option<NotFound<'_>>,
+    not_found: Option<NotFound>,
     host: &impl Host,
     end_of_stream: bool,
-    current: Option<&'a Current>,
+    phase: Phase,
 ) -> Effect<'a> {
     let Some(not_found) = not_found else { return Effect::Pass };
     let content_type = host.response_header("content-type").unwrap_or_default();
@@ -50,51 +49,46 @@ pub(crate) fn not_found<'a>(
             Some(length) if length > 0 => Body::Withheld(length),
             _ => Body::Whole(b""),
         };
-        return judge(not_found, &content_type, body, current);
+        return judge(not_found, &content_type, body, phase);
     }
     if content_length.is_some_and(|length| length > MAX_BODY_BYTES) {
-        return Effect::Pass;
+        return believed(phase);
     }
-    Effect::Hold(Held::ForBody { content_type, content_length })
+    Effect::Hold(Held { content_type, content_length, phase })
 }
 
 /// More of the body of a 404 that is held back for it.
-pub(crate) fn body<'a>(
-    (content_type, content_length): (Vec<u8>, Option<usize>),
-    host: &impl Host,
-    end_of_stream: bool,
-    current: Option<&'a Current>,
-) -> Effect<'a> {
+pub(crate) fn body<'a>(held: Held, host: &impl Host, end_of_stream: bool) -> Effect<'a> {
     let body = host.response_body(MAX_BODY_BYTES.saturating_add(1));
-    let whole = end_of_stream || content_length.is_some_and(|length| body.len() >= length);
+    let whole = end_of_stream || held.content_length.is_some_and(|length| body.len() >= length);
     if !whole && body.len() <= MAX_BODY_BYTES {
-        return Effect::Hold(Held::ForBody { content_type, content_length });
+        return Effect::Hold(held);
     }
-    let state = host.filter_state();
+    let state = host.filter_state(interest::STATE);
     match ResponseInterest::from_bytes(state.as_deref()).not_found() {
-        Some(not_found) => judge(not_found, &content_type, Body::Whole(&body), current),
+        Some(not_found) => judge(not_found, &held.content_type, Body::Whole(&body), held.phase),
         None => Effect::Pass,
     }
 }
 
-/// Replaces a type-level 404, or asks about it; everything else passes as it
-/// came.
-fn judge<'a>(
-    not_found: NotFound<'_>,
-    content_type: &[u8],
-    body: Body<'_>,
-    current: Option<&'a Current>,
-) -> Effect<'a> {
-    if !is_type_level(content_type, body) {
-        return Effect::Pass;
+/// A type-level 404 of an attempt is asked of another server; one that comes
+/// through was not said by every server. Everything else passes as it came.
+fn judge<'a>(not_found: NotFound, content_type: &[u8], body: Body<'_>, phase: Phase) -> Effect<'a> {
+    let is_empty = not_found.may_be_empty && body == Body::Whole(b"");
+    if !is_empty && !is_type_level(content_type, body) {
+        return believed(phase);
     }
-    let encoding = not_found.encoding;
-    let Some(path) = not_found.ask else { return Effect::ReplaceNotFound(encoding) };
-    // If the map no longer has anybody to ask, the 404 passes.
-    let Some(strict) = current.and_then(|current| current.map.strict_not_found.as_ref()) else {
-        return Effect::Pass;
-    };
-    Effect::Ask { strict, query: absence_query(path), encoding }
+    match phase {
+        Phase::Attempt => Effect::Doubt,
+        Phase::Client => Effect::ReplaceNotFound(not_found.encoding),
+    }
+}
+
+fn believed<'a>(phase: Phase) -> Effect<'a> {
+    match phase {
+        Phase::Attempt => Effect::Settle,
+        Phase::Client => Effect::Pass,
+    }
 }
 
 fn parse_length(value: Vec<u8>) -> Option<usize> {

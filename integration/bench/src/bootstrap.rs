@@ -91,13 +91,15 @@ impl Setup {
 
 /// Returns the bootstrap of a variant in JSON, which is YAML.
 pub fn bootstrap(setup: &Setup, variant: Variant, resources: usize) -> Result<String> {
-    let document = document(resources);
+    let mut document = document(resources);
     let mut filters = Vec::new();
     match variant {
         Variant::Plain => {}
         Variant::Lua => filters.push(lua(&document)?),
         Variant::Baseline => {
             let module = setup.baseline.as_deref().context("the baseline is missing")?;
+            // It may be of before there was one.
+            document.rotation.clear();
             filters.push(filter(&document, module)?);
         }
         Variant::Filter => filters.push(filter(&document, &setup.filter)?),
@@ -112,7 +114,7 @@ pub fn bootstrap(setup: &Setup, variant: Variant, resources: usize) -> Result<St
         "stat_prefix": "bench",
         "generate_request_id": false,
         "use_remote_address": true,
-        "route_config": routes(),
+        "route_config": routes(variant == Variant::Filter),
         "http_filters": filters,
     });
     let bootstrap = json!({
@@ -127,14 +129,29 @@ pub fn bootstrap(setup: &Setup, variant: Variant, resources: usize) -> Result<St
                     "typed_config": manager,
                 }] }],
             }],
-            "clusters": [cluster("default", setup.upstream), cluster("skewed", setup.upstream)],
+            "clusters": clusters(setup, variant),
         },
     });
     Ok(serde_json::to_string(&bootstrap)?)
 }
 
-fn routes() -> Value {
+/// Returns the routes; those that ask another server after a type-level 404 are
+/// part of what the filter costs.
+fn routes(ask_again: bool) -> Value {
     let header = discovery_map::CLUSTER_HEADER;
+    let (named, default) = if ask_again {
+        let named = json!({ "clusters": [{ "cluster_header": header, "weight": 1 }] });
+        let named = json!({ "weighted_clusters": named, "timeout": "0s", "retry_policy": retry() });
+        let default = json!({
+            "inline_cluster_specifier_plugin": default_or_rotation(),
+            "timeout": "0s",
+            "retry_policy": retry(),
+        });
+        (named, default)
+    } else {
+        let named = json!({ "cluster_header": header, "timeout": "0s" });
+        (named, json!({ "cluster": "default", "timeout": "0s" }))
+    };
     json!({
         "internal_only_headers": [header],
         "virtual_hosts": [{
@@ -143,9 +160,9 @@ fn routes() -> Value {
             "routes": [
                 {
                     "match": { "prefix": "/", "headers": [{ "name": header, "present_match": true }] },
-                    "route": { "cluster_header": header, "timeout": "0s" },
+                    "route": named,
                 },
-                { "match": { "prefix": "/" }, "route": { "cluster": "default", "timeout": "0s" } },
+                { "match": { "prefix": "/" }, "route": default },
             ],
         }],
     })
@@ -153,6 +170,68 @@ fn routes() -> Value {
 
 fn loopback(port: u16) -> Value {
     json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } })
+}
+
+/// As in `envoy-config`.
+fn retry() -> Value {
+    json!({
+        "retry_on": "connect-failure,refused-stream,reset-before-request,retriable-headers",
+        "retriable_headers": [{ "name": discovery_map::DOUBT_HEADER, "present_match": true }],
+        "refresh_cluster_on_retry": true,
+        "num_retries": 8,
+    })
+}
+
+/// As in `envoy-config`.
+fn default_or_rotation() -> Value {
+    let specifier = "type.googleapis.com/envoy.extensions.router.cluster_specifiers.matcher.v3";
+    let to = |cluster: &str| {
+        let action = format!("{specifier}.ClusterAction");
+        json!({ "action": {
+            "name": cluster,
+            "typed_config": { "@type": action, "cluster": cluster },
+        } })
+    };
+    let input = "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3";
+    let key = "wasm.mixed-version-proxy-denied";
+    let denied = json!({ "single_predicate": {
+        "input": {
+            "name": "denied",
+            "typed_config": { "@type": format!("{input}.FilterStateInput"), "key": key },
+        },
+        "value_match": { "contains": ":" },
+    } });
+    json!({ "extension": {
+        "name": "envoy.router.cluster_specifier_plugin.matcher",
+        "typed_config": {
+            "@type": format!("{specifier}.MatcherClusterSpecifier"),
+            "cluster_matcher": {
+                "matcher_list": { "matchers": [{ "predicate": denied, "on_match": to("skewed") }] },
+                "on_no_match": to("default"),
+            },
+        },
+    } })
+}
+
+/// Returns the clusters; the filters at the servers are part of what the filter
+/// costs.
+fn clusters(setup: &Setup, variant: Variant) -> Value {
+    let clusters = ["default", "skewed"].map(|name| {
+        let mut cluster = cluster(name, setup.upstream);
+        if variant == Variant::Filter
+            && let Some(fields) = cluster.as_object_mut()
+        {
+            let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+            let filters = json!({ options: {
+                "@type": format!("type.googleapis.com/{options}"),
+                "explicit_http_config": { "http_protocol_options": {} },
+                "http_filters": companion::xds::upstream_filters(name, &setup.filter),
+            } });
+            fields.insert("typed_extension_protocol_options".to_owned(), filters);
+        }
+        cluster
+    });
+    json!(clusters)
 }
 
 fn cluster(name: &str, upstream: SocketAddr) -> Value {
@@ -193,9 +272,11 @@ fn document(resources: usize) -> MapDocument {
         widest_view: 1,
         groups,
         documents: Vec::new(),
+        rotation: vec!["10.0.0.1:6443".into(), "10.0.0.2:6443".into()],
+        just_left: false,
         open_api: discovery_map::OpenApi::default(),
         verbs: Default::default(),
-        strict_not_found: None,
+        strict_not_found: discovery_map::Ignored,
     }
 }
 

@@ -28,7 +28,6 @@ const MAP_DEADLINE: Duration = Duration::from_secs(30);
 /// The values of the shipped configuration that a test replaces.
 const LISTENER_PORT: &str = "port_value: 8443";
 const ADMIN_PORT: &str = "port_value: 9901";
-const COMPANION_PORT: &str = "port_value: 9902";
 const PUBLISHED_FOLDER: &str = "/var/lib/mixed-version-proxy/envoy";
 
 /// The options of a stack.
@@ -143,13 +142,12 @@ impl StackOptions {
         Ok(serde_json::to_string_pretty(&config)?)
     }
 
-    fn envoy(&self, port: u16, companion_port: u16) -> Result<EnvoyOptions> {
+    fn envoy(&self, port: u16) -> Result<EnvoyOptions> {
         let file = integration_folder().join("../envoy-config/quickstart/envoy.yaml");
         let published = self.published();
         let mut options = EnvoyOptions::from_file(&file, self.folder.join("envoy"))?
             .replacing(LISTENER_PORT, &format!("port_value: {port}"))?
             .replacing(ADMIN_PORT, "port_value: 0")?
-            .replacing(COMPANION_PORT, &format!("port_value: {companion_port}"))?
             .replacing(PUBLISHED_FOLDER, published.to_str().context("not UTF-8")?)?
             .concurrency(self.concurrency);
         if !self.filter {
@@ -184,7 +182,7 @@ impl Stack {
             wait::until_true("the first files", MAP_DEADLINE, all).await?;
         }
         let port = ports::free_port()?;
-        let envoy = Envoy::start(options.envoy(port, companion_port)?).await?;
+        let envoy = Envoy::start(options.envoy(port)?).await?;
         Ok(Self { companion, envoy, options, port })
     }
 

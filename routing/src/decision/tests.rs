@@ -16,7 +16,6 @@ const TRUTH: OnTypeLevelNotFound = OnTypeLevelNotFound::Truth;
 fn map(complete: bool) -> DiscoveryMap {
     let mut document: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     document.complete = complete;
-    document.strict_not_found = None;
     DiscoveryMap::try_from(document).unwrap()
 }
 
@@ -79,22 +78,29 @@ fn a_type_that_only_servers_out_of_rotation_serve_is_unavailable() {
     check(&map(true), document, Destination::Unavailable, UNCERTAIN, Reason::Unavailable);
 }
 
+const UNKNOWN: [&str; 4] =
+    ["/api/v1/nosuch", "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/apis/apps/v9"];
+
 #[test]
-fn a_404_for_an_unknown_type_is_the_truth_when_every_server_was_read() {
-    for path in ["/api/v1/nosuch", "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/apis/apps/v9"] {
-        check(&map(true), path, DEFAULT, TRUTH, Reason::Unknown);
+fn a_404_for_an_unknown_type_is_uncertain() {
+    for path in UNKNOWN {
+        check(&map(true), path, DEFAULT, UNCERTAIN, Reason::Unknown);
         check(&map(false), path, DEFAULT, UNCERTAIN, Reason::Undetermined);
     }
+    check(&map(true), "/nosuch", DEFAULT, TRUTH, Reason::NotAnApi);
 }
 
 #[test]
-fn a_404_for_an_unknown_type_is_checked_when_there_is_a_companion_to_ask() {
-    let map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
-    for path in ["/api/v1/nosuch", "/apis/nosuch.io/v1/foos", "/apis/nosuch.io", "/apis/apps/v9"] {
-        check(&map, path, DEFAULT, OnTypeLevelNotFound::AskFirst, Reason::Unknown);
+fn without_a_rotation_a_404_for_an_unknown_type_is_the_truth_when_every_server_was_read() {
+    let mut document: MapDocument = serde_json::from_str(GOLDEN).unwrap();
+    document.rotation.clear();
+    let complete = DiscoveryMap::try_from(document.clone()).unwrap();
+    document.complete = false;
+    let incomplete = DiscoveryMap::try_from(document).unwrap();
+    for path in UNKNOWN {
+        check(&complete, path, DEFAULT, TRUTH, Reason::Unknown);
+        check(&incomplete, path, DEFAULT, UNCERTAIN, Reason::Undetermined);
     }
-    check(&map, "/api/v1/pods", DEFAULT, UNCERTAIN, Reason::Common);
-    check(&map, "/nosuch", DEFAULT, TRUTH, Reason::NotAnApi);
 }
 
 #[test]
@@ -107,7 +113,7 @@ fn open_api_documents_come_from_the_set_in_the_map() {
     check(&map, skewed, CP_2, UNCERTAIN, Reason::Discovery);
     check(&map, "/openapi/v3/version", DEFAULT, UNCERTAIN, Reason::Discovery);
     let unknown = "/openapi/v3/apis/nosuch.io/v1";
-    check(&map, unknown, DEFAULT, OnTypeLevelNotFound::AskFirst, Reason::Unknown);
+    check(&map, unknown, DEFAULT, UNCERTAIN, Reason::Unknown);
 }
 
 #[test]
@@ -121,26 +127,22 @@ fn discovery_documents_come_from_the_widest_set() {
 }
 
 #[test]
-fn a_404_that_no_server_can_help_passes_even_for_a_known_type() {
+fn a_404_below_a_subresource_is_not_the_servers_own() {
     let map = map(true);
-    // A namespaced object without its namespace; a node in a namespace.
-    check(&map, "/api/v1/pods/p", DEFAULT, TRUTH, Reason::Common);
-    check(&map, "/api/v1/namespaces/n/nodes", DEFAULT, TRUTH, Reason::Common);
     check(&map, "/api/v1/namespaces/n/pods/p/log/extra", DEFAULT, TRUTH, Reason::Common);
-    // These are right.
+    // Nobody knows whether it is a subresource.
+    check(&map, "/apis/nosuch.io/v1/foos/f/status/extra", DEFAULT, UNCERTAIN, Reason::Unknown);
+    // These are.
     check(&map, "/api/v1/namespaces//pods", DEFAULT, UNCERTAIN, Reason::Common);
     check(&map, "/api/v1/nodes/n", DEFAULT, UNCERTAIN, Reason::Common);
 }
 
 #[test]
-fn a_type_of_the_other_scope_is_treated_as_unknown() {
-    let ask = OnTypeLevelNotFound::AskFirst;
-    let strict: MapDocument = serde_json::from_str(GOLDEN).unwrap();
-    let strict = DiscoveryMap::try_from(strict).unwrap();
-    for (map, on_not_found) in [(&strict, ask), (&map(true), TRUTH), (&map(false), UNCERTAIN)] {
-        check(map, "/api/v1/pods/p", DEFAULT, on_not_found, Reason::Common);
-        check(map, "/api/v1/namespaces/n/nodes", DEFAULT, on_not_found, Reason::Common);
-        check(map, "/api/v1/pods", DEFAULT, UNCERTAIN, Reason::Common);
+fn a_type_of_the_other_scope_is_as_uncertain_as_an_unknown_one() {
+    for map in [map(true), map(false)] {
+        check(&map, "/api/v1/pods/p", DEFAULT, UNCERTAIN, Reason::Common);
+        check(&map, "/api/v1/namespaces/n/nodes", DEFAULT, UNCERTAIN, Reason::Common);
+        check(&map, "/api/v1/pods", DEFAULT, UNCERTAIN, Reason::Common);
     }
 }
 
@@ -151,6 +153,19 @@ fn a_404_from_behind_a_proxy_passes() {
     core.0.get_mut(&1).unwrap().namespaced.push("services/proxy".into());
     let map = DiscoveryMap::try_from(document).unwrap();
     check(&map, "/api/v1/namespaces/n/services/s/proxy/x", CP_2, TRUTH, Reason::Skewed);
+}
+
+#[test]
+fn a_404_from_behind_a_proxy_passes_also_if_the_map_does_not_know_the_type() {
+    let mut document: MapDocument = serde_json::from_str(GOLDEN).unwrap();
+    document.groups.clear();
+    document.verbs = Default::default();
+    for (complete, reason) in [(true, Reason::Unknown), (false, Reason::Undetermined)] {
+        document.complete = complete;
+        let map = DiscoveryMap::try_from(document.clone()).unwrap();
+        check(&map, "/api/v1/namespaces/n/pods/p:8000/proxy/x", DEFAULT, TRUTH, reason);
+        check(&map, "/api/v1/nodes/n/proxy", DEFAULT, TRUTH, reason);
+    }
 }
 
 #[test]
@@ -167,7 +182,7 @@ proptest! {
     fn an_incomplete_map_never_denies_an_unknown_type(path in "/apis?(/[a-z.]{1,9}){3,7}") {
         let map = map(false);
         let decision = decide(&RequestPath::new(path.as_bytes()).target(), &map, |_| None);
-        if decision.reason == Reason::Undetermined {
+        if decision.reason == Reason::Undetermined && !path.contains("/proxy") {
             prop_assert_eq!(decision.on_not_found, UNCERTAIN);
         }
         prop_assert_ne!(decision.reason, Reason::Unknown);

@@ -25,12 +25,8 @@ impl Plan<'_> {
         text.push_str(match self.interest {
             _ if self.destination == Destination::Unavailable => "",
             ResponseInterest::Nothing => " A 404 passes.",
-            ResponseInterest::NotFound(not_found) if not_found.ask.is_some() => {
-                " A type-level 404 passes only if the companion confirms that no API server serves \
-                 the type; otherwise it becomes 503."
-            }
             ResponseInterest::NotFound(_) | ResponseInterest::Document(_) => {
-                " A type-level 404 becomes 503."
+                " A type-level 404 passes only if every API server in rotation says the same."
             }
         });
         text

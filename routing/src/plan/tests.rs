@@ -114,11 +114,17 @@ fn the_interest_in_a_document_has_all_that_the_answer_needs() {
 }
 
 #[test]
-fn an_unknown_type_is_asked_about_by_the_path_that_the_client_sent() {
+fn a_404_for_an_openapi_document_may_be_empty() {
     let map = map();
-    let facts = get("/apis/nosuch.io/v1/f%6fos?watch=1");
-    let not_found = plan(&facts, &map).interest.not_found().unwrap();
-    assert_eq!(not_found.ask, Some(&b"/apis/nosuch.io/v1/f%6fos?watch=1"[..]));
+    for (path, may_be_empty) in [
+        ("/openapi/v3/apis/nosuch.io/v1", true),
+        ("/openapi/v2", false),
+        ("/apis/nosuch.io", false),
+    ] {
+        let facts = get(path);
+        let not_found = plan(&facts, &map).interest.not_found().unwrap();
+        assert_eq!(not_found.may_be_empty, may_be_empty, "{path}");
+    }
 }
 
 #[test]
@@ -130,12 +136,14 @@ fn a_plan_is_explained_in_sentences() {
         (
             "/apis/apps/v1/deployments",
             "Every API server in rotation serves apps/v1 deployments: any API server in rotation \
-             answers. A type-level 404 becomes 503.",
+             answers. A type-level 404 passes only if every API server in rotation says the \
+             same.",
         ),
         (
             SKEWED,
             "Only cp-2 serves v1 pods/resize. It goes to the cluster kube-apiserver_cp-2. A \
-             type-level 404 becomes 503.",
+             type-level 404 passes only if every API server in rotation says the \
+             same.",
         ),
         (
             "/apis/resource.k8s.io/v1alpha3/devicetaintrules",
@@ -145,18 +153,20 @@ fn a_plan_is_explained_in_sentences() {
         (
             "/apis/nosuch.io/v1/foos",
             "No API server serves nosuch.io/v1 foos: any API server in rotation answers. A \
-             type-level 404 passes only if the companion confirms that no API server serves the \
-             type; otherwise it becomes 503.",
+             type-level 404 passes only if every API server in rotation says the \
+             same.",
         ),
         (
             "/openapi/v2",
             "cp-2 answers best for the OpenAPI v2 document. It goes to the cluster \
-             kube-apiserver_cp-2. A type-level 404 becomes 503.",
+             kube-apiserver_cp-2. A type-level 404 passes only if every API server in rotation says the \
+             same.",
         ),
         (
             "/apis/apps/v1",
             "All API servers answer alike for the group version apps/v1: any API server in \
-             rotation answers. A type-level 404 becomes 503.",
+             rotation answers. A type-level 404 passes only if every API server in rotation says the \
+             same.",
         ),
         (
             "/apis/resource.k8s.io",
@@ -168,7 +178,8 @@ fn a_plan_is_explained_in_sentences() {
     assert_eq!(
         explained(&discovery()),
         "The answer is the merged document /apis (aggregated v2), if cp-2 lets the client read it. \
-         It goes to the cluster kube-apiserver_cp-2. A type-level 404 becomes 503.",
+         It goes to the cluster kube-apiserver_cp-2. A type-level 404 passes only if every API server in rotation says the \
+             same.",
     );
     let with_certificate = RequestFacts { has_certificate: true, ..get("/api/v1/pods") };
     assert!(explained(&with_certificate).contains("the cluster kube-apiserver__front-proxy."));
@@ -182,7 +193,8 @@ fn a_verb_that_some_servers_have_is_explained() {
     assert_eq!(
         plan(&facts, &map).explanation(&map),
         "Only cp-2 serves apps/v1 deployments/scale with the verb of this request. It goes to the \
-         cluster kube-apiserver_cp-2. A type-level 404 becomes 503.",
+         cluster kube-apiserver_cp-2. A type-level 404 passes only if every API server in rotation \
+         says the same.",
     );
 }
 
@@ -206,7 +218,8 @@ fn an_incomplete_map_is_explained_as_one() {
     assert_eq!(
         plan(&facts, &map).explanation(&map),
         "No API server is known to serve the group nosuch.io, but the discovery of some has not been read: any \
-         API server in rotation answers. A type-level 404 becomes 503.",
+         API server in rotation answers. A type-level 404 passes only if every API server in rotation says the \
+             same.",
     );
 }
 

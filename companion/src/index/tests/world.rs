@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api_discovery::{Group, GroupNames, Listing, Named, Part, ServerVersion, Types, Version};
 use discovery_map::{Destination, DiscoveryMap, Verb};
@@ -52,16 +52,7 @@ impl World {
     }
 
     pub(super) fn report(&mut self, name: &str, observation: Observation) -> bool {
-        self.report_of(Instant::now(), name, observation)
-    }
-
-    pub(super) fn report_of(
-        &mut self,
-        asked: Instant,
-        name: &str,
-        observation: Observation,
-    ) -> bool {
-        let report = Report { peer: self.peer(name), asked, observation };
+        let report = Report { peer: self.peer(name), observation };
         self.index.apply(Event::Reported(report), self.now)
     }
 
@@ -112,10 +103,9 @@ impl World {
         self.report(name, Observation::Serving { readings, version, open_api })
     }
 
-    /// Who counts as having served until a moment ago.
-    pub(super) fn just_left(&self) -> Vec<String> {
-        let views = self.index.views().into_iter().filter(|view| view.just_left);
-        views.map(|view| view.peer.name.to_string()).collect()
+    /// Whether a peer counts as having served until a moment ago.
+    pub(super) fn just_left(&mut self) -> bool {
+        self.index.snapshot().map.just_left
     }
 
     pub(super) fn not_ready(&mut self, name: &str) -> bool {

@@ -4,6 +4,8 @@
 //! join only when the next map is there, and one whose types the next map counts on must have left
 //! before.
 
+use discovery_map::{FRONT_PROXY_SUFFIX, ROTATION_SUFFIX};
+
 use crate::endpoints::Addresses;
 
 /// The endpoints on both sides of a map.
@@ -27,13 +29,19 @@ pub fn change<'n>(
     for (cluster, next) in next {
         let stays = |address| now.get(cluster).is_none_or(|now| now.contains(address));
         let both = next.filter(stays);
-        let before = if both.is_empty() { next.clone() } else { both };
+        // The cluster of the rotation says nothing of what its peers serve.
+        let at_once = both.is_empty() || is_rotation(cluster);
+        let before = if at_once { next.clone() } else { both };
         if before != *next {
             change.joining.insert(cluster.clone(), next.clone());
         }
         change.before.insert(cluster.clone(), before);
     }
     change
+}
+
+fn is_rotation(cluster: &str) -> bool {
+    cluster.strip_suffix(FRONT_PROXY_SUFFIX).unwrap_or(cluster).ends_with(ROTATION_SUFFIX)
 }
 
 #[cfg(test)]

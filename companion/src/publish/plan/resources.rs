@@ -57,6 +57,7 @@ pub fn clusters(
             server_name: settings.config.peer_tls.server_name.clone(),
             peer_ca: xds::peer_ca_name(&secrets.peer_ca),
             present,
+            module: settings.config.envoy.filter_module.clone(),
         })
     };
     names.iter().filter_map(cluster).collect()

@@ -100,13 +100,15 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
             default_cluster: "kube-apiserver".to_owned(),
             identity: IdentityHeaders::default(),
             peers: vec![entry("a"), entry("b")],
+            rotation: Vec::new(),
+            just_left: false,
             sets: sets.collect(),
             widest_view: 0,
             groups: BTreeMap::new(),
             documents: Vec::new(),
             open_api: discovery_map::OpenApi::default(),
             verbs: Default::default(),
-            strict_not_found: None,
+            strict_not_found: discovery_map::Ignored,
         },
         clusters: names
             .map(|name| Cluster {

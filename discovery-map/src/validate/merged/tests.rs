@@ -40,7 +40,8 @@ fn the_golden_file_has_one_of_each() {
     assert_eq!(map.open_api_v2(), Some(subset));
     assert_eq!(map.open_api_v3(b"apis/admissionregistration.k8s.io/v1"), Some(subset));
     assert_eq!(map.open_api_v3(b"apis/apps/v1"), None);
-    assert_eq!(map.strict_not_found.as_ref().unwrap().cluster, "mixed-version-companion");
+    assert_eq!(map.rotation, ["10.0.0.1:6443", "[fd00::2]:6443"]);
+    assert!(!map.just_left);
 
     let packed = map.take_packed();
     assert_eq!((packed.len(), packed[0].size), (1, 96));
@@ -158,21 +159,20 @@ fn invalid_base64_is_refused_before_unpacking() {
 }
 
 #[test]
-fn open_api_and_the_companion_are_checked_as_well() {
+fn open_api_and_the_rotation_are_checked_as_well() {
     let mut document = golden();
     document.open_api.v2 = Some(9);
     document.open_api.v3.insert("/api/v1".into(), 8);
-    let strict = document.strict_not_found.as_mut().unwrap();
-    (strict.cluster, strict.timeout_milliseconds) = ("two words".into(), 0);
+    document.rotation = ["10.0.0.1:6443", "cp-1", "[FD00::2]:6443"].map(str::to_owned).into();
     let faults = DiscoveryMap::try_from(document).unwrap_err();
     assert_eq!(
         faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
+            "rotation[1]: \"cp-1\" must be an IP address and port, such as 10.0.0.1:6443",
+            "rotation[2]: \"[FD00::2]:6443\" must be an IP address and port, such as 10.0.0.1:6443",
             "openApi.v2: set index 9 is out of range: the map has 3 sets",
             "openApi.v3[\"/api/v1\"]: must be a path below /openapi/v3/",
             "openApi.v3[\"/api/v1\"]: set index 8 is out of range: the map has 3 sets",
-            "strictNotFound.cluster: \"two words\" must be visible ASCII and not empty",
-            "strictNotFound.timeoutMilliseconds: must be between 1 and 60000",
         ],
     );
 }

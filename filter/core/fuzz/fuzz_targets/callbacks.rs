@@ -4,8 +4,9 @@
 
 use arbitrary::Arbitrary;
 use filter_core::mock::{Call, Fields, MockProxy};
-use filter_core::{Action, CalloutToken, Certificate, StreamId};
+use filter_core::{Action, Certificate, StreamId};
 use libfuzzer_sys::fuzz_target;
+use routing::interest;
 
 #[derive(Arbitrary, Debug)]
 enum Step {
@@ -15,9 +16,13 @@ enum Step {
     Response { stream: u8, headers: Fields, end: bool },
     NotFound { stream: u8, content_type: u8, end: bool },
     Body { stream: u8, body: Vec<u8>, end: bool },
-    Answer { token: u8, status: u16 },
-    Leave { stream: u8 },
-    Interest { stream: u8, interest: Vec<u8> },
+    /// What the host keeps is the filter's own, but it must not matter.
+    State { stream: u8, key: bool, value: Vec<u8> },
+    /// What another VM told.
+    Shared { value: Vec<u8> },
+    /// From here on, attempts at servers are judged.
+    AtServer,
+    Server { stream: u8, address: String },
     Configure { map: String },
     Fail { call: u8 },
     Tick,
@@ -33,8 +38,8 @@ const CALLS: [Call; 8] = [
     Call::SetFilterState,
     Call::FilterState,
     Call::ResponseHeader,
-    Call::CallOut,
-    Call::SelectStream,
+    Call::AskAgain,
+    Call::Shared,
 ];
 
 fn has_claim(fields: &Fields) -> bool {
@@ -78,12 +83,16 @@ fn take(proxy: &MockProxy, step: Step) {
         Step::Body { stream, body, end } => {
             proxy.body(StreamId(stream.into()), &body, end);
         }
-        Step::Answer { token, status } => {
-            proxy.answer(CalloutToken(token.into()), &[(":status", &status.to_string()), ("date", "now")]);
+        Step::State { stream, key, value } => {
+            let key = if key { interest::STATE } else { interest::DENIED };
+            proxy.change(StreamId(stream.into()), |stream| {
+                stream.filter_state.insert(key.to_owned(), value);
+            });
         }
-        Step::Leave { stream } => proxy.change(StreamId(stream.into()), |stream| stream.has_ended = true),
-        Step::Interest { stream, interest } => {
-            proxy.change(StreamId(stream.into()), |stream| stream.filter_state = Some(interest));
+        Step::Shared { value } => proxy.host.change(|state| state.shared = Some(value)),
+        Step::AtServer => proxy.filter.judge_attempts(),
+        Step::Server { stream, address } => {
+            proxy.change(StreamId(stream.into()), |stream| stream.server = address);
         }
         Step::Configure { map } => drop(proxy.configure(&map)),
         Step::Fail { call } => {

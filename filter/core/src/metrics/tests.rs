@@ -1,10 +1,9 @@
 //! Which counter an event raises.
 
-use discovery_map::{Absence, DocumentForm};
+use discovery_map::DocumentForm;
 
-use super::{EVENTS, Event};
+use super::{Doubt, EVENTS, Event};
 use crate::mock::MockProxy;
-use crate::verdict::Verdict;
 
 /// The counters that one event raises, after `mixed_version_proxy_`, with their
 /// values.
@@ -19,7 +18,6 @@ fn raised(event: Event) -> Vec<(String, u64)> {
 #[test]
 fn each_event_raises_its_own_counter_by_one() {
     let form = |form| Event::DocumentSent(form);
-    let answered = |absence| Event::AbsenceQueried(Verdict::Answered(absence));
     let expected = [
         (Event::NotFoundReplaced, "not_found_replaced_total"),
         (Event::ClaimsRemoved, "requests_with_identity_headers_removed_total"),
@@ -28,10 +26,11 @@ fn each_event_raises_its_own_counter_by_one() {
         (form(DocumentForm::AggregatedV2), "merged_documents_total.form.aggregated_v2"),
         (form(DocumentForm::AggregatedV2beta1), "merged_documents_total.form.aggregated_v2beta1"),
         (form(DocumentForm::Protobuf), "merged_documents_total.form.protobuf"),
-        (answered(Absence::Absent), "absence_questions_total.verdict.absent"),
-        (answered(Absence::Served), "absence_questions_total.verdict.served"),
-        (answered(Absence::Unclear), "absence_questions_total.verdict.unclear"),
-        (Event::AbsenceQueried(Verdict::NoAnswer), "absence_questions_total.verdict.no_answer"),
+        (Event::Doubted(Doubt::AskedAgain), "type_level_not_found_total.outcome.asked_again"),
+        (Event::Doubted(Doubt::Answered), "type_level_not_found_total.outcome.answered"),
+        (Event::Doubted(Doubt::DeniedByAll), "type_level_not_found_total.outcome.denied_by_all"),
+        (Event::Doubted(Doubt::Unproved), "type_level_not_found_total.outcome.unproved"),
+        (Event::Doubted(Doubt::OverBudget), "type_level_not_found_total.outcome.over_budget"),
     ];
     assert_eq!(expected.len(), EVENTS.len());
     for (event, name) in expected {
@@ -40,13 +39,8 @@ fn each_event_raises_its_own_counter_by_one() {
 }
 
 #[test]
-fn every_form_and_every_answer_has_a_counter() {
+fn every_form_has_a_counter() {
     for form in DocumentForm::ALL {
         assert_eq!(raised(Event::DocumentSent(form)).len(), 1, "{form:?}");
-    }
-    for absence in Absence::ALL {
-        let name = format!("absence_questions_total.verdict.{}", absence.as_str());
-        let event = Event::AbsenceQueried(Verdict::Answered(absence));
-        assert_eq!(raised(event), [(name, 1)]);
     }
 }

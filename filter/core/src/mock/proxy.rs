@@ -7,7 +7,7 @@ use discovery_map::Faults;
 
 use super::{Call, Fields, MockHost, Stream, fields};
 use crate::filter::Filter;
-use crate::host::{Action, CalloutToken, StreamId};
+use crate::host::{Action, StreamId};
 
 /// The map of the contract's golden file: `cp-1` and `cp-2` serve, only `cp-2`
 /// serves `pods/resize`, and `cp-3` cannot be reached.
@@ -120,11 +120,14 @@ impl MockProxy {
         self.filter.on_response_body(stream, end_of_stream)
     }
 
-    /// Enters the filter by the answer to a callout; without headers there was
-    /// none.
-    pub fn answer(&self, token: CalloutToken, headers: &[(&str, &str)]) {
-        self.host.change(|state| state.callout_answer = fields(headers));
-        self.filter.on_callout_response(token, !headers.is_empty());
+    /// A filter at the servers, which knows what this one tells of its map.
+    #[must_use]
+    pub fn at_server(&self) -> Self {
+        let proxy = Self::default();
+        let shared = self.host.state().shared.clone();
+        proxy.host.change(|state| state.shared = shared);
+        proxy.filter.judge_attempts();
+        proxy
     }
 
     /// A stream as it is now.

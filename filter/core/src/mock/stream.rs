@@ -1,6 +1,8 @@
 //! What the mock host keeps of a stream.
 
-use crate::host::{Certificate, HeaderMap, StreamId};
+use std::collections::BTreeMap;
+
+use crate::host::{Certificate, HeaderMap};
 
 /// Names and values, in their order.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -16,18 +18,18 @@ pub struct Stream {
     pub response: Fields,
     /// What is held back of the response's body.
     pub body: Vec<u8>,
-    /// What the request phase kept.
-    pub filter_state: Option<Vec<u8>>,
+    /// What was kept with the stream, by its key.
+    pub filter_state: BTreeMap<String, Vec<u8>>,
     /// The client's certificate.
     pub certificate: Option<Certificate>,
     /// Whether the response is a server's.
     pub is_from_server: bool,
     /// The filter's own answers.
     pub replies: Vec<Reply>,
-    /// How often the response was let go on.
-    pub resumed: usize,
-    /// Whether the client has left.
-    pub has_ended: bool,
+    /// The address of the server of this attempt.
+    pub server: String,
+    /// Whether another server is to be asked.
+    pub is_marked: bool,
 }
 
 /// An answer of the filter's own.
@@ -39,19 +41,6 @@ pub struct Reply {
     pub headers: Fields,
     /// The body.
     pub body: Vec<u8>,
-}
-
-/// A request of the filter's own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Callout {
-    /// The stream that it is about.
-    pub stream: StreamId,
-    /// The cluster that it went to.
-    pub cluster: String,
-    /// Its path and query.
-    pub path: String,
-    /// How long the host waits for the answer.
-    pub timeout_milliseconds: u32,
 }
 
 impl Stream {

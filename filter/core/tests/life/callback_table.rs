@@ -14,8 +14,6 @@ enum State {
     NoApiSent,
     DiscoverySent,
     HeldForBody,
-    HeldForCompanion,
-    Released,
     Replaced,
     Refused,
 }
@@ -32,10 +30,6 @@ enum Callback {
     TypeLevelBody,
     OtherBody,
     PartOfBody,
-    Absent,
-    Served,
-    Unclear,
-    NoAnswer,
     Tick,
     SameMap,
 }
@@ -48,11 +42,6 @@ impl State {
             proxy.get(STREAM, UNKNOWN);
             proxy.response(STREAM, &PLAIN_404, false);
         };
-        let asked = || {
-            unknown_not_found();
-            proxy.body(STREAM, TYPE_LEVEL, true);
-            proxy.change(STREAM, |stream| stream.body.clear());
-        };
         match self {
             Self::New => {}
             Self::CommonSent => drop(proxy.get(STREAM, COMMON)),
@@ -60,14 +49,10 @@ impl State {
             Self::NoApiSent => drop(proxy.get(STREAM, "/healthz")),
             Self::DiscoverySent => get_discovery(&proxy, STREAM),
             Self::HeldForBody => unknown_not_found(),
-            Self::HeldForCompanion => asked(),
-            Self::Released => {
-                asked();
-                proxy.answer(QUERY, &ABSENT);
-            }
             Self::Replaced => {
-                asked();
-                proxy.answer(QUERY, &SERVED);
+                unknown_not_found();
+                proxy.body(STREAM, TYPE_LEVEL, true);
+                proxy.change(STREAM, |stream| stream.body.clear());
             }
             Self::Refused => drop(proxy.get(STREAM, UNAVAILABLE)),
         }
@@ -89,10 +74,6 @@ impl Callback {
             Self::TypeLevelBody => Some(proxy.body(STREAM, TYPE_LEVEL, true)),
             Self::OtherBody => Some(proxy.body(STREAM, b"no such object", true)),
             Self::PartOfBody => Some(proxy.body(STREAM, b"404 ", false)),
-            Self::Absent => none(|| proxy.answer(QUERY, &ABSENT)),
-            Self::Served => none(|| proxy.answer(QUERY, &SERVED)),
-            Self::Unclear => none(|| proxy.answer(QUERY, &UNCLEAR)),
-            Self::NoAnswer => none(|| proxy.answer(QUERY, &[])),
             Self::Tick => none(|| proxy.filter.on_tick()),
             Self::SameMap => none(|| proxy.configure(GOLDEN).unwrap()),
         }
@@ -109,18 +90,11 @@ fn none(callback: impl FnOnce()) -> Option<Action> {
 fn outcome(state: State, callback: Callback) -> String {
     let proxy = state.reach();
     let before = proxy.stream(STREAM);
-    let callouts = proxy.host.state().callouts.len();
     let action = callback.enter(&proxy);
     let after = proxy.stream(STREAM);
     let mut words = Vec::new();
     words.extend(action.map(|action| format!("{action:?}").to_lowercase()));
     words.extend(after.codes().iter().skip(before.replies.len()).map(ToString::to_string));
-    if after.resumed > before.resumed {
-        words.push("resume".to_owned());
-    }
-    if proxy.host.state().callouts.len() > callouts {
-        words.push("ask".to_owned());
-    }
     if matches!(callback, Callback::ClaimingTrailers) && after.trailers.len() == 1 {
         words.push("strip".to_owned());
     }
@@ -130,7 +104,7 @@ fn outcome(state: State, callback: Callback) -> String {
 macro_rules! table {
     ($($callback:ident = $variant:ident {
         $new:literal $common:literal $unknown:literal $no_api:literal $discovery:literal
-        $body:literal $companion:literal $released:literal $replaced:literal $refused:literal
+        $body:literal $replaced:literal $refused:literal
     })+) => {
         $(mod $callback {
             use super::*;
@@ -160,14 +134,6 @@ macro_rules! table {
                 assert_eq!(outcome(State::HeldForBody, Callback::$variant), $body);
             }
             #[test]
-            fn while_a_404_waits_for_the_companion() {
-                assert_eq!(outcome(State::HeldForCompanion, Callback::$variant), $companion);
-            }
-            #[test]
-            fn after_a_404_was_released() {
-                assert_eq!(outcome(State::Released, Callback::$variant), $released);
-            }
-            #[test]
             fn after_a_404_was_replaced() {
                 assert_eq!(outcome(State::Replaced, Callback::$variant), $replaced);
             }
@@ -183,62 +149,46 @@ macro_rules! table {
 table! {
     the_headers_of_a_request = Request {
         "continue" "continue" "continue" "continue" "continue"
-        "continue" "continue" "continue" "continue" "continue"
+        "continue" "continue" "continue"
     }
     trailers_without_claims = CleanTrailers {
         "continue" "continue" "continue" "continue" "continue"
-        "continue" "continue" "continue" "continue" "continue"
+        "continue" "continue" "continue"
     }
     trailers_with_a_claim = ClaimingTrailers {
         "continue strip" "continue strip" "continue strip" "continue strip" "continue strip"
-        "continue strip" "continue strip" "continue strip" "continue strip" "continue strip"
+        "continue strip" "continue strip" "continue strip"
     }
     a_200 = Ok {
         "continue" "continue" "continue" "continue" "pause 200"
-        "continue" "continue" "continue" "continue" "continue"
+        "continue" "continue" "continue"
     }
     a_404_whose_body_follows = NotFound {
         "pause" "pause" "pause" "continue" "pause"
-        "pause" "pause" "pause" "pause" "pause"
+        "pause" "pause" "pause"
     }
     a_404_without_a_body = NotFoundWithoutBody {
-        "pause 503" "pause 503" "pause ask" "continue" "pause 503"
-        "pause ask" "pause ask" "pause ask" "pause ask" "pause 503"
+        "pause 503" "pause 503" "pause 503" "continue" "pause 503"
+        "pause 503" "pause 503" "pause 503"
     }
     the_body_of_a_type_level_404 = TypeLevelBody {
         "continue" "continue" "continue" "continue" "continue"
-        "pause ask" "pause" "continue" "continue" "continue"
+        "pause 503" "continue" "continue"
     }
     another_body = OtherBody {
         "continue" "continue" "continue" "continue" "continue"
-        "continue" "pause" "continue" "continue" "continue"
+        "continue" "continue" "continue"
     }
     a_part_of_a_body = PartOfBody {
         "continue" "continue" "continue" "continue" "continue"
-        "pause" "pause" "continue" "continue" "continue"
-    }
-    the_answer_that_no_server_serves_the_type = Absent {
-        "nothing" "nothing" "nothing" "nothing" "nothing"
-        "nothing" "resume" "nothing" "nothing" "nothing"
-    }
-    the_answer_that_a_server_serves_the_type = Served {
-        "nothing" "nothing" "nothing" "nothing" "nothing"
-        "nothing" "503" "nothing" "nothing" "nothing"
-    }
-    the_answer_that_it_is_unclear = Unclear {
-        "nothing" "nothing" "nothing" "nothing" "nothing"
-        "nothing" "503" "nothing" "nothing" "nothing"
-    }
-    no_answer = NoAnswer {
-        "nothing" "nothing" "nothing" "nothing" "nothing"
-        "nothing" "resume" "nothing" "nothing" "nothing"
+        "pause" "continue" "continue"
     }
     a_tick = Tick {
         "nothing" "nothing" "nothing" "nothing" "nothing"
-        "nothing" "nothing" "nothing" "nothing" "nothing"
+        "nothing" "nothing" "nothing"
     }
     a_push_of_the_same_map = SameMap {
         "nothing" "nothing" "nothing" "nothing" "nothing"
-        "nothing" "nothing" "nothing" "nothing" "nothing"
+        "nothing" "nothing" "nothing"
     }
 }

@@ -105,11 +105,10 @@ fn without_a_map_a_type_level_404_is_replaced() {
 #[test]
 fn a_push_replaces_the_map_for_streams_that_began_before() {
     let proxy = MockProxy::golden();
-    proxy.get(STREAM, UNKNOWN);
-    let nobody_to_ask = without_companion();
-    let json = nobody_to_ask.host.state().configuration.clone();
-    proxy.configure(&String::from_utf8(json).unwrap()).unwrap();
-    assert_eq!(proxy.response(STREAM, &PLAIN_404_HEAD, true), Action::Continue);
+    get_discovery(&proxy, STREAM);
+    proxy.configure(&changed(|map| map["documents"] = serde_json::json!([]))).unwrap();
+    proxy.response(STREAM, &[(":status", "200")], true);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 #![cfg(test)]
 
-mod absence;
 mod callback_table;
 mod configuration;
 mod cost;
 mod documents;
+mod doubt;
 mod failing_host;
 mod header_maps;
 mod identity;

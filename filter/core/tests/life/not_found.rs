@@ -1,7 +1,9 @@
 //! Which 404 is held back, replaced, or passes as it came.
 
 use filter_core::Action;
-use filter_core::mock::MockProxy;
+use filter_core::mock::{GOLDEN, MockProxy};
+
+use routing::interest::STATE;
 
 use crate::setup::*;
 
@@ -156,22 +158,11 @@ fn a_404_for_what_is_not_an_api_passes_at_once() {
 }
 
 #[test]
-fn a_404_from_behind_a_proxy_passes_at_once() {
-    let proxy = MockProxy::with_map(&changed(|map| {
-        let core = &mut map["groups"][""]["v1"]["0"]["ns"];
-        core.as_array_mut().unwrap().push("services/proxy".into());
-    }));
-    proxy.get(STREAM, "/api/v1/namespaces/n/services/s/proxy/x");
-    assert_eq!(proxy.response(STREAM, &PLAIN_404, false), Action::Continue);
-}
-
-#[test]
-fn while_the_map_is_incomplete_a_type_level_404_becomes_503_unasked() {
+fn while_the_map_is_incomplete_a_type_level_404_becomes_503() {
     let proxy = MockProxy::with_map(&changed(|map| map["complete"] = false.into()));
     proxy.get(STREAM, UNKNOWN);
     proxy.response(STREAM, &PLAIN_404_HEAD, true);
     assert_eq!(proxy.stream(STREAM).codes(), [503]);
-    assert_eq!(proxy.host.state().callouts.len(), 0);
 }
 
 #[test]
@@ -185,7 +176,9 @@ fn a_404_of_a_stream_whose_request_was_not_seen_is_not_believed() {
 fn a_note_that_cannot_be_read_counts_as_none() {
     let proxy = MockProxy::golden();
     proxy.get(STREAM, UNKNOWN);
-    proxy.change(STREAM, |stream| stream.filter_state = Some(b"\xff\0".to_vec()));
+    proxy.change(STREAM, |stream| {
+        stream.filter_state = [(STATE.to_owned(), b"\xff\0".to_vec())].into()
+    });
     proxy.response(STREAM, &PLAIN_404_HEAD, true);
     assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }
@@ -228,4 +221,24 @@ fn a_404_is_remembered_while_a_whole_generation_comes() {
     }
     assert_eq!(proxy.body(StreamId(0), TYPE_LEVEL, true), Action::Pause);
     assert_eq!(proxy.stream(StreamId(0)).codes(), [503]);
+}
+
+#[test]
+fn a_404_from_behind_a_proxy_passes_at_once_whether_or_not_the_type_is_known() {
+    for map in [GOLDEN.to_owned(), changed(|map| map["groups"] = serde_json::json!({}))] {
+        let proxy = MockProxy::with_map(&map);
+        for path in ["namespaces/n/services/s", "namespaces/n/pods/p:80", "nodes/n"] {
+            proxy.get(STREAM, &format!("/api/v1/{path}/proxy/x"));
+            assert_eq!(proxy.response(STREAM, &PLAIN_404, false), Action::Continue, "{path}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_404_for_an_openapi_document_becomes_503() {
+    let proxy = MockProxy::golden();
+    proxy.get(STREAM, "/openapi/v3/apis/nosuch.io/v1");
+    let headers = [(":status", "404"), ("content-length", "0")];
+    assert_eq!(proxy.response(STREAM, &headers, true), Action::Pause);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }

@@ -16,8 +16,6 @@ enum Step {
     Trailers(StreamId, Fields),
     Response(StreamId, Fields, bool),
     Body(StreamId, Vec<u8>, bool),
-    Answer(CalloutToken, u16, bool),
-    Leave(StreamId),
     Push(bool),
     Tick,
 }
@@ -93,9 +91,6 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (stream(), fields(&[":status"], vec!["200", "304", "404", "404", "503"]), any::<bool>())
             .prop_map(|(id, fields, end)| Step::Response(id, fields, end)),
         4 => (stream(), body(), any::<bool>()).prop_map(|(id, body, end)| Step::Body(id, body, end)),
-        3 => (0..6_u32, prop::sample::select(vec![204_u16, 409, 503, 0]), any::<bool>())
-            .prop_map(|(token, status, date)| Step::Answer(CalloutToken(token), status, date)),
-        1 => stream().prop_map(Step::Leave),
         1 => any::<bool>().prop_map(Step::Push),
         1 => Just(Step::Tick),
     ]
@@ -107,13 +102,6 @@ fn take(proxy: &MockProxy, step: &Step) -> Option<Action> {
         Step::Trailers(id, fields) => return Some(proxy.trailers_bytes(id, fields)),
         Step::Response(id, fields, end) => return Some(proxy.response_bytes(id, fields, end)),
         Step::Body(id, body, end) => return Some(proxy.body(id, &body, end)),
-        Step::Answer(token, 0, _) => proxy.answer(token, &[]),
-        Step::Answer(token, status, date) => {
-            let status = status.to_string();
-            let headers = [(":status", status.as_str()), ("date", "now")];
-            proxy.answer(token, if date { &headers } else { &headers[..1] });
-        }
-        Step::Leave(id) => proxy.change(id, |stream| stream.has_ended = true),
         Step::Push(with_documents) => {
             let map = changed(|map| {
                 if !with_documents {
@@ -164,9 +152,8 @@ fn id(step: &Step) -> Option<StreamId> {
         Step::Request(id, _)
         | Step::Trailers(id, _)
         | Step::Response(id, ..)
-        | Step::Body(id, ..)
-        | Step::Leave(id) => Some(*id),
-        Step::Answer(..) | Step::Push(_) | Step::Tick => None,
+        | Step::Body(id, ..) => Some(*id),
+        Step::Push(_) | Step::Tick => None,
     }
 }
 
@@ -199,8 +186,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..30),
         failing in prop::sample::subsequence(vec![
             Call::Headers, Call::ReplaceHeaders, Call::SetClusterHeader, Call::SetFilterState,
-            Call::FilterState, Call::ResponseHeader, Call::ResponseBody, Call::CallOut,
-            Call::SelectStream, Call::CalloutHeader, Call::IsFromServer,
+            Call::FilterState, Call::ResponseHeader, Call::ResponseBody, Call::IsFromServer,
         ], 0..5),
     ) {
         let proxy = failing.into_iter().fold(MockProxy::golden(), MockProxy::failing);
@@ -224,7 +210,7 @@ proptest! {
                 continue;
             };
             let life = lives.entry(id).or_default();
-            if !life.allows(step) || matches!(step, Step::Leave(_)) {
+            if !life.allows(step) {
                 continue;
             }
             let action = take(&proxy, step);
@@ -237,24 +223,15 @@ proptest! {
             life.is_held = action == Some(Action::Pause);
             // A stream that is answered, or whose response goes on, is not entered again.
             let ends = matches!(step, Step::Body(_, _, true) | Step::Response(_, _, true));
-            life.is_over = !stream.replies.is_empty() || stream.resumed > 0 || (ends && !life.is_held);
-            prop_assert!(stream.replies.len() + stream.resumed <= 1);
+            life.is_over = !stream.replies.is_empty() || (ends && !life.is_held);
+            prop_assert!(stream.replies.len() <= 1);
         }
-        // Every query is answered in the end, or its time is up.
-        let answer_all = || {
-            let count = proxy.host.state().callouts.len();
-            for token in 0..u32::try_from(count).unwrap() {
-                proxy.answer(CalloutToken(token), &[]);
-            }
-        };
-        answer_all();
         for (id, life) in &lives {
             let stream = proxy.stream(*id);
             prop_assert!(stream.replies.len() <= 1);
             if life.is_held && !life.is_over && !life.status.is_empty() {
                 // What is still held waits for more of its body, and gets it.
                 proxy.body(*id, b"", true);
-                answer_all();
                 prop_assert_eq!(proxy.body(*id, b"", true), Action::Continue);
             }
         }

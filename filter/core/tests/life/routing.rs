@@ -3,14 +3,16 @@
 use filter_core::Action;
 use filter_core::mock::MockProxy;
 
+use routing::interest::STATE;
+
 use crate::setup::*;
 
 const CLUSTER: &str = "x-mixed-version-proxy-cluster";
 
 /// What the filter keeps as its interest in the response, with `|` for NUL.
 fn interest(proxy: &MockProxy) -> Option<String> {
-    let state = proxy.stream(STREAM).filter_state?;
-    Some(String::from_utf8(state).unwrap().replace('\0', "|"))
+    let state = proxy.stream(STREAM).filter_state;
+    Some(String::from_utf8(state.get(STATE)?.clone()).unwrap().replace('\0', "|"))
 }
 
 #[test]
@@ -92,17 +94,10 @@ fn a_request_that_is_not_for_an_api_keeps_that_nothing_matters() {
 }
 
 #[test]
-fn a_request_for_an_unknown_type_keeps_its_path() {
+fn a_request_for_an_openapi_document_keeps_that_a_404_may_be_empty() {
     let proxy = MockProxy::golden();
-    proxy.get(STREAM, "/apis/nosuch.io/v1/foos?watch=1");
-    assert_eq!(interest(&proxy).as_deref(), Some("not-found|json|/apis/nosuch.io/v1/foos?watch=1"));
-}
-
-#[test]
-fn without_a_companion_to_ask_an_unknown_type_keeps_that_nothing_matters() {
-    let proxy = without_companion();
-    proxy.get(STREAM, UNKNOWN);
-    assert_eq!(interest(&proxy).as_deref(), Some("nothing"));
+    proxy.get(STREAM, "/openapi/v3/apis/nosuch.io/v1");
+    assert_eq!(interest(&proxy).as_deref(), Some("not-found|json|empty"));
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! Requests and responses that several areas use.
 
+pub use filter_core::StreamId;
 use filter_core::mock::{GOLDEN, MockProxy};
-pub use filter_core::{CalloutToken, StreamId};
 use serde_json::Value;
 
 /// The stream that most tests are about.
 pub const STREAM: StreamId = StreamId(1);
-/// The first absence query.
-pub const QUERY: CalloutToken = CalloutToken(0);
 
 /// Every server serves it.
 pub const COMMON: &str = "/api/v1/pods";
@@ -31,11 +29,6 @@ pub const PLAIN_404: [(&str, &str); 2] =
 pub const PLAIN_404_HEAD: [(&str, &str); 3] =
     [(":status", "404"), ("content-type", "text/plain"), ("content-length", "19")];
 
-/// Answers of the companion.
-pub const ABSENT: [(&str, &str); 2] = [(":status", "204"), ("date", "now")];
-pub const SERVED: [(&str, &str); 2] = [(":status", "409"), ("date", "now")];
-pub const UNCLEAR: [(&str, &str); 2] = [(":status", "503"), ("date", "now")];
-
 /// Enters the filter by a kubectl's request for discovery.
 pub fn get_discovery(proxy: &MockProxy, stream: StreamId) {
     proxy.request(stream, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED)]);
@@ -46,16 +39,4 @@ pub fn changed(change: impl FnOnce(&mut Value)) -> String {
     let mut map: Value = serde_json::from_str(GOLDEN).unwrap();
     change(&mut map);
     map.to_string()
-}
-
-/// A filter whose map has nobody to ask about absence.
-pub fn without_companion() -> MockProxy {
-    MockProxy::with_map(
-        &changed(|map| drop(map["strictNotFound"].take())).replace(",\"strictNotFound\":null", ""),
-    )
-}
-
-/// A filter that answers 503 if the companion does not answer.
-pub fn strict() -> MockProxy {
-    MockProxy::with_map(&changed(|map| map["strictNotFound"]["passesUnanswered"] = false.into()))
 }

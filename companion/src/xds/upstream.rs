@@ -1,0 +1,99 @@
+//! The filters of a cluster: they see each attempt at a server, and what it says.
+//!
+//! ```text
+//!  router ─▶ [go on in the rotation] ─▶ [module] ─▶ [remove marks] ─▶ codec ─▶ server
+//!         ◀─────────────────────────── judges 404s ◀─ ────────────────────────
+//! ```
+
+use std::path::Path;
+
+use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER, FRONT_PROXY_SUFFIX, ROTATION_SUFFIX};
+use routing::interest;
+use serde_json::{Value, json};
+
+use super::message::type_url;
+use super::wasm::{at_servers, denied_state, interest_state, matches, response_status};
+
+/// Returns the filters of the cluster `name`. `module` is the filter in the listener, as Envoy sees
+/// it.
+pub fn upstream_filters(name: &str, module: &Path) -> Value {
+    let codec = json!({
+        "name": "envoy.filters.http.upstream_codec",
+        "typed_config": {
+            "@type": type_url("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
+        },
+    });
+    json!([goes_on_in_the_rotation(name), judge(module), remove_marks(), codec])
+}
+
+/// The module judges the 404s that the request phase did not believe. It cannot be made when there
+/// is such a response (a composite filter would): Envoy enters a module for a response only if it
+/// was there when the request came. It has no callback for requests.
+fn judge(module: &Path) -> Value {
+    let matters = json!({ "and_matcher": { "predicate": [
+        matches(&response_status(), "exact", "404"),
+        { "not_matcher": matches(&interest_state(), "prefix", interest::NOTHING) },
+    ] } });
+    let filter = json!({ "name": "judge", "typed_config": at_servers(module) });
+    unless("judge", &matters, &filter)
+}
+
+/// No server can ask for a retry.
+fn remove_marks() -> Value {
+    json!({
+        "name": "remove-marks",
+        "typed_config": {
+            "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"),
+            "mutations": { "response_mutations": [{ "remove": DOUBT_HEADER }] },
+        },
+    })
+}
+
+/// After a server denied the request, the router reads the cluster from the header again. This
+/// attempt may still be at a server of the same set, the next ones go to the whole rotation.
+fn goes_on_in_the_rotation(name: &str) -> Value {
+    let (base, twin) = match name.strip_suffix(FRONT_PROXY_SUFFIX) {
+        Some(base) => (base, FRONT_PROXY_SUFFIX),
+        None => (name, ""),
+    };
+    // Neither a prefix nor the name of a peer has an underscore.
+    let prefix = base.split('_').next().unwrap_or(base);
+    let cluster = format!("{prefix}{ROTATION_SUFFIX}{twin}");
+    let set = json!({
+        "name": "go-on-in-the-rotation",
+        "typed_config": {
+            "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"),
+            "mutations": { "request_mutations": [{ "append": {
+                "header": { "key": CLUSTER_HEADER, "value": cluster },
+                "append_action": "OVERWRITE_IF_EXISTS",
+            } }] },
+        },
+    });
+    // Every address has a colon.
+    unless("go-on-in-the-rotation", &matches(&denied_state(), "contains", ":"), &set)
+}
+
+/// Skips a filter unless the predicate holds.
+fn unless(name: &str, predicate: &Value, filter: &Value) -> Value {
+    let skip = json!({
+        "name": "skip",
+        "typed_config": {
+            "@type": type_url("envoy.extensions.filters.common.matcher.action.v3.SkipFilter"),
+        },
+    });
+    json!({
+        "name": name,
+        "typed_config": {
+            "@type": type_url("envoy.extensions.common.matching.v3.ExtensionWithMatcher"),
+            "xds_matcher": {
+                "matcher_list": {
+                    "matchers": [{
+                        "predicate": { "not_matcher": predicate },
+                        "on_match": { "action": skip },
+                    }],
+                },
+            },
+            "extension_config": filter,
+        },
+    })
+}

@@ -1,0 +1,62 @@
+//! How often a worker may ask another server: a token bucket.
+//!
+//! A request for a type that nobody serves is sent to every server. Clients that
+//! send many of them would multiply their load by the number of servers; beyond
+//! the budget they get 503 with `Retry-After` after the first server.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+/// How many more attempts a worker may make in a second, and at once. With three
+/// servers it answers a thousand requests for unknown types in a second.
+pub const PER_SECOND: u32 = 2000;
+
+/// The budget of one VM.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// In nanoseconds of what one second fills.
+    left: Cell<Duration>,
+    filled_at: Cell<Duration>,
+}
+
+const FULL: Duration = Duration::from_secs(1);
+
+impl Budget {
+    pub(crate) const fn new() -> Self {
+        Self { left: Cell::new(FULL), filled_at: Cell::new(Duration::ZERO) }
+    }
+
+    /// Takes one attempt, if there is one left.
+    pub(crate) fn take(&self, now: Duration) -> bool {
+        let passed = now.saturating_sub(self.filled_at.replace(now));
+        let left = self.left.get().saturating_add(passed).min(FULL);
+        let rest = left.checked_sub(FULL / PER_SECOND);
+        self.left.set(rest.unwrap_or(left));
+        rest.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(budget: &Budget, now: Duration) -> usize {
+        (0..2 * PER_SECOND).filter(|_| budget.take(now)).count()
+    }
+
+    #[test]
+    fn a_second_fills_it_and_nothing_more() {
+        let budget = Budget::new();
+        let full = usize::try_from(PER_SECOND).unwrap();
+        assert_eq!(taken(&budget, Duration::from_secs(9)), full);
+        assert_eq!(taken(&budget, Duration::from_millis(9_500)), full / 2);
+        assert_eq!(taken(&budget, Duration::from_secs(3600)), full);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing() {
+        let budget = Budget::new();
+        taken(&budget, Duration::from_secs(9));
+        assert_eq!(taken(&budget, Duration::from_secs(5)), 0);
+    }
+}

@@ -1,0 +1,51 @@
+//! What proves a type-level 404: the servers that must all have said it.
+//!
+//! The VM that has the map tells it the VM that judges attempts.
+
+use discovery_map::DiscoveryMap;
+use routing::interest::SEPARATOR;
+
+/// What a map says about type-level 404s.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Evidence<'e> {
+    pub(crate) generation: u64,
+    /// Whether a type that no server in rotation knows does not exist.
+    pub(crate) suffices: bool,
+    /// The addresses of the servers in rotation.
+    servers: Vec<&'e [u8]>,
+}
+
+const SUFFICES: &[u8] = b"suffices";
+
+impl<'e> Evidence<'e> {
+    /// The evidence of a map, as VMs tell it each other.
+    pub(crate) fn to_bytes(map: &DiscoveryMap) -> Vec<u8> {
+        let generation = map.generation.to_string();
+        // A server that is gone may have known a type that the others do not know
+        // yet.
+        let suffices = map.complete && !map.just_left;
+        let mut fields = vec![generation.as_bytes(), if suffices { SUFFICES } else { b"" }];
+        fields.extend(map.rotation.iter().map(String::as_bytes));
+        fields.join(&SEPARATOR)
+    }
+
+    /// Reads what a VM told; `None` if it is anything else.
+    pub(crate) fn parse(bytes: &'e [u8]) -> Option<Self> {
+        let mut fields = bytes.split(|&byte| byte == SEPARATOR);
+        let generation = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let suffices = fields.next()? == SUFFICES;
+        Some(Self { generation, suffices, servers: fields.collect() })
+    }
+
+    /// Returns whether these servers are all that are in rotation. Without a
+    /// rotation, none are.
+    pub(crate) fn is_complete(&self, denied: &[u8]) -> bool {
+        let has = |server| denied.split(|&byte| byte == SEPARATOR).any(|denied| denied == server);
+        !self.servers.is_empty() && self.servers.iter().copied().all(has)
+    }
+
+    /// Returns whether there is anybody to ask.
+    pub(crate) fn has_servers(&self) -> bool {
+        !self.servers.is_empty()
+    }
+}

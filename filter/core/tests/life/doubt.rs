@@ -1,0 +1,226 @@
+//! A type-level 404 of one server: which other servers are asked, and when it
+//! passes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use filter_core::mock::{Call, MockProxy, Stream};
+use filter_core::{Action, PER_SECOND};
+
+use crate::setup::*;
+
+const FIRST: &str = "10.0.0.1:6443";
+const SECOND: &str = "[fd00::2]:6443";
+
+/// A filter in the listener and one at the servers, as they share a stream.
+struct Pair {
+    client: MockProxy,
+    server: MockProxy,
+}
+
+impl Pair {
+    fn with_map(map: &str) -> Self {
+        let client = MockProxy::with_map(map);
+        Self { server: client.at_server(), client }
+    }
+
+    fn golden() -> Self {
+        Self::with_map(&changed(|_| ()))
+    }
+
+    /// A GET of this path.
+    fn get(self, path: &str) -> Self {
+        assert_eq!(self.client.get(STREAM, path), Action::Continue);
+        let state = self.client.stream(STREAM).filter_state;
+        self.server.change(STREAM, |stream| stream.filter_state = state);
+        self
+    }
+
+    /// Whether another server is asked after this answer of a server.
+    fn attempt(&self, server: &str, headers: &[(&str, &str)], body: &[u8]) -> bool {
+        self.server.change(STREAM, |stream| {
+            server.clone_into(&mut stream.server);
+            stream.is_marked = false;
+            stream.body.clear();
+        });
+        if self.server.response(STREAM, headers, false) == Action::Pause {
+            assert_eq!(self.server.body(STREAM, body, true), Action::Continue);
+        }
+        let stream = self.server.stream(STREAM);
+        assert_eq!(stream.codes(), [0; 0], "only the listener's filter answers");
+        stream.is_marked
+    }
+
+    fn denied_by(&self, server: &str) -> bool {
+        self.attempt(server, &PLAIN_404, TYPE_LEVEL)
+    }
+
+    /// The codes with which the last attempt's 404 is answered in the listener.
+    fn at_the_client(&self, body: &[u8]) -> Vec<u16> {
+        let state: BTreeMap<_, _> = self.server.stream(STREAM).filter_state;
+        self.client.change(STREAM, |stream: &mut Stream| stream.filter_state = state);
+        if self.client.response(STREAM, &PLAIN_404, false) == Action::Pause {
+            self.client.body(STREAM, body, true);
+        }
+        self.client.stream(STREAM).codes()
+    }
+
+    fn outcomes(&self, outcome: &str) -> Option<u64> {
+        self.server.metric(&format!("type_level_not_found_total.outcome.{outcome}"))
+    }
+}
+
+#[test]
+fn a_404_passes_when_every_server_in_rotation_has_said_it() {
+    for path in [UNKNOWN, COMMON, SKEWED, "/api/v1/pods/p", "/apis/nosuch.io"] {
+        let pair = Pair::golden().get(path);
+        assert!(pair.denied_by(FIRST), "{path}");
+        assert!(!pair.denied_by(SECOND), "{path}");
+        assert_eq!(pair.at_the_client(TYPE_LEVEL), [0; 0], "{path}");
+        assert_eq!(pair.outcomes("asked_again"), Some(1));
+        assert_eq!(pair.outcomes("denied_by_all"), Some(1));
+    }
+}
+
+#[test]
+fn what_counts_is_who_denied_it_and_not_how_often() {
+    let pair = Pair::golden().get(UNKNOWN);
+    for _ in 0..5 {
+        assert!(pair.denied_by(FIRST));
+    }
+    // The proxy had no other server to ask.
+    assert_eq!(pair.at_the_client(TYPE_LEVEL), [503]);
+}
+
+#[test]
+fn a_server_that_is_not_in_rotation_proves_nothing() {
+    let pair = Pair::golden().get(UNKNOWN);
+    for server in ["10.0.0.9:6443", "10.0.0.1:644", "10.0.0.1:64433", ""] {
+        assert!(pair.denied_by(server), "{server}");
+    }
+    assert_eq!(pair.at_the_client(TYPE_LEVEL), [503]);
+}
+
+#[test]
+fn an_object_level_404_of_any_server_passes_at_once() {
+    let pair = Pair::golden().get(COMMON);
+    assert!(!pair.attempt(FIRST, &PLAIN_404, b"no such object"));
+    assert_eq!(pair.at_the_client(b"no such object"), [0; 0]);
+    assert_eq!(pair.outcomes("answered"), Some(0));
+}
+
+#[test]
+fn an_object_level_404_after_a_type_level_one_passes_and_is_counted() {
+    let pair = Pair::golden().get(UNKNOWN);
+    assert!(pair.denied_by(FIRST));
+    assert!(!pair.attempt(SECOND, &PLAIN_404, b"no such object"));
+    assert_eq!(pair.at_the_client(b"no such object"), [0; 0]);
+    assert_eq!(pair.outcomes("answered"), Some(1));
+}
+
+#[test]
+fn another_answer_after_a_type_level_404_is_counted_in_the_listener() {
+    let pair = Pair::golden().get(UNKNOWN);
+    assert!(pair.denied_by(FIRST));
+    let state = pair.server.stream(STREAM).filter_state;
+    pair.client.change(STREAM, |stream| stream.filter_state = state);
+    assert_eq!(pair.client.response(STREAM, &[(":status", "201")], true), Action::Continue);
+    let name = "type_level_not_found_total.outcome.answered";
+    assert_eq!(pair.client.metric(name), Some(1));
+}
+
+#[test]
+fn nothing_is_proved_while_a_server_was_not_read_or_has_just_left() {
+    for field in ["complete", "justLeft"] {
+        let map = changed(|map| map[field] = (field == "justLeft").into());
+        let pair = Pair::with_map(&map).get(UNKNOWN);
+        assert!(pair.denied_by(FIRST), "a server may know it");
+        assert!(!pair.denied_by(SECOND));
+        assert_eq!(pair.at_the_client(TYPE_LEVEL), [503], "{field}");
+        assert_eq!(pair.outcomes("unproved"), Some(1));
+    }
+}
+
+#[test]
+fn with_an_older_companion_a_404_passes_by_the_map_alone() {
+    let map = changed(|map| map["rotation"] = serde_json::json!([]));
+    let pair = Pair::with_map(&map).get(UNKNOWN);
+    // Its clusters have no filter that judges attempts.
+    assert_eq!(pair.at_the_client(TYPE_LEVEL), [0; 0]);
+    assert_eq!(Pair::with_map(&map).get(COMMON).at_the_client(TYPE_LEVEL), [503]);
+}
+
+#[test]
+fn a_vm_that_knows_of_no_map_asks_nobody_and_proves_nothing() {
+    for shared in [None, Some(b"x".to_vec()), Some(b"7".to_vec()), Some(b"7\0suffices".to_vec())] {
+        let pair = Pair::golden().get(UNKNOWN);
+        pair.server.host.change(|state| state.shared = shared);
+        assert!(!pair.denied_by(FIRST));
+        assert_eq!(pair.at_the_client(TYPE_LEVEL), [503]);
+    }
+}
+
+#[test]
+fn an_older_map_of_a_slower_worker_is_not_told() {
+    let proxy = MockProxy::with_map(&changed(|map| map["generation"] = 9.into()));
+    let newest = proxy.host.state().shared.clone();
+    let older = MockProxy::default();
+    older.host.change(|state| state.shared.clone_from(&newest));
+    older.configure(&changed(|map| map["generation"] = 8.into())).unwrap();
+    assert_eq!(older.host.state().shared, newest);
+    older.configure(&changed(|map| map["generation"] = 10.into())).unwrap();
+    assert_ne!(older.host.state().shared, newest);
+}
+
+#[test]
+fn beyond_the_budget_no_other_server_is_asked() {
+    let pair = Pair::golden().get(UNKNOWN);
+    pair.server.host.change(|state| state.now = Duration::from_secs(5));
+    for _ in 0..PER_SECOND {
+        assert!(pair.denied_by(FIRST));
+    }
+    assert!(!pair.denied_by(FIRST));
+    assert_eq!(pair.outcomes("over_budget"), Some(1));
+    assert_eq!(pair.at_the_client(TYPE_LEVEL), [503]);
+    // A second later there is budget again.
+    pair.server.host.change(|state| state.now = Duration::from_secs(6));
+    assert!(pair.denied_by(FIRST));
+}
+
+#[test]
+fn a_404_to_head_is_judged_by_its_length() {
+    let pair = Pair::golden().get(UNKNOWN);
+    for server in [FIRST, SECOND] {
+        server.clone_into(&mut pair.server.stream(STREAM).server);
+        pair.server.change(STREAM, |stream| server.clone_into(&mut stream.server));
+        assert_eq!(pair.server.response(STREAM, &PLAIN_404_HEAD, true), Action::Continue);
+    }
+    assert_eq!(pair.outcomes("denied_by_all"), Some(1));
+}
+
+#[test]
+fn an_empty_404_for_an_openapi_document_is_doubted_too() {
+    let pair = Pair::golden().get("/openapi/v3/apis/nosuch.io/v1");
+    assert!(pair.attempt(FIRST, &[(":status", "404")], b""));
+    assert!(!pair.attempt(SECOND, &[(":status", "404")], b""));
+    assert_eq!(pair.at_the_client(b""), [0; 0]);
+    let pair = Pair::golden().get(UNKNOWN);
+    assert!(!pair.attempt(FIRST, &[(":status", "404")], b""));
+    assert_eq!(pair.outcomes("asked_again"), Some(0));
+}
+
+#[test]
+fn a_host_that_fails_makes_a_503_of_a_type_level_404() {
+    for call in [Call::SetFilterState, Call::ServerAddress, Call::AskAgain, Call::Shared] {
+        let mut pair = Pair::golden().get(UNKNOWN);
+        pair.server = pair.server.failing(call);
+        for server in [FIRST, SECOND] {
+            pair.denied_by(server);
+        }
+        let codes = pair.at_the_client(TYPE_LEVEL);
+        // Without a mark the proxy asks nobody else; here the second was asked all
+        // the same.
+        let expected: &[u16] = if call == Call::AskAgain { &[] } else { &[503] };
+        assert_eq!(codes, expected, "{call:?}");
+    }
+}
