@@ -28,6 +28,8 @@ pub struct DiscoveryMap {
     pub rotation: Vec<String>,
     /// Whether a peer left the rotation a moment ago.
     pub just_left: bool,
+    /// The cluster of the peers in rotation, each of which is as good as another.
+    pub(crate) rotation_cluster: String,
     pub(crate) sets: Vec<SetEntry>,
     pub(crate) widest_view: u16,
     pub(crate) groups: Box<[Group]>,
@@ -197,6 +199,17 @@ impl DiscoveryMap {
     #[must_use]
     pub fn group_version(&self, group: &[u8], version: &[u8]) -> Option<Destination<'_>> {
         self.find_version(group, version).map(|version| self.destination(version.widest))
+    }
+
+    /// Where a request goes that every peer may have to be asked about: all of
+    /// them, on one level. From there, the next attempt is never at a peer that was
+    /// asked before.
+    #[must_use]
+    pub fn every_peer(&self) -> Destination<'_> {
+        if self.rotation.is_empty() {
+            return Destination::Default;
+        }
+        Destination::Cluster(&self.rotation_cluster)
     }
 
     /// Where documents that span all groups are answered best by one peer.

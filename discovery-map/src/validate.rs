@@ -18,6 +18,7 @@ mod tests;
 use serde::Deserialize;
 
 use crate::fault::Faults;
+use crate::header::ROTATION_SUFFIX;
 use crate::map::DiscoveryMap;
 use crate::map_document::{MapDocument, SCHEMA_VERSION};
 use check::Check;
@@ -72,6 +73,7 @@ impl TryFrom<MapDocument> for DiscoveryMap {
         Ok(Self {
             generation: document.generation,
             complete: document.complete,
+            rotation_cluster: format!("{}{ROTATION_SUFFIX}", document.default_cluster),
             default_cluster: document.default_cluster,
             identity: document.identity,
             peers: document.peers,

@@ -11,7 +11,6 @@ use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER};
 use filter_core::{Certificate, ClientCertificate, HeaderMap, Headers, Host, serialize};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
-use routing::interest;
 
 /// The name under which all VMs share what one of them says.
 const SHARED: &[u8] = b"evidence";

@@ -104,14 +104,19 @@ pub(crate) fn decide<'m>(
             },
             // Same name, other scope: treat as unknown, since the CRD may just
             // have changed scope.
-            Some(found) if t.scope().is_some_and(|scope| scope != found.scope) => Decision {
-                on_not_found: Decision::unknown(map).on_not_found,
-                ..Decision::known(found.destination)
-            },
+            Some(found) if t.scope().is_some_and(|scope| scope != found.scope) => {
+                let unknown = Decision::unknown(map);
+                let known = Decision::known(found.destination);
+                let everywhere = found.destination == Destination::Default;
+                let destination = if everywhere { unknown.destination } else { known.destination };
+                Decision { destination, on_not_found: unknown.on_not_found, ..known }
+            }
             Some(found) => Decision::known(found.destination),
             // A backend may have executed the request.
             None if t.is_proxied() => {
-                Decision { on_not_found: OnTypeLevelNotFound::Truth, ..Decision::unknown(map) }
+                let (destination, on_not_found) =
+                    (Destination::Default, OnTypeLevelNotFound::Truth);
+                Decision { destination, on_not_found, ..Decision::unknown(map) }
             }
             None => Decision::unknown(map),
         },
@@ -146,11 +151,11 @@ impl<'m> Decision<'m> {
         }
     }
 
-    fn document_if_known(destination: Option<Destination<'m>>, map: &DiscoveryMap) -> Self {
+    fn document_if_known(destination: Option<Destination<'m>>, map: &'m DiscoveryMap) -> Self {
         destination.map_or_else(|| Self::unknown(map), Self::document)
     }
 
-    fn unknown(map: &DiscoveryMap) -> Self {
+    fn unknown(map: &'m DiscoveryMap) -> Self {
         let (on_not_found, reason) = if !map.complete {
             (OnTypeLevelNotFound::Uncertain, Reason::Undetermined)
         } else if map.rotation.is_empty() {
@@ -159,7 +164,7 @@ impl<'m> Decision<'m> {
         } else {
             (OnTypeLevelNotFound::Uncertain, Reason::Unknown)
         };
-        Self { destination: Destination::Default, on_not_found, reason }
+        Self { destination: map.every_peer(), on_not_found, reason }
     }
 }
 

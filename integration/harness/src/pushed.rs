@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const MAP: &str =
     "/resources/0/typed_config/extension_config/typed_config/config/configuration/value";
 
-/// A fleet of 1.35 and 1.36, and a stack in front of it whose maps a test makes.
+/// A fleet, and a stack in front of it whose maps a test makes.
 #[derive(Debug)]
 pub struct PushedStack {
     // Envoy goes before the peers.
@@ -40,7 +40,12 @@ impl PushedStack {
     /// companion when its map is complete, to go on from there. Fails if
     /// something does not become ready.
     pub async fn start(change: impl FnOnce(&mut StackOptions)) -> Result<Self> {
-        let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
+        Self::of(Fleet::start(&[Version::V1_35, Version::V1_36]).await?, change).await
+    }
+
+    /// The same in front of these peers. Fails as well if something does not
+    /// become ready.
+    pub async fn of(fleet: Fleet, change: impl FnOnce(&mut StackOptions)) -> Result<Self> {
         let mut options = fleet.stack_options()?;
         change(&mut options);
         let mut stack = Stack::start_with_map(options).await?;

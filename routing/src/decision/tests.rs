@@ -10,6 +10,7 @@ use crate::path::RequestPath;
 const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
 const CP_2: Destination<'static> = Destination::Cluster("kube-apiserver_cp-2");
 const DEFAULT: Destination<'static> = Destination::Default;
+const EVERY: Destination<'static> = Destination::Cluster("kube-apiserver__rotation");
 const UNCERTAIN: OnTypeLevelNotFound = OnTypeLevelNotFound::Uncertain;
 const TRUTH: OnTypeLevelNotFound = OnTypeLevelNotFound::Truth;
 
@@ -84,8 +85,8 @@ const UNKNOWN: [&str; 4] =
 #[test]
 fn a_404_for_an_unknown_type_is_uncertain() {
     for path in UNKNOWN {
-        check(&map(true), path, DEFAULT, UNCERTAIN, Reason::Unknown);
-        check(&map(false), path, DEFAULT, UNCERTAIN, Reason::Undetermined);
+        check(&map(true), path, EVERY, UNCERTAIN, Reason::Unknown);
+        check(&map(false), path, EVERY, UNCERTAIN, Reason::Undetermined);
     }
     check(&map(true), "/nosuch", DEFAULT, TRUTH, Reason::NotAnApi);
 }
@@ -113,7 +114,7 @@ fn open_api_documents_come_from_the_set_in_the_map() {
     check(&map, skewed, CP_2, UNCERTAIN, Reason::Discovery);
     check(&map, "/openapi/v3/version", DEFAULT, UNCERTAIN, Reason::Discovery);
     let unknown = "/openapi/v3/apis/nosuch.io/v1";
-    check(&map, unknown, DEFAULT, UNCERTAIN, Reason::Unknown);
+    check(&map, unknown, EVERY, UNCERTAIN, Reason::Unknown);
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn a_404_below_a_subresource_is_not_the_servers_own() {
     let map = map(true);
     check(&map, "/api/v1/namespaces/n/pods/p/log/extra", DEFAULT, TRUTH, Reason::Common);
     // Nobody knows whether it is a subresource.
-    check(&map, "/apis/nosuch.io/v1/foos/f/status/extra", DEFAULT, UNCERTAIN, Reason::Unknown);
+    check(&map, "/apis/nosuch.io/v1/foos/f/status/extra", EVERY, UNCERTAIN, Reason::Unknown);
     // These are.
     check(&map, "/api/v1/namespaces//pods", DEFAULT, UNCERTAIN, Reason::Common);
     check(&map, "/api/v1/nodes/n", DEFAULT, UNCERTAIN, Reason::Common);
@@ -140,8 +141,8 @@ fn a_404_below_a_subresource_is_not_the_servers_own() {
 #[test]
 fn a_type_of_the_other_scope_is_as_uncertain_as_an_unknown_one() {
     for map in [map(true), map(false)] {
-        check(&map, "/api/v1/pods/p", DEFAULT, UNCERTAIN, Reason::Common);
-        check(&map, "/api/v1/namespaces/n/nodes", DEFAULT, UNCERTAIN, Reason::Common);
+        check(&map, "/api/v1/pods/p", EVERY, UNCERTAIN, Reason::Common);
+        check(&map, "/api/v1/namespaces/n/nodes", EVERY, UNCERTAIN, Reason::Common);
         check(&map, "/api/v1/pods", DEFAULT, UNCERTAIN, Reason::Common);
     }
 }

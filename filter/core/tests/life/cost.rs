@@ -28,10 +28,10 @@ fn a_skewed_request_costs_two_calls() {
 }
 
 #[test]
-fn an_unknown_type_costs_no_more() {
+fn an_unknown_type_costs_as_much_as_a_skewed_one() {
     let proxy = proxy();
     proxy.get(STREAM, UNKNOWN);
-    assert_eq!(proxy.calls(), [Call::Headers]);
+    assert_eq!(proxy.calls(), [Call::Headers, Call::SetClusterHeader]);
 }
 
 #[test]

@@ -27,5 +27,5 @@ fn labels_are_the_parts_that_envoys_configuration_reads() {
         .iter()
         .filter_map(|(name, _)| Some(name.split('.').nth(1)?.to_owned()))
         .collect();
-    assert_eq!(labels.into_iter().collect::<Vec<_>>(), ["decision", "form", "verdict"]);
+    assert_eq!(labels.into_iter().collect::<Vec<_>>(), ["decision", "form", "outcome"]);
 }

@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use axum::response::IntoResponse as _;
 use futures_util::stream::{self, Stream, StreamExt};
 use hyper::service::service_fn;
@@ -45,13 +45,14 @@ async fn answer(
     let is_head = request.method() == Method::HEAD;
     let path = request.uri().path();
     let canned = peer.state().canned.get(path).cloned();
+    let (path, request) = (path.to_owned(), read_early(request).await);
     let mut answer = if path != "/version" && !is_authorized(&peer, &request) {
         text(StatusCode::UNAUTHORIZED, "Unauthorized")
     } else if let Some(canned) = canned {
         as_prescribed(canned).await
     } else {
         match peer.view() {
-            Ok(view) => route(&peer, &view, request.map(Body::new)).await,
+            Ok(view) => route(&peer, &view, request).await,
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
         }
     };
@@ -59,6 +60,20 @@ async fn answer(
         answer.headers_mut().insert(PEER_HEADER, name);
     }
     Ok(if is_head { without_body(answer) } else { answer })
+}
+
+/// Go's server reads a body of up to 256 KiB before it answers over HTTP/1.1,
+/// whether or not anybody wants it; else the client may lose the answer with the
+/// connection.
+async fn read_early(request: Request<hyper::body::Incoming>) -> Request<Body> {
+    const MOST: u64 = 256 << 10;
+    let length = request.body().size_hint().exact();
+    let (parts, body) = request.map(Body::new).into_parts();
+    if parts.version != Version::HTTP_11 || length.is_none_or(|length| length > MOST) {
+        return Request::from_parts(parts, body);
+    }
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    Request::from_parts(parts, Body::from(body))
 }
 
 fn is_authorized<B>(peer: &Peer, request: &Request<B>) -> bool {

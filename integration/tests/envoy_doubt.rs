@@ -1,0 +1,202 @@
+//! A doubtful 404: after a server that does not know the type, Envoy asks the
+//! others. The map is what the test says: late, wrong, or empty.
+
+use anyhow::{Context, Result, ensure};
+use discovery_map::{DiscoveryMap, MapDocument};
+use fake_apiserver::Version;
+use fake_apiserver::replay::{Canned, PEER_HEADER};
+use harness::fleet::Fleet;
+use harness::pushed::PushedStack;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use wire::client::{Answer, Client, ClientOptions, Http};
+
+#[path = "envoy_doubt/limits.rs"]
+mod limits;
+#[path = "envoy_doubt/marks.rs"]
+mod marks;
+#[path = "envoy_doubt/verbs.rs"]
+mod verbs;
+
+const UNKNOWN: &str = "/apis/nosuch.io/v1/foos";
+const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+/// What a map can have wrong about the type that one server knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Error {
+    /// It does not know the type yet.
+    Late,
+    /// It takes the type for one that every server serves.
+    Common,
+    /// It takes the type for one that another server serves.
+    OtherSet,
+    /// It knows no type.
+    Empty,
+}
+
+/// Starts this many servers, of which the last alone knows ConfigMaps and the
+/// first alone knows Secrets.
+async fn start(servers: usize) -> Result<PushedStack> {
+    let fleet = Fleet::start(&vec![Version::V1_36; servers]).await?;
+    let (first, others) = fleet.peers.split_first().context("no server")?;
+    let (last, before) = fleet.peers.split_last().context("no server")?;
+    for peer in before {
+        peer.drop_resource("", "v1", "configmaps")?;
+    }
+    for peer in others {
+        peer.drop_resource("", "v1", "secrets")?;
+    }
+    ensure!(first.name() != last.name());
+    PushedStack::of(fleet, |_| {}).await
+}
+
+/// Makes the map err about ConfigMaps.
+fn err(map: &mut MapDocument, error: Error) -> Result<()> {
+    if error == Error::Empty {
+        map.groups.clear();
+        map.documents.clear();
+        map.verbs = Default::default();
+        return Ok(());
+    }
+    let core = map.groups.get_mut("").and_then(|core| core.0.get_mut("v1")).context("no v1")?;
+    let mut secrets = None;
+    for (set, resources) in &mut core.0 {
+        if resources.namespaced.iter().any(|name| name == "secrets") {
+            secrets = Some(*set);
+        }
+        resources.namespaced.retain(|name| name != "configmaps");
+    }
+    let set = match error {
+        Error::Late | Error::Empty => return Ok(()),
+        Error::Common => 0,
+        Error::OtherSet => secrets.context("no secrets")?,
+    };
+    let wrong = core.0.get_mut(&set).context("no such set")?;
+    wrong.namespaced.push("configmaps".to_owned());
+    Ok(())
+}
+
+fn server(answer: &Answer) -> &str {
+    answer.header(PEER_HEADER).unwrap_or("no server")
+}
+
+fn is_unavailable(answer: &Answer) -> Result<()> {
+    ensure!(answer.status == StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    ensure!(answer.header("retry-after") == Some("1"), "{answer:?}");
+    Ok(())
+}
+
+/// How many requests each server got during `act`.
+async fn counted(scene: &PushedStack, act: impl AsyncFnOnce() -> Result<()>) -> Result<Vec<u64>> {
+    let requests = || scene.fleet.peers.iter().map(|peer| peer.requests()).collect::<Vec<_>>();
+    let before = requests();
+    act().await?;
+    Ok(requests().iter().zip(before).map(|(after, before)| after - before).collect())
+}
+
+/// What a server says to a request that it answers by itself.
+fn canned(status: StatusCode, content_type: &str, body: &str) -> Result<Canned> {
+    let headers = [(CONTENT_TYPE, content_type.parse()?)].into_iter().collect();
+    Ok(Canned { status, headers, body: body.to_owned().into(), ..Canned::default() })
+}
+
+#[tokio::test]
+async fn a_type_that_nobody_knows_is_asked_of_each_server_once() -> Result<()> {
+    for servers in [2, 3, 5] {
+        let scene = start(servers).await?;
+        let direct = scene.fleet.client(&scene.fleet.peers[0].url(), Http::One)?;
+        for (path, accept) in [
+            (UNKNOWN, "application/json"),
+            ("/apis/nosuch.io", "application/json"),
+            ("/apis/apps/v9/deployments", "application/vnd.kubernetes.protobuf"),
+            ("/api/v1/nosuch", "application/yaml"),
+            ("/api/v1/pods/p", "application/json"),
+            ("/openapi/v3/apis/nosuch.io/v1", "application/json"),
+        ] {
+            for method in [Method::GET, Method::HEAD, Method::POST] {
+                for http in [Http::One, Http::Two] {
+                    let client = scene.client(http)?;
+                    let ask = async |client: &Client| {
+                        let request = client.request(method.clone(), path);
+                        client.send(request.header("accept", accept)).await
+                    };
+                    let expected = ask(&direct).await?;
+                    let asked = counted(&scene, async || {
+                        let found = ask(&client).await?;
+                        ensure!(found.status == StatusCode::NOT_FOUND, "{method} {path} {found:?}");
+                        ensure!(found.body == expected.body, "{method} {path} {found:?}");
+                        for name in ["content-type", "content-length", "cache-control"] {
+                            ensure!(found.header(name) == expected.header(name), "{path} {name}");
+                        }
+                        Ok(())
+                    });
+                    assert_eq!(asked.await?, vec![1; servers], "{method} {path}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_that_does_not_exist_is_asked_of_one_server() -> Result<()> {
+    let scene = start(3).await?;
+    let client = scene.client(Http::Two)?;
+    let asked = counted(&scene, async || {
+        for _ in 0..6 {
+            let answer = client.get("/api/v1/namespaces/default/pods/absent").await?;
+            ensure!(answer.json()?.pointer("/details/name").is_some(), "{answer:?}");
+        }
+        Ok(())
+    });
+    assert_eq!(asked.await?, [2, 2, 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_but_in_the_map_makes_a_503_and_never_a_404() -> Result<()> {
+    let mut scene = start(3).await?;
+    scene.push(|map| err(map, Error::Late).unwrap()).await?;
+    scene.fleet.peer(2)?.stop().await;
+    let client = scene.client(Http::Two)?;
+    for path in [UNKNOWN, CONFIG_MAPS, "/apis/nosuch.io"] {
+        for _ in 0..8 {
+            is_unavailable(&client.get(path).await?)?;
+        }
+    }
+    // The next map knows that it is gone, and then that it did not just leave.
+    let gone = format!("127.0.0.1:{}", scene.fleet.peers[2].port());
+    scene
+        .push(|map| {
+            map.rotation.retain(|address| *address != gone);
+            map.just_left = true;
+        })
+        .await?;
+    is_unavailable(&client.get(UNKNOWN).await?)?;
+    scene.push(|map| map.just_left = false).await?;
+    assert_eq!(client.get(UNKNOWN).await?.status, StatusCode::NOT_FOUND);
+    scene.push(|map| map.complete = false).await?;
+    is_unavailable(&client.get(UNKNOWN).await?)?;
+    scene.is_sound().await
+}
+
+#[tokio::test]
+async fn a_push_while_servers_are_asked_disturbs_nothing() -> Result<()> {
+    let mut scene = start(3).await?;
+    scene.push(|map| err(map, Error::Late).unwrap()).await?;
+    let client = scene.client(Http::Two)?;
+    let requests = tokio::spawn(async move {
+        for number in 0..400 {
+            let path = if number % 2 == 0 { UNKNOWN } else { CONFIG_MAPS };
+            let answer = client.get(path).await?;
+            let expected = if number % 2 == 0 { StatusCode::NOT_FOUND } else { StatusCode::OK };
+            ensure!(answer.status == expected, "{number}: {answer:?}");
+        }
+        anyhow::Ok(())
+    });
+    while !requests.is_finished() {
+        scene.push(|_| ()).await?;
+    }
+    requests.await??;
+    scene.is_sound().await
+}

@@ -1,0 +1,56 @@
+//! What is never asked again.
+
+use super::*;
+
+const STATUS: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the server could not find the requested resource","reason":"NotFound","details":{},"code":404}"#;
+
+const PROXIED: [&str; 4] = [
+    "/api/v1/namespaces/n/pods/p:8000/proxy/x",
+    "/api/v1/namespaces/n/services/s/proxy/x",
+    "/api/v1/nodes/n/proxy/x",
+    "/api/v1/nodes/n/proxy",
+];
+
+#[tokio::test]
+async fn a_request_to_a_backend_is_sent_once_whatever_the_backend_says() -> Result<()> {
+    let mut scene = start(3).await?;
+    for error in [None, Some(Error::Empty)] {
+        if let Some(error) = error {
+            scene.push(|map| err(map, error).unwrap()).await?;
+        }
+        for (content_type, body) in
+            [("text/plain; charset=utf-8", "404 page not found\n"), ("application/json", STATUS)]
+        {
+            let canned = canned(StatusCode::NOT_FOUND, content_type, body)?;
+            for path in PROXIED {
+                scene.all_answer_with(path, &canned);
+                for (http, method) in [(Http::One, Method::GET), (Http::Two, Method::POST)] {
+                    let client = scene.client(http)?;
+                    let asked = counted(&scene, async || {
+                        let answer = client.send(client.request(method, path)).await?;
+                        ensure!(answer.status == StatusCode::NOT_FOUND, "{path} {answer:?}");
+                        ensure!(answer.text() == body, "{path} {answer:?}");
+                        Ok(())
+                    });
+                    assert_eq!(asked.await?.iter().sum::<u64>(), 1, "{path}");
+                }
+            }
+        }
+    }
+    scene.is_sound().await
+}
+
+#[tokio::test]
+async fn a_map_without_a_rotation_asks_nobody() -> Result<()> {
+    let mut scene = start(2).await?;
+    scene.push(|map| map.rotation.clear()).await?;
+    DiscoveryMap::try_from(scene.map.clone())?;
+    let client = scene.client(Http::Two)?;
+    let asked = counted(&scene, async || {
+        let answer = client.get(UNKNOWN).await?;
+        ensure!(answer.status == StatusCode::NOT_FOUND, "{answer:?}");
+        Ok(())
+    });
+    assert_eq!(asked.await?.iter().sum::<u64>(), 1);
+    scene.is_sound().await
+}
