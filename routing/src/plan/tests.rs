@@ -152,8 +152,8 @@ fn a_plan_is_explained_in_sentences() {
         ),
         (
             "/apis/nosuch.io/v1/foos",
-            "No API server serves nosuch.io/v1 foos: any API server in rotation answers. A \
-             type-level 404 passes only if every API server in rotation says the \
+            "No API server serves nosuch.io/v1 foos: any API server in rotation answers. It goes \
+             to the cluster kube-apiserver__rotation. A type-level 404 passes only if every API server in rotation says the \
              same.",
         ),
         (
@@ -218,8 +218,8 @@ fn an_incomplete_map_is_explained_as_one() {
     assert_eq!(
         plan(&facts, &map).explanation(&map),
         "No API server is known to serve the group nosuch.io, but the discovery of some has not been read: any \
-         API server in rotation answers. A type-level 404 passes only if every API server in rotation says the \
-             same.",
+         API server in rotation answers. It goes to the cluster kube-apiserver__rotation. A type-level \
+         404 passes only if every API server in rotation says the same.",
     );
 }
 
