@@ -191,7 +191,6 @@ async fn every_listed_type_can_be_used() -> Result<()> {
 async fn a_type_that_was_just_added_is_never_denied() -> Result<()> {
     let (fleet, stack) = start().await?;
     let clients = [fleet.client(&stack.url(), Http::One)?, fleet.client(&stack.url(), Http::Two)?];
-    let mut early = 0;
     for number in 0..20 {
         let group = format!("new{number}.example.com");
         fleet.peers[number % 2].add_crd(Crd::new(&group, "Gadget"))?;
