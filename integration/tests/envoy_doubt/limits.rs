@@ -16,7 +16,7 @@ async fn a_request_to_a_backend_is_sent_once_whatever_the_backend_says() -> Resu
     let mut scene = start(3).await?;
     for error in [None, Some(Error::Empty)] {
         if let Some(error) = error {
-            scene.push(|map| err(map, error).unwrap()).await?;
+            push(&mut scene, error).await?;
         }
         for (content_type, body) in
             [("text/plain; charset=utf-8", "404 page not found\n"), ("application/json", STATUS)]

@@ -53,7 +53,7 @@ async fn answered_by_the_one_that_knows(servers: usize) -> Result<()> {
     let mut sent = 0;
     for error in [Error::Late, Error::Common, Error::OtherSet, Error::Empty] {
         scene.map.groups.clone_from(&right);
-        scene.push(|map| err(map, error).unwrap()).await?;
+        push(&mut scene, error).await?;
         for (number, size) in (0..OBJECTS).zip(SIZES.iter().cycle()) {
             let name = format!("{error:?}-{number}").to_lowercase();
             let client = &clients[number % 2];
@@ -95,7 +95,7 @@ async fn a_client_with_a_certificate_is_answered_by_the_one_that_knows() -> Resu
     })?;
     for error in [Error::Late, Error::Common, Error::OtherSet, Error::Empty] {
         scene.map.groups.clone_from(&right);
-        scene.push(|map| err(map, error).unwrap()).await?;
+        push(&mut scene, error).await?;
         all_verbs(&client, "cp-3", &format!("{error:?}").to_lowercase(), 4 << 10).await?;
         let answer = client.get(UNKNOWN).await?;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
@@ -110,7 +110,7 @@ async fn a_client_with_a_certificate_is_answered_by_the_one_that_knows() -> Resu
 #[tokio::test]
 async fn a_large_body_is_sent_again_or_makes_a_503() -> Result<()> {
     let mut scene = start(2).await?;
-    scene.push(|map| err(map, Error::Late).unwrap()).await?;
+    push(&mut scene, Error::Late).await?;
     let client = scene.client(Http::Two)?;
     for number in 0..6 {
         let object = serde_json::json!({
