@@ -4,45 +4,46 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use fake_apiserver::Version;
 use harness::control_plane::{ControlPlane, ControllerManagerOptions, User};
+use harness::skew::{NEWER, OLDER, only_in};
 use harness::wait;
 use serde_json::json;
 use wire::client::Http;
 
-const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 #[tokio::test]
 async fn a_server_is_upgraded_in_place_and_the_types_follow() -> Result<()> {
-    let mut plane = ControlPlane::start(&[Version::V1_35, Version::V1_36]).await?;
+    let skewed = only_in(NEWER, OLDER)?;
+    let (_, resource) = skewed.rsplit_once('/').unwrap_or_default();
+    let mut plane = ControlPlane::start(&[OLDER, NEWER]).await?;
     let (old, new) = (plane.server(0)?.url(), plane.server(1)?.url());
     let to_old = plane.client(&old, User::Admin, Http::Two)?;
     let to_new = plane.client(&new, User::Admin, Http::Two)?;
-    assert!(to_old.get(POLICIES).await?.is_type_level_404());
-    to_new.get(POLICIES).await?.ok()?;
+    assert!(to_old.get(&skewed).await?.is_type_level_404());
+    to_new.get(&skewed).await?.ok()?;
 
-    plane.server_mut(0)?.restart_as(Version::V1_36).await?;
-    to_old.get(POLICIES).await?.ok()?;
+    plane.server_mut(0)?.restart_as(NEWER).await?;
+    to_old.get(&skewed).await?.ok()?;
     plane.server_mut(0)?.kill_9();
-    assert!(to_old.get(POLICIES).await.is_err());
+    assert!(to_old.get(&skewed).await.is_err());
     plane.server_mut(0)?.start_again().await?;
-    to_old.get(POLICIES).await?.ok()?;
+    to_old.get(&skewed).await?.ok()?;
 
-    let kubectl = plane.kubectl(Version::V1_36, &old, User::Admin)?;
-    assert!(kubectl.run(&["api-resources"]).await?.ok()?.contains("mutatingadmissionpolicies"));
-    let plain = plane.kubectl(Version::V1_36, &old, User::Plain)?;
+    let kubectl = plane.kubectl(NEWER, &old, User::Admin)?;
+    assert!(kubectl.run(&["api-resources"]).await?.ok()?.contains(resource));
+    let plain = plane.kubectl(NEWER, &old, User::Plain)?;
     assert!(plain.run(&["get", "pods"]).await?.stderr.contains("Forbidden"));
     Ok(())
 }
 
 #[tokio::test]
 async fn the_controller_manager_collects_garbage() -> Result<()> {
-    let plane = ControlPlane::start(&[Version::V1_36]).await?;
+    let plane = ControlPlane::start(&[NEWER]).await?;
     let url = plane.server(0)?.url();
     let admin = plane.client(&url, User::Admin, Http::Two)?;
     let options = ControllerManagerOptions {
-        version: Version::V1_36,
+        version: NEWER,
         url,
         user: User::ControllerManager,
         controllers: vec!["garbage-collector-controller".to_owned()],

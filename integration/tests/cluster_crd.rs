@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::ServerOptions;
 use harness::load::{End, Journal, Load, Operation};
 use harness::manifests::{DEFINITIONS, custom_object, definition};
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER};
 use harness::wait;
 use serde_json::Value;
 use wire::client::{Client, Http};
@@ -54,7 +54,7 @@ const CLIENTS: [(&str, Http); 6] = [
 #[tokio::test]
 async fn a_definition_is_usable_and_gone_within_two_seconds() -> Result<()> {
     let mut entry = Entry::begin("cluster_crd");
-    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = [("old", OLDER), ("new", NEWER)];
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.to_vec()).await?;
     let mut rounds = Vec::new();

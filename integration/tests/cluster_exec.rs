@@ -13,6 +13,7 @@ use fake_apiserver::Version;
 use harness::control_plane::{KubeletOptions, KubeletStandIn, ServerOptions, User};
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER};
 use wire::client::Http;
 
 #[path = "cluster_exec/smuggling.rs"]
@@ -23,7 +24,7 @@ mod streams;
 use smuggling::{Attempt, Audit};
 use streams::{POD, Protocol};
 
-const KUBECTL: Version = Version::V1_36;
+const KUBECTL: Version = NEWER;
 
 /// How long a log is quiet between lines.
 const QUIET: Duration = Duration::from_secs(3);
@@ -31,7 +32,7 @@ const QUIET: Duration = Duration::from_secs(3);
 #[tokio::test]
 async fn streams_work_over_websocket_and_spdy() -> Result<()> {
     let mut entry = Entry::begin("cluster_exec_streams");
-    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = [("old", OLDER), ("new", NEWER)];
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.into()).await?;
     let _kubelet = kubelet(&site).await?;
@@ -65,7 +66,7 @@ async fn streams_work_over_websocket_and_spdy() -> Result<()> {
 async fn bytes_after_a_refused_upgrade_are_not_a_request() -> Result<()> {
     let mut entry = Entry::begin("cluster_exec_smuggling");
     let audit = Audit::new()?;
-    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = [("old", OLDER), ("new", NEWER)];
     let servers = servers.map(|(name, version)| audit.server(name, version));
     let site = Site::start(servers.into()).await?;
     let _kubelet = kubelet(&site).await?;

@@ -10,6 +10,7 @@ use fake_apiserver::Version;
 use harness::control_plane::{ServerOptions, User};
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER};
 use harness::wait;
 use pki::{CertificateFiles, ClientCertificate, Subject};
 use reqwest::Method;
@@ -23,7 +24,7 @@ mod subjects;
 
 use asking::{AS_THEY_ARE, FRONT_PROXY, review, same_everywhere, whoami};
 
-const KUBECTL: Version = Version::V1_36;
+const KUBECTL: Version = NEWER;
 
 /// Until the servers' authorizers have seen a new binding.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn every_client_has_the_same_identity_as_without_envoy() -> Result<()> {
     let mut entry = Entry::begin("cluster_identity");
-    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = [("old", OLDER), ("new", NEWER)];
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.into()).await?;
 

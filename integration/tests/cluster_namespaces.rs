@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::{ControllerManagerOptions, ServerOptions, User};
 use harness::manifests::{
     DEFINITIONS, NAMESPACES, autoscaler, config_map, custom_object, definition, deployment, job,
@@ -27,6 +26,7 @@ use harness::manifests::{
 };
 use harness::report::Entry;
 use harness::site::{Site, stack_options};
+use harness::skew::{NEWER, OLDER};
 use harness::stack::Stack;
 use harness::wait;
 use nix::sys::signal::Signal;
@@ -82,15 +82,15 @@ async fn a_deleted_namespace_is_removed_completely() -> Result<()> {
 /// Returns two servers; each has a namespaced type that the other lacks.
 fn servers() -> Vec<ServerOptions> {
     vec![
-        ServerOptions::new("old", Version::V1_35).argument("--runtime-config=batch/v1=false"),
-        ServerOptions::new("new", Version::V1_36)
+        ServerOptions::new("old", OLDER).argument("--runtime-config=batch/v1=false"),
+        ServerOptions::new("new", NEWER)
             .argument("--runtime-config=autoscaling/v1=false,autoscaling/v2=false"),
     ]
 }
 
 fn manager(url: String) -> ControllerManagerOptions {
     ControllerManagerOptions {
-        version: Version::V1_36,
+        version: NEWER,
         url,
         user: User::ControllerManager,
         controllers: vec!["namespace-controller".to_owned()],

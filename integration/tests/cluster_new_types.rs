@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::ServerOptions;
 use harness::manifests::{DEFINITIONS, custom_object, definition};
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER};
 use tokio::task::JoinSet;
 use wire::client::{Client, Http};
 
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[tokio::test]
 async fn a_type_that_any_server_serves_is_never_denied() -> Result<()> {
     let mut entry = Entry::begin("cluster_new_types");
-    let servers = [("a", Version::V1_35), ("b", Version::V1_36), ("c", Version::V1_36)];
+    let servers = [("a", OLDER), ("b", NEWER), ("c", NEWER)];
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.to_vec()).await?;
     let admin = site.client(Http::Two)?;

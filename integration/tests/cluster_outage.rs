@@ -9,13 +9,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::ServerOptions;
 use harness::load::{Journal, Load, Operation};
-use harness::manifests::POLICIES;
 use harness::report::Entry;
 use harness::site::Site;
 use harness::skew::NEW;
+use harness::skew::{NEWER, OLDER, only_in};
 use wire::client::Http;
 
 #[path = "cluster_outage/probes.rs"]
@@ -42,8 +41,8 @@ const RESETS: usize = 4;
 async fn types_of_a_lost_server_are_unavailable_and_all_others_work() -> Result<()> {
     let mut entry = Entry::begin("cluster_outage");
     let mut site = Site::start(vec![
-        ServerOptions::new("old", Version::V1_35),
-        ServerOptions::new("new", Version::V1_36)
+        ServerOptions::new("old", OLDER),
+        ServerOptions::new("new", NEWER)
             // Long enough to be seen as not ready while it still serves.
             .argument("--shutdown-delay-duration=6s")
             // Without it a server with watches takes a minute more to stop.
@@ -67,9 +66,10 @@ async fn types_of_a_lost_server_are_unavailable_and_all_others_work() -> Result<
 }
 
 fn load(site: &Site) -> Result<Load> {
+    let skewed = only_in(NEWER, OLDER)?;
     let mut load = Load::default();
     for http in [Http::Two, Http::One] {
-        load.probe(site.client(http)?, "probe", POLICIES, PROBE_PACE);
+        load.probe(site.client(http)?, "probe", &skewed, PROBE_PACE);
     }
     load.objects(site.client(Http::Two)?, "over-h2", OBJECT_PACE);
     load.objects(site.client(Http::One)?, "over-h1", OBJECT_PACE);

@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::{ApiServer, ControlPlane, ServerOptions, User};
 use harness::load::{Journal, Load, Operation};
-use harness::manifests::{CONFIG_MAPS, POLICIES};
+use harness::manifests::CONFIG_MAPS;
 use harness::report::Entry;
 use harness::site::stack_options;
+use harness::skew::{NEWER, OLDER, only_in};
 use harness::stack::Stack;
 use harness::wait;
 use pki::tls;
@@ -135,7 +135,7 @@ impl Rotating {
             ServerOptions::new(name, version)
                 .argument("--shutdown-watch-termination-grace-period=1s")
         };
-        let servers = vec![server("old", Version::V1_35), server("new", Version::V1_36)];
+        let servers = vec![server("old", OLDER), server("new", NEWER)];
         let plane = ControlPlane::start_with(servers).await?;
         let folder = plane.folder().join("rotation");
         let pki = |name: &str| Pki::create_as(folder.join(name), name);
@@ -208,7 +208,7 @@ impl Rotating {
         load.objects(Client::new(&self.by_token())?, "token", PACE);
         load.watcher(self.client(clients)?);
         load.watcher(Client::new(&self.by_token())?);
-        load.probe(self.client(clients)?, "skewed", POLICIES, PACE);
+        load.probe(self.client(clients)?, "skewed", &only_in(NEWER, OLDER)?, PACE);
         // They read their certificate each time: it is in files of its own.
         let certificate = self.by_certificate(clients, "newcomer")?;
         for newcomer in [certificate, self.by_token()] {

@@ -1,7 +1,7 @@
-//! A rolling upgrade and the way back: three servers go from 1.35 to 1.36 and
-//! back, one at a time, while clients work all the time: clients with the
+//! A rolling upgrade and the way back: three servers go to the newest version
+//! and back, one at a time, while clients work all the time: clients with the
 //! retries of client-go, a watcher, kubectl, and probes of a type that only
-//! 1.36 has and of one that no server has.
+//! that version has and of one that no server has.
 //!
 //! On the way up, the next server stops after the last one is in the map again; on
 //! the way back, as soon as the last one says that it is ready, and so before the
@@ -14,9 +14,9 @@ use discovery_map::PeerState;
 use fake_apiserver::Version;
 use harness::control_plane::{ServerOptions, User};
 use harness::load::{Journal, Load, Operation};
-use harness::manifests::POLICIES;
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER, only_in};
 use wire::client::Http;
 
 #[path = "cluster_upgrade/kubectl_loop.rs"]
@@ -44,18 +44,18 @@ async fn clients_do_not_notice_a_rolling_upgrade() -> Result<()> {
     let mut entry = Entry::begin("cluster_upgrade");
     let mut site = Site::start_as_shipped((0..SERVERS).map(server).collect()).await?;
     let load = load(&site)?;
-    let kubectl = site.plane.kubectl(Version::V1_36, &site.stack.url(), User::Admin)?;
+    let kubectl = site.plane.kubectl(NEWER, &site.stack.url(), User::Admin)?;
     let kubectl = KubectlLoop::start(kubectl, site.plane.folder())?;
     works(load.journal()).await?;
 
     let mut history = History::default();
     for server in 0..SERVERS {
-        history.restart(&mut site, server, Version::V1_36).await?;
+        history.restart(&mut site, server, NEWER).await?;
         in_the_map(&site, server).await?;
     }
     works(load.journal()).await?;
     for server in 0..SERVERS {
-        history.restart(&mut site, server, Version::V1_35).await?;
+        history.restart(&mut site, server, OLDER).await?;
     }
     works(load.journal()).await?;
 
@@ -69,11 +69,12 @@ async fn clients_do_not_notice_a_rolling_upgrade() -> Result<()> {
 
 /// Without its argument a server with watches takes a minute to stop.
 fn server(number: usize) -> ServerOptions {
-    ServerOptions::new(format!("cp-{number}"), Version::V1_35)
+    ServerOptions::new(format!("cp-{number}"), OLDER)
         .argument("--shutdown-watch-termination-grace-period=1s")
 }
 
 fn load(site: &Site) -> Result<Load> {
+    let skewed = only_in(NEWER, OLDER)?;
     let mut load = Load::default();
     load.objects(site.client(Http::Two)?, "over-h2", OBJECT_PACE);
     load.objects(site.client(Http::Two)?, "also-over-h2", OBJECT_PACE);
@@ -81,7 +82,7 @@ fn load(site: &Site) -> Result<Load> {
     load.watcher(site.client(Http::Two)?);
     load.watcher(site.client(Http::One)?);
     for http in [Http::Two, Http::One] {
-        load.probe(site.client(http)?, "skewed", POLICIES, PROBE_PACE);
+        load.probe(site.client(http)?, "skewed", &skewed, PROBE_PACE);
         load.probe(site.client(http)?, "unknown", UNKNOWN, PROBE_PACE);
     }
     Ok(load)

@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::{ServerOptions, User};
 use harness::manifests::{CONFIG_MAPS, config_map};
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER};
 use tokio::task::JoinSet;
 use wire::client::Http;
 
@@ -30,7 +30,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 async fn anonymous_requests_end_no_watch_of_a_certificate_client() -> Result<()> {
     let mut entry = Entry::begin("cluster_watches");
     let server = |name, version| ServerOptions::new(name, version).argument(MITIGATION);
-    let servers = vec![server("old", Version::V1_35), server("new", Version::V1_36)];
+    let servers = vec![server("old", OLDER), server("new", NEWER)];
     let site = Site::start(servers).await?;
     let url = site.stack.url();
 

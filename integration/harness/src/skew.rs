@@ -9,6 +9,12 @@ use serde_json::Value;
 
 use crate::control_plane::ServerOptions;
 
+/// The older one of the two newest versions, on which most tests run.
+pub const OLDER: Version = Version::NEWEST_PAIR[0];
+
+/// The newest version.
+pub const NEWER: Version = Version::NEWEST_PAIR[1];
+
 /// The index of the older server, which has a type of its own.
 pub const OLD: usize = 0;
 

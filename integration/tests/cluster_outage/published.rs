@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use harness::load::Load;
-use harness::manifests::{CONFIG_MAPS, POLICIES};
+use harness::manifests::CONFIG_MAPS;
 use harness::site::Site;
-use harness::skew::OLD;
+use harness::skew::{NEWER, OLD, OLDER, only_in};
 use harness::wait;
 use wire::client::Http;
 
@@ -70,10 +70,11 @@ pub async fn is_repaired(site: &mut Site) -> Result<Duration> {
 
 /// Skewed and common requests, over several connections.
 async fn works(site: &Site) -> Result<()> {
+    let skewed = only_in(NEWER, OLDER)?;
     for http in [Http::One, Http::Two] {
         let client = site.client(http)?;
         for _ in 0..20 {
-            client.get(POLICIES).await?.ok()?;
+            client.get(&skewed).await?.ok()?;
             client.get(CONFIG_MAPS).await?.ok()?;
         }
     }
