@@ -110,6 +110,9 @@ async fn a_peer_removed_from_the_configuration_takes_its_types_along() -> Result
     peers.truncate(1);
     stack.set_peers(peers)?;
     stack.wait_for_map("one peer", |map| map.peers.len() == 1).await?;
+    // It may have known what the other has not seen yet.
+    assert_eq!(client.get(POLICIES).await?.status.as_u16(), 503);
+    stack.wait_for_map("that to be over", |map| map.peers.len() == 1 && !map.just_left).await?;
     let answer = client.get(POLICIES).await?;
     assert_eq!((answer.status.as_u16(), answer.header(PEER_HEADER)), (404, Some("cp-1")));
 
