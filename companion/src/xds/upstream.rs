@@ -23,7 +23,13 @@ pub fn upstream_filters(name: &str, module: &Path) -> Value {
             "@type": type_url("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
         },
     });
-    json!([goes_on_in_the_rotation(name), judge(module), remove_marks(), codec])
+    let mut filters = vec![judge(module), remove_marks(), codec];
+    // The routes to the other clusters do not take them from a header, or need no other.
+    let base = name.strip_suffix(FRONT_PROXY_SUFFIX).unwrap_or(name);
+    if base.contains('_') && !base.ends_with(ROTATION_SUFFIX) {
+        filters.insert(0, goes_on_in_the_rotation(name));
+    }
+    Value::Array(filters)
 }
 
 /// The module judges the 404s that the request phase did not believe. It cannot be made when there
