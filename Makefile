@@ -65,7 +65,7 @@ test-slow: ## Run tests that CI does not: they wait for long or measure costs
 e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
 	@$(with) $(e2e_programs) -- true
 
-e2e: ## Run Kubernetes' own suite through Envoy, an hour (PAIR=1.36+1.37, RUNS=3, FOCUS='regular expression', PROCESSES=2)
+e2e: ## Run Kubernetes' own suite through Envoy, a quarter of an hour (PAIR=1.36+1.37, RUNS=3, FOCUS='regular expression', PROCESSES=2)
 	$(with) envoy func-e filter companion control-plane $(e2e_programs) -- \
 		cargo run --quiet -p e2e -- --pair '$(PAIR)' $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(PROCESSES),--processes $(PROCESSES)) $(if $(FOCUS),--focus '$(FOCUS)')
