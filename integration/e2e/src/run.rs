@@ -1,4 +1,4 @@
-//! One whole run: through Envoy, then directly what failed.
+//! One whole run: all specs through Envoy, then those that failed directly.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,9 +18,9 @@ use crate::summary::{Failure, Summary};
 pub enum Form {
     /// All that `selection.yaml` selects.
     Whole,
-    /// Its dozen that read discovery in every form.
+    /// The specs under `short`, which read discovery in every form.
     Short,
-    /// Of the whole, those that one of these expressions finds.
+    /// The selected specs that match one of these expressions.
     Only(Vec<String>),
 }
 

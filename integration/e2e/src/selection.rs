@@ -9,15 +9,15 @@ use serde::Deserialize;
 /// The file, relative to `integration/`.
 const FILE: &str = "e2e/selection.yaml";
 
-/// Specs, by regular expressions (Go's) that find a part of their names.
+/// Specs, by regular expressions (Go's) that match a part of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Selection {
-    /// Specs run if one of these finds something,
+    /// Specs run if one of these matches their names,
     pub run: Vec<String>,
     /// and none of these does.
     pub left_out: Vec<LeftOut>,
-    /// The specs of the short form, likewise; nothing is left out of them.
+    /// The specs of the short form, likewise; `left_out` does not apply to them.
     pub short: Vec<String>,
 }
 
@@ -25,9 +25,9 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
-    /// What finds them.
+    /// Expressions that match them.
     pub specs: Vec<String>,
-    /// Why they cannot say anything here.
+    /// Why they cannot test the proxy here.
     pub reason: String,
 }
 
@@ -50,7 +50,7 @@ impl Selection {
     }
 }
 
-/// Returns the expression that finds the spec with exactly this name.
+/// Returns the expression that matches exactly this name.
 pub fn exactly(name: &str) -> String {
     let mut expression = String::new();
     for character in name.chars() {
@@ -59,7 +59,7 @@ pub fn exactly(name: &str) -> String {
         }
         expression.push(character);
     }
-    // Ginkgo looks for it in the suite's name and the spec's.
+    // Ginkgo matches it against the suite's name followed by the spec's.
     format!("{expression}$")
 }
 

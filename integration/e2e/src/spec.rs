@@ -32,7 +32,7 @@ pub struct Spec {
     pub message: String,
 }
 
-/// Reads ginkgo's JSON report. Fails if the file cannot be read or is none.
+/// Reads ginkgo's JSON report. Fails if the file cannot be read or is not a report.
 pub fn read(file: &Path) -> Result<Vec<Spec>> {
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     of_report(&text).with_context(|| format!("{} is not a report", file.display()))

@@ -85,7 +85,7 @@ impl Suite {
             format!("--kubeconfig={}", self.kubeconfig.display()),
             format!("--kubectl-path={}", self.kubectl()?.display()),
             "--provider=skeleton".to_owned(),
-            // Nothing but the control plane is waited for.
+            // The suite waits for the control plane only.
             "--allowed-not-ready-nodes=-1".to_owned(),
             "--minStartupPods=0".to_owned(),
             "--disable-log-dump=true".to_owned(),

@@ -23,7 +23,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Returns whether only the way through Envoy fails.
+    /// Returns whether the spec fails through Envoy only.
     fn is_ours(&self) -> bool {
         self.directly == Outcome::Passed
     }
@@ -117,7 +117,7 @@ mod tests {
     use crate::spec::{Outcome, Spec};
 
     #[test]
-    fn only_what_passes_directly_is_a_fault_of_ours() {
+    fn a_spec_that_fails_through_envoy_and_passes_directly_fails_the_run() {
         let spec = |name: &str, outcome| Spec {
             name: name.to_owned(),
             outcome,
