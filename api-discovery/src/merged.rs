@@ -53,7 +53,7 @@ const MAX_SIZE: usize = 16 << 20;
 /// A peer whose documents are merged.
 #[derive(Clone, Debug)]
 pub struct MergeSource<'p> {
-    /// Its name. Among peers of equal rank and version, the word of the first name counts most.
+    /// Its name. It decides the rank of peers that are equal otherwise.
     pub name: &'p str,
     /// Its version.
     pub release: Release,
@@ -129,9 +129,8 @@ struct Merger<'m, 'p> {
 type Own<'p> = (usize, &'p Listing);
 
 impl<'p> MergeSource<'p> {
-    /// Returns the peer's place among those whose word counts, the first of which counts most. What
-    /// the peers describe differently is described as the answering version has it, for that is
-    /// how requests are answered; then as the newest.
+    /// Returns the peer's rank; the smallest is first. What peers describe differently is taken
+    /// from the answering version, because it answers the requests, and then from the newest.
     fn precedence(&self) -> impl Ord + use<'p> {
         (Reverse((self.serving, self.answering, self.release.clone())), self.name)
     }
@@ -288,7 +287,7 @@ fn most_with_one_etag(own: &[Own<'_>]) -> (Vec<usize>, Option<Box<str>>) {
 }
 
 /// Returns the largest group of peers with an equal value. Ties go to the group
-/// with the peer whose word counts most, which is first.
+/// with the peer that is first in rank.
 fn most_with_one<V: PartialEq>(
     values: impl Iterator<Item = (usize, V)>,
 ) -> Option<(V, Vec<usize>)> {

@@ -36,7 +36,7 @@ pub struct OpenApiIndex(pub BTreeMap<Box<str>, Box<str>>);
 pub struct MergedOpenApi {
     /// The path below `/openapi/v3/`.
     pub path: Box<str>,
-    /// The hashes of the peers' documents, the one whose word counts most first.
+    /// The hashes of the peers' documents, in the order of the peers' rank.
     pub hashes: Vec<Box<str>>,
     /// The document in both forms; `None` if the first of the peers' documents has all that the
     /// others have.
@@ -109,7 +109,7 @@ impl OpenApiIndex {
         valid.then_some(hash)
     }
 
-    /// Returns what all peers offer; the peer whose word counts most is first.
+    /// Returns what all peers offer. The peers are in the order of their rank.
     pub(crate) fn merge(peers: &[&Self]) -> Self {
         let mut merged = BTreeMap::new();
         for (path, url) in peers.iter().flat_map(|peer| &peer.0) {

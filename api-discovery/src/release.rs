@@ -26,7 +26,7 @@ pub struct MinorVersion {
 #[error("{0:?} is not a minor version such as 1.36")]
 pub struct InvalidMinorVersion(String);
 
-/// What a kube-apiserver says of its version.
+/// The version of a kube-apiserver, by its `/version`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Info")]
 pub struct ServerVersion {
@@ -37,7 +37,7 @@ pub struct ServerVersion {
     pub minor: Option<MinorVersion>,
 }
 
-/// The age of a version. What cannot be parsed is older than all others.
+/// The age of a version. A version that cannot be parsed is older than all others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
     /// Of a server that emulates a version, that version.
@@ -49,7 +49,7 @@ pub struct Release {
     rest: Box<str>,
 }
 
-/// `/version`, as far as it counts.
+/// The fields of `/version` that decide the version.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Info {
@@ -115,7 +115,7 @@ impl TryFrom<String> for MinorVersion {
 }
 
 impl ServerVersion {
-    /// Returns the version of a server of which only the version of its binary is known.
+    /// Returns the version of a server if only the version of its binary is known.
     #[must_use]
     pub fn of_binary(git_version: Arc<str>) -> Self {
         let minor = Release::parse(&git_version).minor;

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_a_verb_of_requests_says_nothing() {
+    fn verbs_are_unknown_if_a_list_has_no_verb_of_requests() {
         for (list, is_given) in [("null", false), ("[]", false), (r#"["impersonate"]"#, true)] {
             let list: VerbList = serde_json::from_str(list).unwrap();
             assert_eq!(list, VerbList { verbs: Verbs::default(), is_given });

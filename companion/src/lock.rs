@@ -1,7 +1,7 @@
 //! A lock on each directory that the companion writes to.
 //!
-//! Two companions that write the same files do so in turns, and each takes the other's writes for
-//! damage. So the second refuses to start. The kernel releases a lock when its process ends,
+//! Two companions that write the same files would overwrite each other, because each takes the
+//! other's writes for damage. So the second one refuses to start. The kernel releases a lock when its process ends,
 //! however it ends, so nothing has to be cleaned up.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -20,12 +20,12 @@ pub enum LockError {
          give each companion a directory of its own, or stop the other one"
     )]
     InUse { field: &'static str, directory: PathBuf, owner: String },
-    /// The system refused it.
+    /// The system reports an error.
     #[error("{field}: cannot lock {path}: {source}")]
     Disk { field: &'static str, path: PathBuf, source: io::Error },
 }
 
-/// Locks, until it is dropped.
+/// Locks on directories, which are held until it is dropped.
 #[derive(Debug)]
 pub struct Locks(#[expect(dead_code, reason = "open files have the locks")] Vec<File>);
 
@@ -61,7 +61,7 @@ fn lock(field: &'static str, directory: &Path) -> Result<File, LockError> {
             let read = file.read_to_string(&mut owner);
             let owner = read.ok().map(|_| owner.trim().to_owned());
             let owner = owner.filter(|owner| !owner.is_empty());
-            let owner = owner.unwrap_or_else(|| "which does not say its process".to_owned());
+            let owner = owner.unwrap_or_else(|| "unknown process".to_owned());
             return Err(LockError::InUse { field, directory: directory.to_owned(), owner });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),

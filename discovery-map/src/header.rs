@@ -28,8 +28,8 @@ pub const FRONT_PROXY_SUFFIX: &str = "__front-proxy";
 /// may have a twin. No cluster of a serving set has a name that ends in it.
 pub const ROTATION_SUFFIX: &str = "__rotation";
 
-/// The response header with which the filter asks Envoy for another server. It
-/// is removed from what a server sends, and never reaches a client.
+/// The response header with which the filter makes Envoy ask another server. It
+/// is removed from a server's response, and never reaches a client.
 pub const DOUBT_HEADER: &str = "x-mixed-version-proxy-doubt";
 
 /// Headers that requests need for something else. Identity headers are removed

@@ -201,7 +201,7 @@ impl DiscoveryMap {
         self.find_version(group, version).map(|version| self.destination(version.widest))
     }
 
-    /// Where a request goes that every peer may have to be asked about: all of
+    /// Where a request goes if every peer may have to be asked: all of
     /// them, on one level. From there, the next attempt is never at a peer that was
     /// asked before.
     #[must_use]

@@ -85,13 +85,13 @@ pub struct MapDocument {
     /// Who answers for OpenAPI documents that differ among the peers.
     #[serde(default, skip_serializing_if = "OpenApi::is_empty")]
     pub open_api: OpenApi,
-    /// Whom to ask before a type-level 404 passes, until 0.1. It is read, so that
-    /// a map of that time is, and means nothing: servers are asked.
+    /// A field of earlier maps: whom to ask before a type-level 404 passes. It is
+    /// accepted and ignored, because servers are asked.
     #[serde(default, skip_serializing)]
     pub strict_not_found: Ignored,
 }
 
-/// A field of earlier maps that is read and means nothing.
+/// A field of earlier maps that is accepted and ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ignored;
 

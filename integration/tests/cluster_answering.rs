@@ -230,7 +230,7 @@ async fn another_version_answers_within_a_second_if_all_of_one_are_killed() -> R
 }
 
 #[tokio::test]
-async fn it_does_so_while_no_companion_runs() -> Result<()> {
+async fn another_version_answers_within_a_second_while_no_companion_runs() -> Result<()> {
     the_other_version_answers_at_once("cluster_answering_killed_alone", false).await
 }
 

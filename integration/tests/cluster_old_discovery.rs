@@ -50,7 +50,7 @@ const LIVING: &str = "living";
 const DEADLINE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
-async fn controllers_with_old_discovery_collect_what_is_to_be_collected_only() -> Result<()> {
+async fn controllers_with_older_discovery_collect_only_children_without_owners() -> Result<()> {
     let mut entry = Entry::begin("cluster_old_discovery");
     let [older, newer] = VERSIONS;
     let servers = [("old", older), ("new", newer)];

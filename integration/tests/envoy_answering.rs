@@ -1,4 +1,4 @@
-//! Requests that all servers can answer are answered by one version.
+//! One version answers the requests that all servers can answer.
 
 use std::time::{Duration, Instant};
 
@@ -195,12 +195,12 @@ async fn another_version_answers_within_a_second_if_the_answering_one_dies() -> 
 }
 
 #[tokio::test]
-async fn it_does_so_while_no_companion_runs() -> Result<()> {
+async fn another_version_answers_within_a_second_while_no_companion_runs() -> Result<()> {
     all_of_the_answering_version_die(false).await
 }
 
 #[tokio::test]
-async fn a_client_that_is_alone_notices_as_little() -> Result<()> {
+async fn no_request_of_a_single_client_fails_either() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_35, Version::V1_36]).await?;
     let mut stack = stack(&fleet, None).await?;
     stack.companion.kill_9();

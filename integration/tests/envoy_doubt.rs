@@ -1,5 +1,5 @@
 //! A doubtful 404: after a server that does not know the type, Envoy asks the
-//! others. The map is what the test says: late, wrong, or empty.
+//! others. The test makes the map: late, wrong, or empty.
 
 #![expect(clippy::indexing_slicing, reason = "a missing server fails the test, as it should")]
 
@@ -28,16 +28,16 @@ const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 enum Error {
     /// It does not know the type yet.
     Late,
-    /// It takes the type for one that every server serves.
+    /// It lists the type for every server.
     Common,
-    /// It takes the type for one that another server serves.
+    /// It lists the type for another server.
     OtherSet,
     /// It knows no type.
     Empty,
 }
 
-/// Starts this many servers, of which the last alone knows ConfigMaps and the
-/// first alone knows Secrets.
+/// Starts this many servers: only the last one knows ConfigMaps, and only the
+/// first one knows Secrets.
 async fn start(servers: usize) -> Result<PushedStack> {
     let fleet = Fleet::start(&vec![Version::V1_36; servers]).await?;
     let (first, others) = fleet.peers.split_first().context("no server")?;
@@ -110,7 +110,7 @@ fn canned(status: StatusCode, content_type: &str, body: &str) -> Result<Canned> 
 }
 
 #[tokio::test]
-async fn a_type_that_nobody_knows_is_asked_of_each_server_once() -> Result<()> {
+async fn each_server_gets_a_request_for_an_unknown_type_once() -> Result<()> {
     for servers in [2, 3, 5] {
         let scene = start(servers).await?;
         let direct = scene.fleet.client(&scene.fleet.peers[0].url(), Http::One)?;
@@ -148,7 +148,7 @@ async fn a_type_that_nobody_knows_is_asked_of_each_server_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_object_that_does_not_exist_is_asked_of_one_server() -> Result<()> {
+async fn one_server_gets_a_request_for_an_object_that_does_not_exist() -> Result<()> {
     let scene = start(3).await?;
     let client = scene.client(Http::Two)?;
     let asked = counted(&scene, async || {
@@ -190,7 +190,7 @@ async fn a_server_that_is_gone_but_in_the_map_makes_a_503_and_never_a_404() -> R
 }
 
 #[tokio::test]
-async fn a_push_while_servers_are_asked_disturbs_nothing() -> Result<()> {
+async fn no_request_fails_if_a_push_comes_while_servers_are_asked() -> Result<()> {
     let mut scene = start(3).await?;
     push(&mut scene, Error::Late).await?;
     let client = scene.client(Http::Two)?;

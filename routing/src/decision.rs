@@ -19,9 +19,9 @@ pub(crate) struct Decision<'m> {
 /// What it means when the chosen peer does not know the type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnTypeLevelNotFound {
-    /// The truth, or not the server's own word: it passes.
+    /// It is true, or a backend sent it: it passes.
     Truth,
-    /// It is the word of one server: it passes if every other server in rotation
+    /// Only one server has said so: it passes if every other server in rotation
     /// says the same.
     Uncertain,
 }

@@ -77,7 +77,7 @@ fn a_verb_that_comes_or_goes_changes_the_types() {
 }
 
 #[test]
-fn what_is_stale_is_stale_after_a_restart() {
+fn stale_group_versions_are_stale_after_a_restart() {
     let mut belief = Belief::default();
     belief.update(Part::Named, listing(&[("m.io", "v1", &["nodes"], false)]));
     belief.update(Part::Named, listing(&[("m.io", "v1", &[], true)]));

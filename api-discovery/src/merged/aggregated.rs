@@ -11,8 +11,8 @@ use super::order::{self, ByName};
 use crate::fields::{Fields, items, list, text};
 use crate::listing::{Group, Listing};
 
-/// A listing, group, version or resource as one peer has it. A list of these has
-/// the peer first whose word counts most.
+/// A listing, group, version or resource as one peer has it. A list of these is
+/// in the order of the peers' rank.
 #[derive(Clone, Copy)]
 pub(super) struct Entry<T> {
     pub value: T,

@@ -9,8 +9,8 @@
 //! A document has a path for every type, verb and subresource that the peer's discovery lists. So
 //! documents are read only of a group-version that the peers' discovery describes differently, and
 //! between two versions of Kubernetes that is one in twenty, though all documents differ (each names
-//! its server's version). For all others, the document of the peer whose word counts most has
-//! every path.
+//! its server's version). For all others, the document of the peer that is first in
+//! rank has every path.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -204,8 +204,8 @@ fn version_text<'t>(group: &'t str, version: &str) -> Option<&'t str> {
 }
 
 /// Returns the peers that answer for `/openapi/v2`, which is not merged: those in rotation that
-/// know the most types. Among these it is the version whose word counts most; of that version, the
-/// most peers with identical documents.
+/// know the most types, of these the ones whose version is first in rank, and of these the largest
+/// group with identical documents.
 fn v2(serving: &[(usize, &MergeSource<'_>)], same_index: bool) -> Option<Vec<usize>> {
     let most = serving.iter().map(|(_, peer)| peer.belief.type_count()).max()?;
     let widest = serving.iter().filter(|(_, peer)| peer.belief.type_count() == most);

@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// Lists of named entries, one from each peer, brought together by name. They are added in rank
-/// order: of the entries of one name, the one whose peer's word counts most is first.
+/// order: of the entries of one name, that of the peer that is first in rank is first.
 pub(super) struct ByName<'n, T> {
     sequences: Vec<Vec<Cow<'n, str>>>,
     entries: HashMap<Cow<'n, str>, Vec<T>>,

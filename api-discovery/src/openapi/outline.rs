@@ -37,7 +37,7 @@ pub(super) struct Addition {
 }
 
 impl Additions {
-    /// Compares documents; the one whose word counts most is first.
+    /// Compares documents, which are in the order of their peers' rank.
     #[must_use]
     pub fn new(outlines: &[Outline]) -> Self {
         let mut known = Outline::default();

@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// peer has been away.
 const SAVE: Duration = Duration::from_secs(60);
 
-/// Whom the index tells what follows.
+/// Who gets what the index sends.
 pub(super) struct Outputs {
     pub snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     pub peers: watch::Sender<Vec<PeerStatus>>,

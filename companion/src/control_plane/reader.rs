@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_one_peer_says_is_asked_of_the_next() {
+    fn a_status_that_is_about_one_peer_is_not_an_answer() {
         let answered = |status| {
             let error = FetchError::Status { path: "/x".to_owned(), status };
             is_answered::<()>(&Err(ReadError::Fetch(error)))

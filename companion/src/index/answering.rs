@@ -6,14 +6,14 @@
 //!
 //! The rules, each of them a test:
 //! - The policy chooses among the versions of the peers in rotation. A peer whose version is not
-//!   known has no vote. If no version is known, or no peer is ready, everything stays.
+//!   known does not count. If no version is known, or no peer is ready, everything stays.
 //! - A tie of `majority` goes to the version that answers; without one, to the oldest: what the
 //!   oldest accepts, all others know, so nothing is stored that the others would drop.
 //! - Another version answers once it has been the policy's choice for [`HOLD`] without a break; at
 //!   once if no peer of the current version is in rotation, or if an operator changed the policy.
 //! - The more switches there were, the longer is that time, up to [`MAX_HOLD`], until the policy has
-//!   chosen one version for [`CALM`]. So a peer that comes and goes all day does not make the answers
-//!   come and go.
+//!   chosen one version for [`CALM`]. So an unstable peer does not make the
+//!   answering version unstable.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ pub enum Why {
     Policy,
     /// The policy has chosen the other version for long enough.
     Held,
-    /// No peer of the version before is in rotation.
+    /// No peer of the previous version is in rotation.
     NoneLeft,
 }
 
@@ -213,7 +213,7 @@ impl Why {
             Self::First => "first decision",
             Self::Policy => "the policy in the configuration changed",
             Self::Held => "the policy has chosen it for long enough",
-            Self::NoneLeft => "no peer of the version before is in rotation",
+            Self::NoneLeft => "no peer of the previous version is in rotation",
         }
     }
 }

@@ -79,7 +79,7 @@ impl Tracked {
             Some(belief) => self.belief = belief,
             None => tracing::warn!(
                 peer = %self.name,
-                "the saved state does not say what the peer serves: its types are unknown until it is read"
+                "the saved state does not have the types of the peer: they are unknown until its discovery is read"
             ),
         }
     }

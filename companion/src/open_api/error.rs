@@ -19,6 +19,6 @@ pub(super) enum ReadError {
     #[error("merging failed: {0}")]
     Ended(#[from] JoinError),
     /// No peer that has it is in rotation.
-    #[error("no peer that has it is in rotation")]
+    #[error("no peer that has the document is in rotation")]
     Away,
 }

@@ -18,8 +18,8 @@ pub(super) struct Attempt {
     pub problem: Option<String>,
 }
 
-/// Merges documents that peers in rotation have; the one whose word counts most is first. A
-/// document that cannot be read in both forms is left out of both.
+/// Merges documents that peers in rotation have, in the order of the peers' rank. A document that
+/// cannot be read in both forms is left out of both.
 pub(super) async fn attempt(fetcher: Fetcher<'_>, documents: &[&OpenApiDocument]) -> Attempt {
     let mut merger = Merger { fetcher, documents, left_out: BTreeSet::new(), problem: None };
     let merged = match merger.merge().await {

@@ -5,14 +5,14 @@ use prometheus_client::metrics::family::Family;
 
 use crate::metrics::{Label, Registry, add};
 
-/// How the read of a document ended; a closed set, for it labels a counter.
+/// How the read of a document ended. A closed set, because it labels a counter.
 #[derive(Clone, Copy, Debug)]
 pub enum ReadOutcome {
-    /// The document came.
+    /// The peer sent the document.
     Succeeded,
     /// The peer did not send it.
     Failed,
-    /// What came is no document. This is counted after `Succeeded`.
+    /// What the peer sent is not a valid document. This is counted after `Succeeded`.
     Unusable,
 }
 

@@ -15,11 +15,11 @@ use crate::apiserver::Clients;
 use crate::config::Config;
 use crate::facts::{OpenApiDocument, OpenApiMerge};
 
-/// From a change to reading: a change at one peer mostly comes to the others too, and then there is
-/// nothing to be merged.
+/// The time from a change to reading. A change at one peer mostly comes to the others too, and then
+/// there is nothing to merge.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// From an attempt in which a document could not be read to the next.
+/// The time from an attempt in which a document could not be read to the next one.
 const RETRY: Duration = Duration::from_secs(30);
 
 pub struct OpenApiReader {
@@ -104,7 +104,7 @@ impl OpenApiReader {
         let before = self.tried.remove(&merge.path);
         if problem.is_some() && problem != before.and_then(|before| before.problem) {
             let (path, error) = (&merge.path, problem.as_deref());
-            tracing::warn!(path, error, "cannot read a document of OpenAPI v3: merging the others");
+            tracing::warn!(path, error, "cannot read an OpenAPI v3 document: merging the others");
         }
         let tried = Tried {
             hashes: present(merge).map(|document| document.hash.clone()).collect(),

@@ -32,9 +32,9 @@ pub fn upstream_filters(name: &str, module: &Path) -> Value {
     Value::Array(filters)
 }
 
-/// The module judges the 404s that the request phase did not believe. It cannot be made when there
-/// is such a response (a composite filter would): Envoy enters a module for a response only if it
-/// was there when the request came. It has no callback for requests.
+/// Returns the filter at the server, which is entered for the 404s that can be wrong. It is not a
+/// composite filter, which is created with such a response: Envoy enters a module for a response
+/// only if its filter was created with the request. It has no callback for requests.
 fn judge(module: &Path) -> Value {
     let matters = json!({ "and_matcher": { "predicate": [
         matches(&response_status(), "exact", "404"),
@@ -44,7 +44,7 @@ fn judge(module: &Path) -> Value {
     unless("judge", &matters, &filter)
 }
 
-/// No server can ask for a retry.
+/// Returns the filter that removes a server's own marks, so that no server can ask for a retry.
 fn remove_marks() -> Value {
     json!({
         "name": "remove-marks",
@@ -55,8 +55,9 @@ fn remove_marks() -> Value {
     })
 }
 
-/// After a server denied the request, the router reads the cluster from the header again. This
-/// attempt may still be at a server of the same set, the next ones go to the whole rotation.
+/// Returns the filter that names the rotation cluster after a server denied the request. The router
+/// reads the header before the next retry. So this attempt may still be at a server of the same
+/// set, and the next ones go to the rotation cluster.
 fn goes_on_in_the_rotation(name: &str) -> Value {
     let (base, twin) = match name.strip_suffix(FRONT_PROXY_SUFFIX) {
         Some(base) => (base, FRONT_PROXY_SUFFIX),
@@ -79,7 +80,7 @@ fn goes_on_in_the_rotation(name: &str) -> Value {
     unless("go-on-in-the-rotation", &matches(&denied_state(), "contains", ":"), &set)
 }
 
-/// Skips a filter unless the predicate holds.
+/// Returns the filter, skipped unless the predicate holds.
 fn unless(name: &str, predicate: &Value, filter: &Value) -> Value {
     let skip = json!({
         "name": "skip",

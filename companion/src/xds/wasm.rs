@@ -28,7 +28,7 @@ pub(super) fn at_servers(module: &Path) -> Value {
     wasm(&format!("{FILTER_NAME}{SUFFIX}"), &module.with_file_name(name), "")
 }
 
-/// Both have the same VM identifier: under it, they share what the one knows of the map.
+/// Returns a module. Both have the same VM identifier, under which they share the evidence.
 fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
     json!({
         "@type": type_url("envoy.extensions.filters.http.wasm.v3.Wasm"),

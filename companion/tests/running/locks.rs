@@ -59,7 +59,7 @@ fn a_companion_with_the_same_configuration_names_the_directory_and_not_the_port(
 }
 
 #[test]
-fn one_directory_can_be_both() {
+fn the_state_and_envoy_directories_can_be_the_same() {
     let authority = Authority::new();
     let peer = Peer::start(&authority, TYPES);
     let mut companion = Companion::prepare(&authority, &[&peer], "");

@@ -30,7 +30,7 @@ fn recorded(version: &str) -> OpenApiDocument {
     OpenApiDocument { json: read("json"), protobuf: read("pb") }
 }
 
-/// Two peers of one version, as their `/version` says, so that the word of the first counts more.
+/// Two peers of one version, as their `/version` says, so that the first one is first in rank.
 fn peers(authority: &Authority, first: &str, second: &str) -> (Peer, Peer) {
     let start = |version: &str| {
         let types: &[_] = if version == "v1.36.3" { &[BOTH, NEW] } else { &[BOTH] };

@@ -49,7 +49,7 @@ impl Check {
         }
         // The hash in the query of its URL is the `ETag`.
         if path.starts_with(OPEN_API_V3) && document.etag.is_none() {
-            self.fault(format!("{place}.etag"), "must be there below /openapi/v3/");
+            self.fault(format!("{place}.etag"), "is required below /openapi/v3/");
         }
         self.etag(&format!("{place}.etag"), document.etag.as_deref());
         self.set_index(format!("{place}.set"), document.set);

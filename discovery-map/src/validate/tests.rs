@@ -119,7 +119,7 @@ fn every_fault_is_reported_with_its_place() {
             "groups[\"\"][\"v1\"][\"8\"]: \"\" is neither a resource nor resource/subresource",
             "groups[\"\"][\"v1\"]: \"pods\" is listed twice",
             "groups[\"empty.io\"]: must have a version",
-            "verbs[\"apps/v1/deployments/scale\"][\"patch\"]: must be another set, of peers of set 0",
+            "verbs[\"apps/v1/deployments/scale\"][\"patch\"]: must be a different set, with a part of the peers of set 0",
         ],
     );
 }

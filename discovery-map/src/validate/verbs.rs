@@ -30,7 +30,8 @@ impl Check {
                 self.set_index(&place, set);
                 let whole = resource.set;
                 if !is_part(set, whole, sets) {
-                    let problem = format!("must be another set, of peers of set {whole}");
+                    let problem =
+                        format!("must be a different set, with a part of the peers of set {whole}");
                     self.fault(place, problem);
                 }
             }
@@ -109,7 +110,8 @@ mod tests {
             assert_eq!(faults(serde_json::json!({ name: {"get": 1} })), [expected]);
         }
         let pods = "verbs[\"/v1/pods\"]";
-        let part = format!("{pods}[\"get\"]: must be another set, of peers of set 0");
+        let part =
+            format!("{pods}[\"get\"]: must be a different set, with a part of the peers of set 0");
         for (verbs, expected) in [
             (serde_json::json!({}), format!("{pods}: must have a verb")),
             (serde_json::json!({"get": 0}), part.clone()),

@@ -1,14 +1,14 @@
 //! How often a worker may ask another server: a token bucket.
 //!
-//! A request for a type that nobody serves is sent to every server. Clients that
+//! A request for a type that no server has is sent to every server. Clients that
 //! send many of them would multiply their load by the number of servers; beyond
 //! the budget they get 503 with `Retry-After` after the first server.
 
 use std::cell::Cell;
 use std::time::Duration;
 
-/// How many more attempts a worker may make in a second, and at once. With three
-/// servers it answers a thousand requests for unknown types in a second.
+/// How many further attempts a worker may make in a second, and at once. With three
+/// servers, that is enough for 1,000 requests for unknown types in a second.
 pub const PER_SECOND: u32 = 2000;
 
 /// The budget of one VM.
@@ -26,7 +26,7 @@ impl Budget {
         Self { left: Cell::new(FULL), filled_at: Cell::new(Duration::ZERO) }
     }
 
-    /// Takes one attempt, if there is one left.
+    /// Takes one attempt. Returns whether one was left.
     pub(crate) fn take(&self, now: Duration) -> bool {
         let passed = now.saturating_sub(self.filled_at.replace(now));
         let left = self.left.get().saturating_add(passed).min(FULL);
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_fills_it_and_nothing_more() {
+    fn a_second_fills_the_budget() {
         let budget = Budget::new();
         let full = usize::try_from(PER_SECOND).unwrap();
         assert_eq!(taken(&budget, Duration::from_secs(9)), full);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_gives_nothing() {
+    fn a_clock_that_goes_back_does_not_fill_the_budget() {
         let budget = Budget::new();
         taken(&budget, Duration::from_secs(9));
         assert_eq!(taken(&budget, Duration::from_secs(5)), 0);

@@ -1,8 +1,8 @@
-//! A type-level 404 of one server: whether another server is asked.
+//! Decides whether another server is asked after a type-level 404.
 //!
-//! It is proved when every server in rotation has said it about this request. What
-//! counts is who said it, and not how often the proxy tried: the addresses are
-//! kept with the stream.
+//! The 404 is proved when every server in rotation has denied this request. The
+//! addresses of these servers are kept with the stream. How often the proxy tried
+//! does not matter.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::budget::Budget;
 use crate::evidence::Evidence;
 use crate::metrics::Doubt;
 
-/// The servers that denied a request, with one more.
+/// Returns the servers that denied a request, with one more.
 pub(crate) fn with(denied: Option<Vec<u8>>, server: &[u8]) -> Vec<u8> {
     let mut denied = denied.unwrap_or_default();
     if !denied.is_empty() {
@@ -22,7 +22,7 @@ pub(crate) fn with(denied: Option<Vec<u8>>, server: &[u8]) -> Vec<u8> {
     denied
 }
 
-/// What becomes of a type-level 404 after these servers said it.
+/// Returns the outcome of a type-level 404 after these servers denied the request.
 pub(crate) fn decide(
     denied: &[u8],
     evidence: Option<&Evidence<'_>>,

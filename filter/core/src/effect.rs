@@ -31,9 +31,9 @@ pub(crate) enum Effect<'a> {
     SendDocument(DocumentForm, MergedAnswer<'a>),
     /// The response is held back until there is more of its body.
     Hold(Held),
-    /// A server does not know the type: another one is asked, unless all were.
+    /// A server does not know the type: another one is asked, unless all denied it.
     Doubt,
-    /// A server's 404 is the truth. It passes, and is not judged again.
+    /// A server's 404 is true. It passes, and is not judged again.
     Settle,
 }
 

@@ -1,6 +1,6 @@
-//! What proves a type-level 404: the servers that must all have said it.
+//! What proves a type-level 404: the servers that must all have denied the request.
 //!
-//! The VM that has the map tells it the VM that judges attempts.
+//! The VM with the map writes it, and the VM that judges attempts reads it.
 
 use discovery_map::DiscoveryMap;
 use routing::interest::SEPARATOR;
@@ -18,7 +18,7 @@ pub(crate) struct Evidence<'e> {
 const SUFFICES: &[u8] = b"suffices";
 
 impl<'e> Evidence<'e> {
-    /// The evidence of a map, as VMs tell it each other.
+    /// Returns the evidence of a map, as VMs share it.
     pub(crate) fn to_bytes(map: &DiscoveryMap) -> Vec<u8> {
         let generation = map.generation.to_string();
         // A server that is gone may have known a type that the others do not know
@@ -29,7 +29,7 @@ impl<'e> Evidence<'e> {
         fields.join(&SEPARATOR)
     }
 
-    /// Reads what a VM told; `None` if it is anything else.
+    /// Reads what a VM has shared. `None` if it is not evidence.
     pub(crate) fn parse(bytes: &'e [u8]) -> Option<Self> {
         let mut fields = bytes.split(|&byte| byte == SEPARATOR);
         let generation = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
@@ -37,14 +37,14 @@ impl<'e> Evidence<'e> {
         Some(Self { generation, suffices, servers: fields.collect() })
     }
 
-    /// Returns whether these servers are all that are in rotation. Without a
-    /// rotation, none are.
+    /// Returns whether these are all servers in rotation. `false` if the rotation
+    /// is not known.
     pub(crate) fn is_complete(&self, denied: &[u8]) -> bool {
         let has = |server| denied.split(|&byte| byte == SEPARATOR).any(|denied| denied == server);
         !self.servers.is_empty() && self.servers.iter().copied().all(has)
     }
 
-    /// Returns whether there is anybody to ask.
+    /// Returns whether there is a server to ask.
     pub(crate) fn has_servers(&self) -> bool {
         !self.servers.is_empty()
     }

@@ -24,22 +24,22 @@ pub(crate) enum Event {
     CertificateRefused,
     /// A merged document was sent, or a 304 for it.
     DocumentSent(DocumentForm),
-    /// A server said that it does not know the type, or another answered after it.
+    /// A server denied a request, or another server answered after that.
     Doubted(Doubt),
 }
 
-/// What came of a type-level 404.
+/// The outcome of a type-level 404.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
     /// Another server was asked.
     AskedAgain,
     /// Another server answered.
     Answered,
-    /// Every server said the same: it passed.
+    /// Every server in rotation denied the request: the 404 passed.
     DeniedByAll,
-    /// It cannot be proved now.
+    /// The 404 cannot be proved now.
     Unproved,
-    /// Too many were asked again.
+    /// The budget was spent.
     OverBudget,
 }
 

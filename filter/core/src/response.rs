@@ -1,5 +1,5 @@
-//! The response phase: which 404 is held back, asked of another server, or
-//! replaced, and when a merged document is sent.
+//! The response phase: which 404 is held back, after which one another server is
+//! asked, which one is replaced, and when a merged document is sent.
 
 use routing::interest::{self, AwaitedDocument, NotFound, ResponseInterest};
 use routing::merged;

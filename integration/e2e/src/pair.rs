@@ -27,9 +27,10 @@ impl FromStr for Pair {
     /// Reads `1.36+1.37`. Fails if a version is unknown, or the first is not
     /// the older one.
     fn from_str(text: &str) -> Result<Self> {
-        let (older, newer) = text.split_once('+').context("a pair is written as 1.36+1.37")?;
+        let (older, newer) =
+            text.split_once('+').context("must be two versions, such as 1.36+1.37")?;
         let pair = Self { older: older.parse()?, newer: newer.parse()? };
-        ensure!(pair.older < pair.newer, "{text}: the older version comes first");
+        ensure!(pair.older < pair.newer, "{text}: the older version must come first");
         Ok(pair)
     }
 }

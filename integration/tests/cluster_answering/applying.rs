@@ -1,4 +1,4 @@
-//! Clients that apply new objects all the time, and what they were answered.
+//! Clients that apply new objects all the time, and the answers that they got.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

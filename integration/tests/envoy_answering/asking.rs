@@ -1,4 +1,4 @@
-//! Clients that ask for what all servers have, and who answered them.
+//! Clients that request what all servers have, and the servers that answered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What is never asked again.
+//! Requests that are never sent to a second server.
 
 use super::*;
 
@@ -12,7 +12,7 @@ const PROXIED: [&str; 4] = [
 ];
 
 #[tokio::test]
-async fn a_request_to_a_backend_is_sent_once_whatever_the_backend_says() -> Result<()> {
+async fn a_request_to_a_backend_is_sent_once() -> Result<()> {
     let mut scene = start(3).await?;
     for error in [None, Some(Error::Empty)] {
         if let Some(error) = error {
@@ -41,7 +41,7 @@ async fn a_request_to_a_backend_is_sent_once_whatever_the_backend_says() -> Resu
 }
 
 #[tokio::test]
-async fn a_map_without_a_rotation_asks_nobody() -> Result<()> {
+async fn with_a_map_without_a_rotation_no_other_server_is_asked() -> Result<()> {
     let mut scene = start(2).await?;
     scene.push(|map| map.rotation.clear()).await?;
     DiscoveryMap::try_from(scene.map.clone())?;

@@ -1,5 +1,5 @@
-//! Marks are the filter's own: no server and no client can make one, and nobody
-//! outside of Envoy sees one.
+//! Only the filter can set a mark: a server's or client's own has no effect, and
+//! none leaves Envoy.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn mark() -> HeaderMap {
 }
 
 #[tokio::test]
-async fn a_server_cannot_have_another_one_asked() -> Result<()> {
+async fn a_server_cannot_make_envoy_ask_another_server() -> Result<()> {
     let mut scene = start(2).await?;
     let client = scene.client(Http::Two)?;
     let status = r#"{"kind":"Status","details":{"name":"f","kind":"pods"},"code":404}"#;
@@ -32,7 +32,7 @@ async fn a_server_cannot_have_another_one_asked() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_what_only_the_filter_sets_changes_nothing() -> Result<()> {
+async fn headers_of_the_filter_and_envoy_have_no_effect_from_a_client() -> Result<()> {
     let mut scene = start(2).await?;
     let client = scene.client(Http::Two)?;
     for (name, value) in [

@@ -8,7 +8,7 @@ const OBJECTS: usize = 32;
 /// The sizes of bodies, in bytes.
 const SIZES: [usize; 4] = [10, 4 << 10, 60 << 10, 256 << 10];
 
-/// Sends every verb for one object, of which each must be answered by `knows`.
+/// Sends every verb for one object. `knows` must answer each of them.
 async fn all_verbs(client: &Client, knows: &str, name: &str, size: usize) -> Result<usize> {
     let object = |value: &str| {
         serde_json::json!({

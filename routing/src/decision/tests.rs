@@ -139,7 +139,7 @@ fn a_404_below_a_subresource_is_not_the_servers_own() {
 }
 
 #[test]
-fn a_type_of_the_other_scope_is_as_uncertain_as_an_unknown_one() {
+fn a_404_for_a_type_of_the_other_scope_counts_as_one_for_an_unknown_type() {
     for map in [map(true), map(false)] {
         check(&map, "/api/v1/pods/p", EVERY, UNCERTAIN, Reason::Common);
         check(&map, "/api/v1/namespaces/n/nodes", EVERY, UNCERTAIN, Reason::Common);

@@ -42,7 +42,7 @@ fn index(answers: &OpenApiAnswers) -> String {
 }
 
 #[test]
-fn where_all_say_the_same_all_answer() {
+fn peers_with_equal_documents_all_answer() {
     let a = serving("a", "v1.36.0").with(&["g v1=x"]).open_api(&[("api", "1")]);
     let b = Peer { name: "b", ..a.clone() };
     assert_eq!(answers(&[a, b]), OpenApiAnswers::default());
@@ -158,7 +158,7 @@ fn a_document_that_one_peer_does_not_send_is_merged_of_the_others() {
 }
 
 #[test]
-fn what_was_never_read_is_not_merged() {
+fn documents_that_were_never_read_are_not_merged() {
     let a = serving("a", "v1.35.0").with(&["g v1=x"]).open_api(&[("apis/g/v1", "1")]);
     let b = serving("b", "v1.36.0").open_api(&[("apis/g/v1", "2"), ("apis/g", "2"), ("logs", "2")]);
     assert!(answers(&[a.clone(), b]).sources.is_empty(), "its types are not known");

@@ -64,7 +64,7 @@ fn a_peer_that_was_not_read_yet_makes_no_document_and_no_hash() {
 }
 
 #[test]
-fn a_peer_that_is_away_or_was_started_anew_does_not_count() {
+fn a_peer_that_is_away_or_restarted_does_not_count() {
     let (old, new) = (a().storing(&["x=1", "y=2"]), b().storing(&["x=1", "y=3"]));
     assert_eq!(hashes(&[old.clone().away(), new.clone()]), None);
     let mut anew = old;

@@ -25,7 +25,7 @@ impl IndexMetrics {
         let types = "Resources and subresources that a peer is known to serve";
         let frozen = "1 while no peer is ready and the last rotation stays";
         let conflicts = "Resources for which peers report different kinds or scopes";
-        let answering = "1 for the version whose peers answer what every peer can answer";
+        let answering = "1 for the answering version";
         let switches = "Changes of the answering version";
         let names = "1 if the names of the identity headers come from this source";
         Self {

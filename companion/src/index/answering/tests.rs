@@ -120,7 +120,7 @@ fn another_version_answers_at_once_if_no_peer_of_the_current_one_is_left() {
 }
 
 #[test]
-fn without_a_known_version_everything_stays() {
+fn without_a_known_version_the_answering_version_stays() {
     let mut history = History::default();
     history.rotation(Majority, &[], 60).rotation(Majority, &[36, 36, 37], 1);
     history.rotation(Majority, &[], 3600).restart().rotation(Majority, &[], 60);

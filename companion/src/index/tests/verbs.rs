@@ -24,7 +24,7 @@ fn a_verb_of_some_peers_goes_to_those_and_all_others_to_every_peer() {
 }
 
 #[test]
-fn a_map_of_peers_with_the_same_verbs_says_nothing_of_them() {
+fn a_map_of_peers_with_the_same_verbs_has_no_verbs() {
     let mut world = World::new(&["a", "b"]);
     world.serves("a", &["apps/v1/x:get,create", "apps/v1/y:get"]);
     world.serves("b", &["apps/v1/x:create,get"]);

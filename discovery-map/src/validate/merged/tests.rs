@@ -142,7 +142,7 @@ fn only_group_versions_have_open_api_documents_in_two_forms_and_with_an_etag() {
         let nameless = document(path, DocumentForm::Plain);
         assert_eq!(
             faults_of(vec![nameless]),
-            ["documents[0].etag: must be there below /openapi/v3/"]
+            ["documents[0].etag: is required below /openapi/v3/"]
         );
     }
     assert_eq!(faults_of(vec![document("/openapi/v3", DocumentForm::Protobuf)]).len(), 1);

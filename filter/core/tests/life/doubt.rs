@@ -83,7 +83,7 @@ fn a_404_passes_when_every_server_in_rotation_has_said_it() {
 }
 
 #[test]
-fn what_counts_is_who_denied_it_and_not_how_often() {
+fn a_server_that_denies_a_request_repeatedly_counts_once() {
     let pair = Pair::golden().get(UNKNOWN);
     for _ in 0..5 {
         assert!(pair.denied_by(FIRST));
@@ -151,7 +151,7 @@ fn with_an_older_companion_a_404_passes_by_the_map_alone() {
 }
 
 #[test]
-fn a_vm_that_knows_of_no_map_asks_nobody_and_proves_nothing() {
+fn without_evidence_no_server_is_asked_and_nothing_is_proved() {
     for shared in [None, Some(b"x".to_vec()), Some(b"7".to_vec()), Some(b"7\0suffices".to_vec())] {
         let pair = Pair::golden().get(UNKNOWN);
         pair.server.host.change(|state| state.shared = shared);
@@ -161,7 +161,7 @@ fn a_vm_that_knows_of_no_map_asks_nobody_and_proves_nothing() {
 }
 
 #[test]
-fn an_older_map_of_a_slower_worker_is_not_told() {
+fn a_slower_worker_does_not_replace_newer_evidence() {
     let proxy = MockProxy::with_map(&changed(|map| map["generation"] = 9.into()));
     let newest = proxy.host.state().shared.clone();
     let older = MockProxy::default();
