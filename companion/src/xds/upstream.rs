@@ -1,8 +1,8 @@
 //! The filters of a cluster: they see each attempt at a server, and what it says.
 //!
 //! ```text
-//!  router ─▶ [go on in the rotation] ─▶ [module] ─▶ [remove marks] ─▶ codec ─▶ server
-//!         ◀─────────────────────────── judges 404s ◀─ ────────────────────────
+//!  router ─▶ [go on in the rotation: sets only] ─▶ [module] ─▶ [remove marks] ─▶ codec ─▶ server
+//!         ◀────────────────────────────── judges 404s ◀────────────────────────────
 //! ```
 
 use std::path::Path;
@@ -24,7 +24,8 @@ pub fn upstream_filters(name: &str, module: &Path) -> Value {
         },
     });
     let mut filters = vec![judge(module), remove_marks(), codec];
-    // The routes to the other clusters do not take them from a header, or need no other.
+    // Only sets' clusters need it: no header names the default cluster, and the rotation cluster
+    // stays.
     let base = name.strip_suffix(FRONT_PROXY_SUFFIX).unwrap_or(name);
     if base.contains('_') && !base.ends_with(ROTATION_SUFFIX) {
         filters.insert(0, goes_on_in_the_rotation(name));
