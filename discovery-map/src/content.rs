@@ -45,14 +45,14 @@ impl Content {
         Self { plain, gzip: gzip.into(), made: Default::default() }
     }
 
-    /// The document.
+    /// Returns the document.
     #[must_use]
     pub fn plain(&self) -> &[u8] {
         &self.plain
     }
 
-    /// The document, compressed by gzip. What does not come with the map is compressed when it is
-    /// first asked for, on the level of kube-apiserver, which takes the least time.
+    /// Returns the document, compressed by gzip. What does not come with the map is compressed when
+    /// it is first asked for, on the level of kube-apiserver, which takes the least time.
     #[must_use]
     pub fn gzip(&self) -> &[u8] {
         self.gzip.get_or_init(|| {
@@ -63,8 +63,8 @@ impl Content {
         })
     }
 
-    /// This document in another encoding. Calls `make` with the JSON the first time, and keeps
-    /// what it returns; `None` if it cannot be made.
+    /// Returns this document in another encoding. Calls `make` with the JSON the first time, and
+    /// keeps what it returns; `None` if it cannot be made.
     pub fn encoded(
         &self,
         encoding: DocumentEncoding,

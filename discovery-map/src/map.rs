@@ -174,8 +174,8 @@ impl DiscoveryMap {
         Some(Found { destination, scope: found.scope, set: found.set, verbs })
     }
 
-    /// What is known of a resource, for requests of one verb. `verb` is called only
-    /// if peers differ.
+    /// Returns what is known of a resource, for requests of one verb. `verb` is called only if
+    /// peers differ.
     pub fn narrowed<'m>(
         &'m self,
         found: Found<'m>,
@@ -201,9 +201,8 @@ impl DiscoveryMap {
         self.find_version(group, version).map(|version| self.destination(version.widest))
     }
 
-    /// Where a request goes if every peer may have to be asked: all of
-    /// them, on one level. From there, the next attempt is never at a peer that was
-    /// asked before.
+    /// Returns where a request goes if every peer may have to be asked: all of them, on one level.
+    /// From there, the next attempt is never at a peer that was asked before.
     #[must_use]
     pub fn every_peer(&self) -> Destination<'_> {
         if self.rotation.is_empty() {

@@ -43,7 +43,7 @@ impl Verb {
         Self::DeleteCollection,
     ];
 
-    /// The verb as discovery and RBAC spell it.
+    /// Returns the verb as discovery and RBAC spell it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Verb {
         }
     }
 
-    /// The verb of this spelling.
+    /// Returns the verb of this spelling.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|verb| verb.as_str() == name)

@@ -95,7 +95,7 @@ fn is_unavailable(answer: &Answer) -> Result<()> {
     Ok(())
 }
 
-/// How many requests each server got during `act`.
+/// Returns how many requests each server got during `act`.
 async fn counted(scene: &PushedStack, act: impl AsyncFnOnce() -> Result<()>) -> Result<Vec<u64>> {
     let requests = || scene.fleet.peers.iter().map(|peer| peer.requests()).collect::<Vec<_>>();
     let before = requests();
@@ -103,7 +103,7 @@ async fn counted(scene: &PushedStack, act: impl AsyncFnOnce() -> Result<()>) -> 
     Ok(requests().iter().zip(before).map(|(after, before)| after - before).collect())
 }
 
-/// What a server says to a request that it answers by itself.
+/// Returns what a server says to a request that it answers by itself.
 fn canned(status: StatusCode, content_type: &str, body: &str) -> Result<Canned> {
     let headers = [(CONTENT_TYPE, content_type.parse()?)].into_iter().collect();
     Ok(Canned { status, headers, body: body.to_owned().into(), ..Canned::default() })

@@ -29,9 +29,9 @@ pub(crate) struct Negotiated {
     pub(crate) encoding: DocumentEncoding,
 }
 
-/// The document that a client gets. `None` if no merged one: the document of one server alone
-/// (`profile=nopeer`), a form or an encoding that does not exist, or one that only a server can
-/// make. `indents`: JSON is for a human reader, whatever the header says.
+/// Returns the document that a client gets. `None` if a server must answer: for its own document
+/// alone (`profile=nopeer`), a form or an encoding that does not exist, or one that only a server
+/// can make. `indents`: JSON is for a human reader, whatever the header says.
 pub(crate) fn negotiate(accept: &[u8], offer: Offer, indents: bool) -> Option<Negotiated> {
     let plain = |encoding| Negotiated { form: DocumentForm::Plain, encoding };
     if offer == Offer::JsonOnly {
@@ -73,8 +73,8 @@ pub(crate) fn passes_router(accept: &[u8]) -> bool {
     accept.is_empty() || known.next().is_some()
 }
 
-/// The media types of the header, in the order in which the server tries them, as main type and
-/// subtype. Parameters do not matter to those who ask for this.
+/// Returns the media types of the header, in the order in which the server tries them, as main type
+/// and subtype. Parameters do not matter to those who ask for this.
 pub(crate) fn media_types(accept: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     clauses(accept).into_iter().map(|clause| (clause.main, clause.sub))
 }
@@ -149,7 +149,7 @@ impl<'a> Clause<'a> {
         }
     }
 
-    /// The first of the server's media types that the clause matches. `json` is how JSON is
+    /// Returns the first of the server's media types that the clause matches. `json` is how JSON is
     /// written for this client.
     fn encoding(&self, json: DocumentEncoding) -> Option<DocumentEncoding> {
         // No endpoint of discovery lets a client choose the server's version.

@@ -17,8 +17,8 @@ mod yaml;
 
 use discovery_map::DocumentEncoding;
 
-/// The document in this encoding; `None` if it cannot be written so, as no document of the
-/// companion is.
+/// Returns the document in this encoding. `None` if it cannot be encoded; each document of the
+/// companion can.
 #[must_use]
 pub fn encode(json: &[u8], encoding: DocumentEncoding) -> Option<Vec<u8>> {
     match encoding {

@@ -16,8 +16,8 @@ pub(crate) fn is_wanted(query: &[u8], user_agent: &[u8]) -> bool {
     }
 }
 
-/// The first value of a parameter, as Go's `url.ParseQuery` reads it. The server looks only if
-/// the name occurs as it is.
+/// Returns the first value of a parameter, as Go's `url.ParseQuery` reads it. The server looks only
+/// if the name occurs as it is.
 fn value<'q>(query: &'q [u8], name: &[u8]) -> Option<Cow<'q, [u8]>> {
     query.windows(name.len()).find(|window| *window == name)?;
     query.split(|&byte| byte == b'&').find_map(|parameter| {

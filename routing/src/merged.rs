@@ -46,8 +46,8 @@ pub struct AccessCheck<'m> {
 }
 
 impl AccessCheck<'_> {
-    /// The value of `:path`, if it is not the client's own. To a server, the hash of a merged
-    /// document is a wrong one, which it answers by a redirection.
+    /// Returns the value of `:path`, if it is not the client's own. To a server, the hash of a
+    /// merged document is a wrong one, which it answers by a redirection.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         openapi_answer::is_for(self.document).then_some(&self.document.path)
@@ -103,9 +103,8 @@ pub(crate) fn access_check<'m>(
     Some(AccessCheck { document, destination, accept, encoding })
 }
 
-/// The merged document for a client that wants to read it so; `peer` is the headers of
-/// the server that let it read. `None` if the document cannot be written in the client's
-/// encoding, as each document of the companion can.
+/// Returns the merged document in the client's encoding. `peer` is the headers of the server that
+/// let the client read. `None` if the document cannot be encoded; each document of the companion can.
 #[must_use]
 pub fn answer<'a>(
     options: &ReadOptions<'_>,

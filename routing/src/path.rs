@@ -32,20 +32,20 @@ impl<'p> RequestPath<'p> {
         self.raw
     }
 
-    /// What follows the first question mark, as the client sent it.
+    /// Returns what follows the first question mark, as the client sent it.
     pub(crate) fn query(&self) -> &'p [u8] {
         let end = self.raw.iter().position(|&byte| byte == b'?').unwrap_or(self.raw.len());
         self.raw.get(end..).and_then(|query| query.strip_prefix(b"?")).unwrap_or_default()
     }
 
-    /// The value of the query parameter `hash`, as received; empty if there is none. Of several, the
-    /// first counts, as to Go's `url.Values.Get`.
+    /// Returns the value of the query parameter `hash`, as received; empty if there is none. Of
+    /// several, the first counts, as to Go's `url.Values.Get`.
     pub(crate) fn hash(&self) -> &'p [u8] {
         let mut parameters = self.query().split(|&byte| byte == b'&');
         parameters.find_map(|parameter| parameter.strip_prefix(b"hash=")).unwrap_or_default()
     }
 
-    /// The decoded path; empty if the API server refuses it.
+    /// Returns the decoded path; empty if the API server refuses it.
     pub(crate) fn decoded(&self) -> &[u8] {
         self.decoded.as_deref().unwrap_or_default()
     }

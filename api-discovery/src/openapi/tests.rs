@@ -86,7 +86,7 @@ fn models() -> impl Strategy<Value = Vec<Model>> {
 /// An entry of a document: a path and an operation, or a schema; and who wrote it.
 type Entry = (String, String, u64);
 
-/// The entries of the JSON form, in their order.
+/// Returns the entries of the JSON form, in their order.
 fn entries_of_json(json: &str) -> Vec<Entry> {
     let document: serde_json::Value = serde_json::from_str(json).unwrap();
     let by = |value: &serde_json::Value| value["by"].as_u64().unwrap();
@@ -123,7 +123,8 @@ fn entries_of_protobuf(bytes: &[u8]) -> Vec<Entry> {
     entries
 }
 
-/// What the merged document must have: each entry as the first document has it.
+/// Returns what the merged document must have: each entry as the first document
+/// has it.
 fn expected(models: &[Model]) -> BTreeSet<Entry> {
     let mut entries = BTreeMap::new();
     for Model { author, paths, schemas } in models {

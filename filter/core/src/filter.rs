@@ -62,7 +62,7 @@ impl<H: Host> Filter<H> {
         self.metrics.get_or_init(|| Metrics::define(&self.host))
     }
 
-    /// Where this VM judges responses.
+    /// Returns where this VM judges responses.
     pub(crate) fn phase(&self) -> Phase {
         if self.is_at_server.get() { Phase::Attempt } else { Phase::Client }
     }

@@ -72,17 +72,17 @@ pub trait Host {
     /// succeeded.
     fn set_cluster_header(&self, cluster: &str) -> bool;
 
-    /// The certificate of the client; in `on_request_headers`.
+    /// Returns the certificate of the client; in `on_request_headers`.
     fn client_certificate(&self) -> ClientCertificate;
 
     /// Keeps bytes with the stream, for all attempts at it. Returns whether it
     /// succeeded.
     fn set_filter_state(&self, key: &str, value: &[u8]) -> bool;
 
-    /// The bytes that were kept with the stream.
+    /// Returns the bytes that were kept with the stream.
     fn filter_state(&self, key: &str) -> Option<Vec<u8>>;
 
-    /// The address of the server of this attempt, with its port.
+    /// Returns the address of the server of this attempt, with its port.
     fn server_address(&self) -> Option<Vec<u8>>;
 
     /// Marks the response to this attempt, so that the proxy asks another server.
@@ -92,10 +92,10 @@ pub trait Host {
     /// Makes bytes known to all VMs of this filter.
     fn share(&self, value: &[u8]);
 
-    /// The bytes that a VM made known last.
+    /// Returns the bytes that a VM made known last.
     fn shared(&self) -> Option<Vec<u8>>;
 
-    /// The time since any fixed moment.
+    /// Returns the time since any fixed moment.
     fn now(&self) -> Duration;
 
     /// A header of the response; in `on_response_headers`.

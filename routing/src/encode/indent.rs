@@ -65,7 +65,7 @@ impl Writer {
     }
 }
 
-/// The length of a string's rest, with the closing quote.
+/// Returns the length of a string's rest, with the closing quote.
 fn string_length(rest: &[u8]) -> usize {
     let mut escaped = false;
     let end = rest.iter().position(|&byte| {

@@ -108,7 +108,7 @@ fn yaml_has_quotes_where_a_string_could_be_something_else() {
     }
 }
 
-/// The message in a document of protobuf.
+/// Returns the message in a document of protobuf.
 fn decoded<M: Message + Default>(document: &[u8]) -> M {
     let envelope = Envelope::decode(document.strip_prefix(MAGIC).unwrap()).unwrap();
     M::decode(envelope.raw.as_slice()).unwrap()

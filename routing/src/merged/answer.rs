@@ -53,7 +53,7 @@ impl<'c> ReadOptions<'c> {
         }
     }
 
-    /// The merged document of discovery for this client; `peer` is the headers of the
+    /// Returns the merged document of discovery for this client; `peer` is the headers of the
     /// server that let it read. `None` as in [`answer`](super::answer).
     pub(super) fn answer<'a>(
         &self,

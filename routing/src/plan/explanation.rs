@@ -84,7 +84,7 @@ impl Plan<'_> {
         }
     }
 
-    /// Whether other peers serve the target as well, without the request's verb.
+    /// Returns whether other peers serve the target as well, without the request's verb.
     fn is_narrowed(&self, map: &DiscoveryMap) -> bool {
         let Target::Resource(t) = self.target else { return false };
         let found = map.resource(t.group, t.version, t.resource, t.subresource);

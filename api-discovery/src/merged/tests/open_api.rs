@@ -21,7 +21,7 @@ fn made(path: &str, hashes: &[&str], has_content: bool) -> Arc<MergedOpenApi> {
     Arc::new(MergedOpenApi { path: path.into(), hashes, content })
 }
 
-/// The sources as `path=hash:positions,hash:positions`.
+/// Returns the sources as `path=hash:positions,hash:positions`.
 fn sources(answers: &OpenApiAnswers) -> Vec<String> {
     let document = |document: &OpenApiSource| format!("{}:{:?}", document.hash, document.peers);
     let sources = answers.sources.iter().map(|sources| {

@@ -155,7 +155,8 @@ fn types(list: &Value) -> HashSet<String> {
     types
 }
 
-/// The types that a peer in rotation vouches for, and those that no other does.
+/// Returns the types that a peer in rotation vouches for, and those that no
+/// other does.
 fn counted(peers: &[Peer], peer: &Peer) -> HashSet<String> {
     let mut list = named_list(peer);
     for group in list["items"].as_array_mut().unwrap() {

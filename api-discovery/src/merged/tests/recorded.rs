@@ -9,7 +9,7 @@ fn file(version: &str, path: &str) -> String {
     std::fs::read_to_string(format!("{RECORDINGS}/{version}/{path}.json")).unwrap()
 }
 
-/// The older document of a group-version.
+/// Returns the older document of a group-version.
 fn older(release: &str, group: &str, version: &str) -> LegacyGroupVersion {
     let path = format!("documents{}", group_version_path(group, version));
     serde_json::from_str(&file(release, &path)).unwrap()

@@ -5,7 +5,7 @@ use super::*;
 const PATH: &str = "/apis/g/v1";
 
 impl Peer {
-    /// The hashes of `g/v1`, as `resource=hash`.
+    /// Sets the hashes of `g/v1`, as `resource=hash`.
     fn storing(mut self, hashes: &[&str]) -> Self {
         let resource = |text: &&str| {
             let (name, hash) = text.split_once('=').unwrap();
@@ -19,7 +19,7 @@ impl Peer {
     }
 }
 
-/// The hashes in the merged document, as `resource=hash`; `None` if it is not merged.
+/// Returns the hashes in the merged document, as `resource=hash`; `None` if it is not merged.
 fn hashes(peers: &[Peer]) -> Option<Vec<String>> {
     let merged = merge_of(peers);
     let document = find(&merged, PATH, DocumentForm::Plain)?;

@@ -103,7 +103,7 @@ impl World {
         self.report(name, Observation::Serving { readings, version, open_api })
     }
 
-    /// Whether a peer counts as having served until a moment ago.
+    /// Returns whether a peer counts as having served until a moment ago.
     pub(super) fn just_left(&mut self) -> bool {
         self.index.snapshot().map.just_left
     }
@@ -140,7 +140,7 @@ impl World {
         self.route_by(None, target)
     }
 
-    /// Where the map sends requests with a verb.
+    /// Returns where the map sends requests with a verb.
     pub(super) fn route_by(&mut self, verb: Option<Verb>, target: &str) -> String {
         let snapshot = self.index.snapshot();
         let map = DiscoveryMap::try_from(snapshot.map).unwrap();
@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    /// Where the map sends a request for a version's document.
+    /// Returns where the map sends a request for a version's document.
     pub(super) fn version(&mut self, group_version: &str) -> String {
         let map = DiscoveryMap::try_from(self.index.snapshot().map).unwrap();
         let (group, version) = group_version.split_once('/').unwrap();
@@ -168,13 +168,13 @@ impl World {
         self.levels(cluster).concat()
     }
 
-    /// The peers that answer what all can answer.
+    /// Returns the peers that answer what all can answer.
     pub(super) fn answering(&self) -> Vec<String> {
         let peers = self.index.statuses().into_iter().filter(|peer| peer.answering);
         peers.map(|peer| peer.name).collect()
     }
 
-    /// The peers of a cluster, those that answer first.
+    /// Returns the peers of a cluster, those that answer first.
     pub(super) fn levels(&mut self, cluster: &str) -> Vec<Vec<String>> {
         let snapshot = self.index.snapshot();
         let found = snapshot.clusters.iter().find(|found| found.name == cluster);

@@ -36,7 +36,7 @@ impl Pair {
         self
     }
 
-    /// Whether another server is asked after this answer of a server.
+    /// Returns whether another server is asked after this answer of a server.
     fn attempt(&self, server: &str, headers: &[(&str, &str)], body: &[u8]) -> bool {
         self.server.change(STREAM, |stream| {
             server.clone_into(&mut stream.server);
@@ -55,7 +55,8 @@ impl Pair {
         self.attempt(server, &PLAIN_404, TYPE_LEVEL)
     }
 
-    /// The codes with which the last attempt's 404 is answered in the listener.
+    /// Returns the codes with which the last attempt's 404 is answered in the
+    /// listener.
     fn at_the_client(&self, body: &[u8]) -> Vec<u16> {
         let state: BTreeMap<_, _> = self.server.stream(STREAM).filter_state;
         self.client.change(STREAM, |stream: &mut Stream| stream.filter_state = state);

@@ -19,7 +19,7 @@ fn document(form: DocumentForm) -> MergedDocument {
     }
 }
 
-/// The answer as `code body`, and its headers.
+/// Returns the answer as `code body`, and its headers.
 fn answered(options: &ReadOptions<'_>, form: DocumentForm) -> (String, Vec<(String, String)>) {
     let content = Content::new(b"all".to_vec(), b"zip".to_vec());
     let answer = answer(options, &document(form), &content, PEER.into_iter());
