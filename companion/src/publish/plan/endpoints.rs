@@ -2,9 +2,9 @@
 //!
 //! The map that Envoy has says what *all* endpoints of a cluster serve. One that serves less may
 //! join only when the next map is there, and one whose types the next map counts on must have left
-//! before.
-
-use discovery_map::{FRONT_PROXY_SUFFIX, ROTATION_SUFFIX};
+//! before. The same holds for the cluster of the rotation, though it says nothing of types: a server
+//! that joined it before the map could serve a type that the others then deny, and their word would
+//! still suffice, because the map does not ask for that of the newcomer.
 
 use crate::endpoints::Addresses;
 
@@ -29,19 +29,13 @@ pub fn change<'n>(
     for (cluster, next) in next {
         let stays = |address| now.get(cluster).is_none_or(|now| now.contains(address));
         let both = next.filter(stays);
-        // The cluster of the rotation says nothing of what its peers serve.
-        let at_once = both.is_empty() || is_rotation(cluster);
-        let before = if at_once { next.clone() } else { both };
+        let before = if both.is_empty() { next.clone() } else { both };
         if before != *next {
             change.joining.insert(cluster.clone(), next.clone());
         }
         change.before.insert(cluster.clone(), before);
     }
     change
-}
-
-fn is_rotation(cluster: &str) -> bool {
-    cluster.strip_suffix(FRONT_PROXY_SUFFIX).unwrap_or(cluster).ends_with(ROTATION_SUFFIX)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use discovery_map::{
-    DiscoveryMap, FRONT_PROXY_SUFFIX, IdentityHeaders, PeerEntry, PeerState, SetEntry,
+    DiscoveryMap, FRONT_PROXY_SUFFIX, IdentityHeaders, PeerEntry, PeerState, ROTATION_SUFFIX,
+    SetEntry,
 };
 use serde_json::Value;
 

@@ -100,6 +100,18 @@ impl ReaderSink {
                 assert_eq!(strangers.count(), 0, "{name}: {:?}", self.endpoints[name]);
             }
         }
+        self.check_rotation(map);
+    }
+
+    /// No server of the rotation's clusters serves what the word of the map's rotation could deny.
+    fn check_rotation(&self, map: &MapDocument) {
+        let rotation = format!("{}{ROTATION_SUFFIX}", map.default_cluster);
+        let twin = map.identity.front_proxy.then(|| format!("{rotation}{FRONT_PROXY_SUFFIX}"));
+        for name in twin.iter().chain([&rotation]) {
+            for one in self.endpoints[name].all() {
+                assert!(map.rotation.contains(&one.to_string()), "{one} joined {name} too early");
+            }
+        }
     }
 }
 
@@ -129,7 +141,10 @@ fn of_bits(clusters: u8, peers: u8, complete: bool) -> Snapshot {
     let ports = (0..4).filter(|bit| *bit == 0 || peers & (1 << bit) != 0);
     let endpoints: Endpoints =
         ports.map(|bit| format!("10.0.0.1:{}", 6443 + bit).parse().unwrap()).collect();
+    let name = format!("kube-apiserver{ROTATION_SUFFIX}");
+    wanted.clusters.push(Cluster { name, endpoints: Endpoints::default() });
     wanted.clusters.iter_mut().for_each(|cluster| cluster.endpoints.clone_from(&endpoints));
+    wanted.map.rotation = endpoints.all().map(|one| one.to_string()).collect();
     wanted
 }
 
@@ -148,7 +163,7 @@ fn steps_come_in_the_order_in_which_envoy_must_have_them() {
     publisher.sink.steps.clear();
     publisher.expire(Duration::from_secs(30)).unwrap();
     assert_eq!(publisher.sink.steps, ["secrets", "clusters", "remove"]);
-    assert_eq!((publisher.sink.endpoints.len(), publisher.sink.secrets.len()), (2, 2));
+    assert_eq!((publisher.sink.endpoints.len(), publisher.sink.secrets.len()), (4, 2));
 }
 
 #[test]
@@ -167,7 +182,7 @@ fn a_push_that_fails_at_any_step_is_finished_by_the_next() {
         publisher.expire(Duration::from_secs(30)).unwrap();
         let named: Vec<_> = publisher.sink.clusters.iter().map(|one| &one.name).collect();
         assert_eq!(named, publisher.sink.endpoints.keys().collect::<Vec<_>>());
-        assert_eq!((named.len(), publisher.sink.secrets.len()), (4, 2));
+        assert_eq!((named.len(), publisher.sink.secrets.len()), (6, 2));
     }
 }
 
