@@ -70,8 +70,10 @@ pub struct Index {
     open_api: Vec<Arc<MergedOpenApi>>,
     packs: PackCache,
     now: Duration,
-    /// When a peer was last removed from the configuration while it served.
+    /// When a peer was last removed from the configuration while it served, or had just left.
     removed_at: Option<Duration>,
+    /// Whether one was removed before the first snapshot: Envoy learns of it by that.
+    removed_before: bool,
 }
 
 /// Something that the index is told.
@@ -109,6 +111,8 @@ impl Index {
             }
             peers.push(tracked);
         }
+        // The rest are not configured any more, or have another address.
+        let removed_before = memory.peers.iter().any(peer::was_there);
         Self {
             config,
             peers,
@@ -121,6 +125,7 @@ impl Index {
             packs: PackCache::default(),
             now: Duration::ZERO,
             removed_at: None,
+            removed_before,
         }
     }
 
@@ -223,7 +228,9 @@ impl Index {
             let same = old.iter().position(|known| known.is_configured_as(peer));
             self.peers.push(same.map_or_else(|| Tracked::new(peer), |at| old.swap_remove(at)));
         }
-        if old.iter().any(|removed| removed.state == PeerState::Serving) {
+        let was_there =
+            |removed: &Tracked| removed.state == PeerState::Serving || removed.just_left();
+        if old.iter().any(was_there) {
             self.removed_at = Some(self.now);
         }
         let configured: BTreeSet<_> = self.peers.iter().map(|peer| &peer.name).collect();

@@ -15,6 +15,9 @@ use super::types::{MergedTypes, TypesInMap};
 
 impl Index {
     pub fn snapshot(&mut self) -> Snapshot {
+        if std::mem::take(&mut self.removed_before) {
+            self.removed_at = Some(self.now);
+        }
         let mut packs = std::mem::take(&mut self.packs);
         let (snapshot, open_api) = self.snapshot_with(&mut packs);
         (self.packs, self.open_api) = (packs, open_api);

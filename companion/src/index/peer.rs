@@ -46,6 +46,18 @@ const RESTLESS: (Duration, u32) = (Duration::from_secs(60), 20);
 /// servers that the other's clients overload.
 pub(super) const JUST: Duration = Duration::from_secs(5);
 
+/// Returns whether a remembered peer was in rotation, or had just left it.
+pub(super) fn was_there(remembered: &PeerMemory) -> bool {
+    let absent = Duration::from_secs(remembered.absent_seconds);
+    let serving = remembered.in_rotation || remembered.state == PeerState::Serving;
+    serving || (has_served(remembered) && absent < JUST)
+}
+
+/// The version is read of peers that serve.
+fn has_served(remembered: &PeerMemory) -> bool {
+    remembered.state == PeerState::Serving || remembered.version.is_some()
+}
+
 impl Tracked {
     pub(super) fn new(peer: &Peer) -> Self {
         Self {
@@ -72,7 +84,7 @@ impl Tracked {
 
     pub(super) fn restore(&mut self, remembered: PeerMemory) {
         self.state = remembered.state;
-        self.has_served = remembered.state == PeerState::Serving;
+        self.has_served = has_served(&remembered);
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version();
         match remembered.belief {

@@ -139,6 +139,12 @@ fn a_peer_that_is_removed_while_it_served_has_just_left_too() {
     world.gone("b");
     world.reconfigure(&["a"]);
     assert!(!world.just_left(), "it never served");
+    let mut world = World::new(&["a", "b"]);
+    world.serves("a", &["apps/v1/x"]);
+    world.serves("b", &["apps/v1/x"]);
+    world.gone("b");
+    world.reconfigure(&["a"]);
+    assert!(world.just_left(), "it left before it was removed");
 }
 
 #[test]

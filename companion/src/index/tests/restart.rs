@@ -1,6 +1,19 @@
 //! What a restarted companion knows.
 
+use std::time::Duration;
+
 use super::world::{HOUR, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Two peers that serve, with their versions.
+fn two() -> World {
+    let mut world = World::new(&["a", "b"]);
+    for peer in ["a", "b"] {
+        world.serves_as_version(peer, "1.36", &["apps/v1/x"]);
+    }
+    world
+}
 
 #[test]
 fn a_restarted_companion_knows_what_it_knew() {
@@ -59,4 +72,54 @@ fn a_state_without_types_leaves_the_map_incomplete_until_the_peers_are_read() {
     assert_eq!(world.route("apps/v1/x"), "all");
     assert_eq!(world.route("new/v1/y"), "unknown");
     assert!(!world.complete());
+}
+
+#[test]
+fn a_peer_that_left_before_a_restart_has_just_left_for_the_rest_of_the_time() {
+    let mut world = two();
+    world.gone("b");
+    world.passes(SECOND);
+    let mut world = World::restored(&["a", "b"], world.index.snapshot().memory);
+    assert!(world.just_left());
+    world.ready_unchanged("a");
+    world.gone("b");
+    world.passes(SECOND * 3);
+    assert!(world.just_left());
+    assert!(world.passes(SECOND));
+    assert!(!world.just_left());
+    let memory = world.index.snapshot().memory;
+    assert!(!World::restored(&["a", "b"], memory).just_left(), "the time was over before");
+}
+
+#[test]
+fn a_peer_that_is_removed_while_the_companion_does_not_run_has_just_left() {
+    let leaves = [
+        |_: &mut World| (),
+        |world: &mut World| {
+            world.gone("b");
+        },
+    ];
+    for leave in leaves {
+        let mut world = two();
+        leave(&mut world);
+        let mut world = World::restored(&["a"], world.index.snapshot().memory);
+        world.passes(SECOND * 6);
+        world.ready_unchanged("a");
+        assert!(world.just_left(), "Envoy learns of it by the first map only");
+        world.passes(SECOND * 4);
+        assert!(world.just_left());
+        assert!(world.passes(SECOND));
+        assert!(!world.just_left());
+    }
+    let mut world = two();
+    world.gone("b");
+    world.passes(SECOND * 5);
+    assert!(!World::restored(&["a"], world.index.snapshot().memory).just_left());
+}
+
+#[test]
+fn a_peer_whose_address_changed_in_a_restart_has_just_left() {
+    let mut memory = two().index.snapshot().memory;
+    memory.peers[1].address.set_port(1);
+    assert!(World::restored(&["a", "b"], memory).just_left());
 }
