@@ -7,27 +7,40 @@ use asking::{Asking, answered, failures};
 use fake_apiserver::Version;
 use fake_apiserver::recordings::Recording;
 use fake_apiserver::replay::PEER_HEADER;
-use harness::fleet::Fleet;
+use harness::fleet::{Fleet, TOKEN};
 use harness::manifests::{CONFIG_MAPS, config_map};
 use harness::stack::{Stack, StackOptions};
 use harness::wait;
 use serde_json::Value;
-use wire::client::{Client, Http};
+use wire::client::{Client, ClientOptions, Http};
 
 #[path = "envoy_answering/asking.rs"]
 mod asking;
+#[path = "envoy_answering/attempts.rs"]
+mod attempts;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Several ejections by Envoy run out in this time.
 const EJECTIONS: Duration = Duration::from_secs(12);
 
-/// Four clients over both versions of HTTP.
+/// Clients over both versions of HTTP, with a token and with a certificate: those have clusters
+/// and routes of their own.
 fn clients(fleet: &Fleet, stack: &Stack) -> Result<Vec<Client>> {
-    [Http::Two, Http::One, Http::Two, Http::Two]
-        .into_iter()
-        .map(|http| fleet.client(&stack.url(), http))
-        .collect()
+    let (http, mut clients) = ([Http::Two, Http::One, Http::Two], Vec::new());
+    for certificate in [None, Some(fleet.pki().client("jane", "jane", &["people"])?)] {
+        for http in http {
+            let client = Client::new(&ClientOptions {
+                url: stack.url(),
+                ca_pem: fleet.pki().ca_pem(),
+                token: certificate.is_none().then(|| TOKEN.to_owned()),
+                certificate: certificate.clone(),
+                http,
+            });
+            clients.push(client?);
+        }
+    }
+    Ok(clients)
 }
 
 /// `None` is the policy that is shipped.

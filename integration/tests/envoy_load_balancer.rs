@@ -1,11 +1,15 @@
 //! `envoy-config/load-balancer` handles requests like the quickstart.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use harness::artifacts::integration_folder;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// The configurations that are shipped.
+const FILES: [&str; 2] = ["quickstart/envoy.yaml", "load-balancer/envoy.yaml"];
 
 /// The main listener, in both files after the other listener is removed.
 const LISTENER: &str = "/static_resources/listeners/0";
@@ -56,7 +60,7 @@ fn take(value: &mut Value, pointer: &str) -> Result<Value> {
 fn differences(one: &Value, other: &Value, place: &str) -> Vec<String> {
     match (one, other) {
         (Value::Object(a), Value::Object(b)) => {
-            let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+            let keys: BTreeSet<_> = a.keys().chain(b.keys()).collect();
             let of = |fields: &serde_json::Map<String, Value>, key: &str| {
                 fields.get(key).cloned().unwrap_or_default()
             };
@@ -104,33 +108,59 @@ fn both_companions_are_configured_alike() -> Result<()> {
     Ok(())
 }
 
-/// Envoy uses the priorities that it computed at the `update_frequency`-th attempt also for the
-/// attempts after the next one. If one of those goes to a cluster with fewer, Envoy crashes.
+/// Envoy 1.40 reads beyond the priorities of a cluster, and crashes, if `previous_priorities` has
+/// seen more of them in the cluster of an earlier attempt (ADR 0016). So a retry that may go to
+/// another cluster must not choose a priority.
 #[test]
-fn no_retry_follows_the_one_that_leaves_a_priority() -> Result<()> {
-    for file in ["quickstart/envoy.yaml", "load-balancer/envoy.yaml"] {
+fn no_retry_that_chooses_a_cluster_chooses_a_priority() -> Result<()> {
+    for file in FILES {
         let (configuration, mut policies) = (configuration(file)?, Vec::new());
-        retry_policies(&configuration, &mut policies);
+        values_of("retry_policy", &configuration, &mut policies);
         ensure!(!policies.is_empty(), "{file} has no retry policy");
         for policy in policies {
-            let Some(priority) = policy.get("retry_priority") else { continue };
-            let frequency = priority.pointer("/typed_config/update_frequency");
-            let [frequency, retries] = [frequency, policy.get("num_retries")]
-                .map(|number| number.and_then(Value::as_u64).unwrap_or_default());
-            ensure!(retries <= frequency, "{file}: {retries} retries, {frequency}");
-            ensure!(policy.get("refresh_cluster_on_retry").is_none(), "{file}: {policy}");
+            ensure!(
+                policy.get("refresh_cluster_on_retry") == Some(&json!(true)),
+                "{file}: {policy}"
+            );
+            ensure!(policy.get("retry_priority").is_none(), "{file}: {policy}");
         }
     }
     Ok(())
 }
 
-fn retry_policies<'v>(value: &'v Value, found: &mut Vec<&'v Value>) {
+/// An attempt that the map of attempts left out would be back at servers that failed.
+#[test]
+fn every_attempt_from_the_fifth_on_goes_to_the_rotation() -> Result<()> {
+    for file in FILES {
+        let (configuration, mut policies, mut maps) =
+            (configuration(file)?, Vec::new(), Vec::new());
+        values_of("retry_policy", &configuration, &mut policies);
+        let retries = policies.iter().filter_map(|policy| policy.get("num_retries")?.as_u64());
+        let attempts = retries.max().context("no retry policy")? + 1;
+        values_of("exact_match_map", &configuration, &mut maps);
+        ensure!(maps.len() == 4, "{file}: {} routes choose by the attempt", maps.len());
+        for map in maps {
+            let map = map.get("map").and_then(Value::as_object).context("no map")?;
+            let found: BTreeSet<_> = map.keys().cloned().collect();
+            let expected = (5..=attempts).map(|attempt| attempt.to_string()).collect();
+            ensure!(found == expected, "{file}: {found:?}");
+            for cluster in map.values().map(|to| to.pointer("/action/typed_config/cluster")) {
+                let cluster = cluster.and_then(Value::as_str).context("no cluster")?;
+                ensure!(cluster.starts_with("kube-apiserver__rotation"), "{file}: {cluster}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Collects what every field of this name has.
+fn values_of<'v>(name: &str, value: &'v Value, found: &mut Vec<&'v Value>) {
     match value {
         Value::Object(fields) => {
-            found.extend(fields.get("retry_policy"));
-            fields.values().for_each(|field| retry_policies(field, found));
+            found.extend(fields.get(name));
+            fields.values().for_each(|field| values_of(name, field, found));
         }
-        Value::Array(entries) => entries.iter().for_each(|entry| retry_policies(entry, found)),
+        Value::Array(entries) => entries.iter().for_each(|entry| values_of(name, entry, found)),
         _ => {}
     }
 }

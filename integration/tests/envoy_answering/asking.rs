@@ -26,7 +26,7 @@ pub struct Asked {
     pub died: bool,
 }
 
-/// Clients at work until they are dropped: readers, and one that creates objects.
+/// Clients at work until they are dropped: of three, one creates objects and two read.
 pub struct Asking {
     seen: Arc<Mutex<Vec<Asked>>>,
     _tasks: JoinSet<()>,
@@ -37,8 +37,8 @@ impl Asking {
         let seen = Arc::<Mutex<Vec<_>>>::default();
         let mut tasks = JoinSet::new();
         for (number, client) in clients.into_iter().enumerate() {
-            let method = if number == 0 { Method::POST } else { Method::GET };
-            tasks.spawn(ask(client, method, Arc::clone(&seen)));
+            let method = if number % 3 == 0 { Method::POST } else { Method::GET };
+            tasks.spawn(ask(client, number, method, Arc::clone(&seen)));
         }
         Self { seen, _tasks: tasks }
     }
@@ -63,11 +63,11 @@ impl Asking {
     }
 }
 
-async fn ask(client: Client, method: Method, seen: Arc<Mutex<Vec<Asked>>>) {
+async fn ask(client: Client, who_asks: usize, method: Method, seen: Arc<Mutex<Vec<Asked>>>) {
     for number in 0_u64.. {
         let began = Instant::now();
         let answer = if method == Method::POST {
-            client.post(CONFIG_MAPS, &config_map(&format!("asked-{number}"))).await
+            client.post(CONFIG_MAPS, &config_map(&format!("asked-{who_asks}-{number}"))).await
         } else {
             client.get(&format!("{CONFIG_MAPS}?limit=1")).await
         };

@@ -1,0 +1,63 @@
+//! The number of an attempt, which chooses the cluster: only Envoy says it.
+
+use fake_apiserver::replay::PEER_HEADER;
+use reqwest::{Method, StatusCode};
+
+use super::*;
+
+const HEADER: &str = "x-envoy-attempt-count";
+
+#[tokio::test]
+async fn a_client_that_claims_a_number_gets_the_same_servers() -> Result<()> {
+    let (fleet, stack, _asking) = two_and_one().await?;
+    for client in clients(&fleet, &stack)? {
+        for _ in 0..12 {
+            let request = client.request(Method::GET, CONFIG_MAPS).header(HEADER, "5");
+            let who = asking::who(client.send(request).await);
+            assert!(matches!(who.as_deref(), Ok("cp-1" | "cp-2")), "{who:?}");
+        }
+    }
+
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_server_sees_the_number_of_a_first_attempt() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let captures = fleet.captures().await?;
+    let stack = Stack::start_with_map(fleet.captured_stack_options(&captures)?).await?;
+    let client = fleet.client(&stack.url(), Http::Two)?;
+    let request = client.request(Method::GET, "/api/v1/nodes?captured").header(HEADER, "5");
+    client.send(request).await?;
+    let arrived = captures.iter().flat_map(|capture| capture.requests()).collect::<Vec<_>>();
+    let of_clients = arrived.iter().filter(|one| one.path.ends_with(b"?captured"));
+    assert_eq!(of_clients.clone().count(), 1);
+    for request in of_clients {
+        assert!(request.value(HEADER).is_none(), "{request:?}");
+    }
+    Ok(())
+}
+
+/// With `retry_priority`, Envoy 1.40 crashed here: an attempt that had chosen among the levels of
+/// the default cluster was followed by one in the rotation, which has a single level.
+#[tokio::test]
+async fn a_doubtful_404_of_a_later_level_does_not_crash_envoy() -> Result<()> {
+    let (mut fleet, mut stack, asking) = two_and_one().await?;
+    drop(asking);
+    // The map takes the type for one that every server serves, and nobody tells Envoy otherwise.
+    stack.companion.kill_9();
+    for index in [0, 1] {
+        fleet.peer(index)?.stop().await;
+    }
+    fleet.peer(2)?.drop_resource("", "v1", "secrets")?;
+    for client in clients(&fleet, &stack)? {
+        let until = Instant::now() + EJECTIONS / 4;
+        while Instant::now() < until {
+            let answer = client.get("/api/v1/namespaces/default/secrets").await?;
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+            let answer = client.get(CONFIG_MAPS).await?;
+            assert_eq!(answer.header(PEER_HEADER), Some("cp-3"), "{answer:?}");
+        }
+    }
+    Ok(())
+}
