@@ -34,7 +34,7 @@ pub(crate) use header::{RequestHeaders, Role};
 pub use model::Config;
 #[cfg(test)]
 pub(crate) use model::ListenerTls;
-pub(crate) use model::{CredentialFiles, Peer, PeerTls, Polling};
+pub(crate) use model::{CredentialFiles, Peer, PeerTls, Polling, module_at_servers};
 pub(crate) use request_headers::MAX_NAMES;
 pub(crate) use value::{ClusterPrefix, PeerName, ServerName};
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use discovery_map::Faults;
 
-use super::model::{Config, CredentialFiles};
+use super::model::{Config, CredentialFiles, module_at_servers};
 use super::reader::FaultLog;
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 
@@ -19,6 +19,7 @@ impl Config {
                 pair("credentials.clientCertificate", files, &log);
             }
         }
+        modules(&self.envoy.filter_module, &log);
         let mut clients = None;
         if let Some(listener) = &self.listener_tls {
             pair("listenerTls", &listener.pair, &log);
@@ -56,6 +57,20 @@ pub(crate) fn check_front_proxy(
     })
 }
 
+/// Envoy would refuse clusters whose module is missing, but not a map that names them. If the
+/// filter is not there either, only Envoy sees both.
+fn modules(filter: &Path, log: &FaultLog) {
+    let at_servers = module_at_servers(filter);
+    if filter.exists() && !at_servers.exists() {
+        let problem = format!(
+            "{} is missing beside {}; install both files of one build",
+            at_servers.display(),
+            filter.display()
+        );
+        log.add("envoy.filterModule", problem);
+    }
+}
+
 fn token(place: &str, file: &Path, log: &FaultLog) {
     let problem = match std::fs::read(file) {
         Ok(content) if content.trim_ascii().is_empty() => "is empty".to_owned(),
@@ -87,6 +102,23 @@ mod tests {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair as Key};
 
     use super::*;
+
+    #[test]
+    fn a_filter_without_the_module_for_the_servers_is_a_fault() {
+        let directory = tempfile::tempdir().unwrap();
+        let filter = directory.path().join("filter-0.2.0.wasm");
+        let faults = || {
+            let log = FaultLog::default();
+            modules(&filter, &log);
+            log.into_result(Ok(())).err().map(|faults| faults.to_string())
+        };
+        assert_eq!(faults(), None, "it may be elsewhere for Envoy");
+        std::fs::write(&filter, "").unwrap();
+        let missing = faults().unwrap();
+        assert!(missing.contains("envoy.filterModule: ") && missing.contains("is missing beside"));
+        std::fs::write(directory.path().join("filter-0.2.0-at-server.wasm"), "").unwrap();
+        assert_eq!(faults(), None);
+    }
 
     #[test]
     fn the_clients_authority_must_not_sign_the_front_proxy_certificate() {

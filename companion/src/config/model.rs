@@ -1,7 +1,7 @@
 //! The validated configuration.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use discovery_map::{Fault, Faults};
@@ -97,6 +97,18 @@ pub struct Polling {
     pub timeout: Duration,
     /// The size in bytes above which an answer is not read on.
     pub max_response_bytes: u64,
+}
+
+/// Returns the path of the module that runs at the servers: it is beside the filter, and of the
+/// same build.
+pub fn module_at_servers(filter: &Path) -> PathBuf {
+    let mut name = filter.file_stem().unwrap_or_default().to_owned();
+    name.push("-at-server");
+    if let Some(extension) = filter.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    filter.with_file_name(name)
 }
 
 impl Config {

@@ -6,6 +6,7 @@ use routing::interest;
 use serde_json::{Value, json};
 
 use super::message::type_url;
+use crate::config::module_at_servers;
 
 /// The name of the filter, of its VM and of its root, and the name under which the listener asks
 /// for it.
@@ -18,14 +19,7 @@ pub(super) fn in_the_listener(module: &Path, map: &str) -> Value {
 
 /// Returns the module as it runs at the clusters, from the file beside it.
 pub(super) fn at_servers(module: &Path) -> Value {
-    const SUFFIX: &str = "-at-server";
-    let mut name = module.file_stem().unwrap_or_default().to_owned();
-    name.push(SUFFIX);
-    if let Some(extension) = module.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    wasm(&format!("{FILTER_NAME}{SUFFIX}"), &module.with_file_name(name), "")
+    wasm(&format!("{FILTER_NAME}-at-server"), &module_at_servers(module), "")
 }
 
 /// Returns a module. Both have the same VM identifier, under which they share the evidence.
