@@ -8,9 +8,11 @@ mod stale;
 mod verbs;
 mod world;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use discovery_map::DiscoveryMap;
+use serde_json::Value;
 
 use crate::facts::Observation;
 use world::{HOUR, World, listed_in};
@@ -156,6 +158,20 @@ fn the_rotation_has_a_cluster_of_its_own_and_its_addresses_are_in_the_map() {
     assert_eq!(world.members("all__rotation"), ["a", "b"]);
     let [a, b, _] = ["a", "b", "c"].map(|name| world.peer(name).address.to_string());
     assert_eq!(world.index.snapshot().map.rotation, [a, b]);
+}
+
+/// ADR 0014: without features, a map has only fields of 0.1.0. The one exception is named there.
+#[test]
+fn every_map_needs_a_filter_that_knows_the_rotation_and_no_newer_one() {
+    const FROZEN: &str = include_str!("../../../discovery-map/golden/map-0.1.0.json");
+    let frozen: BTreeMap<String, Value> = serde_json::from_str(FROZEN).unwrap();
+    let mut world = World::new(&["a", "b"]);
+    world.serves("a", &["apps/v1/x"]);
+    world.serves("b", &["apps/v1/x", "new/v1/y"]);
+    let map = world.index.snapshot().map.to_json().unwrap();
+    let map: BTreeMap<String, Value> = serde_json::from_str(&map).unwrap();
+    let added: Vec<_> = map.keys().filter(|field| !frozen.contains_key(*field)).collect();
+    assert_eq!(added, ["rotation"]);
 }
 
 #[test]
