@@ -32,10 +32,8 @@ compile() {
     say "downloading its modules"
     go mod download -modfile="$minor_version.mod"
     total="$(go list -modfile="$minor_version.mod" -tags "$minor_version" -deps "$package" | wc -l)"
-    # Debug information would only cost time.
-    # shellcheck disable=SC2086 # a command and its flag
-    CGO_ENABLED=0 go $command -v -trimpath -tags "$minor_version" -modfile="$minor_version.mod" \
-        -gcflags=all=-dwarf=false -ldflags "$link_flags" -o "$output" "$package" 2>&1 |
+    go_build "$command" -v -tags "$minor_version" -modfile="$minor_version.mod" \
+        -ldflags "$link_flags" -o "$output" "$package" 2>&1 |
         progress "$total"
 }
 

@@ -25,6 +25,16 @@ need() {
     command -v "$1" >/dev/null 2>&1 || fail "\`$1\` is missing: $2"
 }
 
+# go_build build|install|"test -c" ARGUMENT… : every Go build has these flags, because
+# builds with equal flags share compiled packages, from the standard library to all
+# of Kubernetes. Debug information would only cost time.
+go_build() {
+    local command=$1
+    shift
+    # shellcheck disable=SC2086 # a command and its flag
+    CGO_ENABLED=0 go $command -trimpath -gcflags=all=-dwarf=false "$@"
+}
+
 # digest FILE… : a short name for the contents of files and of stdin.
 digest() {
     cat -- "$@" | sha256sum | cut -c1-16
