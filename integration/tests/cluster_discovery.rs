@@ -1,6 +1,5 @@
-//! Discovery of real servers of 1.35 and 1.36 through Envoy: each of its forms
-//! is the union and the same every time, and unmodified clients (kubectl of 1.36
-//! and 1.20, client-go, the Python package `kubernetes`, kube) find and use the
+//! Discovery of real servers of the newest pair through Envoy: each of its forms is
+//! the union and the same every time, and unmodified clients (its newer kubectl and 1.20, client-go, the Python package `kubernetes`, kube) find and use the
 //! types that only one of the servers has.
 
 use anyhow::{Result, ensure};

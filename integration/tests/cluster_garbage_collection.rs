@@ -2,15 +2,15 @@
 //! a living owner.
 //!
 //! ```text
-//!   kube-controller-manager ──▶ relay ─┬▶ 1.35                the load balancer that most have
-//!                               (cuts) ├▶ Envoy, round robin ──▶ 1.35, 1.36
-//!                                      └▶ Envoy, filter ──────▶ 1.35, 1.36
+//!   kube-controller-manager ──▶ relay ─┬▶ older               the load balancer that most have
+//!                               (cuts) ├▶ Envoy, round robin ──▶ older, newer
+//!                                      └▶ Envoy, filter ──────▶ older, newer
 //! ```
 //!
 //! The same story four times, on the same servers, the last two with the filter:
 //! as a collector with a token and as one with a client certificate. It starts on
-//! 1.36 and learns of all types, that of the owners too, which only 1.36
-//! serves. Then its connections are closed, and the next ones lead elsewhere.
+//! the newer version and learns of all types, that of the owners too, which only
+//! that one serves. Then its connections are closed, and the next ones lead elsewhere.
 //! Owners and children are created, and again and again all of the collector's
 //! connections are closed.
 //!
@@ -26,10 +26,10 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::{ControllerManagerOptions, User};
 use harness::report::Entry;
 use harness::site::{Site, stack_options};
+use harness::skew::{NEW, NEWER, OLD, OLDER};
 use harness::stack::Stack;
 use wire::client::Http;
 
@@ -44,9 +44,6 @@ use audit::Audit;
 use families::CHILDREN;
 use story::{OWNERS, Outcome, story};
 
-const OLD: usize = 0;
-const NEW: usize = 1;
-
 /// All children of a story, and those that have a second owner.
 const ALL: usize = OWNERS * CHILDREN * 2;
 const SHARED: usize = OWNERS * CHILDREN;
@@ -55,7 +52,7 @@ const SHARED: usize = OWNERS * CHILDREN;
 async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
     let mut entry = Entry::begin("cluster_garbage_collection");
     let audit = Audit::new()?;
-    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = [("old", OLDER), ("new", NEWER)];
     let servers = servers.map(|(name, version)| audit.server(name, version));
     let site = Site::start(servers.into()).await?;
 
@@ -91,7 +88,7 @@ async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
     entry.passed()
 }
 
-/// One story: the collector's connections move from 1.36 to `port`.
+/// One story: the collector's connections move from the newer server to `port`.
 async fn run(
     site: &Site,
     audit: &Audit,
@@ -111,7 +108,7 @@ async fn run(
 
 fn collector(url: String, user: User) -> ControllerManagerOptions {
     ControllerManagerOptions {
-        version: Version::V1_36,
+        version: NEWER,
         url,
         user,
         controllers: vec!["garbage-collector-controller".to_owned()],

@@ -8,34 +8,35 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
 use harness::control_plane::{Kubectl, ServerOptions, User};
-use harness::manifests::{binding, config_map, deployment, policy};
+use harness::manifests::{config_map, deployment, migration, taint_rule};
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER};
 use serde_json::Value;
 
 /// How often everything is done with each kubectl; the cache, which they
 /// share, is empty the first time.
 const ROUNDS: [(Version, User, usize); 4] = [
-    (Version::V1_36, User::Admin, 2),
-    (Version::V1_36, User::KubernetesAdmin, 1),
-    (Version::V1_35, User::Admin, 1),
-    (Version::V1_35, User::KubernetesAdmin, 1),
+    (NEWER, User::Admin, 2),
+    (NEWER, User::KubernetesAdmin, 1),
+    (OLDER, User::Admin, 1),
+    (OLDER, User::KubernetesAdmin, 1),
 ];
 
 #[tokio::test]
 async fn kubectl_works_on_types_of_either_server() -> Result<()> {
     let mut entry = Entry::begin("cluster_kubectl");
-    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = [("old", OLDER), ("new", NEWER)];
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.into()).await?;
     let mut commands = 0;
     for (version, user, rounds) in ROUNDS {
         let kubectl = site.plane.kubectl(version, &site.stack.url(), user)?;
         for round in 0..rounds {
-            for (resource, make) in KINDS {
+            for (resource, column, make) in KINDS {
                 let name = format!("round-{round}");
                 commands +=
-                    life(&site, &kubectl, resource, &name, &make(&name)).await.with_context(
+                    life(&site, &kubectl, (resource, column), &make(&name)).await.with_context(
                         || format!("kubectl {version}, {user:?}, round {round}, {resource}"),
                     )?;
             }
@@ -49,22 +50,23 @@ async fn kubectl_works_on_types_of_either_server() -> Result<()> {
 
 type Make = fn(&str) -> Value;
 
-/// Types of 1.36 only, and of both.
-const KINDS: [(&str, Make); 4] = [
-    ("mutatingadmissionpolicies", policy),
-    ("mutatingadmissionpolicybindings", binding),
-    ("configmaps", config_map),
-    ("deployments.apps", deployment),
+/// Types of the newer version only, one in a group of its own, and of both; and the
+/// last column of the tables that a server makes of them.
+const KINDS: [(&str, &str, Make); 4] = [
+    ("devicetaintrules", "AGE", taint_rule),
+    ("storageversionmigrations", "STATUS", migration),
+    ("configmaps", "AGE", config_map),
+    ("deployments.apps", "AGE", deployment),
 ];
 
 /// Runs the life of one object. Returns the number of commands.
 async fn life(
     site: &Site,
     kubectl: &Kubectl,
-    resource: &str,
-    name: &str,
+    (resource, column): (&str, &str),
     object: &Value,
 ) -> Result<u64> {
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).context("no name")?;
     let file = site.plane.folder().join("object.json");
     fs::write(&file, object.to_string())?;
     let file = file.display().to_string();
@@ -80,7 +82,7 @@ async fn life(
     let list = run(&["get", resource, "-o", "name"]).await?;
     ensure!(list.contains(name), "{list}");
     let table = run(&["get", resource, name]).await?;
-    ensure!(table.contains("AGE") && table.contains(name), "{table}");
+    ensure!(table.contains(column) && table.contains(name), "{table}");
     let described = run(&["describe", resource, name]).await?;
     ensure!(described.contains(name), "{described}");
     // kubectl does not treat the end of a watch's time as a failure.
@@ -97,14 +99,14 @@ async fn life(
 /// kubectl reports an unknown type and a user without permissions as it does without Envoy.
 async fn denied(site: &Site) -> Result<u64> {
     let url = site.stack.url();
-    let kubectl = site.plane.kubectl(Version::V1_36, &url, User::Admin)?;
+    let kubectl = site.plane.kubectl(NEWER, &url, User::Admin)?;
     let nothing = kubectl.run(&["get", "nothings"]).await?;
     ensure!(nothing.stderr.contains("doesn't have a resource type"), "{nothing:?}");
     let raw = kubectl.run(&["get", "--raw", "/apis/nothing.example/v1/things"]).await?;
     ensure!(raw.stderr.contains("(NotFound)"), "{raw:?}");
     for user in [User::Plain, User::PlainCertificate] {
-        let plain = site.plane.kubectl(Version::V1_36, &url, user)?;
-        for resource in ["mutatingadmissionpolicies", "configmaps"] {
+        let plain = site.plane.kubectl(NEWER, &url, user)?;
+        for resource in ["devicetaintrules", "configmaps"] {
             let answer = plain.run(&["get", resource]).await?;
             ensure!(answer.stderr.contains("Forbidden"), "{answer:?}");
         }

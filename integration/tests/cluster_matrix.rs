@@ -1,5 +1,6 @@
-//! Each pair of the versions, and all of them at once: whatever a request asks
-//! for, it gets the answer of a server that has it, on every connection.
+//! The newest pair of versions; with the feature `matrix`, each pair, and all of
+//! them at once: whatever a request asks for, it gets the answer of a server that
+//! has it, on every connection.
 //!
 //! What the versions differ in is read from the servers themselves, so nothing
 //! here knows a type, and a new version needs no change.
@@ -33,10 +34,10 @@ const PLAIN_ROUNDS: usize = 20;
 
 /// One after the other: each has a control plane of its own.
 #[tokio::test]
-async fn every_combination_of_versions_answers_as_one() -> Result<()> {
+async fn each_combination_of_versions_answers_as_one() -> Result<()> {
     let mut entry = Entry::begin("cluster_matrix");
     let mut failures = Vec::new();
-    for versions in matrix() {
+    for versions in combinations() {
         let name = name(&versions);
         match combination(&versions).await {
             Ok(figures) => entry.set(&name, figures),
@@ -48,6 +49,10 @@ async fn every_combination_of_versions_answers_as_one() -> Result<()> {
     }
     ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
     entry.passed()
+}
+
+fn combinations() -> Vec<Vec<Version>> {
+    if cfg!(feature = "matrix") { matrix() } else { vec![Version::NEWEST_PAIR.to_vec()] }
 }
 
 /// Peers' names have no dots.

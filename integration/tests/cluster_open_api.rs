@@ -1,15 +1,15 @@
-//! OpenAPI of a plain 1.36 and of a 1.37 that emulates 1.35 through Envoy: every client sees the
-//! union of what both describe, in each form, whichever version answers.
+//! OpenAPI of a plain server and of a newer one that emulates 1.35 through Envoy: every client sees
+//! the union of what both describe, in each form, whichever version answers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use harness::artifacts::Artifact;
 use harness::control_plane::{ControlPlane, ServerOptions, User};
 use harness::report::Entry;
 use harness::site::stack_options;
+use harness::skew::{NEWER, OLDER};
 use harness::stack::Stack;
 use harness::wait::until;
 use reqwest::StatusCode;
@@ -21,7 +21,7 @@ mod program;
 
 use program::Program;
 
-/// The group-version in which the servers differ, and the type that only 1.36 has.
+/// The group-version in which the servers differ, and the type that came after 1.35.
 const DOCUMENT: &str = "apis/admissionregistration.k8s.io/v1";
 const TYPE: &str = "mutatingadmissionpolicies";
 
@@ -35,14 +35,14 @@ const ROUNDS: usize = 20;
 async fn open_api_is_the_union_whichever_version_answers() -> Result<()> {
     let mut entry = Entry::begin("cluster_open_api");
     let servers = vec![
-        ServerOptions::new("plain", Version::V1_36),
-        ServerOptions::new("emulating", Version::V1_37).argument("--emulated-version=1.35"),
+        ServerOptions::new("plain", OLDER),
+        ServerOptions::new("emulating", NEWER).argument("--emulated-version=1.35"),
     ];
     let plane = ControlPlane::start_with(servers).await?;
     let expected = union(&plane).await?;
     ensure!(expected.iter().any(|path| path.ends_with(TYPE)), "{expected:?}");
-    // Of 1.36 alone, the document has everything; that of 1.35 must be merged.
-    for (policy, answering) in [("newest", "1.36"), ("oldest", "1.35")] {
+    // Of the plain server alone, the document has everything; that of 1.35 must be merged.
+    for (policy, answering) in [("newest", OLDER.as_str()), ("oldest", "1.35")] {
         let mut options = stack_options(&plane, policy)?;
         options.companion = json!({ "answeringVersion": policy });
         let stack = Stack::start_with_map(options).await?;
@@ -153,9 +153,9 @@ async fn redirects(client: &Client, url: &str) -> Result<()> {
     Ok(())
 }
 
-/// kubectl knows the fields of the type that only one server has: 1.36 by OpenAPI v3, 1.20 by v2.
+/// kubectl knows the fields of the type that only one server has: a new one by OpenAPI v3, 1.20 by v2.
 async fn explains(plane: &ControlPlane, stack: &Stack) -> Result<()> {
-    let newest = Program::new(Artifact::ControlPlane(Version::V1_36).path()?).argument("kubectl");
+    let newest = Program::new(Artifact::ControlPlane(NEWER).path()?).argument("kubectl");
     let oldest = Program::named_by("MVP_KUBECTL_1_20")?;
     let kubeconfig = plane.kubeconfig(&stack.url(), User::Admin)?;
     for kubectl in [newest, oldest] {

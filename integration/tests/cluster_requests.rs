@@ -1,4 +1,4 @@
-//! Two thousand mixed requests to real servers of 1.35 and 1.36, through Envoy:
+//! Two thousand mixed requests to real servers of the newest pair, through Envoy:
 //! of types that only one of them serves (either way round, and a subresource),
 //! of common types, and of types that neither has. Requests for
 //! served types succeed wherever the type is served, and each 404 is that of the

@@ -9,6 +9,9 @@ pub const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmiss
 /// Their bindings: likewise.
 pub const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings";
 
+/// `devicetaintrules`: 1.37 serves them, 1.36 does not.
+pub const TAINT_RULES: &str = "/apis/resource.k8s.io/v1/devicetaintrules";
+
 /// ConfigMaps: every server has them.
 pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
@@ -58,6 +61,27 @@ pub fn binding(name: &str) -> Value {
         "kind": "MutatingAdmissionPolicyBinding",
         "metadata": { "name": name },
         "spec": { "policyName": "nothing" },
+    })
+}
+
+/// Returns a taint of no device.
+pub fn taint_rule(name: &str) -> Value {
+    json!({
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "DeviceTaintRule",
+        "metadata": { "name": name },
+        "spec": { "taint": { "key": "nothing.example/taint", "effect": "NoSchedule" } },
+    })
+}
+
+/// Returns a migration of a type that does not exist; 1.37 serves such objects, 1.36 does not
+/// know their group.
+pub fn migration(name: &str) -> Value {
+    json!({
+        "apiVersion": "storagemigration.k8s.io/v1",
+        "kind": "StorageVersionMigration",
+        "metadata": { "name": name },
+        "spec": { "resource": { "group": "nothing.example", "resource": "nothings" } },
     })
 }
 

@@ -21,15 +21,18 @@ pub const OLD: usize = 0;
 /// The index of the newer server, which has types of its own too.
 pub const NEW: usize = 1;
 
-/// 1.35 without `pods/resize` and with a type of its own, and 1.36 as it is.
+/// The newest pair with more skew than by default: the older server lacks `pods/resize` and
+/// all that came after 1.34, and has a type of its own.
 pub fn servers() -> Vec<ServerOptions> {
     vec![
-        ServerOptions::new("old", Version::V1_35)
-            // 1.35 cannot turn the subresource off for itself.
+        ServerOptions::new("old", OLDER)
+            // Later versions cannot turn the subresource off.
             .argument("--emulated-version=1.34")
             .argument("--feature-gates=InPlacePodVerticalScaling=false,ClusterTrustBundle=true")
             .argument("--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true"),
-        ServerOptions::new("new", Version::V1_36),
+        // It serves them as v1, and would otherwise have each type of the older one.
+        ServerOptions::new("new", NEWER)
+            .argument("--runtime-config=certificates.k8s.io/v1/clustertrustbundles=false"),
     ]
 }
 

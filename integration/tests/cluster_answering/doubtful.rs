@@ -1,6 +1,7 @@
 //! Objects that servers of two versions answer differently, though both serve their types; all with
 //! default settings. `kubectl apply` of a new object sends them like this.
 
+use anyhow::{Result, bail};
 use fake_apiserver::Version;
 use serde_json::{Value, json};
 use wire::client::Answer;
@@ -62,11 +63,13 @@ const SERVICE: Doubtful = Doubtful {
     field: "/metadata/name",
 };
 
-/// Returns the kinds that a version answers differently than the one before.
-pub fn since(newer: Version) -> &'static [Doubtful] {
+/// Returns the kinds that a version answers differently than the one before. Fails for the
+/// oldest version.
+pub fn since(newer: Version) -> Result<&'static [Doubtful]> {
     match newer {
-        Version::V1_36 => &[DRIVER, SERVICE],
-        _ => &[AUTOSCALER, STATEFUL_SET],
+        Version::V1_35 => bail!("no version before {newer} is known"),
+        Version::V1_36 => Ok(&[DRIVER, SERVICE]),
+        Version::V1_37 => Ok(&[AUTOSCALER, STATEFUL_SET]),
     }
 }
 

@@ -1,4 +1,4 @@
-//! kubectl of 1.36 and of 1.20 with a type of one server: what works directly
+//! kubectl of the newer version and of 1.20 with a type of one server: what works directly
 //! on the server that has the type works through Envoy, and says the same.
 
 use std::collections::HashMap;
@@ -6,12 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use harness::artifacts::Artifact;
 use harness::control_plane::User;
 use harness::manifests::{policy, trust_bundle};
 use harness::site::Site;
-use harness::skew::{NEW, OLD};
+use harness::skew::{NEW, NEWER, OLD};
 use serde_json::{Value, json};
 
 use super::program::{Program, Said};
@@ -39,9 +38,9 @@ struct Case {
 /// Runs every command with both versions of kubectl. Returns the commands, and those
 /// that fail both through Envoy and on the server itself.
 pub async fn works(site: &Site) -> Result<Value> {
-    let newest = Program::new(Artifact::ControlPlane(Version::V1_36).path()?).argument("kubectl");
+    let newest = Program::new(Artifact::ControlPlane(NEWER).path()?).argument("kubectl");
     let oldest = Program::named_by("MVP_KUBECTL_1_20")?;
-    let kubectls = [("1.36", newest, true), ("1.20", oldest, false)];
+    let kubectls = [(NEWER.as_str(), newest, true), ("1.20", oldest, false)];
     let (mut figures, mut failures) = (Vec::new(), Vec::new());
     for (name, program, v3) in kubectls {
         for mut case in cases(site) {

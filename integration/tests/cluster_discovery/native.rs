@@ -1,4 +1,4 @@
-//! Our merge compared with Kubernetes' own: two servers of 1.36 with native mixed
+//! Our merge compared with Kubernetes' own: two servers of one version with native mixed
 //! version proxying; each has types of its own.
 //!
 //! Only the order may differ, and is normalized before the comparison:
@@ -12,9 +12,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::{ControlPlane, ServerOptions, User};
 use harness::site::{peers, stack_options};
+use harness::skew::OLDER;
 use harness::stack::Stack;
 use harness::wait;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ const SKEW: [(&str, &str); 2] = [
 /// Aggregated `/apis` of both merges, in this order: native, ours.
 pub async fn both_merges() -> Result<(Value, Value)> {
     // The first server makes the certificates that the others' arguments name.
-    let mut plane = ControlPlane::start(&[Version::V1_36]).await?;
+    let mut plane = ControlPlane::start(&[OLDER]).await?;
     plane.server_mut(0)?.stop().await?;
     for (name, skew) in SKEW {
         let options = native(&plane, name)?.argument(skew);
@@ -55,7 +55,7 @@ pub async fn both_merges() -> Result<(Value, Value)> {
 fn native(plane: &ControlPlane, name: &str) -> Result<ServerOptions> {
     let ca = plane.pki().ca_file().display().to_string();
     let client = plane.pki().client(&format!("{name}-proxy"), "front-proxy-client", &[])?;
-    Ok(ServerOptions::new(name, Version::V1_36)
+    Ok(ServerOptions::new(name, OLDER)
         .argument("--feature-gates=UnknownVersionInteroperabilityProxy=true")
         .argument("--advertise-address=127.0.0.1")
         .argument(format!("--peer-ca-file={ca}"))

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::Result;
 use fake_apiserver::Version;
 use harness::control_plane::ServerOptions;
-use harness::manifests::POLICIES;
+use harness::manifests::TAINT_RULES;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -78,7 +78,8 @@ impl Asked {
     fn note(&mut self, server: &str, event: &Value) {
         *self.by_server.entry(server.to_owned()).or_default() += 1;
         let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or_default();
-        let owner = text("requestURI").strip_prefix(POLICIES).and_then(|uri| uri.strip_prefix('/'));
+        let owner =
+            text("requestURI").strip_prefix(TAINT_RULES).and_then(|uri| uri.strip_prefix('/'));
         let Some(owner) = owner.filter(|_| text("verb") == "get") else { return };
         // That one has been deleted: its 404 is true.
         if owner.ends_with(FIRST) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use harness::manifests::{CONFIG_MAPS, POLICIES, config_map, policy};
+use harness::manifests::{CONFIG_MAPS, TAINT_RULES, config_map, taint_rule};
 use harness::wait;
 use serde_json::{Value, json};
 use wire::client::Client;
@@ -17,7 +17,7 @@ pub const CHILDREN: usize = 5;
 pub const FIRST: &str = "-first";
 
 /// The kind of the owners.
-pub const OWNER_KIND: &str = "MutatingAdmissionPolicy";
+pub const OWNER_KIND: &str = "DeviceTaintRule";
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -30,7 +30,7 @@ impl Family {
     /// Creates all of them.
     pub async fn create(admin: &Client, name: &str) -> Result<Self> {
         let family = Self { name: name.to_owned() };
-        let owner = create(admin, POLICIES, policy(name)).await?;
+        let owner = create(admin, TAINT_RULES, taint_rule(name)).await?;
         let second = create(admin, CONFIG_MAPS, config_map(&family.second())).await?;
         for child in family.single() {
             create(admin, CONFIG_MAPS, owned(&child, &[reference(&owner)?])).await?;
@@ -60,13 +60,13 @@ impl Family {
 
     /// Deletes the owner itself.
     pub async fn delete_owner(&self, admin: &Client) -> Result<()> {
-        admin.delete(&format!("{POLICIES}/{}", self.name)).await?.ok()?;
+        admin.delete(&format!("{TAINT_RULES}/{}", self.name)).await?.ok()?;
         Ok(())
     }
 
     /// Fails unless the owner is there.
     pub async fn ensure_owner_lives(&self, admin: &Client) -> Result<()> {
-        admin.get(&format!("{POLICIES}/{}", self.name)).await?.ok()?;
+        admin.get(&format!("{TAINT_RULES}/{}", self.name)).await?.ok()?;
         Ok(())
     }
 
@@ -79,9 +79,9 @@ impl Family {
 /// its only owner is deleted.
 pub async fn watched(admin: &Client, name: &str) -> Result<()> {
     let name = format!("{name}{FIRST}");
-    let owner = create(admin, POLICIES, policy(&name)).await?;
+    let owner = create(admin, TAINT_RULES, taint_rule(&name)).await?;
     create(admin, CONFIG_MAPS, owned(&name, &[reference(&owner)?])).await?;
-    admin.delete(&format!("{POLICIES}/{name}")).await?.ok()?;
+    admin.delete(&format!("{TAINT_RULES}/{name}")).await?.ok()?;
     wait::until("the first collection", DEADLINE, async || {
         let status = admin.get(&format!("{CONFIG_MAPS}/{name}")).await?.status;
         ensure!(status == 404, "{status}");

@@ -60,7 +60,7 @@ impl Outcome {
 }
 
 /// A collector that `start` starts at an address learns at `from`, then works
-/// at `to`. `admin` goes straight to 1.36, so it is never wrong.
+/// at `to`. `admin` goes straight to the newer server, so it is never wrong.
 pub async fn story(
     admin: &Client,
     audit: &Audit,
