@@ -7,8 +7,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools filter companion control-plane recordings demo test conformance test-slow bench fuzz \
-	e2e e2e-suite coverage lint validate-config fmt env clean
+.PHONY: help tools filter companion control-plane recordings demo test conformance conformance-programs \
+	conformance-matrix test-slow bench fuzz e2e e2e-suite coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -19,16 +19,22 @@ export RUST_LIB_BACKTRACE ?= 0
 # The API servers of the demo: recorded, or real.
 PEERS ?= recorded
 
-# The versions of `make e2e`: the two newest, unless others are given.
-PAIR ?= $(shell $(tools)/control-plane --versions | tail -n 2 | tr -d v | paste -sd +)
-e2e_programs = e2e-suite=v$(lastword $(subst +, ,$(PAIR))) kwok
+# The two newest versions: those of `make conformance`, and of `make e2e` unless
+# others are given.
+NEWEST_PAIR = $(shell $(tools)/control-plane --versions | tail -n 2 | tr -d v | paste -sd +)
+PAIR ?= $(NEWEST_PAIR)
+suite_of = e2e-suite=$(lastword $(subst +, ,$(1))) kwok
+
+# What conformance needs beside Envoy and what is built of this checkout. Control
+# planes are first: the suite shares most of its packages with the newer one.
+conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) kubectl-1.20 clients
 
 # Tests and the demo run a dev build of the companion, which shares their
 # dependencies; `make companion` builds the one that ships.
-demo test conformance e2e: export COMPANION_PROFILE := dev
+demo test conformance conformance-matrix e2e: export COMPANION_PROFILE := dev
 
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 tools: ## Fetch Envoy and build func-e (cached)
 	@$(tools)/envoy
@@ -47,7 +53,7 @@ recordings: ## Record the answers of real API servers anew
 	$(with) control-plane -- cargo run --quiet -p harness --bin recordings
 
 demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
-	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane) -- \
+	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane=$(NEWEST_PAIR)) -- \
 		cargo run --quiet -p demo -- --peers $(PEERS)
 
 test: ## Run unit, property and golden tests, and those with Envoy
@@ -55,18 +61,26 @@ test: ## Run unit, property and golden tests, and those with Envoy
 
 conformance: ## Run tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
-	$(with) envoy func-e filter companion control-plane kubectl-1.20 clients $(e2e_programs) -- \
+	$(with) envoy func-e filter companion $(conformance_programs) -- \
 		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
+
+conformance-programs: ## Build what `make conformance` needs of others (cached; minutes, once)
+	@$(with) $(conformance_programs) -- true
+
+conformance-matrix: ## Run the tests of version pairs on every combination of versions
+	$(with) envoy func-e filter companion control-plane -- \
+		cargo test -p integration --features cluster,matrix --no-fail-fast \
+		--test cluster_matrix --test cluster_answering
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	$(with) envoy func-e filter companion control-plane -- \
 		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types
 
 e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
-	@$(with) $(e2e_programs) -- true
+	@$(with) $(call suite_of,$(PAIR)) -- true
 
 e2e: ## Run Kubernetes' own suite through Envoy, a quarter of an hour (PAIR=1.36+1.37, RUNS=3, FOCUS='regular expression', PROCESSES=2)
-	$(with) envoy func-e filter companion control-plane $(e2e_programs) -- \
+	$(with) envoy func-e filter companion control-plane=$(PAIR) $(call suite_of,$(PAIR)) -- \
 		cargo run --quiet -p e2e -- --pair '$(PAIR)' $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(PROCESSES),--processes $(PROCESSES)) $(if $(FOCUS),--focus '$(FOCUS)')
 
@@ -98,7 +112,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter filter-trap companion control-plane kubectl-1.20 clients $(e2e_programs)
+	@$(with) envoy func-e filter filter-trap companion control-plane kubectl-1.20 clients $(call suite_of,$(PAIR))
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean
