@@ -137,6 +137,10 @@ impl Host for Envoy {
         property(b"upstream\0address")
     }
 
+    fn cluster(&self) -> Option<Vec<u8>> {
+        property(b"xds\0cluster_name")
+    }
+
     fn ask_again(&self) -> bool {
         hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, DOUBT_HEADER, Some(b"1"))
             .is_ok()

@@ -9,6 +9,7 @@ use routing::interest;
 use routing::merged::MergedAnswer;
 use routing::status::{Encoding, Refusal};
 
+use crate::denied::Denied;
 use crate::doubt;
 use crate::effect::{Effect, Route};
 use crate::evidence::Evidence;
@@ -69,8 +70,9 @@ impl<H: Host> Filter<H> {
     fn doubt(&self) -> Action {
         let host = &self.host;
         let server = host.server_address().unwrap_or_default();
-        let denied = doubt::with(host.filter_state(interest::DENIED), &server);
-        let is_kept = host.set_filter_state(interest::DENIED, &denied);
+        let cluster = host.cluster().unwrap_or_default();
+        let denied = Denied::with(host.filter_state(interest::DENIED), &server, &cluster);
+        let is_kept = host.set_filter_state(interest::DENIED, denied.as_bytes());
         let shared = host.shared();
         let evidence = shared.as_deref().and_then(Evidence::parse);
         let decided = doubt::decide(&denied, evidence.as_ref(), &self.budget, || host.now());

@@ -5,6 +5,8 @@
 use discovery_map::DiscoveryMap;
 use routing::interest::SEPARATOR;
 
+use crate::denied::Denied;
+
 /// What a map says about type-level 404s.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Evidence<'e> {
@@ -39,9 +41,8 @@ impl<'e> Evidence<'e> {
 
     /// Returns whether these are all servers in rotation. `false` if the rotation
     /// is not known.
-    pub(crate) fn is_complete(&self, denied: &[u8]) -> bool {
-        let has = |server| denied.split(|&byte| byte == SEPARATOR).any(|denied| denied == server);
-        !self.servers.is_empty() && self.servers.iter().copied().all(has)
+    pub(crate) fn is_complete(&self, denied: &Denied) -> bool {
+        !self.servers.is_empty() && self.servers.iter().all(|server| denied.has(server))
     }
 
     /// Returns whether there is a server to ask.

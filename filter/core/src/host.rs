@@ -85,6 +85,9 @@ pub trait Host {
     /// Returns the address of the server of this attempt, with its port.
     fn server_address(&self) -> Option<Vec<u8>>;
 
+    /// The name of the cluster of this attempt.
+    fn cluster(&self) -> Option<Vec<u8>>;
+
     /// Marks the response to this attempt, so that the proxy asks another server.
     /// Returns whether it succeeded.
     fn ask_again(&self) -> bool;

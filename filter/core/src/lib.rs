@@ -30,6 +30,7 @@
 mod apply;
 mod budget;
 mod callbacks;
+mod denied;
 mod doubt;
 mod effect;
 mod evidence;

@@ -48,6 +48,8 @@ pub enum Call {
     Respond,
     /// [`Host::server_address`].
     ServerAddress,
+    /// [`Host::cluster`].
+    Cluster,
     /// [`Host::ask_again`].
     AskAgain,
     /// [`Host::share`].
@@ -198,6 +200,10 @@ impl Host for Rc<MockHost> {
 
     fn server_address(&self) -> Option<Vec<u8>> {
         self.read(Call::ServerAddress, |stream| Some(stream.server.as_bytes().to_vec()))
+    }
+
+    fn cluster(&self) -> Option<Vec<u8>> {
+        self.read(Call::Cluster, |stream| Some(stream.cluster.as_bytes().to_vec()))
     }
 
     fn ask_again(&self) -> bool {

@@ -51,7 +51,7 @@ async fn answered_by_the_one_that_knows(servers: usize) -> Result<()> {
     let knows = scene.fleet.peers[servers - 1].name().to_owned();
     let clients = [scene.client(Http::One)?, scene.client(Http::Two)?];
     let mut sent = 0;
-    for error in [Error::Late, Error::Common, Error::OtherSet, Error::Empty] {
+    for error in ERRORS {
         scene.map.groups.clone_from(&right);
         push(&mut scene, error).await?;
         for (number, size) in (0..OBJECTS).zip(SIZES.iter().cycle()) {
@@ -93,7 +93,7 @@ async fn a_client_with_a_certificate_is_answered_by_the_one_that_knows() -> Resu
         certificate: Some(scene.fleet.pki().client("jane", "jane", &["people"])?),
         http: Http::Two,
     })?;
-    for error in [Error::Late, Error::Common, Error::OtherSet, Error::Empty] {
+    for error in ERRORS {
         scene.map.groups.clone_from(&right);
         push(&mut scene, error).await?;
         all_verbs(&client, "cp-3", &format!("{error:?}").to_lowercase(), 4 << 10).await?;

@@ -38,6 +38,7 @@ const CALLS: [Call; 8] = [
     Call::SetFilterState,
     Call::FilterState,
     Call::ResponseHeader,
+    Call::Cluster,
     Call::AskAgain,
     Call::Shared,
 ];

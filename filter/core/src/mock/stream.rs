@@ -28,6 +28,8 @@ pub struct Stream {
     pub replies: Vec<Reply>,
     /// The address of the server of this attempt.
     pub server: String,
+    /// The name of the cluster of this attempt.
+    pub cluster: String,
     /// Whether another server is to be asked.
     pub is_marked: bool,
 }
