@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER};
-use filter_core::{Certificate, ClientCertificate, HeaderMap, Headers, Host, serialize};
+use filter_core::{Certificate, ClientCertificate, HeaderMap, Headers, Host, Shared, serialize};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
 
@@ -146,22 +146,24 @@ impl Host for Envoy {
             .is_ok()
     }
 
-    fn share(&self, value: &[u8]) {
-        const ANY: u32 = 0;
+    fn share(&self, value: &[u8], version: u32) -> bool {
+        let (name, value) = (SHARED, value);
         // SAFETY: the bytes outlive the call, and the host only reads them.
-        ignore(unsafe {
-            proxy_set_shared_data(SHARED.as_ptr(), SHARED.len(), value.as_ptr(), value.len(), ANY)
-        });
+        let status = unsafe {
+            proxy_set_shared_data(name.as_ptr(), name.len(), value.as_ptr(), value.len(), version)
+        };
+        status == STATUS_OK
     }
 
-    fn shared(&self) -> Option<Vec<u8>> {
-        let mut cas = 0;
-        received(|data, size| {
+    fn shared(&self) -> Option<Shared> {
+        let mut version = 0;
+        let value = received(|data, size| {
             // SAFETY: the name outlives the call; the pointers are to locals.
             unsafe {
-                proxy_get_shared_data(SHARED.as_ptr(), SHARED.len(), data, size, &raw mut cas)
+                proxy_get_shared_data(SHARED.as_ptr(), SHARED.len(), data, size, &raw mut version)
             }
-        })
+        });
+        value.map(|value| Shared { value, version })
     }
 
     fn now(&self) -> Duration {

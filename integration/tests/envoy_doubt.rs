@@ -3,12 +3,15 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing server fails the test, as it should")]
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use discovery_map::{DiscoveryMap, MapDocument};
 use fake_apiserver::Version;
 use fake_apiserver::replay::{Canned, PEER_HEADER};
 use harness::fleet::Fleet;
 use harness::pushed::PushedStack;
+use harness::wait;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use wire::client::{Answer, Client, ClientOptions, Http};
@@ -19,6 +22,8 @@ mod limits;
 mod marks;
 #[path = "envoy_doubt/verbs.rs"]
 mod verbs;
+
+const DEADLINE: Duration = Duration::from_secs(30);
 
 const UNKNOWN: &str = "/apis/nosuch.io/v1/foos";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -188,6 +193,13 @@ async fn a_server_that_is_gone_but_in_the_map_makes_a_503_and_never_a_404() -> R
         })
         .await?;
     is_unavailable(&client.get(UNKNOWN).await?)?;
+    // No companion says when that is over.
+    wait::until("the 404 to be believed", DEADLINE, async || {
+        let answer = client.get(UNKNOWN).await?;
+        ensure!(answer.status == StatusCode::NOT_FOUND, "{answer:?}");
+        anyhow::Ok(())
+    })
+    .await?;
     scene.push(|map| map.just_left = false).await?;
     assert_eq!(client.get(UNKNOWN).await?.status, StatusCode::NOT_FOUND);
     scene.push(|map| map.complete = false).await?;

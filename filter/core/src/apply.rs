@@ -74,8 +74,8 @@ impl<H: Host> Filter<H> {
         let denied = Denied::with(host.filter_state(interest::DENIED), &server, &cluster);
         let is_kept = host.set_filter_state(interest::DENIED, denied.as_bytes());
         let shared = host.shared();
-        let evidence = shared.as_deref().and_then(Evidence::parse);
-        let decided = doubt::decide(&denied, evidence.as_ref(), &self.budget, || host.now());
+        let evidence = shared.as_ref().and_then(|shared| Evidence::parse(&shared.value));
+        let decided = doubt::decide(&denied, evidence.as_ref(), &self.budget, host.now());
         let outcome = match decided {
             Doubt::AskedAgain if !is_kept || !host.ask_again() => Doubt::Unproved,
             Doubt::DeniedByAll if !host.set_filter_state(interest::STATE, NOTHING) => {

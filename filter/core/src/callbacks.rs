@@ -14,6 +14,9 @@ use crate::metrics::{Doubt, Event, INTERVAL};
 use crate::request::{self, Request};
 use crate::response;
 
+/// How often other VMs can share theirs between a look at it and a write.
+const MOST_VMS: usize = 1024;
+
 impl<H: Host> Filter<H> {
     /// Takes a pushed map into use, or refuses it as a whole; then the last one
     /// stays. The result depends on the configuration's bytes alone: a map that
@@ -28,7 +31,7 @@ impl<H: Host> Filter<H> {
             return Ok(());
         }
         let current = self.read(&configuration)?;
-        self.share(&current.map);
+        self.share(&current.map, self.current.borrow().as_ref().map(|last| last.map.generation));
         self.metrics().configured(&self.host, &current.map);
         self.current.replace(Some(current));
         self.host.tick_every(INTERVAL);
@@ -41,12 +44,20 @@ impl<H: Host> Filter<H> {
     }
 
     /// Makes known to the VMs that judge attempts what proves a 404, unless another
-    /// worker has told them of a newer map.
-    fn share(&self, map: &DiscoveryMap) {
-        let known = self.host.shared();
-        let known = known.as_deref().and_then(Evidence::parse);
-        if known.is_none_or(|known| known.generation <= map.generation) {
-            self.host.share(&Evidence::to_bytes(map));
+    /// worker has told them of a newer map. What is known of this VM's `last` map is
+    /// not newer, whatever its generation: generations can begin anew.
+    fn share(&self, map: &DiscoveryMap, last: Option<u64>) {
+        let evidence = Evidence::to_bytes(map, self.host.now());
+        for _ in 0..MOST_VMS {
+            let shared = self.host.shared();
+            let known = shared.as_ref().and_then(|shared| Evidence::parse(&shared.value));
+            let is_newer = known.is_some_and(|known| {
+                known.generation > map.generation && Some(known.generation) != last
+            });
+            let version = shared.map_or(0, |shared| shared.version);
+            if is_newer || self.host.share(&evidence, version) {
+                return;
+            }
         }
     }
 

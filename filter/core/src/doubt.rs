@@ -16,18 +16,22 @@ pub(crate) fn decide(
     denied: &Denied,
     evidence: Option<&Evidence<'_>>,
     budget: &Budget,
-    now: impl FnOnce() -> Duration,
+    now: Duration,
 ) -> Doubt {
     match evidence {
         Some(evidence) if evidence.is_complete(denied) => {
-            if evidence.suffices {
+            if evidence.suffices_at(now) {
                 Doubt::DeniedByAll
             } else {
                 Doubt::Unproved
             }
         }
         Some(evidence) if evidence.has_servers() && !denied.is_exhausted() => {
-            if budget.take(now()) { Doubt::AskedAgain } else { Doubt::OverBudget }
+            if budget.take(now) {
+                Doubt::AskedAgain
+            } else {
+                Doubt::OverBudget
+            }
         }
         // Nobody is left to ask.
         _ => Doubt::Unproved,

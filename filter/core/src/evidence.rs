@@ -2,6 +2,8 @@
 //!
 //! The VM with the map writes it, and the VM that judges attempts reads it.
 
+use std::time::Duration;
+
 use discovery_map::DiscoveryMap;
 use routing::interest::SEPARATOR;
 
@@ -11,22 +13,26 @@ use crate::denied::Denied;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Evidence<'e> {
     pub(crate) generation: u64,
-    /// Whether a type that no server in rotation knows does not exist.
-    pub(crate) suffices: bool,
+    /// From when on a type that no server in rotation knows does not exist; `None`
+    /// if it may exist all the same.
+    suffices_from: Option<Duration>,
     /// The addresses of the servers in rotation.
     servers: Vec<&'e [u8]>,
 }
 
-const SUFFICES: &[u8] = b"suffices";
+/// For how long a server has just left, as the companion counts. The companion may die
+/// before it says that this time is over.
+const JUST: Duration = Duration::from_secs(5);
 
 impl<'e> Evidence<'e> {
-    /// Returns the evidence of a map, as VMs share it.
-    pub(crate) fn to_bytes(map: &DiscoveryMap) -> Vec<u8> {
+    /// Returns the evidence of a map that is taken into use now, as VMs share it.
+    pub(crate) fn to_bytes(map: &DiscoveryMap, now: Duration) -> Vec<u8> {
         let generation = map.generation.to_string();
         // A server that is gone may have known a type that the others do not know
         // yet.
-        let suffices = map.complete && !map.just_left;
-        let mut fields = vec![generation.as_bytes(), if suffices { SUFFICES } else { b"" }];
+        let from = if map.just_left { now.saturating_add(JUST) } else { Duration::ZERO };
+        let from = if map.complete { from.as_nanos().to_string() } else { String::new() };
+        let mut fields = vec![generation.as_bytes(), from.as_bytes()];
         fields.extend(map.rotation.iter().map(String::as_bytes));
         fields.join(&SEPARATOR)
     }
@@ -35,8 +41,16 @@ impl<'e> Evidence<'e> {
     pub(crate) fn parse(bytes: &'e [u8]) -> Option<Self> {
         let mut fields = bytes.split(|&byte| byte == SEPARATOR);
         let generation = str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        let suffices = fields.next()? == SUFFICES;
-        Some(Self { generation, suffices, servers: fields.collect() })
+        let suffices_from = match fields.next()? {
+            b"" => None,
+            from => Some(Duration::from_nanos(str::from_utf8(from).ok()?.parse().ok()?)),
+        };
+        Some(Self { generation, suffices_from, servers: fields.collect() })
+    }
+
+    /// Returns whether a type does not exist if no server in rotation knows it.
+    pub(crate) fn suffices_at(&self, now: Duration) -> bool {
+        self.suffices_from.is_some_and(|from| from <= now)
     }
 
     /// Returns whether these are all servers in rotation. `false` if the rotation

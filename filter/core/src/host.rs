@@ -49,6 +49,15 @@ pub enum ClientCertificate {
     Unreadable,
 }
 
+/// What a VM made known to all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shared {
+    /// The bytes.
+    pub value: Vec<u8>,
+    /// Changes with each that is made known.
+    pub version: u32,
+}
+
 /// The proxy, as the filter sees it. Each call is about the stream whose
 /// callback is running. A call that returns whether it succeeded did nothing if it did not.
 pub trait Host {
@@ -92,13 +101,15 @@ pub trait Host {
     /// Returns whether it succeeded.
     fn ask_again(&self) -> bool;
 
-    /// Makes bytes known to all VMs of this filter.
-    fn share(&self, value: &[u8]);
+    /// Makes bytes known to all VMs of this filter, in place of those with this
+    /// [`version`](Shared::version); 0 replaces any. Returns whether they were still
+    /// the last.
+    fn share(&self, value: &[u8], version: u32) -> bool;
 
-    /// Returns the bytes that a VM made known last.
-    fn shared(&self) -> Option<Vec<u8>>;
+    /// Returns what a VM made known last.
+    fn shared(&self) -> Option<Shared>;
 
-    /// Returns the time since any fixed moment.
+    /// Returns the time since any fixed moment, the same for all VMs.
     fn now(&self) -> Duration;
 
     /// A header of the response; in `on_response_headers`.

@@ -47,4 +47,4 @@ pub mod mock;
 pub use budget::PER_SECOND;
 pub use filter::{Filter, GENERATION};
 pub use headers::{Headers, serialize};
-pub use host::{Action, Certificate, ClientCertificate, HeaderMap, Host, StreamId};
+pub use host::{Action, Certificate, ClientCertificate, HeaderMap, Host, Shared, StreamId};

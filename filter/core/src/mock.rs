@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::headers::{Headers, serialize};
-use crate::host::{ClientCertificate, HeaderMap, Host, StreamId};
+use crate::host::{ClientCertificate, HeaderMap, Host, Shared, StreamId};
 
 pub use proxy::{GOLDEN, MockProxy};
 pub use stream::{Fields, Reply, Stream, fields};
@@ -79,8 +79,10 @@ pub struct State {
     pub failing: BTreeSet<Call>,
     /// Every call so far.
     pub calls: Vec<Call>,
-    /// What VMs tell each other.
-    pub shared: Option<Vec<u8>>,
+    /// What VMs told each other, in this order.
+    pub shared: Vec<Shared>,
+    /// What another VM is about to tell, sooner than this one.
+    pub sooner: Option<Shared>,
     /// The time.
     pub now: Duration,
     /// Metrics by name; the number is the position.
@@ -210,14 +212,22 @@ impl Host for Rc<MockHost> {
         self.write(Call::AskAgain, |stream| stream.is_marked = true)
     }
 
-    fn share(&self, value: &[u8]) {
-        if self.call(Call::Share) {
-            self.change(|state| state.shared = Some(value.to_vec()));
+    fn share(&self, value: &[u8], version: u32) -> bool {
+        if !self.call(Call::Share) {
+            return false;
         }
+        self.change(|state| state.shared.extend(state.sooner.take()));
+        let last = self.state().shared.last().map_or(0, |last| last.version);
+        let is_last = version == 0 || version == last;
+        if is_last {
+            let shared = Shared { value: value.to_vec(), version: last.saturating_add(1) };
+            self.change(|state| state.shared.push(shared));
+        }
+        is_last
     }
 
-    fn shared(&self) -> Option<Vec<u8>> {
-        if self.call(Call::Shared) { self.state().shared.clone() } else { None }
+    fn shared(&self) -> Option<Shared> {
+        if self.call(Call::Shared) { self.state().shared.last().cloned() } else { None }
     }
 
     fn now(&self) -> Duration {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use filter_core::mock::{Call, MockProxy, Stream};
-use filter_core::{Action, PER_SECOND};
+use filter_core::{Action, PER_SECOND, Shared};
 
 use crate::setup::*;
 
@@ -177,6 +177,20 @@ fn nothing_is_proved_while_a_server_was_not_read_or_has_just_left() {
 }
 
 #[test]
+fn five_seconds_after_a_server_left_a_404_passes_without_a_new_map() {
+    let pair = Pair::with_map(&changed(|map| map["justLeft"] = true.into()));
+    let pair = pair.get(UNKNOWN);
+    let denied_by_all_at = |milliseconds| {
+        pair.server.host.change(|state| state.now = Duration::from_millis(milliseconds));
+        pair.server.change(STREAM, |stream| stream.filter_state.clear());
+        assert!(pair.denied_by(FIRST) && !pair.denied_by(SECOND));
+        pair.outcomes("denied_by_all")
+    };
+    assert_eq!(denied_by_all_at(4_999), Some(0));
+    assert_eq!(denied_by_all_at(5_000), Some(1));
+}
+
+#[test]
 fn with_an_older_companion_a_404_passes_by_the_map_alone() {
     let map = changed(|map| map["rotation"] = serde_json::json!([]));
     let pair = Pair::with_map(&map).get(UNKNOWN);
@@ -187,24 +201,70 @@ fn with_an_older_companion_a_404_passes_by_the_map_alone() {
 
 #[test]
 fn without_evidence_no_server_is_asked_and_nothing_is_proved() {
-    for shared in [None, Some(b"x".to_vec()), Some(b"7".to_vec()), Some(b"7\0suffices".to_vec())] {
+    for shared in [None, Some("x"), Some("7"), Some("7\x000"), Some("7\0soon\x0010.0.0.1:6443")] {
         let pair = Pair::golden().get(UNKNOWN);
-        pair.server.host.change(|state| state.shared = shared);
+        let shared = shared.map(|value| Shared { value: value.into(), version: 1 });
+        pair.server.host.change(|state| state.shared = shared.into_iter().collect());
         assert!(!pair.denied_by(FIRST));
         assert_eq!(pair.at_the_client(TYPE_LEVEL), [503]);
     }
 }
 
+/// Returns the generation of the evidence that was shared last.
+fn shared_by(proxy: &MockProxy) -> String {
+    let shared = proxy.host.state().shared.last().unwrap().value.clone();
+    String::from_utf8(shared).unwrap().split('\0').next().unwrap().to_owned()
+}
+
+fn configure(proxy: &MockProxy, generation: u64) {
+    proxy.configure(&changed(|map| map["generation"] = generation.into())).unwrap();
+}
+
+/// Returns a worker that knows what another one shared.
+fn worker(other: &MockProxy) -> MockProxy {
+    let proxy = MockProxy::default();
+    proxy.host.change(|state| state.shared.clone_from(&other.host.state().shared));
+    proxy
+}
+
 #[test]
 fn a_slower_worker_does_not_replace_newer_evidence() {
-    let proxy = MockProxy::with_map(&changed(|map| map["generation"] = 9.into()));
-    let newest = proxy.host.state().shared.clone();
-    let older = MockProxy::default();
-    older.host.change(|state| state.shared.clone_from(&newest));
-    older.configure(&changed(|map| map["generation"] = 8.into())).unwrap();
-    assert_eq!(older.host.state().shared, newest);
-    older.configure(&changed(|map| map["generation"] = 10.into())).unwrap();
-    assert_ne!(older.host.state().shared, newest);
+    let fast = MockProxy::default();
+    configure(&fast, 7);
+    let slow = worker(&fast);
+    configure(&slow, 7);
+    configure(&fast, 9);
+    slow.host.change(|state| state.shared.clone_from(&fast.host.state().shared));
+    configure(&slow, 8);
+    assert_eq!(shared_by(&slow), "9");
+    configure(&slow, 10);
+    assert_eq!(shared_by(&slow), "10");
+}
+
+#[test]
+fn a_map_of_a_lower_generation_than_the_last_one_replaces_its_evidence() {
+    let first = MockProxy::default();
+    configure(&first, 9);
+    let second = worker(&first);
+    configure(&second, 9);
+    configure(&first, 3);
+    assert_eq!(shared_by(&first), "3");
+    second.host.change(|state| state.shared.clone_from(&first.host.state().shared));
+    configure(&second, 3);
+    assert_eq!(shared_by(&second), "3");
+}
+
+#[test]
+fn a_worker_that_pauses_does_not_replace_newer_evidence() {
+    let sooner = MockProxy::default();
+    configure(&sooner, 9);
+    let slow = MockProxy::default();
+    configure(&slow, 7);
+    let mut newer = sooner.host.state().shared.last().unwrap().clone();
+    newer.version = 2;
+    slow.host.change(|state| state.sooner = Some(newer));
+    configure(&slow, 8);
+    assert_eq!(shared_by(&slow), "9");
 }
 
 #[test]
