@@ -63,9 +63,12 @@ const MEANINGFUL_SEGMENTS: usize = 10;
 impl<'p> Target<'p> {
     /// Reads a decoded path.
     pub(crate) fn parse(path: &'p [u8]) -> Self {
-        let Some(path) = without_slashes(path) else { return Self::NotAnApi };
+        let Some(path) = path.strip_prefix(b"/") else { return Self::NotAnApi };
         match path.strip_prefix(b"openapi/v3/") {
-            None => Self::read(path),
+            // A slash at the end means nothing.
+            None => Self::read(path.strip_suffix(b"/").unwrap_or(path)),
+            // Here it does: kube-openapi (pkg/handler3) compares the whole rest with
+            // the documents that there are.
             Some(document) => {
                 let group_version = match Self::read(document) {
                     Self::GroupVersion { group, version } => Some((group, version)),
@@ -142,12 +145,6 @@ impl<'p> Target<'p> {
             is_watch,
         })
     }
-}
-
-/// The path without its first slash, and without a slash at its end.
-pub(crate) fn without_slashes(path: &[u8]) -> Option<&[u8]> {
-    let path = path.strip_prefix(b"/")?;
-    Some(path.strip_suffix(b"/").unwrap_or(path))
 }
 
 impl ResourceTarget<'_> {
