@@ -12,8 +12,16 @@ use super::client::{ApiServerClient, Limits};
 use super::credentials::{Credentials, CredentialsError, unusable};
 use crate::config::{Config, Peer};
 
-/// Clients with the same configuration and credentials.
+/// The clients of one task.
+#[derive(Default)]
 pub struct Clients {
+    current: Option<Current>,
+    /// Why the credentials cannot be used; logged once.
+    fault: Option<String>,
+}
+
+/// Clients with the same configuration and credentials.
+pub struct Current {
     config: Arc<Config>,
     credentials: Credentials,
     tls: ClientConfig,
@@ -22,35 +30,58 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Reads the credentials' files. Returns the clients in `kept`, or none yet if
+    /// Reads the credentials' files. Returns the clients so far, or none yet if
     /// the credentials or the configuration changed. Credentials that cannot be
     /// used are logged with whom they are for, and the earlier ones stay.
     ///
     /// # Errors
     /// The credentials cannot be used, and there are no earlier ones.
-    pub fn refresh<'k>(
-        kept: &'k mut Option<Self>,
+    pub fn refresh(
+        &mut self,
         config: &Arc<Config>,
         peer: impl Display,
-    ) -> Result<&'k mut Self, CredentialsError> {
+    ) -> Result<&mut Current, CredentialsError> {
         let read = Credentials::load(&config.peer_tls, &config.credentials);
-        let next = match (read, kept.take()) {
+        let next = match (read, self.current.take()) {
             (Ok(credentials), Some(kept))
                 if Arc::ptr_eq(&kept.config, config) && kept.credentials == credentials =>
             {
+                self.log(None, peer);
                 kept
             }
-            (read, kept) => match read.and_then(|credentials| Self::new(config, credentials)) {
-                Ok(next) => next,
+            (read, kept) => match read.and_then(|credentials| Current::new(config, credentials)) {
+                Ok(next) => {
+                    self.log(None, peer);
+                    next
+                }
                 Err(error) => {
-                    tracing::warn!(%peer, %error, "credentials cannot be used");
+                    self.log(Some(error.to_string()), peer);
                     kept.ok_or(error)?
                 }
             },
         };
-        Ok(kept.insert(next))
+        Ok(self.current.insert(next))
     }
 
+    /// Returns the clients of the last call of [`Self::refresh`].
+    pub fn current(&mut self) -> Option<&mut Current> {
+        self.current.as_mut()
+    }
+
+    /// Logs a change of the fault.
+    fn log(&mut self, fault: Option<String>, peer: impl Display) {
+        if fault == self.fault {
+            return;
+        }
+        match &fault {
+            Some(error) => tracing::warn!(%peer, error, "credentials cannot be used"),
+            None => tracing::info!(%peer, "credentials can be used again"),
+        }
+        self.fault = fault;
+    }
+}
+
+impl Current {
     /// Returns the client for a peer. `limits` must be the same in every call.
     pub fn get(
         &mut self,

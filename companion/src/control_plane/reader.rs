@@ -61,7 +61,7 @@ pub struct Reader<S: Shared> {
     configs: watch::Receiver<Arc<Config>>,
     peers: watch::Receiver<Vec<PeerStatus>>,
     values: mpsc::Sender<Option<S::Value>>,
-    clients: Option<Clients>,
+    clients: Clients,
     /// The problem of the last attempt; logged once.
     problem: Option<String>,
 }
@@ -74,7 +74,7 @@ impl<S: Shared> Reader<S> {
         peers: watch::Receiver<Vec<PeerStatus>>,
         values: mpsc::Sender<Option<S::Value>>,
     ) -> Self {
-        Self { configs, peers, values, clients: None, problem: None }
+        Self { configs, peers, values, clients: Clients::default(), problem: None }
     }
 
     /// Runs until no receiver is left.
@@ -127,7 +127,7 @@ impl<S: Shared> Reader<S> {
     async fn read(&mut self, config: &Arc<Config>, peer: &Peer) -> Result<S::Value, ReadError> {
         let limits = Limits::from(&config.polling);
         let limits = Limits { bytes: limits.bytes.min(S::MAX_BYTES), ..limits };
-        let client = Clients::refresh(&mut self.clients, config, &peer.name)?.get(peer, limits)?;
+        let client = self.clients.refresh(config, &peer.name)?.get(peer, limits)?;
         let answer = client.get(S::PATH, S::ACCEPT, None).await?.ok()?;
         S::value(answer.json().await?).map_err(ReadError::Unusable)
     }

@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 4 << 20;
 /// Reads documents from peers.
 pub(super) struct Fetcher<'f> {
     pub config: &'f Arc<Config>,
-    pub clients: &'f mut Option<Clients>,
+    pub clients: &'f mut Clients,
     pub metrics: &'f OpenApiMetrics,
     /// The path below `/openapi/v3/`.
     pub path: &'f str,
@@ -71,7 +71,7 @@ impl Fetcher<'_> {
     ) -> Result<Vec<u8>, ReadError> {
         let limits = Limits::from(&self.config.polling);
         let limits = Limits { bytes: limits.bytes.min(MAX_BYTES), ..limits };
-        let client = Clients::refresh(self.clients, self.config, &peer.name)?.get(peer, limits)?;
+        let client = self.clients.refresh(self.config, &peer.name)?.get(peer, limits)?;
         // With the hash, 200 says that it is this document: to any other, the answer is a
         // redirection.
         let path = format!("/openapi/v3/{}?hash={hash}", self.path);

@@ -26,7 +26,7 @@ pub struct OpenApiReader {
     configs: watch::Receiver<Arc<Config>>,
     merges: watch::Receiver<Arc<[OpenApiMerge]>>,
     merged: mpsc::Sender<MergedOpenApi>,
-    clients: Option<Clients>,
+    clients: Clients,
     metrics: OpenApiMetrics,
     /// What was tried, by path.
     tried: BTreeMap<Box<str>, Tried>,
@@ -50,7 +50,14 @@ impl OpenApiReader {
         merged: mpsc::Sender<MergedOpenApi>,
         metrics: OpenApiMetrics,
     ) -> Self {
-        Self { configs, merges, merged, clients: None, metrics, tried: BTreeMap::new() }
+        Self {
+            configs,
+            merges,
+            merged,
+            clients: Clients::default(),
+            metrics,
+            tried: BTreeMap::new(),
+        }
     }
 
     /// Runs until no sender or no receiver is left.

@@ -32,7 +32,7 @@ pub(super) struct Task {
 /// What a task keeps between rounds.
 #[derive(Default)]
 struct Session {
-    clients: Option<Clients>,
+    clients: Clients,
     validators: Validators,
     open_api: OpenApiSchedule,
     storage: StorageSchedule,
@@ -103,7 +103,7 @@ impl Task {
             return None;
         }
         let limits = Limits::from(&self.config.polling);
-        let client = session.clients.as_mut()?.get(&self.peer, limits).ok()?;
+        let client = session.clients.current()?.get(&self.peer, limits).ok()?;
         let read = session.storage.read(&client).await;
         (!read.is_empty()).then_some(Observation::StorageVersions(read))
     }
@@ -153,7 +153,7 @@ impl Task {
 
     async fn round(&self, session: &mut Session) -> Observation {
         let limits = Limits::from(&self.config.polling);
-        let clients = Clients::refresh(&mut session.clients, &self.config, &self.peer.name);
+        let clients = session.clients.refresh(&self.config, &self.peer.name);
         let client = match clients.and_then(|clients| clients.get(&self.peer, limits)) {
             Ok(client) => client,
             Err(error) => return Observation::Inconclusive { reason: error.to_string() },

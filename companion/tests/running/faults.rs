@@ -90,6 +90,29 @@ fn an_unreadable_version_is_logged_once_and_does_not_affect_routing() {
 }
 
 #[test]
+fn credentials_that_cannot_be_used_are_logged_once_and_the_earlier_ones_stay() {
+    let authority = Authority::new();
+    let a = Peer::start(&authority, COMMON);
+    let companion = Companion::start_with(&authority, &[&a], "polling: {interval: 100ms}");
+    companion.wait_until_ready();
+    let token = std::fs::read(companion.path("token")).unwrap();
+    let rounds = || companion.metric("polls_total{peer=\"a\",outcome=\"serving\"}");
+    let what = "credentials cannot be used";
+    for times in 1..=2 {
+        std::fs::write(companion.path("token"), "").unwrap();
+        let before = rounds();
+        companion.eventually("many rounds", || rounds() >= before + 10);
+        // The tasks that read the control plane may say it too.
+        let logged = times_logged(&companion, what, "a", "the file is empty");
+        assert!((times..=3 * times).contains(&logged), "{}", companion.log());
+        std::fs::write(companion.path("token"), &token).unwrap();
+        companion.eventually("the end is logged", || {
+            times_logged(&companion, "credentials can be used again", "a", "") >= times
+        });
+    }
+}
+
+#[test]
 fn a_peer_whose_certificate_does_not_verify_is_not_trusted() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let a = Peer::start(&authority, COMMON);
