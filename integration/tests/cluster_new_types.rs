@@ -3,7 +3,7 @@
 //! at once, while its definition spreads from server to server.
 //!
 //! The first success of direct requests to a server proves that it serves a type.
-//! A type-level 404 to a request that began after the first such proof is wrong.
+//! A type-level 404 or a 503 to a request that began after the first such proof is wrong.
 //! (Before it, no server is known to serve the type, though the definition
 //! exists.)
 
@@ -57,7 +57,8 @@ async fn a_type_that_any_server_serves_is_never_denied() -> Result<()> {
     entry.set("requests", all.requests);
     entry.set("deniedBeforeServed", all.denied_before);
     entry.set("deniedWhileServed", all.denied_while_served.len());
-    entry.set("unavailable", all.unavailable);
+    entry.set("unavailableBeforeServed", all.unavailable_before);
+    entry.set("unavailableWhileServed", all.unavailable_while_served.len());
     entry.set_ms("longestDeniedAfterServedMs", all.longest());
     ensure!(
         all.denied_while_served.is_empty(),
@@ -65,6 +66,12 @@ async fn a_type_that_any_server_serves_is_never_denied() -> Result<()> {
         all.denied_while_served.len(),
         all.requests,
         all.longest(),
+    );
+    ensure!(
+        all.unavailable_while_served.is_empty(),
+        "of {} requests, these got 503 though a server could answer: {:#?}",
+        all.requests,
+        all.unavailable_while_served,
     );
     entry.passed()
 }
@@ -77,7 +84,9 @@ struct Seen {
     /// How long the type had been served when each began.
     denied_while_served: Vec<Duration>,
     /// 503 with a time to try again.
-    unavailable: usize,
+    unavailable_before: usize,
+    /// The same, with how long the type had been served when each began.
+    unavailable_while_served: Vec<(Duration, String)>,
 }
 
 impl Seen {
@@ -85,7 +94,8 @@ impl Seen {
         self.requests += other.requests;
         self.denied_before += other.denied_before;
         self.denied_while_served.extend(&other.denied_while_served);
-        self.unavailable += other.unavailable;
+        self.unavailable_before += other.unavailable_before;
+        self.unavailable_while_served.extend_from_slice(&other.unavailable_while_served);
     }
 
     fn longest(&self) -> Duration {
@@ -183,9 +193,10 @@ impl User {
                 self.client.get(path).await?
             };
             self.seen.requests += 1;
+            // What was proved meanwhile counts from its proof.
+            let served = self.served.since().filter(|since| *since < began);
             if answer.is_type_level_404() {
-                // What was proved meanwhile counts from its proof.
-                match self.served.since().filter(|since| *since < began) {
+                match served {
                     Some(since) => self.seen.denied_while_served.push(began - since),
                     None => self.seen.denied_before += 1,
                 }
@@ -196,8 +207,15 @@ impl User {
                 answer.ok()?;
                 return Ok(());
             };
-            self.seen.unavailable += 1;
-            tokio::time::sleep(Duration::from_secs(seconds.parse()?)).await;
+            let seconds = seconds.parse()?;
+            match served {
+                Some(since) => {
+                    let text = format!("{} {}", answer.status, answer.text());
+                    self.seen.unavailable_while_served.push((began - since, text));
+                }
+                None => self.seen.unavailable_before += 1,
+            }
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
         }
     }
 }

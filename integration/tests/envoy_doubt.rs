@@ -20,6 +20,8 @@ use wire::client::{Answer, Client, ClientOptions, Http};
 mod limits;
 #[path = "envoy_doubt/marks.rs"]
 mod marks;
+#[path = "envoy_doubt/running.rs"]
+mod running;
 #[path = "envoy_doubt/verbs.rs"]
 mod verbs;
 

@@ -158,5 +158,9 @@ fn peer_address(text: &str) -> Result<SocketAddr, String> {
     if address.port() == 0 || address.ip().is_unspecified() {
         return Err("must be the address of one server, with its port".to_owned());
     }
+    // `SocketAddr` shows a zone, and Envoy's addresses have none, so that they would differ.
+    if text.contains('%') {
+        return Err("must be without a zone (%), such as [fd00::2]:6443".to_owned());
+    }
     Ok(address)
 }

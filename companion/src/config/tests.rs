@@ -208,6 +208,18 @@ fn names_are_read_as_they_are_written() {
 }
 
 #[test]
+fn an_ipv6_address_of_a_peer_has_no_zone() {
+    let with = |address: &str| SOUND.replace("10.0.0.1:6443", address);
+    assert!(Config::from_yaml(&with("[fd00::3]:6443")).is_ok());
+    for address in ["[fe80::2%3]:6443", "[fe80::2%0]:6443"] {
+        let found = faults(&with(address));
+        let [fault] = &found[..] else { panic!("{found:?}") };
+        assert!(fault.starts_with("peers[0].address: "), "{fault}");
+        assert!(fault.contains("must be without a zone"), "{fault}");
+    }
+}
+
+#[test]
 fn files_that_are_missing_or_of_another_kind_are_faults() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
