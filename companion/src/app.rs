@@ -72,6 +72,9 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let sink = FileSink::open(&config.envoy.directory).map_err(failed("envoy.directory: "))?;
     let publisher = Publisher::new(&settings, store, &state, sink);
     tracing::info!(listen = %config.listen, peers = config.peers.len(), "starting");
+    if let Some(warning) = config.warning() {
+        tracing::warn!("{warning}");
+    }
 
     let metrics = Metrics::new();
     let follower = Follower {

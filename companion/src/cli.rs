@@ -67,6 +67,9 @@ fn check_config(args: &ConfigArgs) -> ExitCode {
     match Config::load(&args.config) {
         Ok(config) => {
             println!("{}: valid, {} peers", args.config.display(), config.peers.len());
+            if let Some(warning) = config.warning() {
+                eprintln!("warning: {warning}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -82,6 +82,9 @@ impl Follower {
             return Err(faults.to_string());
         }
         tracing::info!(peers = next.peers.len(), "configuration reloaded");
+        if let Some(warning) = next.warning() {
+            tracing::warn!("{warning}");
+        }
         self.metrics.reloaded(true);
         self.configs.send_if_modified(|config| {
             let changed = **config != next;

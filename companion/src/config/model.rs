@@ -57,6 +57,9 @@ pub struct Peer {
     pub address: SocketAddr,
 }
 
+/// The attempts of the shipped routes to the rotation: `num_retries`, and the first one.
+const ATTEMPTS: usize = 9;
+
 /// How the companion and Envoy verify the peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerTls {
@@ -112,6 +115,18 @@ pub fn module_at_servers(filter: &Path) -> PathBuf {
 }
 
 impl Config {
+    /// Returns what is valid, and needs another setting elsewhere.
+    pub fn warning(&self) -> Option<String> {
+        let peers = self.peers.len();
+        (peers > ATTEMPTS).then(|| {
+            format!(
+                "{peers} peers are more than the {ATTEMPTS} attempts that Envoy makes as shipped: \
+                 requests for unknown types get 503; raise num_retries: {} in envoy.yaml",
+                ATTEMPTS - 1
+            )
+        })
+    }
+
     /// Returns the fields that `next` changes although a running companion
     /// cannot change them: its own endpoint and the places of its files.
     pub fn fixed_fields_changed(&self, next: &Self) -> Option<Faults> {

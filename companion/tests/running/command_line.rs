@@ -27,6 +27,20 @@ fn check_config_reports_every_fault() {
 }
 
 #[test]
+fn check_config_warns_of_more_peers_than_envoy_makes_attempts() {
+    let authority = Authority::new();
+    let peers: Vec<_> = (0..10).map(|_| Peer::start(&authority, &["/v1/pods"])).collect();
+    let output = |count: usize| {
+        let peers: Vec<_> = peers.iter().take(count).collect();
+        let output = Companion::prepare(&authority, &peers, "").check_config();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(output(9), "");
+    assert!(output(10).starts_with("warning: 10 peers are more than the 9 attempts"));
+}
+
+#[test]
 fn help_and_version_are_printed() {
     let program = env!("CARGO_BIN_EXE_mixed-version-companion");
     let help = Command::new(program).arg("--help").output().unwrap();
