@@ -50,7 +50,7 @@ const ERRORS: [Error; 5] =
 
 /// Starts this many servers: only the last one knows ConfigMaps, and it does not know
 /// PodTemplates; only the first one knows Secrets.
-async fn start(servers: usize) -> Result<PushedStack> {
+async fn fleet(servers: usize) -> Result<Fleet> {
     let fleet = Fleet::start(&vec![Version::V1_36; servers]).await?;
     let (first, others) = fleet.peers.split_first().context("no server")?;
     let (last, before) = fleet.peers.split_last().context("no server")?;
@@ -62,7 +62,12 @@ async fn start(servers: usize) -> Result<PushedStack> {
     }
     last.drop_resource("", "v1", "podtemplates")?;
     ensure!(first.name() != last.name());
-    PushedStack::of(fleet, |_| {}).await
+    Ok(fleet)
+}
+
+/// Starts Envoy in front of these.
+async fn start(servers: usize) -> Result<PushedStack> {
+    PushedStack::of(fleet(servers).await?, |_| {}).await
 }
 
 /// Makes the map err about ConfigMaps.

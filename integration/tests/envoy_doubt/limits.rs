@@ -54,3 +54,28 @@ async fn with_a_map_without_a_rotation_no_other_server_is_asked() -> Result<()> 
     assert_eq!(asked.await?.iter().sum::<u64>(), 1);
     scene.is_sound().await
 }
+
+#[tokio::test]
+async fn what_one_worker_shares_of_the_map_counts_for_all_workers() -> Result<()> {
+    let mut scene = PushedStack::of(fleet(3).await?, |options| options.concurrency = 4).await?;
+    push(&mut scene, Error::Late).await?;
+    let rotation = scene.map.rotation.clone();
+    let joins = format!("127.0.0.1:{}", scene.fleet.peers[2].port());
+    let clients = (0..8).map(|_| scene.client(Http::One)).collect::<Result<Vec<_>>>()?;
+    let mut denied = 0;
+    for round in 0..10 {
+        scene.push(|map| map.rotation.retain(|address| *address != joins)).await?;
+        for client in &clients {
+            let answer = client.get(CONFIG_MAPS).await?;
+            denied += u32::from(answer.status == StatusCode::NOT_FOUND);
+        }
+        // From now on, the others' denials prove nothing.
+        scene.push(|map| map.rotation.clone_from(&rotation)).await?;
+        for client in &clients {
+            let answer = client.get(CONFIG_MAPS).await?;
+            ensure!(answer.status == StatusCode::OK, "round {round}: {answer:?}");
+        }
+    }
+    ensure!(denied > 0, "the evidence of two servers was never used");
+    scene.is_sound().await
+}
