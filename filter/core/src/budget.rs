@@ -21,16 +21,22 @@ pub(crate) struct Budget {
 
 const FULL: Duration = Duration::from_secs(1);
 
+/// What is kept for requests for types that the map lists: another server is likely to
+/// answer those, also while clients ask for many types that no server has.
+const RESERVE: Duration = Duration::from_millis(250);
+
 impl Budget {
     pub(crate) const fn new() -> Self {
         Self { left: Cell::new(FULL), filled_at: Cell::new(Duration::ZERO) }
     }
 
-    /// Takes one attempt. Returns whether one was left.
-    pub(crate) fn take(&self, now: Duration) -> bool {
+    /// Takes one attempt, and from the reserve only if the map lists the type. Returns
+    /// whether one was left.
+    pub(crate) fn take(&self, now: Duration, is_listed: bool) -> bool {
         let passed = now.saturating_sub(self.filled_at.replace(now));
         let left = self.left.get().saturating_add(passed).min(FULL);
-        let rest = left.checked_sub(FULL / PER_SECOND);
+        let kept = if is_listed { Duration::ZERO } else { RESERVE };
+        let rest = left.checked_sub(FULL / PER_SECOND).filter(|rest| *rest >= kept);
         self.left.set(rest.unwrap_or(left));
         rest.is_some()
     }
@@ -41,7 +47,20 @@ mod tests {
     use super::*;
 
     fn taken(budget: &Budget, now: Duration) -> usize {
-        (0..2 * PER_SECOND).filter(|_| budget.take(now)).count()
+        (0..2 * PER_SECOND).filter(|_| budget.take(now, true)).count()
+    }
+
+    #[test]
+    fn types_that_the_map_does_not_list_leave_a_quarter_to_those_that_it_lists() {
+        let budget = Budget::new();
+        let full = usize::try_from(PER_SECOND).unwrap();
+        let now = Duration::from_secs(9);
+        let unlisted = (0..2 * PER_SECOND).filter(|_| budget.take(now, false)).count();
+        assert_eq!(unlisted, full / 4 * 3);
+        assert_eq!(taken(&budget, now), full / 4);
+        // The reserve is filled first.
+        assert!(!budget.take(Duration::from_millis(9_250), false));
+        assert!(budget.take(Duration::from_millis(9_251), false));
     }
 
     #[test]

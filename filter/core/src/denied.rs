@@ -40,6 +40,12 @@ impl Denied {
         self.is_exhausted
     }
 
+    /// Returns whether the map lists the type. A request for any other type begins in
+    /// the rotation cluster.
+    pub(crate) fn is_of_a_listed_type(&self) -> bool {
+        !self.bytes.starts_with(&[IN_ROTATION])
+    }
+
     /// Returns what is kept with the stream.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes

@@ -27,7 +27,7 @@ pub(crate) fn decide(
             }
         }
         Some(evidence) if evidence.has_servers() && !denied.is_exhausted() => {
-            if budget.take(now) {
+            if budget.take(now, denied.is_of_a_listed_type()) {
                 Doubt::AskedAgain
             } else {
                 Doubt::OverBudget
