@@ -108,7 +108,27 @@ async fn unknown_types_are_denied_fast_and_a_storm_of_them_is_bounded() -> Resul
     ensure!(rate >= RATE, "{rate:.0} requests a second");
     ensure!(p99 <= plain_p99 + LATER_MS, "p99 {p99:.1} ms, plain {plain_p99:.1} ms");
     ensure!(cores <= plain_cores * TIMES, "{cores:.2} cores, plain {plain_cores:.2}");
+    with_a_dead_server(&mut site, (&with, &without), &mut entry).await?;
     entry.passed()
+}
+
+/// Kills the last server and measures a storm. An unknown type may be that server's own,
+/// so clients get 503 for a while; that must not multiply the load of the others.
+async fn with_a_dead_server(
+    site: &mut Site,
+    (with, without): (&str, &str),
+    entry: &mut Entry,
+) -> Result<()> {
+    site.plane.server_mut(SERVERS.len() - 1)?.kill_9();
+    let storm = spell(site, with, CLIENTS).await?;
+    let plain = spell(site, without, CLIENTS).await?;
+    entry.set("deadServerCores", storm.cores);
+    entry.set("deadServerPlainCores", plain.cores);
+    entry.set("deadServerRefused", storm.refused);
+    ensure!(storm.refused > 0, "no client got 503 while a server was dead");
+    let (cores, plain) = (storm.cores, plain.cores);
+    ensure!(cores <= plain * TIMES, "with a dead server {cores:.2} cores, plain {plain:.2}");
+    Ok(())
 }
 
 /// Has clients send one request after the other, each for another unknown type.
