@@ -32,6 +32,10 @@ pub const ROTATION_SUFFIX: &str = "__rotation";
 /// is removed from a server's response, and never reaches a client.
 pub const DOUBT_HEADER: &str = "x-mixed-version-proxy-doubt";
 
+/// The value of [`DOUBT_HEADER`] that Envoy's routes act on. It is removed from what
+/// a server sends.
+pub const DOUBT_MARK: &str = "1";
+
 /// Headers that requests need for something else. Identity headers are removed
 /// from every request, and set for clients with a certificate: with one of
 /// these names that would break requests, or send them in somebody else's name.

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER};
+use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER, DOUBT_MARK};
 use filter_core::{Certificate, ClientCertificate, HeaderMap, Headers, Host, Shared, serialize};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
@@ -142,8 +142,16 @@ impl Host for Envoy {
     }
 
     fn ask_again(&self) -> bool {
-        hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, DOUBT_HEADER, Some(b"1"))
-            .is_ok()
+        hostcalls::set_map_value_bytes(
+            MapType::HttpResponseHeaders,
+            DOUBT_HEADER,
+            Some(DOUBT_MARK.as_bytes()),
+        )
+        .is_ok()
+    }
+
+    fn remove_mark(&self) {
+        ignore(hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, DOUBT_HEADER, None));
     }
 
     fn share(&self, value: &[u8], version: u32) -> bool {

@@ -22,6 +22,8 @@ mod limits;
 mod marks;
 #[path = "envoy_doubt/running.rs"]
 mod running;
+#[path = "envoy_doubt/trap.rs"]
+mod trap;
 #[path = "envoy_doubt/verbs.rs"]
 mod verbs;
 

@@ -42,8 +42,12 @@ impl Cluster {
             // streams that it has.
             "ignore_health_on_host_removal": true,
             // Every host of the cluster serves what is sent to it, so the worst that a panic does
-            // is to try one that is down.
-            "common_lb_config": { "healthy_panic_threshold": { "value": 0 } },
+            // is to try one that is down. Envoy would keep all but the first of the ejections of a
+            // second for its end: until then, every attempt could be at hosts that are gone.
+            "common_lb_config": {
+                "healthy_panic_threshold": { "value": 0 },
+                "update_merge_window": "0s",
+            },
             "circuit_breakers": circuit_breakers(),
             "outlier_detection": outlier_detection(),
             "upstream_connection_options": {

@@ -1,18 +1,22 @@
 //! The filters of a cluster: they see each attempt at a server, and what it says.
 //!
 //! ```text
-//!  router ─▶ [go on in the rotation: sets only] ─▶ [module] ─▶ [remove marks] ─▶ codec ─▶ server
-//!         ◀────────────────────────────── judges 404s ◀────────────────────────────
+//!  router ─▶ [go on in the rotation: sets only] ─▶ [module] ─▶ codec ─▶ server
+//!         ◀──────────────── judges 404s, removes marks ◀──────────────
 //! ```
 
 use std::path::Path;
 
-use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER, FRONT_PROXY_SUFFIX, ROTATION_SUFFIX};
+use discovery_map::{
+    CLUSTER_HEADER, DOUBT_HEADER, DOUBT_MARK, FRONT_PROXY_SUFFIX, ROTATION_SUFFIX,
+};
 use routing::interest;
 use serde_json::{Value, json};
 
 use super::message::type_url;
-use super::wasm::{at_servers, denied_state, interest_state, matches, response_status};
+use super::wasm::{
+    at_servers, denied_state, interest_state, matches, response_header, response_status,
+};
 
 /// Returns the filters of the cluster `name`. `module` is the filter in the listener, as Envoy sees
 /// it.
@@ -23,7 +27,7 @@ pub fn upstream_filters(name: &str, module: &Path) -> Value {
             "@type": type_url("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
         },
     });
-    let mut filters = vec![judge(module), remove_marks(), codec];
+    let mut filters = vec![judge(module), codec];
     // Only sets' clusters need it: no header names the default cluster, and the rotation cluster
     // stays.
     let base = name.strip_suffix(FRONT_PROXY_SUFFIX).unwrap_or(name);
@@ -36,24 +40,19 @@ pub fn upstream_filters(name: &str, module: &Path) -> Value {
 /// Returns the filter at the server, which is entered for the 404s that can be wrong. It is not a
 /// composite filter, which is created with such a response: Envoy enters a module for a response
 /// only if its filter was created with the request. It has no callback for requests.
+///
+/// It is also entered to remove a mark that a server sent, so that no server can ask for a retry. A
+/// filter of Envoy's own for this would cost every request more than a microsecond (ADR 0017).
 fn judge(module: &Path) -> Value {
-    let matters = json!({ "and_matcher": { "predicate": [
+    let doubtful = json!({ "and_matcher": { "predicate": [
         matches(&response_status(), "exact", "404"),
         { "not_matcher": matches(&interest_state(), "prefix", interest::NOTHING) },
     ] } });
+    // The routes look at each value, the matcher at all of them joined.
+    let marked = matches(&response_header(DOUBT_HEADER), "contains", DOUBT_MARK);
+    let matters = json!({ "or_matcher": { "predicate": [doubtful, marked] } });
     let filter = json!({ "name": "judge", "typed_config": at_servers(module) });
     unless("judge", &matters, &filter)
-}
-
-/// Returns the filter that removes a server's own marks, so that no server can ask for a retry.
-fn remove_marks() -> Value {
-    json!({
-        "name": "remove-marks",
-        "typed_config": {
-            "@type": type_url("envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"),
-            "mutations": { "response_mutations": [{ "remove": DOUBT_HEADER }] },
-        },
-    })
 }
 
 /// Returns the filter that names the rotation cluster after a server denied the request. The router

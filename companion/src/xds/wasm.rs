@@ -46,11 +46,16 @@ fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
 
 /// Returns the input of a matcher that is the status of the response.
 pub(super) fn response_status() -> Value {
+    response_header(":status")
+}
+
+/// Returns the input of a matcher that is a header of the response, its values joined by commas.
+pub(super) fn response_header(name: &str) -> Value {
     json!({
-        "name": "status",
+        "name": name.trim_start_matches(':'),
         "typed_config": {
             "@type": type_url("envoy.type.matcher.v3.HttpResponseHeaderMatchInput"),
-            "header_name": ":status",
+            "header_name": name,
         },
     })
 }

@@ -7,7 +7,7 @@ use routing::status::{Encoding, Refusal};
 
 use crate::effect::Effect;
 use crate::evidence::Evidence;
-use crate::filter::{Current, Filter};
+use crate::filter::{Current, Filter, Phase};
 use crate::headers::Headers;
 use crate::host::{Action, HeaderMap, Host, StreamId};
 use crate::metrics::{Doubt, Event, INTERVAL};
@@ -122,6 +122,13 @@ impl<H: Host> Filter<H> {
     pub fn on_response_headers(&self, stream: StreamId, end_of_stream: bool) -> Action {
         let host = &self.host;
         let status = host.response_header(":status").unwrap_or_default();
+        if self.phase() == Phase::Attempt {
+            // A server cannot have another one asked.
+            host.remove_mark();
+            if *status != *b"404" {
+                return self.apply(stream, Effect::Pass);
+            }
+        }
         let state = host.filter_state(interest::STATE);
         let interest = ResponseInterest::from_bytes(state.as_deref());
         let current = self.current.borrow();

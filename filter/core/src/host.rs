@@ -101,6 +101,10 @@ pub trait Host {
     /// Returns whether it succeeded.
     fn ask_again(&self) -> bool;
 
+    /// Removes the mark from the response to this attempt, if a server sent one. The
+    /// proxy refuses that only while there is no response.
+    fn remove_mark(&self);
+
     /// Makes bytes known to all VMs of this filter, in place of those with this
     /// [`version`](Shared::version); 0 replaces any. Returns whether they were still
     /// the last.

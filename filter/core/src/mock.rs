@@ -52,6 +52,8 @@ pub enum Call {
     Cluster,
     /// [`Host::ask_again`].
     AskAgain,
+    /// [`Host::remove_mark`].
+    RemoveMark,
     /// [`Host::share`].
     Share,
     /// [`Host::shared`].
@@ -210,6 +212,10 @@ impl Host for Rc<MockHost> {
 
     fn ask_again(&self) -> bool {
         self.write(Call::AskAgain, |stream| stream.is_marked = true)
+    }
+
+    fn remove_mark(&self) {
+        self.write(Call::RemoveMark, |stream| stream.is_marked = false);
     }
 
     fn share(&self, value: &[u8], version: u32) -> bool {

@@ -149,14 +149,21 @@ fn routes(ask_again: bool) -> Value {
         });
         (named, default)
     } else {
-        let named = json!({ "cluster_header": header, "timeout": "0s" });
-        (named, json!({ "cluster": "default", "timeout": "0s" }))
+        // As it was before servers were asked again: a failed connection is retried.
+        let retry = json!({
+            "retry_on": "connect-failure,refused-stream,reset-before-request",
+            "num_retries": 5,
+        });
+        let named = json!({ "cluster_header": header, "timeout": "0s", "retry_policy": retry });
+        (named, json!({ "cluster": "default", "timeout": "0s", "retry_policy": retry }))
     };
     json!({
         "internal_only_headers": [header],
         "virtual_hosts": [{
             "name": "bench",
             "domains": ["*"],
+            "include_request_attempt_count": ask_again,
+            "request_headers_to_remove": if ask_again { vec!["x-envoy-attempt-count"] } else { Vec::new() },
             "routes": [
                 {
                     "match": { "prefix": "/", "headers": [{ "name": header, "present_match": true }] },
@@ -176,7 +183,10 @@ fn loopback(port: u16) -> Value {
 fn retry() -> Value {
     json!({
         "retry_on": "connect-failure,refused-stream,reset-before-request,retriable-headers",
-        "retriable_headers": [{ "name": discovery_map::DOUBT_HEADER, "present_match": true }],
+        "retriable_headers": [{
+            "name": discovery_map::DOUBT_HEADER,
+            "string_match": { "exact": discovery_map::DOUBT_MARK },
+        }],
         "refresh_cluster_on_retry": true,
         "num_retries": 8,
     })

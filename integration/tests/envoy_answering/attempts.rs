@@ -61,3 +61,32 @@ async fn a_doubtful_404_of_a_later_level_does_not_crash_envoy() -> Result<()> {
     }
     Ok(())
 }
+
+/// A set has no other cluster to go to: its retries wait for Envoy to eject the servers that are
+/// gone. Envoy must not keep that to itself for the second in which it would merge updates.
+#[tokio::test]
+async fn a_set_loses_few_requests_when_its_answering_version_dies() -> Result<()> {
+    const SECRETS: &str = "/api/v1/namespaces/default/secrets?limit=1";
+    let versions = [Version::V1_35, Version::V1_35, Version::V1_36, Version::V1_35];
+    let mut fleet = Fleet::start(&versions).await?;
+    fleet.peer(3)?.drop_resource("", "v1", "secrets")?;
+    let mut stack = stack(&fleet, None).await?;
+    let clients = clients(&fleet, &stack)?;
+    stack.companion.kill_9();
+    for index in [0, 1] {
+        fleet.peer(index)?.stop().await;
+    }
+    let (mut asked, mut failed, until) = (0, 0, Instant::now() + EJECTIONS);
+    while Instant::now() < until {
+        for client in &clients {
+            let who = asking::who(client.get(SECRETS).await);
+            assert!(who.is_err() || who.as_deref() == Ok("cp-3"), "{who:?}");
+            asked += 1;
+            failed += u32::from(who.is_err());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("{failed} of {asked} requests failed");
+    assert!(failed * 20 < asked, "{failed} of {asked} requests failed");
+    Ok(())
+}

@@ -17,20 +17,23 @@ const ANSWERS: [(u16, &str); 6] = [
     (503, "later"),
 ];
 
-fn mark() -> HeaderMap {
-    [(HeaderName::from_static(MARK), HeaderValue::from_static("1"))].into_iter().collect()
+fn marks(values: &[&'static str]) -> HeaderMap {
+    let name = HeaderName::from_static(MARK);
+    values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect()
 }
 
 #[tokio::test]
 async fn a_server_cannot_make_envoy_ask_another_server() -> Result<()> {
     let mut scene = start(2).await?;
     let client = scene.client(Http::Two)?;
-    for (code, body) in ANSWERS {
+    let values: [&[_]; 3] = [&[discovery_map::DOUBT_MARK], &["yes"], &["1", "1"]];
+    for ((code, body), values) in ANSWERS.iter().flat_map(|said| values.map(|v| (*said, v))) {
         let mut canned = canned(StatusCode::from_u16(code)?, "application/json", body)?;
-        canned.headers.extend(mark());
+        canned.headers.extend(marks(values));
         scene.all_answer_with(PODS, &canned);
         for method in [Method::GET, Method::POST] {
-            once(&scene, &client, &method, (code, body), HeaderMap::new()).await?;
+            let sent = once(&scene, &client, &method, (code, body), HeaderMap::new()).await;
+            sent.with_context(|| format!("marked {values:?}"))?;
         }
     }
     scene.is_sound().await
