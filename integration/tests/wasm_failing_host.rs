@@ -25,8 +25,9 @@ const REQUEST: [Field; 4] = [
     ("x-kept", "yes"),
 ];
 
-/// A type-level 404 for it could be wrong, so the filter inspects the response.
-const UNKNOWN: [Field; 2] = [(":method", "GET"), (":path", "/apis/nosuch.io/v1/foos")];
+/// A backend answers it, so its 404 must not have the request sent again.
+const PROXIED: [Field; 2] =
+    [(":method", "POST"), (":path", "/api/v1/namespaces/n/services/s/proxy/x")];
 
 const TRAILERS: [Field; 2] = [("x-remote-group", "system:masters"), ("x-kept", "yes")];
 
@@ -85,8 +86,8 @@ impl Filter {
         self.enter("proxy_on_request_headers", &REQUEST, &[0])
     }
 
-    fn unknown(&mut self) -> Result<u32> {
-        self.enter("proxy_on_request_headers", &UNKNOWN, &[1])
+    fn proxied(&mut self) -> Result<u32> {
+        self.enter("proxy_on_request_headers", &PROXIED, &[1])
     }
 
     fn trailers(&mut self) -> Result<u32> {
@@ -257,9 +258,9 @@ fn a_request_whose_headers_cannot_be_replaced_is_refused() -> Result<()> {
 #[test]
 fn a_request_whose_response_interest_cannot_be_set_is_refused() -> Result<()> {
     let mut filter = Filter::start()?;
-    assert_eq!((filter.unknown()?, filter.host().answered), (CONTINUE, None));
+    assert_eq!((filter.proxied()?, filter.host().answered), (CONTINUE, None));
     filter.host().cannot_leave = true;
-    assert_eq!((filter.unknown()?, filter.host().answered), (PAUSE, Some(503)));
+    assert_eq!((filter.proxied()?, filter.host().answered), (PAUSE, Some(503)));
     Ok(())
 }
 

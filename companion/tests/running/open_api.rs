@@ -156,8 +156,10 @@ fn a_faulty_document_is_logged_once_counted_and_left_out() {
             .eventually(error, || companion.log().contains("cannot read an OpenAPI v3 document"));
         companion.eventually("others are compared", || merges(&companion) == 1);
         let log = companion.log();
-        let lines: Vec<_> =
-            log.lines().filter(|line| line.contains("cannot read an OpenAPI v3 document")).collect();
+        let lines: Vec<_> = log
+            .lines()
+            .filter(|line| line.contains("cannot read an OpenAPI v3 document"))
+            .collect();
         assert!(lines.len() == 1 && lines[0].contains(error) && lines[0].contains(PATH), "{log}");
         let is_unusable = error.starts_with("OpenAPI");
         assert_eq!(reads(&companion, "failed"), u64::from(!is_unusable), "{error}");
