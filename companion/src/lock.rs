@@ -51,7 +51,7 @@ fn lock(field: &'static str, directory: &Path) -> Result<File, LockError> {
     let path = directory.join(NAME);
     let failed = |source| LockError::Disk { field, path: path.clone(), source };
     let mut options = OpenOptions::new();
-    // Not truncated: if the lock is another's, so is the content.
+    // Not truncated: the content belongs to whoever holds the lock.
     options.read(true).write(true).create(true).truncate(false);
     let mut file = options.open(&path).map_err(failed)?;
     match file.try_lock() {

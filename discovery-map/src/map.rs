@@ -28,7 +28,7 @@ pub struct DiscoveryMap {
     pub rotation: Vec<String>,
     /// Whether a peer left the rotation a moment ago.
     pub just_left: bool,
-    /// The cluster of the peers in rotation, each of which is as good as another.
+    /// The cluster of all peers in rotation, on one level.
     pub(crate) rotation_cluster: String,
     pub(crate) sets: Vec<SetEntry>,
     pub(crate) widest_view: u16,

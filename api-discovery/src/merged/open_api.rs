@@ -133,8 +133,8 @@ struct Indexed<'p> {
 
 impl OpenApiSources {
     /// Returns the best that was made of these documents, and the hash of the first of them. It
-    /// must have all of the first. If others are missing, because no peer in rotation sends them,
-    /// or the order is another, because the answering version has changed, it is better than none.
+    /// must have all of the first. It is better than none if others are missing, because no peer in
+    /// rotation sends them, or if the answering version, and with it the order, has changed.
     fn best_of<'m>(
         &self,
         made: &'m [Arc<MergedOpenApi>],

@@ -187,8 +187,8 @@ impl Answering {
     }
 }
 
-/// Returns the version that the policy chooses, which is `None` for all versions. Without any to
-/// choose from, there is no choice.
+/// Returns the version that the policy chooses; `Some(None)` if all versions answer. Returns `None`
+/// if no version is known.
 fn choose(
     policy: AnsweringPolicy,
     Votes(votes): &Votes,

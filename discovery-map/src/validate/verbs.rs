@@ -56,7 +56,7 @@ fn find<'g>(groups: &'g mut [Group], name: &str) -> Option<&'g mut Resource> {
     resources.get_mut(at)
 }
 
-/// Returns whether a set is another one, of peers that the first one has too.
+/// Returns whether the first set has only peers of the second, and not all of them.
 fn is_part(part: u16, whole: u16, sets: &[SetEntry]) -> bool {
     let peers = |set: u16| sets.get(usize::from(set)).map(|set| &set.peers);
     // An index out of range is a fault of its own.

@@ -89,12 +89,9 @@ impl<H: Host> Filter<H> {
 
     #[cold]
     fn settle(&self) -> Action {
-        let host = &self.host;
-        if host.filter_state(interest::DENIED).is_some() {
-            self.count(Event::Doubted(Doubt::Answered));
-        }
+        self.count_if_asked_again();
         // If the host fails, the 404 is judged once more.
-        host.set_filter_state(interest::STATE, NOTHING);
+        self.host.set_filter_state(interest::STATE, NOTHING);
         Action::Continue
     }
 

@@ -153,7 +153,7 @@ impl<H: Host> Filter<H> {
     }
 
     /// Counts an answer that came after another server's type-level 404.
-    fn count_if_asked_again(&self) {
+    pub(crate) fn count_if_asked_again(&self) {
         if self.host.filter_state(interest::DENIED).is_some() {
             self.count(Event::Doubted(Doubt::Answered));
         }

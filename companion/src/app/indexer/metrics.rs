@@ -56,7 +56,7 @@ impl IndexMetrics {
     }
 
     /// Records a change of the answering version; `None` if all versions answer. The first decision
-    /// after a start is no switch.
+    /// after a start does not count as a switch.
     pub fn answering(&self, from: Option<MinorVersion>, to: Option<MinorVersion>) {
         self.answering_version.clear();
         if let Some(to) = to {
