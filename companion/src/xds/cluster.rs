@@ -20,6 +20,9 @@ pub struct Cluster {
     pub peer_ca: String,
     /// The secret with the client certificate to present. `None` presents no certificate.
     pub present: Option<String>,
+    /// The cluster of a request that a server of this one denied, if Envoy takes the cluster from
+    /// a header: the next attempt may still be here. `None` if the route chooses the cluster itself.
+    pub after_denial: Option<String>,
     /// The WebAssembly module, as Envoy sees it.
     pub module: PathBuf,
 }
@@ -56,10 +59,14 @@ impl Cluster {
                 },
             },
             "typed_extension_protocol_options": {
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(&upstream_filters(&self.name, &self.module)),
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(&self.filters()),
             },
             "transport_socket": self.transport_socket(secret),
         })
+    }
+
+    fn filters(&self) -> Value {
+        upstream_filters(self.after_denial.as_deref(), &self.module)
     }
 
     fn transport_socket(&self, source: impl Fn(&str) -> ConfigSource) -> Value {

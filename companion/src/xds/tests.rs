@@ -29,6 +29,7 @@ fn the_resources_are_those_of_the_golden_file() {
         server_name: "kubernetes".parse().unwrap(),
         peer_ca: peer_ca.to_owned(),
         present: None,
+        after_denial: None,
         module: "/lib/filter.wasm".into(),
     };
     let twin = Cluster {

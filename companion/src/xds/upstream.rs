@@ -7,9 +7,7 @@
 
 use std::path::Path;
 
-use discovery_map::{
-    CLUSTER_HEADER, DOUBT_HEADER, DOUBT_MARK, FRONT_PROXY_SUFFIX, ROTATION_SUFFIX,
-};
+use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER, DOUBT_MARK};
 use routing::interest;
 use serde_json::{Value, json};
 
@@ -18,23 +16,17 @@ use super::wasm::{
     at_servers, denied_state, interest_state, matches, response_header, response_status,
 };
 
-/// Returns the filters of the cluster `name`. `module` is the filter in the listener, as Envoy sees
-/// it.
-pub fn upstream_filters(name: &str, module: &Path) -> Value {
+/// Returns the filters of a cluster. `after_denial` is as in [`Cluster`](super::Cluster); `module` is
+/// the filter in the listener, as Envoy sees it.
+pub fn upstream_filters(after_denial: Option<&str>, module: &Path) -> Value {
     let codec = json!({
         "name": "envoy.filters.http.upstream_codec",
         "typed_config": {
             "@type": type_url("envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"),
         },
     });
-    let mut filters = vec![judge(module), codec];
-    // Only sets' clusters need it: no header names the default cluster, and the rotation cluster
-    // stays.
-    let base = name.strip_suffix(FRONT_PROXY_SUFFIX).unwrap_or(name);
-    if base.contains('_') && !base.ends_with(ROTATION_SUFFIX) {
-        filters.insert(0, goes_on_in_the_rotation(name));
-    }
-    Value::Array(filters)
+    let go_on = after_denial.map(goes_on_in);
+    Value::Array(go_on.into_iter().chain([judge(module), codec]).collect())
 }
 
 /// Returns the filter at the server, which is entered for the 404s that can be wrong. It is not a
@@ -55,17 +47,10 @@ fn judge(module: &Path) -> Value {
     unless("judge", &matters, &filter)
 }
 
-/// Returns the filter that names the rotation cluster after a server denied the request. The router
-/// reads the header before the next retry. So this attempt may still be at a server of the same
-/// set, and the next ones go to the rotation cluster.
-fn goes_on_in_the_rotation(name: &str) -> Value {
-    let (base, twin) = match name.strip_suffix(FRONT_PROXY_SUFFIX) {
-        Some(base) => (base, FRONT_PROXY_SUFFIX),
-        None => (name, ""),
-    };
-    // Neither a prefix nor the name of a peer has an underscore.
-    let prefix = base.split('_').next().unwrap_or(base);
-    let cluster = format!("{prefix}{ROTATION_SUFFIX}{twin}");
+/// Returns the filter that names another cluster after a server denied the request. The router reads
+/// the header before the next retry. So this attempt may still be at a server of the same set, and
+/// the next ones go to that cluster.
+fn goes_on_in(cluster: &str) -> Value {
     let set = json!({
         "name": "go-on-in-the-rotation",
         "typed_config": {

@@ -231,11 +231,13 @@ fn clusters(setup: &Setup, variant: Variant) -> Value {
         if variant == Variant::Filter
             && let Some(fields) = cluster.as_object_mut()
         {
+            // As the companion does it: after a denial, a request leaves the cluster of a set.
+            let after_denial = (name == "skewed").then_some("default");
             let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
             let filters = json!({ options: {
                 "@type": format!("type.googleapis.com/{options}"),
                 "explicit_http_config": { "http_protocol_options": {} },
-                "http_filters": companion::xds::upstream_filters(name, &setup.filter),
+                "http_filters": companion::xds::upstream_filters(after_denial, &setup.filter),
             } });
             fields.insert("typed_extension_protocol_options".to_owned(), filters);
         }

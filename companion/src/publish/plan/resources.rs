@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument};
+use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument, ROTATION_SUFFIX};
 
 use super::step::Name;
 use crate::endpoints::Addresses;
@@ -57,10 +57,23 @@ pub fn clusters(
             server_name: settings.config.peer_tls.server_name.clone(),
             peer_ca: xds::peer_ca_name(&secrets.peer_ca),
             present,
+            after_denial: after_denial(name, settings.config.envoy.cluster_prefix.as_str()),
             module: settings.config.envoy.filter_module.clone(),
         })
     };
     names.iter().filter_map(cluster).collect()
+}
+
+/// Returns where a request goes on after a server of the cluster `name` denied it: in the rotation
+/// cluster, from the cluster of a set. No header names the default cluster, and the rotation cluster
+/// stays.
+fn after_denial(name: &str, prefix: &str) -> Option<String> {
+    let (base, twin) = match name.strip_suffix(FRONT_PROXY_SUFFIX) {
+        Some(base) => (base, FRONT_PROXY_SUFFIX),
+        None => (name, ""),
+    };
+    let rotation = format!("{prefix}{ROTATION_SUFFIX}");
+    (base != prefix && base != rotation).then(|| rotation + twin)
 }
 
 /// Returns the map of a snapshot, and the clusters that it names. They have twins if there is a
@@ -77,4 +90,22 @@ pub fn with_twins(snapshot: &Snapshot, certificate: bool) -> (MapDocument, Addre
         clusters.insert(cluster.name.clone(), cluster.endpoints.clone());
     }
     (document, clusters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after_denial;
+
+    #[test]
+    fn only_the_cluster_of_a_set_goes_on_in_the_rotation_cluster_with_or_without_certificate() {
+        let after = |name: &str| after_denial(name, "kube-apiserver");
+        for name in ["kube-apiserver", "kube-apiserver__rotation"] {
+            assert_eq!((after(name), after(&format!("{name}__front-proxy"))), (None, None));
+        }
+        assert_eq!(after("kube-apiserver_cp-1").as_deref(), Some("kube-apiserver__rotation"));
+        assert_eq!(
+            after("kube-apiserver_cp-1__front-proxy").as_deref(),
+            Some("kube-apiserver__rotation__front-proxy")
+        );
+    }
 }
