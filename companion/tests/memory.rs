@@ -21,8 +21,8 @@ mod peers;
 use companion::{Companion, within};
 use peers::{Authority, Peer};
 
-/// A debug build parses and merges megabytes slowly, all the more beside other tests.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// A debug build parses and merges megabytes slowly.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const LIMIT_KB: u64 = 64 * 1024;
 

@@ -64,14 +64,23 @@ pub async fn run<S: Sink + Send>(
         }
         let passed = checked.elapsed();
         checked = Instant::now();
-        let snapshot = snapshots.borrow_and_update().clone();
         let due = changed || outcomes.borrow().error.is_some();
+        let snapshot = latest(&mut snapshots, due);
         // A sink works on this thread: one at a time, while the other tasks go on.
         let result = tokio::task::block_in_place(|| {
             publish(&mut publisher, snapshot.as_deref(), due, passed, &metrics)
         });
         report(result, checked.elapsed(), &outcomes, &metrics);
     }
+}
+
+/// Returns the last snapshot. One that is not pushed now may have come together with a check: it
+/// stays unseen, so that it is pushed next.
+fn latest(
+    snapshots: &mut watch::Receiver<Option<Arc<Snapshot>>>,
+    due: bool,
+) -> Option<Arc<Snapshot>> {
+    if due { snapshots.borrow_and_update().clone() } else { snapshots.borrow().clone() }
 }
 
 /// Waits for other changes that belong to the first one, and for the permission to push.
@@ -131,5 +140,20 @@ fn report(
             metrics.pushed(false, duration);
             outcomes.send_modify(|outcome| outcome.error = Some(error.to_string()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_that_comes_together_with_a_check_stays_to_be_pushed() {
+        let (sender, mut snapshots) = watch::channel(None);
+        sender.send_replace(None);
+        latest(&mut snapshots, false);
+        assert!(snapshots.has_changed().unwrap());
+        latest(&mut snapshots, true);
+        assert!(!snapshots.has_changed().unwrap());
     }
 }
