@@ -24,7 +24,7 @@ mod scene;
 
 use scene::{
     ASKED, DOCUMENTS, ROUNDS, V2, all, content, etag, get, has_the_headers_of, peer_etag, said,
-    send, sent, sent_in_all, start,
+    sent, sent_in_all, start,
 };
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_client_with_the_current_merged_document_gets_304() -> Result<()> {
             let own = format!("\"{}\"", etag(path, form).unwrap_or_default());
             let headers = [("accept", accept), ("if-none-match", &own)];
             for method in [Method::GET, Method::HEAD] {
-                let answer = send(&client, method, path, &headers).await?;
+                let answer = client.send_with(method, path, &headers).await?;
                 assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0), "{path}");
                 has_the_headers_of(&answer, path, form);
             }
@@ -192,7 +192,7 @@ async fn head_is_answered_as_get_without_the_body() -> Result<()> {
             if !matches!(path, "/api" | "/apis" | "/openapi/v3") {
                 continue;
             }
-            let answer = send(&client, Method::HEAD, path, &[("accept", accept)]).await?;
+            let answer = client.send_with(Method::HEAD, path, &[("accept", accept)]).await?;
             assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0), "{path}");
             has_the_headers_of(&answer, path, form);
             client.get("/api/v1/nodes").await?.ok()?;

@@ -6,7 +6,7 @@ use discovery_map::{DocumentForm, MergedDocument};
 use fake_apiserver::replay::{OpenApiDocument, PEER_HEADER};
 use harness::pushed::{PushedStack, merged};
 use reqwest::{Method, StatusCode};
-use wire::client::{Answer, Client, Http};
+use wire::client::Http;
 
 /// The document, below `/openapi/v3/`.
 const DOCUMENT: &str = "apis/apps/v1";
@@ -53,7 +53,7 @@ async fn each_form_is_answered_as_a_server_does_and_the_access_check_has_no_body
         let client = scene.client(http)?;
         for (_, accept, content) in FORMS {
             for method in [Method::GET, Method::HEAD] {
-                let answer = send(&client, method.clone(), PATH, &[("accept", accept)]).await?;
+                let answer = client.send_with(method.clone(), PATH, &[("accept", accept)]).await?;
                 assert_eq!(answer.status, StatusCode::OK);
                 assert_eq!(answer.body, if method == Method::GET { content } else { b"" });
                 let expected = [
@@ -69,10 +69,10 @@ async fn each_form_is_answered_as_a_server_does_and_the_access_check_has_no_body
                 }
             }
         }
-        let answer = send(&client, Method::GET, PATH, &[("accept", OLD_PROTOBUF)]).await?;
+        let answer = client.send_with(Method::GET, PATH, &[("accept", OLD_PROTOBUF)]).await?;
         assert_eq!(answer.header("content-type"), Some(PROTOBUF));
         let known = [("accept", JSON), ("if-none-match", "\"MERGED\"")];
-        let answer = send(&client, Method::GET, PATH, &known).await?;
+        let answer = client.send_with(Method::GET, PATH, &known).await?;
         assert_eq!((answer.status, answer.body.len()), (StatusCode::NOT_MODIFIED, 0));
     }
     let asked = scene.stack.envoy.stat(&format!("cluster.{ASKED}.upstream_rq_304")).await?;
@@ -87,7 +87,7 @@ async fn with_its_hash_a_document_may_be_cached_and_any_other_hash_is_redirected
         let client = scene.client(http)?;
         for (_, accept, content) in FORMS {
             let path = format!("{PATH}?hash=MERGED");
-            let answer = send(&client, Method::GET, &path, &[("accept", accept)]).await?;
+            let answer = client.send_with(Method::GET, &path, &[("accept", accept)]).await?;
             assert_eq!((answer.status, &*answer.body), (StatusCode::OK, content));
             assert_eq!(answer.header("cache-control"), Some("public, immutable"));
             let (date, expires) = (answer.header("date"), answer.header("expires"));
@@ -95,7 +95,7 @@ async fn with_its_hash_a_document_may_be_cached_and_any_other_hash_is_redirected
             assert_eq!(expires.and_then(year), Some(date + 1), "{answer:?}");
             for hash in ["PEER", "merged"] {
                 let path = format!("{PATH}?hash={hash}");
-                let answer = send(&client, Method::GET, &path, &[("accept", accept)]).await?;
+                let answer = client.send_with(Method::GET, &path, &[("accept", accept)]).await?;
                 assert_eq!(answer.status, StatusCode::MOVED_PERMANENTLY, "{answer:?}");
                 assert_eq!(answer.header("location"), Some(&*format!("{PATH}?hash=MERGED")));
                 assert_eq!(answer.header("cache-control"), Some("no-cache, private"));
@@ -109,7 +109,7 @@ async fn with_its_hash_a_document_may_be_cached_and_any_other_hash_is_redirected
 async fn a_form_that_no_server_has_is_refused_by_a_server() -> Result<()> {
     let mut scene = start().await?;
     let client = scene.client(Http::Two)?;
-    let answer = send(&client, Method::GET, PATH, &[("accept", "text/html")]).await?;
+    let answer = client.send_with(Method::GET, PATH, &[("accept", "text/html")]).await?;
     assert_eq!(answer.status, StatusCode::NOT_ACCEPTABLE);
     scene.is_sound().await
 }
@@ -117,15 +117,4 @@ async fn a_form_that_no_server_has_is_refused_by_a_server() -> Result<()> {
 /// Returns the year of an HTTP date.
 fn year(date: &str) -> Option<u32> {
     date.split(' ').nth(3)?.parse().ok()
-}
-
-async fn send(
-    client: &Client,
-    method: Method,
-    path: &str,
-    headers: &[(&str, &str)],
-) -> Result<Answer> {
-    let request = client.request(method, path);
-    let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
-    client.send(request).await
 }

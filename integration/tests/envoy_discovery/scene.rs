@@ -114,18 +114,7 @@ pub async fn said(scene: &PushedStack, twin: &str, status: u16) -> Result<u64> {
 }
 
 pub async fn get(client: &Client, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
-    send(client, Method::GET, path, headers).await
-}
-
-pub async fn send(
-    client: &Client,
-    method: Method,
-    path: &str,
-    headers: &[(&str, &str)],
-) -> Result<Answer> {
-    let request = client.request(method, path);
-    let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
-    client.send(request).await
+    client.send_with(Method::GET, path, headers).await
 }
 
 pub fn all<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {

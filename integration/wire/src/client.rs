@@ -140,6 +140,17 @@ impl Client {
         Answer::read(request.send().await?).await
     }
 
+    /// Sends a request with these headers. Fails if there is no complete answer.
+    pub async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer> {
+        let request = self.request(method, path);
+        self.send(headers.iter().fold(request, |r, (name, value)| r.header(*name, *value))).await
+    }
+
     /// GET. Fails if there is no complete answer.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(self.request(Method::GET, path)).await
