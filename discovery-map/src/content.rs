@@ -38,6 +38,13 @@ impl DocumentEncoding {
     pub const ALL: [Self; 4] = [Self::Json, Self::IndentedJson, Self::Yaml, Self::Protobuf];
 }
 
+impl From<Vec<u8>> for Content {
+    /// A document that does not come with a map, or an encoding of one that does.
+    fn from(plain: Vec<u8>) -> Self {
+        Self { plain, ..Self::default() }
+    }
+}
+
 impl Content {
     /// A document that comes with a map: the JSON, and the same compressed by gzip.
     #[must_use]
@@ -71,10 +78,7 @@ impl Content {
         make: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
     ) -> Option<&Self> {
         let Some(slot) = (encoding as usize).checked_sub(1) else { return Some(self) };
-        let made = self.made.get(slot)?.get_or_init(|| {
-            let plain = make(&self.plain)?;
-            Some(Box::new(Self { plain, ..Self::default() }))
-        });
+        let made = self.made.get(slot)?.get_or_init(|| Some(Box::new(make(&self.plain)?.into())));
         made.as_deref()
     }
 }

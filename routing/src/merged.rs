@@ -4,12 +4,14 @@
 //! ```text
 //!  request ─ path, Accept ─► AccessCheck ─► a server: may this client read it?
 //!                                                  │
-//!  200 or 304 ◄─ MergedAnswer: the document ◄──────┴─ 200 or 304; all else passes
+//!  200 or 304 ◄─ MergedAnswer: the document ◄──────┼─ 200 or 304; all else passes
+//!                     └─ what it adds ◄────────────┴─ 200 with a document that is newer than the map
 //! ```
 //!
 //! Authorization stays with the server: a client gets the merged document only
 //! if the server would have sent it its own.
 
+mod additions;
 mod answer;
 mod openapi_answer;
 
@@ -99,7 +101,8 @@ pub(crate) fn access_check<'m>(
     let indents = indentation::is_wanted(path.query(), user_agent);
     let Negotiated { form, encoding } = accept::negotiate(accept, offer, indents)?;
     let MergedEntry { document, destination, .. } = map.document(name, form)?;
-    let accept = if is_root { ACCEPT_AGGREGATED_DISCOVERY } else { ACCEPT_JSON };
+    let is_aggregated = document.form != DocumentForm::Plain;
+    let accept = if is_aggregated { ACCEPT_AGGREGATED_DISCOVERY } else { ACCEPT_JSON };
     Some(AccessCheck { document, destination, accept, encoding })
 }
 
@@ -117,6 +120,37 @@ pub fn answer<'a>(
     } else {
         options.answer(document, content, peer)
     }
+}
+
+/// Returns whether a server's own document can list what the merged one does not list yet. A
+/// document below `/openapi/v3/` is merged only if it is built into the servers.
+#[must_use]
+pub fn can_be_extended(document: &MergedDocument) -> bool {
+    !openapi_answer::is_for(document)
+}
+
+/// Returns whether a server's own document, by its `ETag`, is the one that the merged document was
+/// made of. Without an `ETag`, nobody knows.
+#[must_use]
+pub fn is_known(document: &MergedDocument, own_etag: &[u8]) -> bool {
+    document.peer_etag.as_deref().is_some_and(|etag| quoted(etag).as_bytes() == own_etag)
+}
+
+/// Returns the merged document and what only `own`, a server's document, lists. `None` if that is
+/// nothing, or `own` is not a document of that kind. `own_etag` is the value of the server's `ETag`.
+#[must_use]
+pub fn extended(
+    document: &MergedDocument,
+    content: &Content,
+    (own_etag, own): (&[u8], &[u8]),
+) -> Option<(MergedDocument, Content)> {
+    let (merged, own) = (str::from_utf8(content.plain()).ok()?, str::from_utf8(own).ok()?);
+    let whole = additions::with_additions(merged, own)?;
+    let own_etag = str::from_utf8(own_etag).ok()?.trim_matches('"');
+    // Neither part alone says what the document lists.
+    let etag = document.etag.as_deref().map(|etag| format!("{etag}.{own_etag}"));
+    let document = MergedDocument { etag, ..document.clone() };
+    Some((document, Content::from(whole.into_bytes())))
 }
 
 #[cfg(test)]

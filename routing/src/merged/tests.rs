@@ -11,7 +11,7 @@ use discovery_map::{
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{AccessCheck, ReadOptions, access_check};
+use super::{AccessCheck, ReadOptions, access_check, can_be_extended, extended, is_known};
 use crate::path::RequestPath;
 
 const GOLDEN: &str = include_str!("../../../discovery-map/golden/map.json");
@@ -152,15 +152,41 @@ fn humans_get_indented_json() {
 }
 
 #[test]
-fn the_access_check_asks_for_the_cheapest_document() {
+fn the_access_check_asks_for_the_servers_own_document_of_that_kind() {
     let map = everything();
-    for accept in [V2, V2BETA1, "application/json"] {
+    for accept in [V2, V2BETA1] {
         let check = asked(&map, "/apis", accept).unwrap();
         assert!(check.accept.starts_with("application/json;g=apidiscovery.k8s.io;v=v2;"));
         assert_eq!(check.if_none_match().as_deref(), Some("\"PEER\""));
     }
+    let check = asked(&map, "/apis", "application/json").unwrap();
+    assert_eq!(check.accept, "application/json");
     let check = asked(&map, "/apis/apps/v1", "").unwrap();
     assert_eq!((check.accept, check.if_none_match()), ("application/json", None));
+}
+
+#[test]
+fn an_extended_document_has_an_etag_of_both() {
+    let merged = document("/apis", DocumentForm::AggregatedV2, b"{}");
+    assert!(is_known(&merged, b"\"PEER\"") && !is_known(&merged, b"\"NEW\""));
+    let content = Content::new(b"{\"items\":[]}".to_vec(), Vec::new());
+    let own = (&b"\"NEW\""[..], &b"{\"items\":[{\"metadata\":{\"name\":\"g\"}}]}"[..]);
+    let (document, content) = extended(&merged, &content, own).unwrap();
+    assert_eq!(document.etag.as_deref(), Some("MERGED.NEW"));
+    assert_eq!(content.plain(), own.1);
+    assert_eq!(extended(&document, &content, own), None);
+}
+
+#[test]
+fn a_document_below_open_api_v3_is_not_extended() {
+    let kinds = [("/openapi/v3/apis/g/v1", false), ("/openapi/v3", true), ("/apis", true)];
+    for (path, expected) in kinds {
+        assert_eq!(
+            can_be_extended(&document(path, DocumentForm::Plain, b"{}")),
+            expected,
+            "{path}"
+        );
+    }
 }
 
 #[test]
