@@ -72,6 +72,12 @@ extern "C" fn filter_on_response_body(stream: u32, _size: usize, end: u32) -> Ac
     FILTER.with(|filter| action(filter.on_response_body(StreamId(stream), end != 0)))
 }
 
+/// `proxy_on_response_trailers`; few responses have any.
+#[unsafe(no_mangle)]
+extern "C" fn filter_on_response_trailers(stream: u32, _trailers: usize) -> Action {
+    FILTER.with(|filter| action(filter.on_response_trailers(StreamId(stream))))
+}
+
 fn action(action: filter_core::Action) -> Action {
     match action {
         filter_core::Action::Continue => Action::Continue,

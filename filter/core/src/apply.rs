@@ -38,7 +38,12 @@ impl<H: Host> Filter<H> {
                 self.count(Event::NotFoundReplaced);
                 self.refuse(Refusal::Unproved, encoding)
             }
-            Effect::SendDocument(form, answer) => self.send_document(form, &answer),
+            Effect::SendDocument { form, is_extended, answer } => {
+                if is_extended {
+                    self.count(Event::DocumentExtended);
+                }
+                self.send_document(form, &answer)
+            }
             Effect::Hold(held) => {
                 self.held.insert(stream, held);
                 Action::Pause

@@ -7,7 +7,8 @@ use routing::status::{Encoding, Refusal};
 
 use crate::effect::Effect;
 use crate::evidence::Evidence;
-use crate::filter::{Current, Filter, Phase};
+use crate::extensions::Extensions;
+use crate::filter::{Current, Filter, Held, Phase};
 use crate::headers::Headers;
 use crate::host::{Action, HeaderMap, Host, StreamId};
 use crate::metrics::{Doubt, Event, INTERVAL};
@@ -69,7 +70,7 @@ impl<H: Host> Filter<H> {
             Some(current) => Documents::unpack(packed, &current.documents),
             None => Documents::unpack(packed, &Documents::default()),
         };
-        Ok(Current { map, documents: documents? })
+        Ok(Current { map, documents: documents?, extensions: Extensions::default() })
     }
 
     /// Tells the host what was counted since the last time.
@@ -131,8 +132,6 @@ impl<H: Host> Filter<H> {
         }
         let state = host.filter_state(interest::STATE);
         let interest = ResponseInterest::from_bytes(state.as_deref());
-        let current = self.current.borrow();
-        let current = current.as_ref();
         match (interest, &*status) {
             (interest, b"404") => {
                 let (not_found, phase) = (interest.not_found(), self.phase());
@@ -142,8 +141,7 @@ impl<H: Host> Filter<H> {
             // Envoy gives its own errors the status 200 if a client speaks gRPC.
             (ResponseInterest::Document(awaited), b"200" | b"304") => {
                 self.count_if_asked_again();
-                let peer = host.headers(HeaderMap::Response);
-                self.apply(stream, response::document(&awaited, current, &peer))
+                self.document_headers(stream, &awaited, &status, end_of_stream)
             }
             _ => {
                 self.count_if_asked_again();
@@ -159,12 +157,19 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    /// Judges a 404 that was held back, once there is enough of its body.
+    /// Judges a 404 that was held back, or answers with the merged document, once there is enough
+    /// of the body.
     pub fn on_response_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
         let effect = match self.held.take(stream) {
-            Some(held) => response::body(held, &self.host, end_of_stream),
+            Some(Held::NotFound(held)) => response::body(held, &self.host, end_of_stream),
+            Some(Held::Document) => return self.document_body(stream, end_of_stream),
             None => Effect::Pass,
         };
         self.apply(stream, effect)
+    }
+
+    /// Does the same when trailers end a response.
+    pub fn on_response_trailers(&self, stream: StreamId) -> Action {
+        self.on_response_body(stream, true)
     }
 }

@@ -28,7 +28,12 @@ pub(crate) enum Effect<'a> {
     /// A 503 replaces a type-level 404 that cannot be proved.
     ReplaceNotFound(Encoding),
     /// A merged document replaces a server's own.
-    SendDocument(DocumentForm, MergedAnswer<'a>),
+    SendDocument {
+        form: DocumentForm,
+        /// Whether it also has what only the server lists.
+        is_extended: bool,
+        answer: MergedAnswer<'a>,
+    },
     /// The response is held back until there is more of its body.
     Hold(Held),
     /// A server does not know the type: another one is asked, unless all denied it.

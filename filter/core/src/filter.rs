@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 
 use discovery_map::{DiscoveryMap, Documents};
 
+use crate::bodies::Bodies;
 use crate::budget::Budget;
+use crate::extensions::Extensions;
 use crate::host::{Host, StreamId};
 use crate::metrics::{Event, Metrics};
 
@@ -31,6 +33,8 @@ pub struct Filter<H: Host> {
     metrics: OnceCell<Metrics<H::Metric>>,
     /// Why the response of a stream is held back.
     pub(crate) held: AgedMap<StreamId, Held>,
+    /// What has come of servers' documents that could be newer than the map.
+    pub(crate) bodies: Bodies,
     /// Whether this VM judges attempts.
     pub(crate) is_at_server: Cell<bool>,
     /// How many servers may still be asked again.
@@ -42,6 +46,8 @@ pub struct Filter<H: Host> {
 pub(crate) struct Current {
     pub(crate) map: DiscoveryMap,
     pub(crate) documents: Documents,
+    /// What servers' own documents added since.
+    pub(crate) extensions: Extensions,
 }
 
 impl<H: Host> Filter<H> {
@@ -52,6 +58,7 @@ impl<H: Host> Filter<H> {
             current: RefCell::new(None),
             metrics: OnceCell::new(),
             held: AgedMap::new(),
+            bodies: Bodies::new(),
             is_at_server: Cell::new(false),
             budget: Budget::new(),
         }
@@ -72,9 +79,18 @@ impl<H: Host> Filter<H> {
     }
 }
 
-/// A 404 that is held back for its body.
+/// A response that is held back for its body.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) enum Held {
+    /// A 404 that could be wrong.
+    NotFound(HeldNotFound),
+    /// A server's document that could be newer than the map.
+    Document,
+}
+
+/// A 404 that is held back.
+#[derive(Debug)]
+pub(crate) struct HeldNotFound {
     pub(crate) content_type: Vec<u8>,
     /// In bytes, if the server said so.
     pub(crate) content_length: Option<usize>,

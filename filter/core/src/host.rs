@@ -126,6 +126,10 @@ pub trait Host {
     /// At most `limit` bytes of the body that is held back; in `on_response_body`.
     fn response_body(&self, limit: usize) -> Vec<u8>;
 
+    /// Takes what has come of the body that is held back out of the host's buffer; in
+    /// `on_response_body`. `None` if the host fails.
+    fn take_response_body(&self) -> Option<Vec<u8>>;
+
     /// Answers the stream, at most once. What is held back of a server's answer
     /// is dropped.
     fn respond(&self, code: u16, headers: &[(&[u8], &[u8])], body: &[u8]);

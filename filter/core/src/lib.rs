@@ -13,9 +13,9 @@
 //! |---|---|---|
 //! | `on_request_headers` | new | `Route`, or `Refuse` |
 //! | `on_request_trailers` | any | `StripTrailers`, `Pass` or `Refuse` |
-//! | `on_response_headers` | any | `Pass`; `Hold`, `Doubt`, `Settle` or `ReplaceNotFound` for a 404; `SendDocument` |
-//! | `on_response_body` | held for its body | `Hold` again, `Pass`, `Doubt`, `Settle` or `ReplaceNotFound` |
-//! | `on_response_body` | not held | `Pass` |
+//! | `on_response_headers` | any | `Pass`; `Hold`, `Doubt`, `Settle` or `ReplaceNotFound` for a 404; `Hold` or `SendDocument` for a document |
+//! | `on_response_body`, `on_response_trailers` | held for its body | `Hold` again; `Pass`, `Doubt`, `Settle` or `ReplaceNotFound`; `SendDocument` |
+//! | `on_response_body`, `on_response_trailers` | not held | `Pass` |
 //!
 //! The response callbacks run twice: for each attempt at a server, before the
 //! proxy decides whether there is another one (`Doubt`, `Settle`), and for the
@@ -28,12 +28,15 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod bodies;
 mod budget;
 mod callbacks;
 mod denied;
+mod documents;
 mod doubt;
 mod effect;
 mod evidence;
+mod extensions;
 mod filter;
 mod headers;
 mod host;
@@ -44,6 +47,7 @@ mod response;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 
+pub use bodies::MAX_BYTES;
 pub use budget::PER_SECOND;
 pub use filter::{Filter, GENERATION};
 pub use headers::{Headers, serialize};

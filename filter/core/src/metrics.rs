@@ -24,6 +24,8 @@ pub(crate) enum Event {
     CertificateRefused,
     /// A merged document was sent, or a 304 for it.
     DocumentSent(DocumentForm),
+    /// A merged document was sent with what only the server listed.
+    DocumentExtended,
     /// A server denied a request, or another server answered after that.
     Doubted(Doubt),
 }
@@ -44,10 +46,13 @@ pub(crate) enum Doubt {
 }
 
 /// Each event, and its counter.
-const EVENTS: [(Event, &str); 12] = {
+const EVENTS: [(Event, &str); 13] = {
     use DocumentForm::{AggregatedV2, AggregatedV2beta1, Plain, Protobuf};
     use Doubt::{Answered, AskedAgain, DeniedByAll, OverBudget, Unproved};
-    use Event::{CertificateRefused, ClaimsRemoved, DocumentSent, Doubted, NotFoundReplaced};
+    use Event::{
+        CertificateRefused, ClaimsRemoved, DocumentExtended, DocumentSent, Doubted,
+        NotFoundReplaced,
+    };
     [
         (NotFoundReplaced, "not_found_replaced_total"),
         (ClaimsRemoved, "requests_with_identity_headers_removed_total"),
@@ -56,6 +61,7 @@ const EVENTS: [(Event, &str); 12] = {
         (DocumentSent(AggregatedV2), "merged_documents_total.form.aggregated_v2"),
         (DocumentSent(AggregatedV2beta1), "merged_documents_total.form.aggregated_v2beta1"),
         (DocumentSent(Protobuf), "merged_documents_total.form.protobuf"),
+        (DocumentExtended, "merged_documents_extended_total"),
         (Doubted(AskedAgain), "type_level_not_found_total.outcome.asked_again"),
         (Doubted(Answered), "type_level_not_found_total.outcome.answered"),
         (Doubted(DeniedByAll), "type_level_not_found_total.outcome.denied_by_all"),

@@ -1,37 +1,12 @@
-//! The response phase: which 404 is held back, after which one another server is
-//! asked, which one is replaced, and when a merged document is sent.
+//! The response phase of a 404: which one is held back, after which one another
+//! server is asked, and which one is replaced.
 
-use routing::interest::{self, AwaitedDocument, NotFound, ResponseInterest};
-use routing::merged;
+use routing::interest::{self, NotFound, ResponseInterest};
 use routing::not_found::{Body, MAX_BODY_BYTES, is_type_level};
-use routing::status::Refusal;
 
 use crate::effect::Effect;
-use crate::filter::{Current, Held, Phase};
-use crate::headers::Headers;
+use crate::filter::{Held, HeldNotFound, Phase};
 use crate::host::Host;
-
-/// The merged document for a client that may read it; `peer` is the headers of
-/// the server that said so.
-pub(crate) fn document<'a>(
-    awaited: &AwaitedDocument<'_>,
-    current: Option<&'a Current>,
-    peer: &'a Headers,
-) -> Effect<'a> {
-    let found = current.and_then(|current| {
-        let entry = current.map.document(awaited.path, awaited.form)?;
-        Some((entry.document, current.documents.get(entry.index)?))
-    });
-    // The last push took the document away: all servers have the same one now.
-    // This server's answer is to the access check, not to the client's request.
-    let answer = found.and_then(|(document, content)| {
-        Some((document.form, merged::answer(&awaited.options, document, content, peer.iter())?))
-    });
-    match answer {
-        Some((form, answer)) => Effect::SendDocument(form, answer),
-        None => Effect::Refuse(Refusal::Unproved, awaited.encoding),
-    }
-}
 
 /// A 404 whose headers have come; `not_found` is what to do about it if it is a
 /// type-level one.
@@ -54,15 +29,15 @@ pub(crate) fn not_found<'a>(
     if content_length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return believed(phase);
     }
-    Effect::Hold(Held { content_type, content_length, phase })
+    Effect::Hold(Held::NotFound(HeldNotFound { content_type, content_length, phase }))
 }
 
 /// More of the body of a 404 that is held back for it.
-pub(crate) fn body<'a>(held: Held, host: &impl Host, end_of_stream: bool) -> Effect<'a> {
+pub(crate) fn body<'a>(held: HeldNotFound, host: &impl Host, end_of_stream: bool) -> Effect<'a> {
     let body = host.response_body(MAX_BODY_BYTES.saturating_add(1));
     let whole = end_of_stream || held.content_length.is_some_and(|length| body.len() >= length);
     if !whole && body.len() <= MAX_BODY_BYTES {
-        return Effect::Hold(held);
+        return Effect::Hold(Held::NotFound(held));
     }
     let state = host.filter_state(interest::STATE);
     match ResponseInterest::from_bytes(state.as_deref()).not_found() {

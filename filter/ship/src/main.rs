@@ -21,7 +21,7 @@ use walrus::Module;
 /// What each module exports: the name in the build, and the ABI's.
 type Exports = [(&'static str, &'static str)];
 
-const FILTER: [(&str, &str); 10] = [
+const FILTER: [(&str, &str); 11] = [
     ("memory", "memory"),
     ("malloc", "malloc"),
     ("_initialize", "_initialize"),
@@ -32,9 +32,10 @@ const FILTER: [(&str, &str); 10] = [
     ("filter_on_request_trailers", "proxy_on_request_trailers"),
     ("filter_on_response_headers", "proxy_on_response_headers"),
     ("filter_on_response_body", "proxy_on_response_body"),
+    ("filter_on_response_trailers", "proxy_on_response_trailers"),
 ];
 
-const AT_SERVER: [(&str, &str); 7] = [
+const AT_SERVER: [(&str, &str); 8] = [
     ("memory", "memory"),
     ("malloc", "malloc"),
     ("_initialize", "_initialize"),
@@ -42,6 +43,7 @@ const AT_SERVER: [(&str, &str); 7] = [
     ("at_server_on_configure", "proxy_on_configure"),
     ("filter_on_response_headers", "proxy_on_response_headers"),
     ("filter_on_response_body", "proxy_on_response_body"),
+    ("filter_on_response_trailers", "proxy_on_response_trailers"),
 ];
 
 fn main() -> Result<()> {

@@ -4,7 +4,7 @@
 
 use arbitrary::Arbitrary;
 use filter_core::mock::{Call, Fields, MockProxy};
-use filter_core::{Action, Certificate, StreamId};
+use filter_core::{Action, Certificate, Shared, StreamId};
 use libfuzzer_sys::fuzz_target;
 use routing::interest;
 
@@ -15,11 +15,14 @@ enum Step {
     Trailers { stream: u8, trailers: Fields },
     Response { stream: u8, headers: Fields, end: bool },
     NotFound { stream: u8, content_type: u8, end: bool },
+    /// A server's discovery document, in answer to an access check.
+    Document { stream: u8, etag: Option<String>, end: bool },
+    ResponseTrailers { stream: u8 },
     Body { stream: u8, body: Vec<u8>, end: bool },
     /// What the host keeps is the filter's own, but it must not matter.
     State { stream: u8, key: bool, value: Vec<u8> },
     /// What another VM told.
-    Shared { value: Vec<u8> },
+    Shared { value: Vec<u8>, version: u32 },
     /// From here on, attempts at servers are judged.
     AtServer,
     Server { stream: u8, address: String },
@@ -28,16 +31,19 @@ enum Step {
     Tick,
 }
 
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
 const CONTENT_TYPES: [&str; 4] =
     ["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
-const CALLS: [Call; 8] = [
+const CALLS: [Call; 10] = [
     Call::Headers,
     Call::ReplaceHeaders,
     Call::SetClusterHeader,
     Call::SetFilterState,
     Call::FilterState,
     Call::ResponseHeader,
+    Call::TakeResponseBody,
     Call::Cluster,
     Call::AskAgain,
     Call::Shared,
@@ -81,6 +87,16 @@ fn take(proxy: &MockProxy, step: Step) {
             let headers = [(":status", "404"), ("content-type", content_type)];
             proxy.response(StreamId(stream.into()), &headers, end);
         }
+        Step::Document { stream, etag, end } => {
+            let stream = StreamId(stream.into());
+            proxy.request(stream, &[(":method", "GET"), (":path", "/apis"), ("accept", AGGREGATED)]);
+            let etag = etag.as_deref().map(|etag| ("etag", etag));
+            let status = [(":status", "200")];
+            proxy.response(stream, &status.into_iter().chain(etag).collect::<Vec<_>>(), end);
+        }
+        Step::ResponseTrailers { stream } => {
+            proxy.trailers_of_response(StreamId(stream.into()));
+        }
         Step::Body { stream, body, end } => {
             proxy.body(StreamId(stream.into()), &body, end);
         }
@@ -90,7 +106,9 @@ fn take(proxy: &MockProxy, step: Step) {
                 stream.filter_state.insert(key.to_owned(), value);
             });
         }
-        Step::Shared { value } => proxy.host.change(|state| state.shared = Some(value)),
+        Step::Shared { value, version } => {
+            proxy.host.change(|state| state.shared.push(Shared { value, version }));
+        }
         Step::AtServer => proxy.filter.judge_attempts(),
         Step::Server { stream, address } => {
             proxy.change(StreamId(stream.into()), |stream| stream.server = address);

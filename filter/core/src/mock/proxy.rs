@@ -120,6 +120,12 @@ impl MockProxy {
         self.filter.on_response_body(stream, end_of_stream)
     }
 
+    /// Enters the filter by the trailers that end a response.
+    pub fn trailers_of_response(&self, stream: StreamId) -> Action {
+        self.select(stream, |_| ());
+        self.filter.on_response_trailers(stream)
+    }
+
     /// A filter at the servers, which knows what this one tells of its map.
     #[must_use]
     pub fn at_server(&self) -> Self {

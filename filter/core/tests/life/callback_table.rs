@@ -14,6 +14,7 @@ enum State {
     NoApiSent,
     DiscoverySent,
     HeldForBody,
+    HeldForDocument,
     Replaced,
     Refused,
 }
@@ -30,6 +31,7 @@ enum Callback {
     TypeLevelBody,
     OtherBody,
     PartOfBody,
+    TrailersOfResponse,
     Tick,
     SameMap,
 }
@@ -49,6 +51,10 @@ impl State {
             Self::NoApiSent => drop(proxy.get(STREAM, "/healthz")),
             Self::DiscoverySent => get_discovery(&proxy, STREAM),
             Self::HeldForBody => unknown_not_found(),
+            Self::HeldForDocument => {
+                get_discovery(&proxy, STREAM);
+                proxy.response(STREAM, &[(":status", "200")], false);
+            }
             Self::Replaced => {
                 unknown_not_found();
                 proxy.body(STREAM, TYPE_LEVEL, true);
@@ -74,6 +80,7 @@ impl Callback {
             Self::TypeLevelBody => Some(proxy.body(STREAM, TYPE_LEVEL, true)),
             Self::OtherBody => Some(proxy.body(STREAM, b"no such object", true)),
             Self::PartOfBody => Some(proxy.body(STREAM, b"404 ", false)),
+            Self::TrailersOfResponse => Some(proxy.trailers_of_response(STREAM)),
             Self::Tick => none(|| proxy.filter.on_tick()),
             Self::SameMap => none(|| proxy.configure(GOLDEN).unwrap()),
         }
@@ -104,7 +111,7 @@ fn outcome(state: State, callback: Callback) -> String {
 macro_rules! table {
     ($($callback:ident = $variant:ident {
         $new:literal $common:literal $unknown:literal $no_api:literal $discovery:literal
-        $body:literal $replaced:literal $refused:literal
+        $body:literal $document:literal $replaced:literal $refused:literal
     })+) => {
         $(mod $callback {
             use super::*;
@@ -134,6 +141,10 @@ macro_rules! table {
                 assert_eq!(outcome(State::HeldForBody, Callback::$variant), $body);
             }
             #[test]
+            fn while_a_document_is_held_for_its_body() {
+                assert_eq!(outcome(State::HeldForDocument, Callback::$variant), $document);
+            }
+            #[test]
             fn after_a_404_was_replaced() {
                 assert_eq!(outcome(State::Replaced, Callback::$variant), $replaced);
             }
@@ -149,46 +160,50 @@ macro_rules! table {
 table! {
     the_headers_of_a_request = Request {
         "continue" "continue" "continue" "continue" "continue"
-        "continue" "continue" "continue"
+        "continue" "continue" "continue" "continue"
     }
     trailers_without_claims = CleanTrailers {
         "continue" "continue" "continue" "continue" "continue"
-        "continue" "continue" "continue"
+        "continue" "continue" "continue" "continue"
     }
     trailers_with_a_claim = ClaimingTrailers {
         "continue strip" "continue strip" "continue strip" "continue strip" "continue strip"
-        "continue strip" "continue strip" "continue strip"
+        "continue strip" "continue strip" "continue strip" "continue strip"
     }
     a_200 = Ok {
-        "continue" "continue" "continue" "continue" "pause 200"
-        "continue" "continue" "continue"
+        "continue" "continue" "continue" "continue" "pause"
+        "continue" "pause" "continue" "continue"
     }
     a_404_whose_body_follows = NotFound {
         "pause" "pause" "pause" "continue" "pause"
-        "pause" "pause" "pause"
+        "pause" "pause" "pause" "pause"
     }
     a_404_without_a_body = NotFoundWithoutBody {
         "pause 503" "pause 503" "pause 503" "continue" "pause 503"
-        "pause 503" "pause 503" "pause 503"
+        "pause 503" "pause 503" "pause 503" "pause 503"
     }
     the_body_of_a_type_level_404 = TypeLevelBody {
         "continue" "continue" "continue" "continue" "continue"
-        "pause 503" "continue" "continue"
+        "pause 503" "pause 200" "continue" "continue"
     }
     another_body = OtherBody {
         "continue" "continue" "continue" "continue" "continue"
-        "continue" "continue" "continue"
+        "continue" "pause 200" "continue" "continue"
     }
     a_part_of_a_body = PartOfBody {
         "continue" "continue" "continue" "continue" "continue"
-        "pause" "continue" "continue"
+        "pause" "pause" "continue" "continue"
+    }
+    the_trailers_of_a_response = TrailersOfResponse {
+        "continue" "continue" "continue" "continue" "continue"
+        "continue" "pause 200" "continue" "continue"
     }
     a_tick = Tick {
         "nothing" "nothing" "nothing" "nothing" "nothing"
-        "nothing" "nothing" "nothing"
+        "nothing" "nothing" "nothing" "nothing"
     }
     a_push_of_the_same_map = SameMap {
         "nothing" "nothing" "nothing" "nothing" "nothing"
-        "nothing" "nothing" "nothing"
+        "nothing" "nothing" "nothing" "nothing"
     }
 }

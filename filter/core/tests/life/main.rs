@@ -7,6 +7,7 @@ mod configuration;
 mod cost;
 mod documents;
 mod doubt;
+mod extended_documents;
 mod failing_host;
 mod header_maps;
 mod identity;

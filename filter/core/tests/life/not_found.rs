@@ -39,6 +39,15 @@ fn a_type_level_404_for_a_known_type_becomes_503() {
 }
 
 #[test]
+fn a_404_that_ends_with_trailers_is_judged() {
+    let proxy = common();
+    assert_eq!(proxy.response(STREAM, &PLAIN_404, false), Action::Pause);
+    assert_eq!(proxy.body(STREAM, TYPE_LEVEL, false), Action::Pause);
+    assert_eq!(proxy.trailers_of_response(STREAM), Action::Pause);
+    assert_eq!(proxy.stream(STREAM).codes(), [503]);
+}
+
+#[test]
 fn an_object_level_404_passes() {
     let proxy = common();
     assert_eq!(json(&proxy, OBJECT_404), Action::Continue);

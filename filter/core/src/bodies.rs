@@ -1,0 +1,88 @@
+//! The bodies of servers' discovery documents, as far as they have come.
+//!
+//! The filter keeps them instead of the host, whose buffer can be smaller than a
+//! document (`per_connection_buffer_limit_bytes`). It is not told when a stream ends,
+//! so what it keeps is bounded in bytes: the oldest body goes first. The client of a
+//! body that went gets the merged document as the map has it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use crate::host::StreamId;
+
+/// The most bytes that are kept of all bodies together. The aggregated document of 10,000
+/// custom resources has about 4 MiB.
+pub const MAX_BYTES: usize = 16 << 20;
+
+/// Bodies by their streams, the oldest first.
+#[derive(Debug)]
+pub(crate) struct Bodies(RefCell<VecDeque<(StreamId, Vec<u8>)>>);
+
+impl Bodies {
+    pub(crate) const fn new() -> Self {
+        Self(RefCell::new(VecDeque::new()))
+    }
+
+    /// Begins a body.
+    pub(crate) fn begin(&self, stream: StreamId) {
+        self.take(stream);
+        self.0.borrow_mut().push_back((stream, Vec::new()));
+    }
+
+    /// Adds a chunk to a body. Returns whether the body is still kept.
+    pub(crate) fn add(&self, stream: StreamId, chunk: &[u8]) -> bool {
+        let mut bodies = self.0.borrow_mut();
+        let Some((_, body)) = bodies.iter_mut().find(|(own, _)| *own == stream) else {
+            return false;
+        };
+        body.extend_from_slice(chunk);
+        let mut size: usize = bodies.iter().map(|(_, body)| body.len()).sum();
+        while size > MAX_BYTES {
+            let Some((_, oldest)) = bodies.pop_front() else { break };
+            size = size.saturating_sub(oldest.len());
+        }
+        bodies.iter().any(|(own, _)| *own == stream)
+    }
+
+    /// Takes a body; `None` if it is not kept.
+    pub(crate) fn take(&self, stream: StreamId) -> Option<Vec<u8>> {
+        let mut bodies = self.0.borrow_mut();
+        let at = bodies.iter().position(|(own, _)| *own == stream)?;
+        bodies.remove(at).map(|(_, body)| body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_collected_and_taken_once() {
+        let bodies = Bodies::new();
+        assert!(!bodies.add(StreamId(1), b"a"));
+        bodies.begin(StreamId(1));
+        bodies.begin(StreamId(2));
+        assert!(bodies.add(StreamId(1), b"a") && bodies.add(StreamId(2), b"x"));
+        assert!(bodies.add(StreamId(1), b"b"));
+        assert_eq!(bodies.take(StreamId(1)).as_deref(), Some(&b"ab"[..]));
+        assert_eq!(bodies.take(StreamId(1)), None);
+        bodies.begin(StreamId(2));
+        assert_eq!(bodies.take(StreamId(2)).as_deref(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn the_oldest_bodies_go_when_there_are_too_many_bytes() {
+        let bodies = Bodies::new();
+        let third = vec![0; MAX_BYTES / 3];
+        for stream in (0..4).map(StreamId) {
+            bodies.begin(stream);
+            assert!(bodies.add(stream, &third));
+        }
+        assert_eq!(bodies.take(StreamId(0)), None);
+        assert!(bodies.take(StreamId(1)).is_some());
+        assert!(bodies.add(StreamId(2), &third));
+        bodies.begin(StreamId(4));
+        assert!(!bodies.add(StreamId(4), &vec![0; MAX_BYTES + 1]));
+        assert_eq!(bodies.take(StreamId(3)), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! The answer to an access check: the merged document, with what the server lists
+//! and the map does not know yet.
+//!
+//! ```text
+//!  304, or a document that the map was made of ──────────────────▶ the merged document
+//!  another document ─ its body ─▶ Bodies ─▶ Extensions ──┬─ adds ▶ the extended document
+//!                                                        └─ else ▶ the merged document
+//! ```
+//!
+//! A server's document is read once. A body that cannot be read to its end adds
+//! nothing: then the client sees what the map knows.
+
+use std::rc::Rc;
+
+use discovery_map::{Content, MergedDocument};
+use routing::interest::{self, AwaitedDocument, ResponseInterest};
+use routing::merged;
+use routing::status::{Encoding, Refusal};
+
+use crate::effect::Effect;
+use crate::extensions::{Extension, Own};
+use crate::filter::{Current, Filter, Held};
+use crate::headers::Headers;
+use crate::host::{Action, HeaderMap, Host, StreamId};
+
+/// A merged document of the current map.
+#[derive(Clone, Copy)]
+struct Merged<'a> {
+    index: usize,
+    document: &'a MergedDocument,
+    content: &'a Content,
+    current: &'a Current,
+}
+
+impl<'a> Merged<'a> {
+    /// Returns the document that a client waits for. `None` if the last push took it away: all
+    /// servers have the same one now, but this server's answer is to the access check, not to the
+    /// client's request.
+    fn find(awaited: &AwaitedDocument<'_>, current: Option<&'a Current>) -> Option<Self> {
+        let current = current?;
+        let entry = current.map.document(awaited.path, awaited.form)?;
+        let content = current.documents.get(entry.index)?;
+        Some(Self { index: entry.index, document: entry.document, content, current })
+    }
+
+    /// Returns the answer, made of the extended document if there is one.
+    fn answer(
+        self,
+        awaited: &AwaitedDocument<'_>,
+        extension: Option<&'a Extension>,
+        peer: &'a Headers,
+    ) -> Effect<'a> {
+        let extended = extension.and_then(|extension| extension.extended.as_ref());
+        let (document, content) = match extended {
+            Some((document, content)) => (document, content),
+            None => (self.document, self.content),
+        };
+        match merged::answer(&awaited.options, document, content, peer.iter()) {
+            Some(answer) => Effect::SendDocument {
+                form: document.form,
+                is_extended: extended.is_some(),
+                answer,
+            },
+            None => Effect::Refuse(Refusal::Unproved, awaited.encoding),
+        }
+    }
+}
+
+impl<H: Host> Filter<H> {
+    /// The headers of a 200 or 304 to an access check have come.
+    #[cold]
+    pub(crate) fn document_headers(
+        &self,
+        stream: StreamId,
+        awaited: &AwaitedDocument<'_>,
+        status: &[u8],
+        end_of_stream: bool,
+    ) -> Action {
+        let peer = self.host.headers(HeaderMap::Response);
+        let current = self.current.borrow();
+        let Some(merged) = Merged::find(awaited, current.as_ref()) else {
+            return self.apply(stream, Effect::Refuse(Refusal::Unproved, awaited.encoding));
+        };
+        let is_newer = status == b"200" && merged::can_be_extended(merged.document);
+        let etag = etag(&peer).filter(|_| is_newer);
+        let extension = etag.and_then(|etag| merged.current.extensions.known(merged.index, etag));
+        let is_known = etag.is_some_and(|etag| merged::is_known(merged.document, etag));
+        if is_newer && !is_known && extension.is_none() && !end_of_stream {
+            self.bodies.begin(stream);
+            return self.apply(stream, Effect::Hold(Held::Document));
+        }
+        self.apply(stream, merged.answer(awaited, extension.as_deref(), &peer))
+    }
+
+    /// More of a server's document has come.
+    #[cold]
+    pub(crate) fn document_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
+        let chunk = self.host.take_response_body();
+        let is_kept = chunk.is_some_and(|chunk| self.bodies.add(stream, &chunk));
+        if is_kept && !end_of_stream {
+            return self.apply(stream, Effect::Hold(Held::Document));
+        }
+        let body = self.bodies.take(stream).filter(|_| is_kept);
+        let state = self.host.filter_state(interest::STATE);
+        let interest = ResponseInterest::from_bytes(state.as_deref());
+        let ResponseInterest::Document(awaited) = interest else {
+            return self.apply(stream, Effect::Refuse(Refusal::Unproved, Encoding::Json));
+        };
+        let peer = self.host.headers(HeaderMap::Response);
+        let current = self.current.borrow();
+        let Some(merged) = Merged::find(&awaited, current.as_ref()) else {
+            return self.apply(stream, Effect::Refuse(Refusal::Unproved, awaited.encoding));
+        };
+        let extension = body.map(|body| merged.extension(&peer, &body));
+        self.apply(stream, merged.answer(&awaited, extension.as_deref(), &peer))
+    }
+}
+
+impl Merged<'_> {
+    fn extension(self, peer: &Headers, body: &[u8]) -> Rc<Extension> {
+        let own = Own { etag: etag(peer), body };
+        self.current.extensions.make(self.index, (self.document, self.content), own)
+    }
+}
+
+fn etag(peer: &Headers) -> Option<&[u8]> {
+    peer.iter().find(|(name, _)| *name == b"etag").map(|(_, value)| value)
+}
