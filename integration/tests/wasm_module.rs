@@ -24,6 +24,7 @@ fn only_the_callbacks_that_the_filter_needs_are_exported() -> Result<()> {
         "proxy_on_request_trailers",
         "proxy_on_response_body",
         "proxy_on_response_headers",
+        "proxy_on_response_trailers",
         "proxy_on_tick",
     ];
     assert_eq!(callbacks.into_iter().collect::<Vec<_>>(), needed);

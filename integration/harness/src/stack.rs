@@ -57,6 +57,8 @@ pub struct StackOptions {
     /// Whether the filter is in the chain: without it Envoy is a plain round
     /// robin over all peers.
     pub filter: bool,
+    /// Envoy's `per_connection_buffer_limit_bytes` for clients, in bytes. `None`: its default.
+    pub client_buffer_limit: Option<u32>,
     /// Whether Envoy starts only once there is a map. If not, it starts as soon
     /// as the companion's first files are there.
     pub waits_for_map: bool,
@@ -95,6 +97,7 @@ impl StackOptions {
             answering_version: Some("any"),
             companion: json!({}),
             filter: true,
+            client_buffer_limit: None,
             waits_for_map: true,
         }
     }
@@ -152,6 +155,11 @@ impl StackOptions {
             .concurrency(self.concurrency);
         if !self.filter {
             options.bootstrap = without_filter(&options.bootstrap)?;
+        }
+        if let Some(limit) = self.client_buffer_limit {
+            let listener = "  listeners:\n    - name: kubernetes\n";
+            let limited = format!("{listener}      per_connection_buffer_limit_bytes: {limit}\n");
+            options = options.replacing(listener, &limited)?;
         }
         Ok(options)
     }

@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering;
 use anyhow::{Result, anyhow};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TRAILER, VARY,
 };
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use axum::response::IntoResponse as _;
 use futures_util::stream::{self, Stream, StreamExt};
+use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -87,6 +88,11 @@ async fn as_prescribed(canned: Canned) -> Answer {
     let begin = stream::iter([Bytes::from(canned.body.clone())]);
     let body = match canned.end {
         CannedEnd::Complete => Body::from(canned.body),
+        CannedEnd::Trailers => {
+            let trailers = HeaderMap::from_iter([(TRAILER, HeaderValue::from_static("x"))]);
+            let trailers = std::future::ready(Some(Ok(trailers)));
+            Body::new(Full::new(Bytes::from(canned.body)).with_trailers(trailers))
+        }
         CannedEnd::Endless => {
             endless(begin.chain(stream::repeat(Bytes::from_static(&[b' '; 4096]))))
         }

@@ -39,6 +39,8 @@ pub enum CannedEnd {
     /// Properly.
     #[default]
     Complete,
+    /// Properly, with a trailer.
+    Trailers,
     /// Never: spaces follow for as long as the client reads.
     Endless,
     /// Never: nothing follows.
