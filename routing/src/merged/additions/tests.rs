@@ -1,3 +1,5 @@
+//! What is added to a merged document, on each level and in each kind of document.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
