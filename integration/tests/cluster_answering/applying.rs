@@ -1,6 +1,5 @@
 //! Clients that apply new objects all the time, and the answers that they got.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,20 +35,18 @@ pub struct Applying {
     _tasks: JoinSet<()>,
 }
 
-/// So that no two objects have one name.
-static NUMBER: AtomicU64 = AtomicU64::new(0);
-
 impl Applying {
     /// Each client applies each kind.
-    pub fn start(clients: &[Client], kinds: &'static [Doubtful]) -> Self {
+    pub fn start(clients: &[Client], kinds: &[Doubtful]) -> Self {
         let seen = Arc::<Mutex<Vec<_>>>::default();
         let mut tasks = JoinSet::new();
         for client in clients {
             for kind in kinds {
-                let (client, seen) = (client.clone(), Arc::clone(&seen));
+                let (client, kind) = (client.clone(), kind.clone());
+                let seen = Arc::clone(&seen);
                 tasks.spawn(async move {
                     loop {
-                        let one = apply(&client, kind).await;
+                        let one = apply(&client, &kind).await;
                         seen.lock().unwrap_or_else(PoisonError::into_inner).push(one);
                         tokio::time::sleep(PACE).await;
                     }
@@ -69,9 +66,8 @@ impl Applying {
 
 /// Applies a new object of this kind.
 pub async fn apply(client: &Client, kind: &Doubtful) -> Applied {
-    let name = format!("doubtful-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let began = Instant::now();
-    let answer = client.post(&kind.path(), &kind.object(&name)).await;
+    let answer = kind.create(client).await;
     let (given, met_a_stop) = match &answer {
         Ok(answer) => {
             let is_reset = answer.status == 503 && answer.header("retry-after").is_none();
