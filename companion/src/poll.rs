@@ -15,6 +15,7 @@
 
 mod judge;
 pub mod metrics;
+mod nudge;
 mod open_api;
 mod storage;
 mod task;

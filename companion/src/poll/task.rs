@@ -6,26 +6,23 @@ use std::time::Duration;
 use api_discovery::{OpenApiIndex, Part, ServerVersion};
 use discovery_map::PeerState;
 use rand::RngExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::judge::Judge;
 use super::metrics::PollMetrics;
+use super::nudge::Nudge;
 use super::open_api::OpenApiSchedule;
 use super::storage::StorageSchedule;
 use crate::apiserver::{ApiServerClient, Clients, FetchError, Limits, Validators};
 use crate::config::{Config, Peer, PeerName};
 use crate::facts::{Observation, Reading, Report};
 
-/// Counts the changes that any task saw.
-pub(super) type Nudge = watch::Sender<u64>;
-
 /// Polls one peer until it is aborted.
 pub(super) struct Task {
     pub peer: Peer,
     pub config: Arc<Config>,
     pub reports: mpsc::Sender<Report>,
-    pub nudge: Nudge,
     pub metrics: PollMetrics,
 }
 
@@ -47,10 +44,10 @@ struct Session {
 
 impl Task {
     /// Runs until no receiver of the reports is left.
-    pub(super) async fn run(self) {
-        let mut nudged = self.nudge.subscribe();
+    pub(super) async fn run(self, mut nudge: Nudge) {
         let mut session = Session::default();
         loop {
+            nudge.follow();
             let started = Instant::now();
             let observation = self.round(&mut session).await;
             let state = observation.state();
@@ -62,10 +59,9 @@ impl Task {
                 return;
             }
             if changed {
-                self.nudge.send_modify(|changes| *changes = changes.wrapping_add(1));
-                nudged.mark_unchanged();
+                nudge.send();
             }
-            if !self.pause_or_read(&mut session, &mut nudged, started + delay).await {
+            if !self.pause_or_read(&mut session, &mut nudge, started + delay).await {
                 return;
             }
         }
@@ -75,10 +71,10 @@ impl Task {
     async fn pause_or_read(
         &self,
         session: &mut Session,
-        nudged: &mut watch::Receiver<u64>,
+        nudge: &mut Nudge,
         until: Instant,
     ) -> bool {
-        let mut pause = std::pin::pin!(self.pause(nudged, until));
+        let mut pause = std::pin::pin!(self.pause(nudge, until));
         let found = tokio::select! {
             () = &mut pause => return true,
             found = self.storage_versions(session) => found,
@@ -141,14 +137,12 @@ impl Task {
 
     /// Waits until the given time or a nudge, but at least a fifth of the
     /// interval, so that frequent changes do not become a busy loop.
-    async fn pause(&self, nudged: &mut watch::Receiver<u64>, until: Instant) {
+    async fn pause(&self, nudge: &mut Nudge, until: Instant) {
         tokio::time::sleep(self.config.polling.interval / 5).await;
         tokio::select! {
             () = tokio::time::sleep_until(until) => {}
-            // The sender is in `self`, so this never fails.
-            _ = nudged.changed() => {}
+            () = nudge.received() => {}
         }
-        nudged.mark_unchanged();
     }
 
     async fn round(&self, session: &mut Session) -> Observation {

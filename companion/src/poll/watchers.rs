@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::metrics::PollMetrics;
-use super::task::{Nudge, Task};
+use super::nudge::Nudge;
+use super::task::Task;
 use crate::config::{Config, CredentialFiles, Peer, PeerName, PeerTls, Polling};
 use crate::facts::Report;
 
@@ -24,8 +25,8 @@ type Settings = (Peer, PeerTls, CredentialFiles, Polling);
 
 impl Watchers {
     pub fn new(reports: mpsc::Sender<Report>, metrics: PollMetrics) -> Self {
-        let (nudge, _) = watch::channel(0);
-        Self { reports, nudge, metrics, tasks: JoinSet::new(), running: HashMap::new() }
+        let (tasks, running) = (JoinSet::new(), HashMap::new());
+        Self { reports, nudge: Nudge::new(), metrics, tasks, running }
     }
 
     /// Follows the configuration until its sender is dropped. That a task ends is an error.
@@ -65,10 +66,9 @@ impl Watchers {
                 peer: settings.0.clone(),
                 config: Arc::clone(config),
                 reports: self.reports.clone(),
-                nudge: self.nudge.clone(),
                 metrics: self.metrics.clone(),
             };
-            let handle = self.tasks.spawn(task.run());
+            let handle = self.tasks.spawn(task.run(self.nudge.join()));
             self.running.insert(name, (settings, handle));
         }
     }

@@ -6,7 +6,6 @@
 //! The modules are `cfg(test)` so that the lints treat them as tests.
 
 #[cfg(test)]
-#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod companion;
@@ -18,6 +17,7 @@ mod faults;
 mod first;
 #[cfg(test)]
 mod identity;
+#[cfg(test)]
 mod locks;
 #[cfg(test)]
 mod open_api;

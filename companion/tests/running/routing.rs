@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::companion::Companion;
-use crate::peers::{Authority, Peer};
+use crate::peers::{Authority, Fault, Peer};
 
 const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
 const MORE: &[&str] = &["/v1/pods", "apps/v1/deployments", "new/v1/things"];
@@ -42,6 +42,26 @@ fn a_type_appears_and_disappears_within_two_seconds() {
         peer.change(|behavior| behavior.types.truncate(COMMON.len()));
     }
     companion.wait_for_route("new/v1/things", "unknown");
+}
+
+/// A round takes long, because its last answer stalls. Meanwhile another peer changes, and this one
+/// does after it was read.
+#[test]
+fn a_peer_is_read_again_at_once_if_another_changed_while_it_was_read() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
+    a.change(|behavior| behavior.version_fault = Some(Fault::Stalled));
+    let companion =
+        Companion::start_with(&authority, &[&a, &b], "polling: {interval: 20s, timeout: 3s}");
+    companion.eventually("both are read", || a.full_answers() == 2 && b.full_answers() == 2);
+    a.change(|behavior| {
+        behavior.version_fault = None;
+        behavior.types.push("new/v1/things".to_owned());
+    });
+    // Before the interval is over.
+    companion.eventually("the new type is routed", || {
+        companion.route("new/v1/things").as_deref() == Some("kube-apiserver_a")
+    });
 }
 
 #[test]
