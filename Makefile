@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo test conformance conformance-programs \
-	conformance-matrix test-slow bench fuzz e2e e2e-suite coverage lint validate-config fmt env clean
+	conformance-matrix test-slow bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -73,7 +73,7 @@ conformance-matrix: ## Run the tests of version pairs on every combination of ve
 		--test cluster_matrix --test cluster_answering
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
-	$(with) envoy func-e filter companion control-plane -- \
+	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) -- \
 		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types
 
 e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
@@ -83,6 +83,10 @@ e2e: ## Run Kubernetes' own suite through Envoy, a quarter of an hour (PAIR=1.36
 	$(with) envoy func-e filter companion control-plane=$(PAIR) $(call suite_of,$(PAIR)) -- \
 		cargo run --quiet -p e2e -- --pair '$(PAIR)' $(if $(RUNS),--runs $(RUNS)) \
 		$(if $(PROCESSES),--processes $(PROCESSES)) $(if $(FOCUS),--focus '$(FOCUS)')
+
+pairs: ## Print the pairs of neighboring versions as JSON, for CI
+	@$(tools)/control-plane --versions | tr -d v | \
+		awk 'NR > 1 { printf "%s\"%s+%s\"", (NR > 2 ? "," : "["), before, $$0 } { before = $$0 } END { print "]" }'
 
 bench: ## Measure Envoy's CPU and latency per request (ROUNDS=20, BASELINE=other/filter.wasm)
 	$(with) envoy func-e filter -- cargo run --quiet -p bench -- \

@@ -27,9 +27,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use harness::control_plane::{ControllerManagerOptions, User};
+use harness::manifests::TAINT_RULES;
 use harness::report::Entry;
 use harness::site::{Site, stack_options};
-use harness::skew::{NEW, NEWER, OLD, OLDER};
+use harness::skew::{NEW, NEWER, OLD, OLDER, without};
 use harness::stack::Stack;
 use wire::client::Http;
 
@@ -52,9 +53,8 @@ const SHARED: usize = OWNERS * CHILDREN;
 async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
     let mut entry = Entry::begin("cluster_garbage_collection");
     let audit = Audit::new()?;
-    let servers = [("old", OLDER), ("new", NEWER)];
-    let servers = servers.map(|(name, version)| audit.server(name, version));
-    let site = Site::start(servers.into()).await?;
+    let old = without(audit.server("old", OLDER), &[TAINT_RULES])?;
+    let site = Site::start(vec![old, audit.server("new", NEWER)]).await?;
 
     let old = site.plane.server(OLD)?.port();
     let (token, certificate) = (User::ControllerManager, User::ControllerManagerCertificate);

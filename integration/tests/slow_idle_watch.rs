@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use harness::control_plane::{ServerOptions, User};
 use harness::manifests::{CONFIG_MAPS, config_map};
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER};
 use tokio::task::JoinSet;
 use wire::client::{Client, Http};
 
@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_watch_survives_a_quarter_of_an_hour_without_an_event() -> Result<()> {
-    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = [("old", OLDER), ("new", NEWER)];
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.into()).await?;
     let url = site.stack.url();

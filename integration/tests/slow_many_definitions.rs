@@ -9,13 +9,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use futures_util::future::try_join_all;
 use harness::control_plane::ServerOptions;
 use harness::manifests::{DEFINITIONS, definition};
 use harness::measure::median_ms;
 use harness::report::Entry;
 use harness::site::Site;
+use harness::skew::{NEWER, OLDER};
 use harness::wait;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscove
 async fn merged_discovery_of_three_thousand_crds_costs_no_more_than_that_of_a_server() -> Result<()>
 {
     let mut entry = Entry::begin("slow_many_definitions");
-    let servers = [("old", Version::V1_35), ("new", Version::V1_36)];
+    let servers = [("old", OLDER), ("new", NEWER)];
     let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
     let site = Site::start(servers.into()).await?;
     let sources = Sources {

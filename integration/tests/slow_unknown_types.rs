@@ -18,13 +18,13 @@ use harness::control_plane::{ServerOptions, User};
 use harness::measure::{cpu_time, median};
 use harness::report::Entry;
 use harness::site::{Site, stack_options};
+use harness::skew::{NEWER, OLDER};
 use harness::stack::Stack;
 use reqwest::StatusCode;
 use tokio::task::JoinSet;
 use wire::client::{Client, Http};
 
-const SERVERS: [(&str, Version); 3] =
-    [("a", Version::V1_35), ("b", Version::V1_36), ("c", Version::V1_36)];
+const SERVERS: [(&str, Version); 3] = [("a", OLDER), ("b", NEWER), ("c", NEWER)];
 
 /// How long one client, and then many, send one request after the other.
 const SPELL: Duration = Duration::from_secs(4);

@@ -3,14 +3,17 @@
 use fake_apiserver::replay::Crd;
 use serde_json::{Value, json};
 
-/// `mutatingadmissionpolicies`: 1.36 serves them, 1.35 does not.
+/// `mutatingadmissionpolicies`: servers since 1.36 have them.
 pub const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 
 /// Their bindings: likewise.
 pub const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings";
 
-/// `devicetaintrules`: 1.37 serves them, 1.36 does not.
+/// `devicetaintrules`: servers since 1.37 have them.
 pub const TAINT_RULES: &str = "/apis/resource.k8s.io/v1/devicetaintrules";
+
+/// `storageversionmigrations`: servers since 1.37 have them.
+pub const MIGRATIONS: &str = "/apis/storagemigration.k8s.io/v1/storageversionmigrations";
 
 /// ConfigMaps: every server has them.
 pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
@@ -74,8 +77,7 @@ pub fn taint_rule(name: &str) -> Value {
     })
 }
 
-/// Returns a migration of a type that does not exist; 1.37 serves such objects, 1.36 does not
-/// know their group.
+/// Returns a migration of a type that does not exist.
 pub fn migration(name: &str) -> Value {
     json!({
         "apiVersion": "storagemigration.k8s.io/v1",

@@ -36,6 +36,21 @@ pub fn servers() -> Vec<ServerOptions> {
     ]
 }
 
+/// Turns off types that newer versions serve, by their collections without a namespace
+/// (`/apis/<group>/<version>/<resource>`), if the server's version serves them by default. Fails if
+/// the version is not recorded.
+pub fn without(server: ServerOptions, collections: &[&str]) -> Result<ServerOptions> {
+    let served = collections_of(server.version, |_| true)?;
+    // A server refuses to turn off what is of a group-version that it does not know.
+    let served = collections.iter().filter(|collection| served.contains(**collection));
+    let off: Vec<_> =
+        served.map(|name| format!("{}=false", name.trim_start_matches("/apis/"))).collect();
+    if off.is_empty() {
+        return Ok(server);
+    }
+    Ok(server.argument(format!("--runtime-config={}", off.join(","))))
+}
+
 /// Returns each pair of versions, older first, and all versions together: the
 /// combinations in which an upgrade can be.
 pub fn matrix() -> Vec<Vec<Version>> {
@@ -58,13 +73,14 @@ pub fn name(versions: &[Version]) -> String {
 /// default and `older` does not, by their recordings. Fails if they do not
 /// differ, or are not recorded.
 pub fn only_in(newer: Version, older: Version) -> Result<String> {
-    let (new, old) = (cluster_collections(newer)?, cluster_collections(older)?);
+    let of = |version| collections_of(version, |scope| scope == "Cluster");
+    let (new, old) = (of(newer)?, of(older)?);
     let found = new.difference(&old).next().cloned();
     found.with_context(|| format!("{newer} serves nothing that {older} does not"))
 }
 
-/// Returns the paths of all collections without namespaces that can be listed.
-fn cluster_collections(version: Version) -> Result<BTreeSet<String>> {
+/// Returns the paths of all collections of these scopes that can be listed, without a namespace.
+fn collections_of(version: Version, wanted: fn(&str) -> bool) -> Result<BTreeSet<String>> {
     let recording = Recording::of(version)?;
     let document = recording.get("/apis", Some(AGGREGATED)).context("no aggregated /apis")?;
     let document: Value = serde_json::from_slice(&document.body)?;
@@ -73,10 +89,10 @@ fn cluster_collections(version: Version) -> Result<BTreeSet<String>> {
         for version in array(group, "/versions") {
             for resource in array(version, "/resources") {
                 let text = |of: &Value, pointer| of.pointer(pointer)?.as_str().map(str::to_owned);
-                let cluster = text(resource, "/scope").is_some_and(|scope| scope == "Cluster");
+                let in_scope = text(resource, "/scope").is_some_and(|scope| wanted(&scope));
                 let listed = array(resource, "/verbs").iter().any(|verb| verb == "list");
                 if let (true, Some(group), Some(version), Some(resource)) = (
-                    cluster && listed,
+                    in_scope && listed,
                     text(group, "/metadata/name"),
                     text(version, "/version"),
                     text(resource, "/resource"),
@@ -97,7 +113,8 @@ fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
 mod tests {
     use fake_apiserver::Version;
 
-    use super::{matrix, name, only_in};
+    use super::{matrix, name, only_in, without};
+    use crate::control_plane::ServerOptions;
 
     #[test]
     fn the_matrix_has_every_pair_and_all_together() {
@@ -106,6 +123,22 @@ mod tests {
         assert!(names.contains(&name(Version::ALL)));
         let pairs = Version::ALL.len() * (Version::ALL.len() - 1) / 2;
         assert_eq!(names.len(), pairs + 1);
+    }
+
+    #[test]
+    fn types_are_turned_off_where_a_version_serves_them() {
+        let collections = [
+            "/apis/resource.k8s.io/v1/devicetaintrules",
+            "/apis/storagemigration.k8s.io/v1/storageversionmigrations",
+        ];
+        let arguments =
+            |version| without(ServerOptions::new("any", version), &collections).unwrap().arguments;
+        assert!(arguments(Version::V1_36).is_empty());
+        assert_eq!(
+            arguments(Version::V1_37),
+            ["--runtime-config=resource.k8s.io/v1/devicetaintrules=false,\
+              storagemigration.k8s.io/v1/storageversionmigrations=false"]
+        );
     }
 
     #[test]
