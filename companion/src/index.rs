@@ -249,11 +249,11 @@ impl Index {
         let peers = self.peers.iter().enumerate().filter(|(at, _)| rotation.contains(*at));
         let votes = peers.filter_map(|(_, peer)| peer.minor()).collect();
         let switch = self.answering.decide(self.config.answering_version, &votes, passed);
-        let Some(Switch { from, to, why }) = switch else { return false };
+        let Some(Switch { from, to, reason }) = switch else { return false };
         let text =
             |version: Option<MinorVersion>| version.map_or("any".to_owned(), |v| v.to_string());
-        let (from, to, why) = (text(from), text(to), why.text());
-        tracing::info!(from, to, why, "answering version changed");
+        let (from, to, reason) = (text(from), text(to), reason.text());
+        tracing::info!(from, to, reason, "answering version changed");
         true
     }
 

@@ -68,12 +68,12 @@ pub struct Switch {
     /// The version from now on. `None`: all versions answer.
     pub to: Option<MinorVersion>,
     /// Why it changed.
-    pub why: Why,
+    pub reason: SwitchReason,
 }
 
 /// Why the answering version changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum SwitchReason {
     /// There was none before.
     First,
     /// The operator changed the policy.
@@ -132,16 +132,16 @@ impl Answering {
             return None;
         }
         self.calm = Duration::ZERO;
-        let why = match self.version {
-            _ if new_policy || choice.is_none() => Why::Policy,
-            None => Why::First,
-            Some(current) if !votes.0.contains_key(&current) => Why::NoneLeft,
+        let reason = match self.version {
+            _ if new_policy || choice.is_none() => SwitchReason::Policy,
+            None => SwitchReason::First,
+            Some(current) if !votes.0.contains_key(&current) => SwitchReason::NoneLeft,
             Some(_) => {
                 self.hold(choice?, passed)?;
-                Why::Held
+                SwitchReason::Held
             }
         };
-        Some(self.switch(choice, why))
+        Some(self.switch(choice, reason))
     }
 
     fn stay(&mut self, passed: Duration) {
@@ -165,15 +165,15 @@ impl Answering {
         (held >= (HOLD * (1 << doublings)).min(MAX_HOLD)).then_some(choice)
     }
 
-    fn switch(&mut self, to: Option<MinorVersion>, why: Why) -> Switch {
+    fn switch(&mut self, to: Option<MinorVersion>, reason: SwitchReason) -> Switch {
         let from = std::mem::replace(&mut self.version, to);
         self.challenger = None;
-        if matches!(why, Why::Held | Why::NoneLeft) {
+        if matches!(reason, SwitchReason::Held | SwitchReason::NoneLeft) {
             self.switches = self.switches.saturating_add(1);
         } else {
             self.switches = 0;
         }
-        Switch { from, to, why }
+        Switch { from, to, reason }
     }
 
     /// Returns the place of a peer of this version among those that can answer a request: the
@@ -206,7 +206,7 @@ fn choose(
     chosen.map(|(version, _)| Some(*version))
 }
 
-impl Why {
+impl SwitchReason {
     /// Returns the reason in words, for the log.
     pub fn text(self) -> &'static str {
         match self {

@@ -180,13 +180,13 @@ impl Tracked {
                 }
                 change != Change::Nothing
             }
-            Reading::Failed(reason) => {
+            Reading::Failed(error) => {
                 // Logged once, as long as it stays the same.
-                if self.error_before.as_ref() != Some(&reason) {
+                if self.error_before.as_ref() != Some(&error) {
                     let path = part.path();
-                    tracing::warn!(peer = %self.name, path, reason, "cannot read discovery");
+                    tracing::warn!(peer = %self.name, path, error, "cannot read discovery");
                 }
-                self.last_error = Some(reason);
+                self.last_error = Some(error);
                 false
             }
         }
@@ -199,11 +199,11 @@ impl Tracked {
                 self.open_api_error = None;
                 self.belief.update_open_api(index)
             }
-            Reading::Failed(reason) => {
-                if self.open_api_error.as_ref() != Some(&reason) {
-                    tracing::warn!(peer = %self.name, reason, "cannot read the OpenAPI v3 index");
+            Reading::Failed(error) => {
+                if self.open_api_error.as_ref() != Some(&error) {
+                    tracing::warn!(peer = %self.name, error, "cannot read the OpenAPI v3 index");
                 }
-                self.open_api_error = Some(reason);
+                self.open_api_error = Some(error);
                 false
             }
         }

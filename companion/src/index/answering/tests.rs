@@ -19,7 +19,7 @@ fn votes(minors: &[u16]) -> Votes {
 #[derive(Default)]
 struct History {
     answering: Answering,
-    switches: Vec<(u16, Why)>,
+    switches: Vec<(u16, SwitchReason)>,
 }
 
 impl History {
@@ -28,7 +28,7 @@ impl History {
         for _ in 0..seconds {
             if let Some(switch) = self.answering.decide(policy, &votes(minors), SECOND) {
                 let to = (30..40).find(|minor| switch.to == Some(v(*minor))).unwrap_or(0);
-                self.switches.push((to, switch.why));
+                self.switches.push((to, switch.reason));
             }
         }
         self
@@ -40,7 +40,7 @@ impl History {
         self
     }
 
-    fn take(&mut self) -> Vec<(u16, Why)> {
+    fn take(&mut self) -> Vec<(u16, SwitchReason)> {
         std::mem::take(&mut self.switches)
     }
 }
@@ -96,7 +96,7 @@ fn a_tie_goes_to_the_version_that_answered_also_after_a_restart() {
         let mut history = History::default();
         history.rotation(Majority, &[first], 1).rotation(Majority, &[36, 37], 3600);
         history.restart().rotation(Majority, &[36, 37], 3600);
-        assert_eq!(history.take(), [(first, Why::First)]);
+        assert_eq!(history.take(), [(first, SwitchReason::First)]);
     }
 }
 
@@ -109,14 +109,14 @@ fn another_choice_answers_after_it_was_held_without_a_break() {
     }
     assert_eq!(history.take(), []);
     history.rotation(Majority, &[36, 37, 37], 6);
-    assert_eq!(history.take(), [(37, Why::Held)]);
+    assert_eq!(history.take(), [(37, SwitchReason::Held)]);
 }
 
 #[test]
 fn another_version_answers_at_once_if_no_peer_of_the_current_one_is_left() {
     let mut history = History::default();
     history.rotation(Newest, &[36, 37], 1).rotation(Newest, &[36], 1);
-    assert_eq!(history.take(), [(37, Why::First), (36, Why::NoneLeft)]);
+    assert_eq!(history.take(), [(37, SwitchReason::First), (36, SwitchReason::NoneLeft)]);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn without_a_known_version_the_answering_version_stays() {
     let mut history = History::default();
     history.rotation(Majority, &[], 60).rotation(Majority, &[36, 36, 37], 1);
     history.rotation(Majority, &[], 3600).restart().rotation(Majority, &[], 60);
-    assert_eq!(history.take(), [(36, Why::First)]);
+    assert_eq!(history.take(), [(36, SwitchReason::First)]);
     assert_eq!(history.answering.version(), Some(v(36)));
 }
 
@@ -134,7 +134,12 @@ fn a_changed_policy_takes_effect_at_once() {
     for policy in [Majority, Newest, Any, Oldest, Any, Majority] {
         history.rotation(policy, &[36, 36, 37], 1);
     }
-    let switches = [(36, Why::First), (37, Why::Policy), (0, Why::Policy), (36, Why::Policy)];
+    let switches = [
+        (36, SwitchReason::First),
+        (37, SwitchReason::Policy),
+        (0, SwitchReason::Policy),
+        (36, SwitchReason::Policy),
+    ];
     assert_eq!(history.take()[..4], switches);
     assert_eq!(history.answering.version(), Some(v(36)));
 }
@@ -149,7 +154,7 @@ fn a_peer_that_comes_and_goes_makes_fewer_switches_the_longer_it_does_so() {
     let count = history.take().len();
     assert!((2..=6).contains(&count), "{count} switches in an hour");
     history.rotation(Newest, &[36], 600).rotation(Newest, &[36, 37], 6);
-    assert_eq!(history.take(), [(37, Why::Held)], "calm again");
+    assert_eq!(history.take(), [(37, SwitchReason::Held)], "calm again");
 }
 
 #[test]
@@ -210,7 +215,7 @@ proptest! {
             let passed = Duration::from_secs(seconds);
             since = since.saturating_add(passed);
             if let Some(switch) = answering.decide(policy, &votes(&minors), passed) {
-                prop_assert!(switch.why != Why::Held || since >= HOLD, "{since:?}");
+                prop_assert!(switch.reason != SwitchReason::Held || since >= HOLD, "{since:?}");
                 prop_assert_ne!(switch.from, switch.to);
                 since = Duration::ZERO;
             }
