@@ -60,7 +60,8 @@ const EVENTS: [(Event, &str); 13] = {
         (DocumentSent(Plain), "merged_documents_total.form.plain"),
         (DocumentSent(AggregatedV2), "merged_documents_total.form.aggregated_v2"),
         (DocumentSent(AggregatedV2beta1), "merged_documents_total.form.aggregated_v2beta1"),
-        (DocumentSent(Protobuf), "merged_documents_total.form.protobuf"),
+        // Other documents are sent in protobuf too, as an encoding of the other forms.
+        (DocumentSent(Protobuf), "merged_documents_total.form.openapi_protobuf"),
         (DocumentExtended, "merged_documents_extended_total"),
         (Doubted(AskedAgain), "type_level_not_found_total.outcome.asked_again"),
         (Doubted(Answered), "type_level_not_found_total.outcome.answered"),

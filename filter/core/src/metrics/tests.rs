@@ -25,7 +25,7 @@ fn each_event_raises_its_own_counter_by_one() {
         (form(DocumentForm::Plain), "merged_documents_total.form.plain"),
         (form(DocumentForm::AggregatedV2), "merged_documents_total.form.aggregated_v2"),
         (form(DocumentForm::AggregatedV2beta1), "merged_documents_total.form.aggregated_v2beta1"),
-        (form(DocumentForm::Protobuf), "merged_documents_total.form.protobuf"),
+        (form(DocumentForm::Protobuf), "merged_documents_total.form.openapi_protobuf"),
         (Event::DocumentExtended, "merged_documents_extended_total"),
         (Event::Doubted(Doubt::AskedAgain), "type_level_not_found_total.outcome.asked_again"),
         (Event::Doubted(Doubt::Answered), "type_level_not_found_total.outcome.answered"),

@@ -204,5 +204,5 @@ fn an_open_api_document_is_checked_without_its_hash_and_redirected_to_the_right_
             assert_eq!(reply.header("location"), expected);
         }
     }
-    assert_eq!(proxy.metric("merged_documents_total.form.protobuf"), Some(3));
+    assert_eq!(proxy.metric("merged_documents_total.form.openapi_protobuf"), Some(3));
 }
