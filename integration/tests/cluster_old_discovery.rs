@@ -3,8 +3,8 @@
 //! of a living owner is collected, and namespaces go with all that is in them.
 //!
 //! ```text
-//!   garbage collector, namespace controller ──▶ old discovery ──▶ Envoy ─┬▶ 1.36
-//!                                                                        └▶ 1.37
+//!   garbage collector, namespace controller ──▶ old discovery ──▶ Envoy ─┬▶ older
+//!                                                                        └▶ newer
 //! ```
 //!
 //! Both servers serve `certificates.k8s.io/v1`; only one has a namespaced type of
@@ -53,9 +53,12 @@ const DEADLINE: Duration = Duration::from_secs(120);
 async fn controllers_with_older_discovery_collect_only_children_without_owners() -> Result<()> {
     let mut entry = Entry::begin("cluster_old_discovery");
     let [older, newer] = VERSIONS;
-    let servers = [("old", older), ("new", newer)];
-    let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
-    let site = Site::start(servers.into()).await?;
+    let mut old = ServerOptions::new("old", older);
+    if older > Version::V1_36 {
+        // It has the type, and an informer without which it does not become ready.
+        old = old.argument("--emulated-version=1.36");
+    }
+    let site = Site::start(vec![old, ServerOptions::new("new", newer)]).await?;
     the_servers_differ(&site).await?;
     let without = without_filter(&site).await?;
     entry.set("leftWithoutFilter", json!(without));

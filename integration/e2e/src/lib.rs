@@ -2,9 +2,9 @@
 //! of two versions, with everything else of a cluster behind the same Envoy.
 //!
 //! ```text
-//!   e2e.test (by ginkgo) ──┐
-//!   kube-controller-manager ├──▶ Envoy + filter ──▶ 1.36, 1.37 ──▶ etcd
-//!   kube-scheduler, KWOK ──┘
+//!   e2e.test (by ginkgo) ───┐
+//!   kube-controller-manager ├──▶ Envoy + filter ──▶ older, newer ──▶ etcd
+//!   kube-scheduler, KWOK ───┘
 //! ```
 //!
 //! Then the specs that failed run once more, with the same objects in etcd and
