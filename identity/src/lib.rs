@@ -8,7 +8,7 @@
 //!    sha256_peer_certificate_digest ────────────────┴─ headers ──▶ x-remote-user: jane
 //!                                                                  x-remote-group: dev
 //!  what the client sent                                            x-remote-extra-…: X509SHA256=…
-//!    each header, each trailer ─── is_claim ──▶ removed
+//!    each header, each trailer ── Claims ───▶ removed
 //!    Connection of an upgrade ──── connection::sanitized ──▶ "Upgrade, close"
 //! ```
 //!
@@ -52,6 +52,6 @@ mod headers;
 mod name;
 mod subject;
 
-pub use claim::is_claim;
+pub use claim::Claims;
 pub use error::{Field, SubjectError};
 pub use subject::Subject;

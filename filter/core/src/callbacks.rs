@@ -1,6 +1,7 @@
 //! The callbacks.
 
 use discovery_map::{DiscoveryMap, Documents, Faults, NO_MAP};
+use identity::Claims;
 use routing::interest::{self, ResponseInterest};
 use routing::plan;
 use routing::status::{Encoding, Refusal};
@@ -70,7 +71,8 @@ impl<H: Host> Filter<H> {
             Some(current) => Documents::unpack(packed, &current.documents),
             None => Documents::unpack(packed, &Documents::default()),
         };
-        Ok(Current { map, documents: documents?, extensions: Extensions::default() })
+        let (claims, extensions) = (Claims::new(&map.identity), Extensions::default());
+        Ok(Current { map, claims, documents: documents?, extensions })
     }
 
     /// Tells the host what was counted since the last time.
@@ -83,19 +85,20 @@ impl<H: Host> Filter<H> {
         let headers = self.host.headers(HeaderMap::Request);
         let current = self.current.borrow();
         match current.as_ref() {
-            Some(current) => self.request(stream, &headers, &current.map),
+            Some(current) => self.request(stream, &headers, current),
             // The companion has none yet.
             None => self.apply(stream, Effect::Refuse(Refusal::NoMap, Encoding::Json)),
         }
     }
 
-    fn request(&self, stream: StreamId, headers: &Headers, map: &DiscoveryMap) -> Action {
-        let Some(mut request) = Request::read(headers, &map.identity) else {
+    fn request(&self, stream: StreamId, headers: &Headers, current: &Current) -> Action {
+        let Some(mut request) = Request::read(headers, &current.map.identity, &current.claims)
+        else {
             return self.apply(stream, Effect::Refuse(Refusal::NoPeer, Encoding::Json));
         };
         match request.identify(&self.host) {
             Ok(()) => {
-                let plan = plan(&request.facts, map);
+                let plan = plan(&request.facts, &current.map);
                 self.metrics().decided(plan.reason);
                 if request.has_claims {
                     self.count(Event::ClaimsRemoved);
@@ -114,8 +117,8 @@ impl<H: Host> Filter<H> {
     pub fn on_request_trailers(&self, stream: StreamId, count: usize) -> Action {
         let trailers = self.host.headers(HeaderMap::RequestTrailers);
         let current = self.current.borrow();
-        let map = current.as_ref().map(|current| &current.map);
-        self.apply(stream, request::trailers(&trailers, count, map))
+        let claims = current.as_ref().map(|current| &current.claims);
+        self.apply(stream, request::trailers(&trailers, count, claims))
     }
 
     /// Holds back a 404 that could be wrong, and replaces a server's discovery

@@ -5,7 +5,7 @@
 //! identity, which is never left to the client, and the routing.
 
 use discovery_map::{CLUSTER_HEADER, DocumentForm, IdentityHeaders};
-use identity::is_claim;
+use identity::Claims;
 use routing::Plan;
 use routing::merged::{AccessCheck, CLIENTS_OWN, MergedAnswer};
 use routing::status::{Encoding, Refusal};
@@ -58,6 +58,8 @@ pub(crate) struct Route<'a> {
 #[derive(Debug)]
 pub(crate) struct IdentityEdits<'a> {
     pub(crate) names: &'a IdentityHeaders,
+    /// What no client may send.
+    pub(crate) claims: &'a Claims,
     /// Whether the client sent anything that must not go on as it is.
     pub(crate) is_needed: bool,
     /// The value of `Connection`, which is written anew.
@@ -80,7 +82,7 @@ impl Route<'_> {
         let check = plan.access_check.as_ref();
         let kept = |name: &[u8]| {
             name != b"connection"
-                && !is_claim(name, identity.names)
+                && !identity.claims.include(name)
                 && !(check.is_some() && CLIENTS_OWN.contains(&name))
         };
         let path = check.and_then(AccessCheck::path).map(str::as_bytes);

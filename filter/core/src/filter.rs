@@ -14,6 +14,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 
 use discovery_map::{DiscoveryMap, Documents};
+use identity::Claims;
 
 use crate::bodies::Bodies;
 use crate::budget::Budget;
@@ -45,6 +46,8 @@ pub struct Filter<H: Host> {
 #[derive(Debug)]
 pub(crate) struct Current {
     pub(crate) map: DiscoveryMap,
+    /// The headers that no client may send.
+    pub(crate) claims: Claims,
     pub(crate) documents: Documents,
     /// What servers' own documents added since.
     pub(crate) extensions: Extensions,

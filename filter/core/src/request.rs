@@ -1,7 +1,7 @@
 //! The request phase: what the filter reads of a request, and what follows.
 
-use discovery_map::{Destination, DiscoveryMap, IdentityHeaders};
-use identity::{Subject, connection, is_claim};
+use discovery_map::{Destination, IdentityHeaders};
+use identity::{Claims, Subject, connection};
 use routing::status::{Encoding, Refusal};
 use routing::{Plan, RequestFacts, RequestPath};
 
@@ -29,7 +29,11 @@ impl<'h> Request<'h> {
     /// Reads all headers in one pass. `None` without a method or a path, which
     /// every request has: then the host handed nothing over, and the client's
     /// claims are not known.
-    pub(crate) fn read(headers: &'h Headers, names: &'h IdentityHeaders) -> Option<Self> {
+    pub(crate) fn read(
+        headers: &'h Headers,
+        names: &'h IdentityHeaders,
+        claims: &'h Claims,
+    ) -> Option<Self> {
         let (mut method, mut path) = (&b""[..], &b""[..]);
         let (mut accept, mut accept_encoding, mut if_none_match) = (None, None, None);
         let mut user_agent = None;
@@ -45,7 +49,7 @@ impl<'h> Request<'h> {
                 b"if-none-match" => if_none_match = if_none_match.or(Some(value)),
                 b"connection" => connection = Some(value),
                 CERTIFICATE_HINT => may_have_certificate = true,
-                _ => has_claims |= is_claim(name, names),
+                _ => has_claims |= claims.include(name),
             }
         }
         if method.is_empty() || path.is_empty() {
@@ -64,6 +68,7 @@ impl<'h> Request<'h> {
         };
         let identity = IdentityEdits {
             names,
+            claims,
             is_needed: has_claims || may_have_certificate || connection.is_some(),
             connection: connection.and_then(connection::sanitized),
             headers: Vec::new(),
@@ -114,15 +119,15 @@ impl<'h> Request<'h> {
 pub(crate) fn trailers<'a>(
     trailers: &'a Headers,
     count: usize,
-    map: Option<&DiscoveryMap>,
+    claims: Option<&Claims>,
 ) -> Effect<'a> {
     // The server does not get the end of the request.
     let refused = Effect::Refuse(Refusal::NoPeer, Encoding::Json);
-    let Some(map) = map else { return refused };
+    let Some(claims) = claims else { return refused };
     if trailers.iter().count() != count {
         return refused;
     }
-    let is_kept = |(name, _): &(&[u8], &[u8])| !is_claim(name, &map.identity);
+    let is_kept = |(name, _): &(&[u8], &[u8])| !claims.include(name);
     let kept: Vec<_> = trailers.iter().filter(is_kept).collect();
     if kept.len() == count { Effect::Pass } else { Effect::StripTrailers(kept) }
 }

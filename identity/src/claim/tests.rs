@@ -3,7 +3,11 @@
 use discovery_map::IdentityHeaders;
 use proptest::prelude::*;
 
-use super::is_claim;
+use super::Claims;
+
+fn is_claim(name: &[u8], names: &IdentityHeaders) -> bool {
+    Claims::new(names).include(name)
+}
 
 fn configured() -> IdentityHeaders {
     IdentityHeaders {
