@@ -6,6 +6,8 @@
 //! JSON say nothing. Envoy reads the beginning as well, and enters the filter
 //! again only for responses that matter (see the companion's `xds`).
 
+use std::borrow::Cow;
+
 use discovery_map::{DocumentEncoding, DocumentForm};
 
 use crate::merged::ReadOptions;
@@ -76,26 +78,23 @@ impl<'a> ResponseInterest<'a> {
     /// The interest as the host keeps it; `None` for the default, which need not
     /// be said.
     #[must_use]
-    pub fn to_bytes(&self) -> Option<Vec<u8>> {
-        if *self == Self::default() {
-            return None;
-        }
-        let mut fields: Vec<&[u8]> = Vec::with_capacity(8);
-        match self {
-            Self::Nothing => fields.push(NOTHING.as_bytes()),
+    pub fn to_bytes(&self) -> Option<Cow<'static, [u8]>> {
+        let fields: Vec<&[u8]> = match self {
+            Self::Nothing => return Some(Cow::Borrowed(NOTHING.as_bytes())),
+            own if *own == Self::default() => return None,
             Self::NotFound(NotFound { encoding, may_be_empty }) => {
-                fields.extend([NOT_FOUND.as_bytes(), encoding_name(*encoding)]);
-                fields.extend(may_be_empty.then_some(EMPTY));
+                let kind = [NOT_FOUND.as_bytes(), encoding_name(*encoding)];
+                kind.into_iter().chain(may_be_empty.then_some(EMPTY)).collect()
             }
             Self::Document(AwaitedDocument { path, form, options, encoding }) => {
-                fields.extend([DOCUMENT.as_bytes(), encoding_name(*encoding), form_name(*form)]);
-                fields.push(document_encoding_name(options.encoding));
-                fields.push(if options.takes_gzip { GZIP } else { b"" });
-                fields.extend([options.hash, path]);
-                fields.extend(options.if_none_match);
+                let document_encoding = document_encoding_name(options.encoding);
+                let gzip = if options.takes_gzip { GZIP } else { b"" };
+                let kind = [DOCUMENT.as_bytes(), encoding_name(*encoding), form_name(*form)];
+                let wanted = [document_encoding, gzip, options.hash, path];
+                kind.into_iter().chain(wanted).chain(options.if_none_match).collect()
             }
-        }
-        Some(fields.join(&SEPARATOR))
+        };
+        Some(Cow::Owned(fields.join(&SEPARATOR)))
     }
 
     /// Reads the bytes of [`to_bytes`](Self::to_bytes); any other bytes are the
