@@ -44,7 +44,7 @@ pub async fn run(options: &Options) -> Result<Summary> {
     let selection = Selection::read()?;
     let started = Instant::now();
     let mut cluster = Cluster::start(options.pair).await?;
-    let (focus, skip) = expressions(&selection, &options.form);
+    let (focus, skip) = expressions(&selection, options);
     let through = suite(options, &cluster, "envoy", &cluster.envoy(), focus, skip)?;
     let specs = through.run().await?;
     cluster.ensure_running()?;
@@ -69,11 +69,12 @@ pub async fn run(options: &Options) -> Result<Summary> {
 }
 
 /// Returns which specs run and which do not.
-fn expressions(selection: &Selection, form: &Form) -> (Vec<String>, Vec<String>) {
-    match form {
-        Form::Whole => (selection.run.clone(), selection.skips()),
+fn expressions(selection: &Selection, options: &Options) -> (Vec<String>, Vec<String>) {
+    let skips = || selection.skips(options.pair.older);
+    match &options.form {
+        Form::Whole => (selection.run.clone(), skips()),
         Form::Short => (selection.short.clone(), Vec::new()),
-        Form::Only(focus) => (focus.clone(), selection.skips()),
+        Form::Only(focus) => (focus.clone(), skips()),
     }
 }
 

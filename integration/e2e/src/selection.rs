@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
 use harness::artifacts::integration_folder;
 use serde::Deserialize;
 
@@ -29,6 +30,9 @@ pub struct LeftOut {
     pub specs: Vec<String>,
     /// Why they cannot test the proxy here.
     pub reason: String,
+    /// The older version of the pairs in which they do not run. Without one, they run in no pair.
+    #[serde(default)]
+    pub older: Option<String>,
 }
 
 impl Selection {
@@ -44,9 +48,12 @@ impl Selection {
         Ok(selection)
     }
 
-    /// Returns the expressions of all specs that are left out.
-    pub fn skips(&self) -> Vec<String> {
-        self.left_out.iter().flat_map(|left_out| left_out.specs.iter().cloned()).collect()
+    /// Returns the expressions of all specs that are left out in a pair with this older version.
+    pub fn skips(&self, older: Version) -> Vec<String> {
+        let older = older.to_string();
+        let is_for = |left_out: &&LeftOut| left_out.older.as_ref().is_none_or(|own| *own == older);
+        let left_out = self.left_out.iter().filter(is_for);
+        left_out.flat_map(|left_out| left_out.specs.iter().cloned()).collect()
     }
 }
 
@@ -65,13 +72,28 @@ pub fn exactly(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Selection, exactly};
+    use fake_apiserver::Version;
+
+    use super::{LeftOut, Selection, exactly};
 
     #[test]
     fn the_shipped_selection_is_valid() {
         let selection = Selection::read().unwrap();
         assert_eq!(selection.short.len(), 12);
-        assert!(!selection.run.is_empty() && !selection.skips().is_empty());
+        assert!(!selection.run.is_empty() && !selection.skips(Version::V1_36).is_empty());
+    }
+
+    #[test]
+    fn specs_are_left_out_in_pairs_with_an_older_version() {
+        let left_out = |older: Option<&str>, spec: &str| LeftOut {
+            specs: vec![spec.to_owned()],
+            reason: "a reason".to_owned(),
+            older: older.map(str::to_owned),
+        };
+        let left_out = vec![left_out(None, "always"), left_out(Some("1.35"), "in 1.35")];
+        let selection = Selection { run: Vec::new(), left_out, short: Vec::new() };
+        assert_eq!(selection.skips(Version::V1_35), ["always", "in 1.35"]);
+        assert_eq!(selection.skips(Version::V1_36), ["always"]);
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Suite {
             "run".to_owned(),
             format!("--procs={}", self.processes),
             "--no-color".to_owned(),
-            "--timeout=4h".to_owned(),
+            "--timeout=1h".to_owned(),
             format!("--output-dir={}", self.folder.display()),
             "--json-report=specs.json".to_owned(),
             "--junit-report=junit.xml".to_owned(),
