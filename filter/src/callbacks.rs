@@ -9,8 +9,7 @@
 //! `ship` exports these functions by the ABI's names (0.2.1) and drops the
 //! SDK's of the same names.
 
-use filter_core::{Filter, StreamId};
-use proxy_wasm::types::Action;
+use filter_core::{Action, Filter, StreamId};
 
 use crate::host::Envoy;
 #[cfg(feature = "trap")]
@@ -46,7 +45,7 @@ extern "C" fn filter_on_tick(_root_context: u32) {
 
 /// `proxy_on_request_headers`.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_request_headers(stream: u32, _headers: usize, _end: u32) -> Action {
+extern "C" fn filter_on_request_headers(stream: u32, _headers: usize, _end: u32) -> u32 {
     #[cfg(feature = "trap")]
     trap::on_request_headers();
     FILTER.with(|filter| action(filter.on_request_headers(StreamId(stream))))
@@ -54,13 +53,13 @@ extern "C" fn filter_on_request_headers(stream: u32, _headers: usize, _end: u32)
 
 /// `proxy_on_request_trailers`; few requests have any.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_request_trailers(stream: u32, trailers: usize) -> Action {
+extern "C" fn filter_on_request_trailers(stream: u32, trailers: usize) -> u32 {
     FILTER.with(|filter| action(filter.on_request_trailers(StreamId(stream), trailers)))
 }
 
 /// `proxy_on_response_headers`.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_response_headers(stream: u32, _headers: usize, end: u32) -> Action {
+extern "C" fn filter_on_response_headers(stream: u32, _headers: usize, end: u32) -> u32 {
     #[cfg(feature = "trap")]
     trap::on_response_headers();
     FILTER.with(|filter| action(filter.on_response_headers(StreamId(stream), end != 0)))
@@ -68,19 +67,23 @@ extern "C" fn filter_on_response_headers(stream: u32, _headers: usize, end: u32)
 
 /// `proxy_on_response_body`.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_response_body(stream: u32, _size: usize, end: u32) -> Action {
+extern "C" fn filter_on_response_body(stream: u32, _size: usize, end: u32) -> u32 {
     FILTER.with(|filter| action(filter.on_response_body(StreamId(stream), end != 0)))
 }
 
 /// `proxy_on_response_trailers`; few responses have any.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_response_trailers(stream: u32, _trailers: usize) -> Action {
+extern "C" fn filter_on_response_trailers(stream: u32, _trailers: usize) -> u32 {
     FILTER.with(|filter| action(filter.on_response_trailers(StreamId(stream))))
 }
 
-fn action(action: filter_core::Action) -> Action {
+/// Returns the number of an action: of Envoy's `FilterHeadersStatus`, `FilterDataStatus` and
+/// `FilterTrailersStatus`, which the ABI passes on. The last of these, `StopIterationNoBuffer`, is
+/// one of `FilterDataStatus` alone, and the SDK has no name for it.
+fn action(action: Action) -> u32 {
     match action {
-        filter_core::Action::Continue => Action::Continue,
-        filter_core::Action::Pause => Action::Pause,
+        Action::Continue => 0,
+        Action::Pause => 1,
+        Action::Drop => 3,
     }
 }

@@ -194,13 +194,6 @@ impl Host for Envoy {
         buffer.ok().flatten().unwrap_or_default()
     }
 
-    fn take_response_body(&self) -> Option<Vec<u8>> {
-        let body = self.response_body(usize::MAX);
-        let whole = BufferType::HttpResponseBody;
-        let is_taken = body.is_empty() || hostcalls::set_buffer(whole, 0, usize::MAX, b"").is_ok();
-        is_taken.then_some(body)
-    }
-
     fn respond(&self, code: u16, headers: &[(&[u8], &[u8])], body: &[u8]) {
         const NO_GRPC_STATUS: i32 = -1;
         let headers = serialize(headers);

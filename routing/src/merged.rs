@@ -137,20 +137,26 @@ pub fn is_known(document: &MergedDocument, own_etag: &[u8]) -> bool {
 }
 
 /// Returns the merged document and what only `own`, a server's document, lists. `None` if that is
-/// nothing, or `own` is not a document of that kind. `own_etag` is the value of the server's `ETag`.
+/// nothing, or `own` is not a document of that kind. `own_etag` is the value of the server's `ETag`;
+/// without one, the document has none either.
 #[must_use]
 pub fn extended(
     document: &MergedDocument,
     content: &Content,
-    (own_etag, own): (&[u8], &[u8]),
+    (own_etag, own): (Option<&[u8]>, &[u8]),
 ) -> Option<(MergedDocument, Content)> {
     let (merged, own) = (str::from_utf8(content.plain()).ok()?, str::from_utf8(own).ok()?);
     let whole = additions::with_additions(merged, own)?;
-    let own_etag = str::from_utf8(own_etag).ok()?.trim_matches('"');
     // Neither part alone says what the document lists.
-    let etag = document.etag.as_deref().map(|etag| format!("{etag}.{own_etag}"));
+    let etag = document.etag.as_deref().zip(own_etag.and_then(unquoted));
+    let etag = etag.map(|(merged, own)| format!("{merged}.{own}"));
     let document = MergedDocument { etag, ..document.clone() };
     Some((document, Content::from(whole.into_bytes())))
+}
+
+/// Returns what is between the quotes of a strong `ETag` (RFC 9110, 8.8.3).
+fn unquoted(etag: &[u8]) -> Option<&str> {
+    str::from_utf8(etag).ok()?.strip_prefix('"')?.strip_suffix('"')
 }
 
 #[cfg(test)]

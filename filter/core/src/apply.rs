@@ -48,6 +48,15 @@ impl<H: Host> Filter<H> {
                 self.held.insert(stream, held);
                 Action::Pause
             }
+            Effect::Read => {
+                self.bodies.begin(stream);
+                self.reading.insert(stream, ());
+                Action::Pause
+            }
+            Effect::ReadOn => {
+                self.reading.insert(stream, ());
+                Action::Drop
+            }
             Effect::Doubt => self.doubt(),
             Effect::Settle => self.settle(),
         }

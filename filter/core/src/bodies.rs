@@ -2,17 +2,20 @@
 //!
 //! The filter keeps them instead of the host, whose buffer can be smaller than a
 //! document (`per_connection_buffer_limit_bytes`). It is not told when a stream ends,
-//! so what it keeps is bounded in bytes: the oldest body goes first. The client of a
-//! body that went gets the merged document as the map has it.
+//! so what it keeps is bounded, and the oldest body is forgotten first. Its client
+//! gets the merged document as the map has it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::host::StreamId;
 
-/// The most bytes that are kept of all bodies together. The aggregated document of 10,000
-/// custom resources has about 4 MiB.
-pub const MAX_BYTES: usize = 16 << 20;
+/// The most bytes of all bodies of a worker together. The aggregated document of 10,000 custom
+/// resources has about 4 MiB.
+pub const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// The most bodies of a worker.
+pub const MAX_BODIES: usize = 1024;
 
 /// Bodies by their streams, the oldest first.
 #[derive(Debug)]
@@ -26,7 +29,11 @@ impl Bodies {
     /// Begins a body.
     pub(crate) fn begin(&self, stream: StreamId) {
         self.take(stream);
-        self.0.borrow_mut().push_back((stream, Vec::new()));
+        let mut bodies = self.0.borrow_mut();
+        if bodies.len() >= MAX_BODIES {
+            bodies.pop_front();
+        }
+        bodies.push_back((stream, Vec::new()));
     }
 
     /// Adds a chunk to a body. Returns whether the body is still kept.
@@ -37,7 +44,7 @@ impl Bodies {
         };
         body.extend_from_slice(chunk);
         let mut size: usize = bodies.iter().map(|(_, body)| body.len()).sum();
-        while size > MAX_BYTES {
+        while size > MAX_BODY_BYTES {
             let Some((_, oldest)) = bodies.pop_front() else { break };
             size = size.saturating_sub(oldest.len());
         }
@@ -71,9 +78,19 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_bodies_go_when_there_are_too_many_bytes() {
+    fn the_oldest_body_is_forgotten_when_there_are_too_many() {
         let bodies = Bodies::new();
-        let third = vec![0; MAX_BYTES / 3];
+        for stream in 0..=u32::try_from(MAX_BODIES).unwrap() {
+            bodies.begin(StreamId(stream));
+        }
+        assert_eq!(bodies.take(StreamId(0)), None);
+        assert!(bodies.take(StreamId(1)).is_some());
+    }
+
+    #[test]
+    fn the_oldest_bodies_are_forgotten_when_there_are_too_many_bytes() {
+        let bodies = Bodies::new();
+        let third = vec![0; MAX_BODY_BYTES / 3];
         for stream in (0..4).map(StreamId) {
             bodies.begin(stream);
             assert!(bodies.add(stream, &third));
@@ -82,7 +99,7 @@ mod tests {
         assert!(bodies.take(StreamId(1)).is_some());
         assert!(bodies.add(StreamId(2), &third));
         bodies.begin(StreamId(4));
-        assert!(!bodies.add(StreamId(4), &vec![0; MAX_BYTES + 1]));
+        assert!(!bodies.add(StreamId(4), &vec![0; MAX_BODY_BYTES + 1]));
         assert_eq!(bodies.take(StreamId(3)), None);
     }
 }

@@ -9,7 +9,7 @@ use routing::status::{Encoding, Refusal};
 use crate::effect::Effect;
 use crate::evidence::Evidence;
 use crate::extensions::Extensions;
-use crate::filter::{Current, Filter, Held, Phase};
+use crate::filter::{Current, Filter, Phase};
 use crate::headers::Headers;
 use crate::host::{Action, HeaderMap, Host, StreamId};
 use crate::metrics::{Doubt, Event, INTERVAL};
@@ -163,16 +163,29 @@ impl<H: Host> Filter<H> {
     /// Judges a 404 that was held back, or answers with the merged document, once there is enough
     /// of the body.
     pub fn on_response_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
-        let effect = match self.held.take(stream) {
-            Some(Held::NotFound(held)) => response::body(held, &self.host, end_of_stream),
-            Some(Held::Document) => return self.document_body(stream, end_of_stream),
-            None => Effect::Pass,
-        };
-        self.apply(stream, effect)
+        if let Some(held) = self.held.take(stream) {
+            return self.apply(stream, response::body(held, &self.host, end_of_stream));
+        }
+        if self.reading.take(stream).is_none() {
+            return self.apply(stream, Effect::Pass);
+        }
+        let chunk = self.host.response_body(usize::MAX);
+        let is_kept = self.bodies.add(stream, &chunk);
+        if is_kept && !end_of_stream {
+            return self.apply(stream, Effect::ReadOn);
+        }
+        self.document_end(stream);
+        Action::Drop
     }
 
-    /// Does the same when trailers end a response.
+    /// Does the same when trailers end a response. The host has nothing more of a document's body.
     pub fn on_response_trailers(&self, stream: StreamId) -> Action {
-        self.on_response_body(stream, true)
+        if let Some(held) = self.held.take(stream) {
+            return self.apply(stream, response::body(held, &self.host, true));
+        }
+        if self.reading.take(stream).is_some() {
+            return self.document_end(stream);
+        }
+        self.apply(stream, Effect::Pass)
     }
 }

@@ -7,8 +7,9 @@
 //!                                                        └─ else ▶ the merged document
 //! ```
 //!
-//! A server's document is read once. A body that cannot be read to its end adds
-//! nothing: then the client sees what the map knows.
+//! A document that is too large to be read adds nothing: then the client gets what
+//! the map has. A server that breaks off its document, or stops sending it, has not
+//! answered the access check: the client gets Envoy's error, or waits.
 
 use std::rc::Rc;
 
@@ -19,7 +20,7 @@ use routing::status::{Encoding, Refusal};
 
 use crate::effect::Effect;
 use crate::extensions::{Extension, Own};
-use crate::filter::{Current, Filter, Held};
+use crate::filter::{Current, Filter};
 use crate::headers::Headers;
 use crate::host::{Action, HeaderMap, Host, StreamId};
 
@@ -83,24 +84,19 @@ impl<H: Host> Filter<H> {
         };
         let is_newer = status == b"200" && merged::can_be_extended(merged.document);
         let etag = etag(&peer).filter(|_| is_newer);
-        let extension = etag.and_then(|etag| merged.current.extensions.known(merged.index, etag));
+        let own = etag.map(|etag| Own::new(Some(etag), b""));
+        let extension = own.and_then(|own| merged.current.extensions.known(merged.index, &own));
         let is_known = etag.is_some_and(|etag| merged::is_known(merged.document, etag));
         if is_newer && !is_known && extension.is_none() && !end_of_stream {
-            self.bodies.begin(stream);
-            return self.apply(stream, Effect::Hold(Held::Document));
+            return self.apply(stream, Effect::Read);
         }
         self.apply(stream, merged.answer(awaited, extension.as_deref(), &peer))
     }
 
-    /// More of a server's document has come.
+    /// A server's document has come to its end, or no more of it can be kept.
     #[cold]
-    pub(crate) fn document_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
-        let chunk = self.host.take_response_body();
-        let is_kept = chunk.is_some_and(|chunk| self.bodies.add(stream, &chunk));
-        if is_kept && !end_of_stream {
-            return self.apply(stream, Effect::Hold(Held::Document));
-        }
-        let body = self.bodies.take(stream).filter(|_| is_kept);
+    pub(crate) fn document_end(&self, stream: StreamId) -> Action {
+        let body = self.bodies.take(stream);
         let state = self.host.filter_state(interest::STATE);
         let interest = ResponseInterest::from_bytes(state.as_deref());
         let ResponseInterest::Document(awaited) = interest else {
@@ -118,7 +114,7 @@ impl<H: Host> Filter<H> {
 
 impl Merged<'_> {
     fn extension(self, peer: &Headers, body: &[u8]) -> Rc<Extension> {
-        let own = Own { etag: etag(peer), body };
+        let own = (Own::new(etag(peer), body), body);
         self.current.extensions.make(self.index, (self.document, self.content), own)
     }
 }

@@ -36,6 +36,10 @@ pub(crate) enum Effect<'a> {
     },
     /// The response is held back until there is more of its body.
     Hold(Held),
+    /// A server's document is read. It goes no further.
+    Read,
+    /// There is more of the document to be read; what there was is dropped.
+    ReadOn,
     /// A server does not know the type: another one is asked, unless all denied it.
     Doubt,
     /// A server's 404 is true. It passes, and is not judged again.

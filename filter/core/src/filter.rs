@@ -32,9 +32,12 @@ pub struct Filter<H: Host> {
     pub(crate) host: H,
     pub(crate) current: RefCell<Option<Current>>,
     metrics: OnceCell<Metrics<H::Metric>>,
-    /// Why the response of a stream is held back.
+    /// The 404s that are held back.
     pub(crate) held: AgedMap<StreamId, Held>,
-    /// What has come of servers' documents that could be newer than the map.
+    /// The streams whose server's document is read. The client of one that is forgotten gets a
+    /// part of a document, which it cannot read.
+    pub(crate) reading: AgedMap<StreamId, ()>,
+    /// What has been read.
     pub(crate) bodies: Bodies,
     /// Whether this VM judges attempts.
     pub(crate) is_at_server: Cell<bool>,
@@ -61,6 +64,7 @@ impl<H: Host> Filter<H> {
             current: RefCell::new(None),
             metrics: OnceCell::new(),
             held: AgedMap::new(),
+            reading: AgedMap::new(),
             bodies: Bodies::new(),
             is_at_server: Cell::new(false),
             budget: Budget::new(),
@@ -82,18 +86,9 @@ impl<H: Host> Filter<H> {
     }
 }
 
-/// A response that is held back for its body.
+/// A 404 that is held back for its body.
 #[derive(Debug)]
-pub(crate) enum Held {
-    /// A 404 that could be wrong.
-    NotFound(HeldNotFound),
-    /// A server's document that could be newer than the map.
-    Document,
-}
-
-/// A 404 that is held back.
-#[derive(Debug)]
-pub(crate) struct HeldNotFound {
+pub(crate) struct Held {
     pub(crate) content_type: Vec<u8>,
     /// In bytes, if the server said so.
     pub(crate) content_length: Option<usize>,

@@ -16,6 +16,9 @@ pub enum Action {
     Continue,
     /// The stream stops here: it is answered, or held back.
     Pause,
+    /// The same, and the host drops this piece of the body, which would otherwise count against
+    /// its buffer's limit; in `on_response_body`.
+    Drop,
 }
 
 /// Headers that the filter reads, and replaces, as a whole.
@@ -123,12 +126,9 @@ pub trait Host {
     /// the response phase.
     fn is_from_server(&self) -> bool;
 
-    /// At most `limit` bytes of the body that is held back; in `on_response_body`.
+    /// At most `limit` bytes of the body that is held back, without what was dropped; in
+    /// `on_response_body`, and after [`Action::Pause`] also in `on_response_trailers`.
     fn response_body(&self, limit: usize) -> Vec<u8>;
-
-    /// Takes what has come of the body that is held back out of the host's buffer; in
-    /// `on_response_body`. `None` if the host fails.
-    fn take_response_body(&self) -> Option<Vec<u8>>;
 
     /// Answers the stream, at most once. What is held back of a server's answer
     /// is dropped.

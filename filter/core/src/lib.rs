@@ -47,7 +47,7 @@ mod response;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 
-pub use bodies::MAX_BYTES;
+pub use bodies::{MAX_BODIES, MAX_BODY_BYTES};
 pub use budget::PER_SECOND;
 pub use filter::{Filter, GENERATION};
 pub use headers::{Headers, serialize};

@@ -44,8 +44,6 @@ pub enum Call {
     IsFromServer,
     /// [`Host::response_body`].
     ResponseBody,
-    /// [`Host::take_response_body`].
-    TakeResponseBody,
     /// [`Host::respond`].
     Respond,
     /// [`Host::server_address`].
@@ -255,12 +253,6 @@ impl Host for Rc<MockHost> {
             Some(stream.body.iter().take(limit).copied().collect())
         });
         body.unwrap_or_default()
-    }
-
-    fn take_response_body(&self) -> Option<Vec<u8>> {
-        let mut taken = None;
-        self.write(Call::TakeResponseBody, |stream| taken = Some(std::mem::take(&mut stream.body)));
-        taken
     }
 
     fn respond(&self, code: u16, headers: &[(&[u8], &[u8])], body: &[u8]) {

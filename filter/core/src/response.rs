@@ -5,7 +5,7 @@ use routing::interest::{self, NotFound, ResponseInterest};
 use routing::not_found::{Body, MAX_BODY_BYTES, is_type_level};
 
 use crate::effect::Effect;
-use crate::filter::{Held, HeldNotFound, Phase};
+use crate::filter::{Held, Phase};
 use crate::host::Host;
 
 /// A 404 whose headers have come; `not_found` is what to do about it if it is a
@@ -29,15 +29,15 @@ pub(crate) fn not_found<'a>(
     if content_length.is_some_and(|length| length > MAX_BODY_BYTES) {
         return believed(phase);
     }
-    Effect::Hold(Held::NotFound(HeldNotFound { content_type, content_length, phase }))
+    Effect::Hold(Held { content_type, content_length, phase })
 }
 
 /// More of the body of a 404 that is held back for it.
-pub(crate) fn body<'a>(held: HeldNotFound, host: &impl Host, end_of_stream: bool) -> Effect<'a> {
+pub(crate) fn body<'a>(held: Held, host: &impl Host, end_of_stream: bool) -> Effect<'a> {
     let body = host.response_body(MAX_BODY_BYTES.saturating_add(1));
     let whole = end_of_stream || held.content_length.is_some_and(|length| body.len() >= length);
     if !whole && body.len() <= MAX_BODY_BYTES {
-        return Effect::Hold(Held::NotFound(held));
+        return Effect::Hold(held);
     }
     let state = host.filter_state(interest::STATE);
     match ResponseInterest::from_bytes(state.as_deref()).not_found() {

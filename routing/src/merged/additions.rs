@@ -24,24 +24,34 @@ use serde_json::value::RawValue;
 struct List {
     /// The field of the list.
     field: &'static str,
-    /// The field of an object's name, by its path.
-    name: &'static [&'static str],
+    /// Where an object's name is.
+    name: Key,
     /// The list in each object.
     nested: Option<&'static Self>,
 }
 
-static SUBRESOURCES: List = List { field: "subresources", name: &["subresource"], nested: None };
+enum Key {
+    /// In this field.
+    Field(&'static str),
+    /// In `metadata.name`.
+    Metadata,
+}
+
+static SUBRESOURCES: List =
+    List { field: "subresources", name: Key::Field("subresource"), nested: None };
 static RESOURCES: List =
-    List { field: "resources", name: &["resource"], nested: Some(&SUBRESOURCES) };
-static VERSIONS: List = List { field: "versions", name: &["version"], nested: Some(&RESOURCES) };
-static GROUP_VERSIONS: List = List { field: "versions", name: &["groupVersion"], nested: None };
+    List { field: "resources", name: Key::Field("resource"), nested: Some(&SUBRESOURCES) };
+static VERSIONS: List =
+    List { field: "versions", name: Key::Field("version"), nested: Some(&RESOURCES) };
+static GROUP_VERSIONS: List =
+    List { field: "versions", name: Key::Field("groupVersion"), nested: None };
 
 /// The lists at the top of a document. No document has two of them.
 static ROOTS: [List; 4] = [
-    List { field: "items", name: &["metadata", "name"], nested: Some(&VERSIONS) },
-    List { field: "groups", name: &["name"], nested: Some(&GROUP_VERSIONS) },
-    List { field: "versions", name: &["groupVersion"], nested: None },
-    List { field: "resources", name: &["name"], nested: None },
+    List { field: "items", name: Key::Metadata, nested: Some(&VERSIONS) },
+    List { field: "groups", name: Key::Field("name"), nested: Some(&GROUP_VERSIONS) },
+    List { field: "versions", name: Key::Field("groupVersion"), nested: None },
+    List { field: "resources", name: Key::Field("name"), nested: None },
 ];
 
 /// The field of `/openapi/v3` whose value is an object with a field for each document.
@@ -57,11 +67,11 @@ pub(super) fn with_additions(merged: &str, own: &str) -> Option<String> {
     let (merged_fields, own_fields) = (fields(merged)?, fields(own)?);
     for list in &ROOTS {
         if merged_fields.contains_key(list.field) {
-            additions.add(merged, own, list)?;
+            additions.add(merged, own, list);
         }
     }
     if let (Some(merged), Some(own)) = (merged_fields.get(PATHS), own_fields.get(PATHS)) {
-        additions.add_paths(merged, own)?;
+        additions.add_paths(merged, own);
     }
     additions.spliced()
 }
@@ -73,31 +83,29 @@ struct Additions<'t> {
 }
 
 impl<'t> Additions<'t> {
-    /// Adds what the list of `own` has and that of `merged` lacks. Both are objects.
-    fn add(&mut self, merged: &'t RawValue, own: &RawValue, list: &List) -> Option<()> {
-        let (merged_fields, own_fields) = (fields(merged)?, fields(own)?);
-        let Some(own) = own_fields.get(list.field) else { return Some(()) };
-        let own = items(own)?;
+    /// Adds what the list of `own` has and that of `merged` lacks. Both are objects. What is not a
+    /// list of objects adds nothing.
+    fn add(&mut self, merged: &'t RawValue, own: &RawValue, list: &List) {
+        let (Some(merged_fields), Some(own_fields)) = (fields(merged), fields(own)) else { return };
+        let Some(own) = own_fields.get(list.field).and_then(|own| items(own)) else { return };
         let Some(field) = merged_fields.get(list.field) else {
-            let name = list.field;
-            let added = own.iter().map(|item| compacted(item.get())).collect::<Vec<_>>().join(",");
-            let field = format!("\"{name}\":[{added}]");
-            self.insert_at_end(merged, merged_fields.is_empty(), &[field]);
-            return Some(());
+            let added: Vec<_> = own.iter().map(|item| compacted(item.get())).collect();
+            let field = format!("\"{}\":[{}]", list.field, added.join(","));
+            return self.insert_at_end(merged, merged_fields.is_empty(), &[field]);
         };
-        let merged = items(field)?;
+        let Some(merged) = items(field) else { return };
         let same: BTreeSet<_> = merged.iter().map(|item| item.get()).collect();
         let other: Vec<_> = own.into_iter().filter(|item| !same.contains(item.get())).collect();
         if other.is_empty() {
-            return Some(());
+            return;
         }
-        let named = merged.iter().filter_map(|item| Some((name(item, list.name)?, *item)));
+        let named = merged.iter().filter_map(|item| Some((list.name_of(item)?, *item)));
         let mut named: BTreeMap<_, _> = named.map(|(name, item)| (name, Some(item))).collect();
         let mut added = Vec::new();
         for item in other {
-            let Some(name) = name(item, list.name) else { continue };
+            let Some(name) = list.name_of(item) else { continue };
             match (named.get(&name), list.nested) {
-                (Some(Some(known)), Some(nested)) => self.add(known, item, nested)?,
+                (Some(Some(known)), Some(nested)) => self.add(known, item, nested),
                 (Some(_), _) => {}
                 (None, _) => {
                     named.insert(name, None);
@@ -106,17 +114,15 @@ impl<'t> Additions<'t> {
             }
         }
         self.insert_at_end(field, merged.is_empty(), &added);
-        Some(())
     }
 
-    fn add_paths(&mut self, merged: &'t RawValue, own: &RawValue) -> Option<()> {
-        let (known, own) = (fields(merged)?, fields(own)?);
+    fn add_paths(&mut self, merged: &'t RawValue, own: &RawValue) {
+        let (Some(known), Some(own)) = (fields(merged), fields(own)) else { return };
         let new = own.into_iter().filter(|(path, _)| !known.contains_key(path));
         let added = new.map(|(path, value)| {
             format!("{}:{}", serde_json::Value::from(path), compacted(value.get()))
         });
         self.insert_at_end(merged, known.is_empty(), &added.collect::<Vec<_>>());
-        Some(())
     }
 
     /// Inserts before the bracket that closes this list or object.
@@ -156,10 +162,19 @@ fn items(list: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(list.get()).ok()
 }
 
-fn name(object: &RawValue, path: &[&str]) -> Option<String> {
-    let (first, rest) = path.split_first()?;
-    let value = *fields(object)?.get(*first)?;
-    if rest.is_empty() { serde_json::from_str(value.get()).ok() } else { name(value, rest) }
+impl List {
+    /// Returns the name of an object in the list. The core group has metadata without a name.
+    fn name_of(&self, object: &RawValue) -> Option<String> {
+        let object = fields(object)?;
+        let (object, name) = match self.name {
+            Key::Field(name) => (object, name),
+            Key::Metadata => match fields(object.get("metadata")?)? {
+                metadata if metadata.contains_key("name") => (metadata, "name"),
+                _ => return Some(String::new()),
+            },
+        };
+        serde_json::from_str(object.get(name)?.get()).ok()
+    }
 }
 
 /// Returns JSON without white space between its parts: a server indents for some clients.

@@ -170,11 +170,16 @@ fn an_extended_document_has_an_etag_of_both() {
     let merged = document("/apis", DocumentForm::AggregatedV2, b"{}");
     assert!(is_known(&merged, b"\"PEER\"") && !is_known(&merged, b"\"NEW\""));
     let content = Content::new(b"{\"items\":[]}".to_vec(), Vec::new());
-    let own = (&b"\"NEW\""[..], &b"{\"items\":[{\"metadata\":{\"name\":\"g\"}}]}"[..]);
+    let own = (Some(&b"\"NEW\""[..]), &b"{\"items\":[{\"metadata\":{\"name\":\"g\"}}]}"[..]);
     let (document, content) = extended(&merged, &content, own).unwrap();
     assert_eq!(document.etag.as_deref(), Some("MERGED.NEW"));
     assert_eq!(content.plain(), own.1);
     assert_eq!(extended(&document, &content, own), None);
+    for etag in [None, Some(&b"W/\"NEW\""[..]), Some(b"\xff"), Some(b"NEW")] {
+        let content = Content::from(b"{\"items\":[]}".to_vec());
+        let (document, _) = extended(&merged, &content, (etag, own.1)).unwrap();
+        assert_eq!(document.etag, None, "{etag:?}");
+    }
 }
 
 #[test]

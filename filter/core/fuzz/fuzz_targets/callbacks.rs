@@ -43,7 +43,7 @@ const CALLS: [Call; 10] = [
     Call::SetFilterState,
     Call::FilterState,
     Call::ResponseHeader,
-    Call::TakeResponseBody,
+    Call::ResponseBody,
     Call::Cluster,
     Call::AskAgain,
     Call::Shared,

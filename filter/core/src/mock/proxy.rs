@@ -117,7 +117,11 @@ impl MockProxy {
     /// what came before.
     pub fn body(&self, stream: StreamId, chunk: &[u8], end_of_stream: bool) -> Action {
         self.select(stream, |stream| stream.body.extend_from_slice(chunk));
-        self.filter.on_response_body(stream, end_of_stream)
+        let action = self.filter.on_response_body(stream, end_of_stream);
+        if action == Action::Drop {
+            self.change(stream, |stream| stream.body.clear());
+        }
+        action
     }
 
     /// Enters the filter by the trailers that end a response.

@@ -184,15 +184,15 @@ table! {
     }
     the_body_of_a_type_level_404 = TypeLevelBody {
         "continue" "continue" "continue" "continue" "continue"
-        "pause 503" "pause 200" "continue" "continue"
+        "pause 503" "drop 200" "continue" "continue"
     }
     another_body = OtherBody {
         "continue" "continue" "continue" "continue" "continue"
-        "continue" "pause 200" "continue" "continue"
+        "continue" "drop 200" "continue" "continue"
     }
     a_part_of_a_body = PartOfBody {
         "continue" "continue" "continue" "continue" "continue"
-        "pause" "pause" "continue" "continue"
+        "pause" "drop" "continue" "continue"
     }
     the_trailers_of_a_response = TrailersOfResponse {
         "continue" "continue" "continue" "continue" "continue"

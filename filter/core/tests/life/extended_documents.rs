@@ -1,7 +1,7 @@
 //! A server's own document that is newer than the map: what it adds is sent too.
 
-use filter_core::mock::{Call, MockProxy};
-use filter_core::{Action, MAX_BYTES};
+use filter_core::mock::MockProxy;
+use filter_core::{Action, MAX_BODIES, MAX_BODY_BYTES};
 
 use crate::setup::*;
 
@@ -21,7 +21,7 @@ fn headers(proxy: &MockProxy, stream: StreamId, etag: &str) -> Action {
 fn answered(proxy: &MockProxy, body: &str) -> String {
     assert_eq!(headers(proxy, STREAM, NEW), Action::Pause);
     assert!(proxy.stream(STREAM).replies.is_empty());
-    assert_eq!(proxy.body(STREAM, body.as_bytes(), true), Action::Pause);
+    assert_eq!(proxy.body(STREAM, body.as_bytes(), true), Action::Drop);
     assert_eq!(proxy.stream(STREAM).codes(), [200]);
     proxy.stream(STREAM).replies[0].text()
 }
@@ -98,13 +98,12 @@ fn a_new_map_has_no_additions_yet() {
 }
 
 #[test]
-fn a_body_comes_in_chunks_and_leaves_the_hosts_buffer() {
+fn a_body_comes_in_chunks_which_the_host_drops() {
     let proxy = MockProxy::golden();
     headers(&proxy, STREAM, NEW);
     for byte in BODY.bytes() {
-        assert_eq!(proxy.body(STREAM, &[byte], false), Action::Pause);
-        let stream = proxy.stream(STREAM);
-        assert!(stream.body.is_empty() && stream.replies.is_empty());
+        assert_eq!(proxy.body(STREAM, &[byte], false), Action::Drop);
+        assert!(proxy.stream(STREAM).replies.is_empty());
     }
     assert_eq!(proxy.trailers_of_response(STREAM), Action::Pause);
     assert_eq!(proxy.stream(STREAM).replies[0].text(), BODY);
@@ -114,16 +113,32 @@ fn a_body_comes_in_chunks_and_leaves_the_hosts_buffer() {
 fn the_merged_document_is_sent_when_the_servers_is_too_large() {
     let proxy = MockProxy::golden();
     headers(&proxy, STREAM, NEW);
-    assert_eq!(proxy.body(STREAM, &vec![b' '; MAX_BYTES + 1], false), Action::Pause);
+    assert_eq!(proxy.body(STREAM, &vec![b' '; MAX_BODY_BYTES + 1], false), Action::Drop);
     assert!(proxy.stream(STREAM).replies[0].text().ends_with("\"items\":[]}\n"));
 }
 
 #[test]
-fn the_merged_document_is_sent_when_the_body_cannot_be_read() {
-    let proxy = MockProxy::golden().failing(Call::TakeResponseBody);
+fn the_merged_document_is_sent_when_the_servers_was_forgotten() {
+    let proxy = MockProxy::golden();
     headers(&proxy, STREAM, NEW);
-    assert_eq!(proxy.body(STREAM, BODY.as_bytes(), false), Action::Pause);
+    proxy.body(STREAM, &BODY.as_bytes()[..10], false);
+    for other in 2..2 + u32::try_from(MAX_BODIES).unwrap() {
+        headers(&proxy, StreamId(other), NEW);
+    }
+    assert_eq!(proxy.body(STREAM, &BODY.as_bytes()[10..], true), Action::Drop);
     assert!(proxy.stream(STREAM).replies[0].text().ends_with("\"items\":[]}\n"));
+}
+
+#[test]
+fn two_servers_with_different_documents_are_each_read_once() {
+    let proxy = MockProxy::golden();
+    for (stream, etag) in (10..).map(StreamId).zip(["\"A\"", "\"B\"", "\"A\"", "\"B\""]) {
+        let is_known = stream.0 >= 12;
+        headers(&proxy, stream, etag);
+        assert_eq!(proxy.stream(stream).replies.len(), usize::from(is_known), "{stream:?}");
+        proxy.body(stream, BODY.as_bytes(), true);
+        assert_eq!(proxy.stream(stream).replies[0].text(), BODY);
+    }
 }
 
 #[test]
@@ -131,6 +146,6 @@ fn a_document_that_a_push_takes_away_while_it_is_read_is_answered_503() {
     let proxy = MockProxy::golden();
     headers(&proxy, STREAM, NEW);
     proxy.configure(&changed(|map| map["documents"] = serde_json::json!([]))).unwrap();
-    assert_eq!(proxy.body(STREAM, BODY.as_bytes(), true), Action::Pause);
+    assert_eq!(proxy.body(STREAM, BODY.as_bytes(), true), Action::Drop);
     assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use axum::body::{Body, Bytes, HttpBody};
@@ -12,6 +13,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use axum::response::IntoResponse as _;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, Stream, StreamExt};
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
@@ -83,6 +85,12 @@ fn is_authorized<B>(peer: &Peer, request: &Request<B>) -> bool {
     demanded.as_ref().is_none_or(|token| given == Some(format!("Bearer {token}").as_bytes()))
 }
 
+/// How many bytes of a body come before a pause.
+const BEGIN: usize = 512;
+
+/// Long enough for whoever reads to have read what came before.
+const PAUSE: Duration = Duration::from_millis(50);
+
 async fn as_prescribed(canned: Canned) -> Answer {
     tokio::time::sleep(canned.delay).await;
     let begin = stream::iter([Bytes::from(canned.body.clone())]);
@@ -92,6 +100,16 @@ async fn as_prescribed(canned: Canned) -> Answer {
             let trailers = HeaderMap::from_iter([(TRAILER, HeaderValue::from_static("x"))]);
             let trailers = std::future::ready(Some(Ok(trailers)));
             Body::new(Full::new(Bytes::from(canned.body)).with_trailers(trailers))
+        }
+        CannedEnd::Paused => {
+            let mut begin = Bytes::from(canned.body);
+            let rest = begin.split_off(begin.len().min(BEGIN));
+            let rest = stream::once(tokio::time::sleep(PAUSE).map(|()| rest));
+            Body::from_stream(stream::iter([begin]).chain(rest).map(Ok::<_, Infallible>))
+        }
+        CannedEnd::Broken => {
+            let broken = stream::once(async { Err(std::io::Error::other("broken")) });
+            Body::from_stream(begin.map(Ok).chain(broken))
         }
         CannedEnd::Endless => {
             endless(begin.chain(stream::repeat(Bytes::from_static(&[b' '; 4096]))))

@@ -41,6 +41,10 @@ pub enum CannedEnd {
     Complete,
     /// Properly, with a trailer.
     Trailers,
+    /// Properly, after a pause that follows its first bytes.
+    Paused,
+    /// Before its end: the connection or stream is reset.
+    Broken,
     /// Never: spaces follow for as long as the client reads.
     Endless,
     /// Never: nothing follows.

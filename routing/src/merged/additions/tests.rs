@@ -132,6 +132,29 @@ fn a_document_that_is_not_what_it_should_be_adds_nothing() {
     }
 }
 
+#[test]
+fn what_is_malformed_in_one_entry_hides_no_other() {
+    let merged = aggregated(&[group("a", "v1", &[])]);
+    let (mut malformed, new) = (group("a", "v1", &[]), group("b", "v1", &[]));
+    malformed["versions"][0]["resources"] = Value::Null;
+    let own = aggregated(&[malformed, new.clone()]);
+    let expected = aggregated(&[group("a", "v1", &[]), new]);
+    assert_eq!(merged_with(&merged, &own), Some(expected));
+}
+
+#[test]
+fn the_core_group_has_no_name() {
+    let core = |resources: &[Value]| {
+        let mut core = group("", "v1", resources);
+        core["metadata"] = json!({});
+        aggregated(&[core])
+    };
+    let (pods, nodes) = (resource("pods", &[]), resource("nodes", &[]));
+    let merged = core(std::slice::from_ref(&pods));
+    let own = core(&[nodes.clone(), pods.clone()]);
+    assert_eq!(merged_with(&merged, &own), Some(core(&[pods, nodes])));
+}
+
 /// Groups with versions, and versions with resources, by small numbers.
 type Names = BTreeMap<u8, BTreeMap<u8, Vec<u8>>>;
 
