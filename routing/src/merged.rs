@@ -5,7 +5,7 @@
 //!  request ─ path, Accept ─► AccessCheck ─► a server: may this client read it?
 //!                                                  │
 //!  200 or 304 ◄─ MergedAnswer: the document ◄──────┼─ 200 or 304; all else passes
-//!                     └─ what it adds ◄────────────┴─ 200 with a document that is newer than the map
+//!                     └─ what it adds ◄────────────┴─ 200 with another document than the map's
 //! ```
 //!
 //! Authorization stays with the server: a client gets the merged document only
