@@ -159,7 +159,7 @@ impl<'m> Decision<'m> {
         let (on_not_found, reason) = if !map.complete {
             (OnTypeLevelNotFound::Uncertain, Reason::Undetermined)
         } else if map.rotation.is_empty() {
-            // A companion before 0.2 makes clusters that ask no other server.
+            // An earlier companion made this map, whose clusters ask no other server.
             (OnTypeLevelNotFound::Truth, Reason::Unknown)
         } else {
             (OnTypeLevelNotFound::Uncertain, Reason::Unknown)
