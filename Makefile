@@ -105,10 +105,11 @@ fuzz: ## Fuzz the parsers, a minute each (needs cargo-fuzz and nightly)
 coverage: ## Report the line coverage of tests that need no Envoy (needs cargo-llvm-cov)
 	@$(tools)/coverage
 
-lint: validate-config ## Check format, clippy, configurations and dependencies
+lint: validate-config ## Check format, clippy, configurations, dependencies and fuzz targets
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	$(tools)/check-dependencies
+	$(tools)/check-fuzz
 
 validate-config: ## Have Envoy validate every YAML under envoy-config
 	$(tools)/validate-config

@@ -16,9 +16,11 @@ static MAP: LazyLock<DiscoveryMap> = LazyLock::new(|| {
     let golden = include_str!("../../../discovery-map/golden/map.json");
     let mut map: MapDocument = serde_json::from_str(golden).expect("the golden map is valid");
     let golden = map.documents.remove(0);
-    let forms = DocumentForm::ALL.map(|form| ("/apis", form));
+    // OpenAPI alone is merged in protobuf.
+    let of_discovery = DocumentForm::ALL.into_iter().filter(|form| *form != DocumentForm::Protobuf);
+    let forms = of_discovery.map(|form| ("/apis", form));
     let plain = [("/api/v1", DocumentForm::Plain), ("/openapi/v3", DocumentForm::Plain)];
-    for (path, form) in forms.into_iter().chain(plain) {
+    for (path, form) in forms.chain(plain) {
         let mut document = golden.clone();
         (document.path, document.form) = (path.to_owned(), form);
         map.documents.push(document);
