@@ -83,7 +83,8 @@ struct Seen {
     denied_before: usize,
     /// How long the type had been served when each began.
     denied_while_served: Vec<Duration>,
-    /// 503 with a time to try again.
+    /// Answers with a time to try again: the filter's 503, or a server's 429 while its store for
+    /// the type initializes.
     unavailable_before: usize,
     /// The same, with how long the type had been served when each began.
     unavailable_while_served: Vec<(Duration, String)>,
