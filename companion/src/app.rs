@@ -1,7 +1,8 @@
 //! The running companion: its tasks, and the channels between them.
 //!
 //! ```text
-//!  reload ──config──▶ poll ──────────────reports──▶ index ──snapshot──▶ publish ──▶ files
+//!  reload ──config──▶ sources ──roster──▶ poll, index ──────┐
+//!             ├─────▶ poll ──────────────reports──▶ index ──snapshot──▶ publish ──▶ files
 //!             ├─────▶ control_plane ──origins, names─▶ │                   ▲ │
 //!             ├─────▶ open_api ◀─merges, merged──────▶ │                   │ │
 //!             │                                        └─peers─▶ serve ◀───│─┘ outcomes
@@ -24,11 +25,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use indexer::{Indexer, Outputs, Sources};
+use indexer::{Indexer, Inputs, Outputs};
 use metrics::Metrics;
 
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
+use crate::facts::Roster;
 use crate::files;
 use crate::index::Index;
 use crate::lock::Locks;
@@ -38,6 +40,7 @@ use crate::publish::{self, FileSink, Outcome, Publisher};
 use crate::reload::Follower;
 use crate::secrets::{self, Settings};
 use crate::serve::{self, Views};
+use crate::sources;
 use crate::state::{State, Store};
 
 /// Why the companion could not start, or had to end.
@@ -71,7 +74,7 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     });
     let sink = FileSink::open(&config.envoy.directory).map_err(failed("envoy.directory: "))?;
     let publisher = Publisher::new(&settings, store, &state, sink);
-    tracing::info!(listen = %config.listen, peers = config.peers.len(), "starting");
+    tracing::info!(listen = %config.listen, peers = %config.peers, "starting");
     if let Some(warning) = config.warning() {
         tracing::warn!("{warning}");
     }
@@ -84,9 +87,10 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
         hangups,
         metrics: metrics.reload.clone(),
     };
-    let index = Index::new(config, state.memory);
+    let roster = sources::first_roster(&config.peers, state.memory.roster());
+    let index = Index::new(config, &roster, state.memory);
     let mut tasks = Tasks::default();
-    tasks.start(follower, settings, index, publisher, listener, metrics);
+    tasks.start(follower, settings, (index, roster), publisher, listener, metrics);
     let stopped = tasks.until(stop(terminate, interrupt)).await;
     tasks.set.shutdown().await;
     stopped
@@ -119,7 +123,7 @@ impl Tasks {
         &mut self,
         follower: Follower,
         settings: Settings,
-        index: Index,
+        (index, roster): (Index, Arc<Roster>),
         publisher: Publisher<FileSink>,
         listener: TcpListener,
         metrics: Metrics,
@@ -134,25 +138,30 @@ impl Tasks {
         let (merge_sender, merges) = watch::channel(Arc::default());
         let (merged_sender, merged) = mpsc::channel(1);
         let (outcome_sender, outcomes) = watch::channel(Outcome::default());
+        let (roster_sender, rosters) = watch::channel(roster);
+        let (source_sender, source) = watch::channel(None);
 
-        let Metrics { poll, open_api, index: indexed, publish, secrets, registry, .. } = metrics;
-        let watchers = Watchers::new(report_sender, poll).run(configs.clone());
-        let names_reader =
-            Reader::<RequestHeadersConfigMap>::new(configs.clone(), peers.clone(), name_sender);
-        let origins_reader =
-            Reader::<ApiServices>::new(configs.clone(), peers.clone(), origin_sender);
+        let Metrics { poll, open_api, index: indexed, publish, secrets, registry, sources, .. } =
+            metrics;
+        let outputs = sources::Outputs { rosters: roster_sender, statuses: source_sender };
+        let source_task = sources::Task { configs: configs.clone(), outputs, metrics: sources };
+        let watchers = Watchers::new(report_sender, poll).run(configs.clone(), rosters.clone());
+        let shared = || (configs.clone(), peers.clone(), rosters.clone());
+        let names_reader = Reader::<RequestHeadersConfigMap>::new(shared(), name_sender);
+        let origins_reader = Reader::<ApiServices>::new(shared(), origin_sender);
         let open_api = OpenApiReader::new(configs.clone(), merges, merged_sender, open_api);
         let secrets = secrets::Watcher::new(configs.clone(), settings_sender, secrets);
         let outputs =
             Outputs { snapshots: snapshot_sender, peers: peer_sender, open_api: merge_sender };
         let indexer = Indexer::new(index, outputs, indexed);
-        let sources = Sources { reports, names, origins, open_api: merged, configs };
+        let inputs = Inputs { reports, names, origins, open_api: merged, configs, rosters };
         let publish = publish::run(publisher, snapshots, settings, outcome_sender, publish);
-        let router = serve::router(Views { outcomes, peers, registry });
+        let router = serve::router(Views { outcomes, peers, source, registry });
 
         self.add("configuration", follower.run());
+        self.add_fallible("sources", source_task.run());
         self.add_fallible("peers", watchers);
-        self.add_fallible("index", indexer.run(sources));
+        self.add_fallible("index", indexer.run(inputs));
         self.add("origins", origins_reader.run());
         self.add("identity headers", names_reader.run());
         self.add("OpenAPI", open_api.run());

@@ -66,7 +66,7 @@ fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
 fn check_config(args: &ConfigArgs) -> ExitCode {
     match Config::load(&args.config) {
         Ok(config) => {
-            println!("{}: valid, {} peers", args.config.display(), config.peers.len());
+            println!("{}: valid, {}", args.config.display(), config.peers);
             if let Some(warning) = config.warning() {
                 eprintln!("warning: {warning}");
             }

@@ -15,6 +15,7 @@ mod build;
 mod files;
 mod header;
 mod model;
+mod peers;
 mod reader;
 mod request_headers;
 #[cfg(test)]
@@ -34,7 +35,12 @@ pub(crate) use header::{RequestHeaders, Role};
 pub use model::Config;
 #[cfg(test)]
 pub(crate) use model::ListenerTls;
-pub(crate) use model::{CredentialFiles, Peer, PeerTls, Polling, module_at_servers};
+pub(crate) use model::{
+    CredentialFiles, PeerTls, Polling, module_at_servers, too_many_for_attempts,
+};
+pub(crate) use peers::{
+    Access, DnsSource, MAX_PEERS, Peer, PeerSource, Records, SlicePort, SlicesSource,
+};
 pub(crate) use request_headers::MAX_NAMES;
 pub(crate) use value::{ClusterPrefix, PeerName, ServerName};
 

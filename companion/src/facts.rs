@@ -1,6 +1,7 @@
 //! What one part of the companion tells another about a peer: plain data.
 //!
 //! ```text
+//!  sources ──Roster──▶ poll, index
 //!  poll ──Report──▶ index ──PeerStatus──▶ serve, metrics
 //!                    │ ▲
 //!                    └─┴─OpenApiMerge, MergedOpenApi── open_api
@@ -18,6 +19,15 @@ use discovery_map::PeerState;
 use serde::Serialize;
 
 use crate::config::Peer;
+
+/// The peers of a control plane, as their source has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// Names and addresses are unique.
+    pub peers: Vec<Peer>,
+    /// Whether a person lists them: what a person removes is not coming back.
+    pub by_hand: bool,
+}
 
 /// What one round at one peer found.
 #[derive(Debug)]
@@ -98,6 +108,8 @@ pub struct PeerStatus {
     pub address: SocketAddr,
     /// What was last seen of it.
     pub state: PeerState,
+    /// Whether its source does not have it any more.
+    pub left: bool,
     /// Whether it has been out of rotation for so long that its types no longer count.
     pub forgotten: bool,
     /// Its `gitVersion`.

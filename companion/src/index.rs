@@ -8,46 +8,47 @@
 //!  Report (peer) ─┐                             ┌─▶ Index::snapshot ──▶ map, clusters, Memory
 //!  Origins ───────┤                             ├─▶ Index::statuses
 //!  header names ──┼─▶ Index::apply ──▶ changed? ┘
-//!  Config, time ──┘
+//!  Roster, Config, time ─┘
 //! ```
 //!
 //! The rules, each of them a test in `index/tests.rs`:
 //! - The peers whose `/readyz` says ok are in rotation, whether or not their discovery was ever
 //!   read. If there are none, the last rotation stays: here, the death of all peers looks the same
 //!   as a broken network of the companion, and Envoy notices the former itself.
-//! - A peer out of rotation keeps its last known types until it is forgotten or
-//!   removed from the configuration.
+//! - A peer out of rotation keeps its last known types until it is forgotten. One that left its
+//!   source is out of rotation; one that a person removed from a list is forgotten at once.
+//! - A peer that joins others gets no requests before it was read, while another can answer.
 //! - While any peer is in rotation, only those types of a peer out of rotation count
 //!   that are built into it. The others (custom resources, aggregated APIs) are in
 //!   the store that all peers share, so the peers in rotation have them.
 //! - A peer that calls a group-version stale does not serve it while another peer in rotation
 //!   lists it afresh. If all call it stale, they all serve what was known.
 //! - A verb that only some of the peers of a type have goes to those.
-//! - The map is complete once every configured peer that is not forgotten has been read.
+//! - The map is complete once every peer that is not forgotten has been read, but for those that
+//!   joined others and were not in rotation yet.
 
 mod answering;
 mod merge;
 mod merged;
 mod names;
 mod peer;
+mod roster;
 mod sets;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod types;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_discovery::{MergedOpenApi, MinorVersion, Origins, PackCache};
 use discovery_map::PeerState;
 
-use crate::config::{Config, PeerName, RequestHeaders};
-use crate::facts::{Observation, PeerStatus, Report};
+use crate::config::{Config, RequestHeaders};
+use crate::facts::{Observation, PeerStatus, Report, Roster};
 use answering::{Answering, Switch};
 use peer::{JUST, Tracked};
-use snapshot::PeerMemory;
 
 #[cfg(test)]
 pub use snapshot::Cluster;
@@ -58,7 +59,8 @@ pub use snapshot::{Memory, Snapshot};
 pub struct Index {
     config: Arc<Config>,
     peers: Vec<Tracked>,
-    last_rotation: BTreeSet<PeerName>,
+    /// Whether a person lists the peers.
+    by_hand: bool,
     answering: Answering,
     /// The names of the identity headers, if a peer told them.
     request_headers: Option<RequestHeaders>,
@@ -80,6 +82,8 @@ pub struct Index {
 #[derive(Debug)]
 pub enum Event {
     Configured(Arc<Config>),
+    /// The source of the peers has these.
+    Peers(Arc<Roster>),
     Reported(Report),
     /// A peer was asked for the names of the identity headers; `None` if it did not tell them.
     RequestHeaders(Option<RequestHeaders>),
@@ -92,31 +96,12 @@ pub enum Event {
 }
 
 impl Index {
-    /// Returns an index of the configured peers, with what is remembered of them.
-    pub fn new(config: Arc<Config>, mut memory: Memory) -> Self {
-        let mut last_rotation = BTreeSet::new();
-        let mut peers = Vec::<Tracked>::with_capacity(config.peers.len());
-        for peer in &config.peers {
-            let mut tracked = Tracked::new(peer);
-            let is_it = |known: &PeerMemory| {
-                known.name == peer.name.as_str() && known.address == peer.address
-            };
-            if let Some(position) = memory.peers.iter().position(is_it) {
-                let remembered = memory.peers.swap_remove(position);
-                if remembered.in_rotation {
-                    last_rotation.insert(peer.name.clone());
-                }
-                tracked.restore(remembered);
-                peers.iter().for_each(|other| tracked.belief.share_with(&other.belief));
-            }
-            peers.push(tracked);
-        }
-        // The rest are not configured any more, or have another address.
-        let removed_before = memory.peers.iter().any(peer::was_there);
-        Self {
+    /// Returns an index of these peers, with what is remembered of them and of others.
+    pub fn new(config: Arc<Config>, roster: &Roster, memory: Memory) -> Self {
+        let mut index = Self {
             config,
-            peers,
-            last_rotation,
+            peers: Vec::new(),
+            by_hand: memory.by_hand,
             answering: Answering::restore(memory.answering),
             request_headers_asked: memory.request_headers.is_some(),
             request_headers: memory.request_headers,
@@ -125,8 +110,13 @@ impl Index {
             packs: PackCache::default(),
             now: Duration::ZERO,
             removed_at: None,
-            removed_before,
-        }
+            removed_before: false,
+        };
+        index.peers = peer::restore(memory.peers);
+        index.removed_before = index.follow(roster);
+        // None is late that was there when the companion started.
+        index.peers.iter_mut().for_each(|peer| peer.late = false);
+        index
     }
 
     /// Takes in an event. Returns whether the snapshot may have changed.
@@ -156,13 +146,20 @@ impl Index {
                 self.open_api.push(Arc::new(merged));
             }
             Event::Configured(config) => {
-                self.configure(config);
+                self.config = config;
+                changed = true;
+            }
+            Event::Peers(roster) => {
+                if self.follow(&roster) {
+                    self.removed_at = Some(self.now);
+                }
                 changed = true;
             }
             Event::Reported(report) => {
                 let reported = &report.peer;
-                // Not found: the last report of a peer that is no longer configured.
-                let found = self.peers.iter().position(|peer| peer.is_configured_as(reported));
+                // Not found: the last report of a peer that its source no longer has.
+                let mut peers = self.peers.iter();
+                let found = peers.position(|peer| !peer.left && peer.is(reported));
                 if let Some(position) = found {
                     changed |= self.observe(position, report.observation);
                 }
@@ -176,7 +173,16 @@ impl Index {
     /// names of the identity headers if those are sent.
     pub fn all_asked(&self) -> bool {
         let names = self.config.front_proxy.is_none() || self.request_headers_asked;
-        names && self.peers.iter().all(|peer| peer.asked)
+        names && self.has_peers() && self.peers_asked()
+    }
+
+    /// Returns whether there is any peer.
+    pub fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
+    fn peers_asked(&self) -> bool {
+        self.peers.iter().all(|peer| peer.asked || peer.left)
     }
 
     /// Returns every peer as the endpoint shows it.
@@ -207,6 +213,7 @@ impl Index {
             peer.absent = peer.absent.saturating_add(passed);
             changed |= (peer.is_forgotten(forget_after), peer.just_left()) != before;
         }
+        self.peers.retain(|peer| !(peer.left && peer.is_forgotten(forget_after)));
         changed
     }
 
@@ -222,27 +229,11 @@ impl Index {
         changed
     }
 
-    fn configure(&mut self, config: Arc<Config>) {
-        let mut old = std::mem::take(&mut self.peers);
-        for peer in &config.peers {
-            let same = old.iter().position(|known| known.is_configured_as(peer));
-            self.peers.push(same.map_or_else(|| Tracked::new(peer), |at| old.swap_remove(at)));
-        }
-        let was_there =
-            |removed: &Tracked| removed.state == PeerState::Serving || removed.just_left();
-        if old.iter().any(was_there) {
-            self.removed_at = Some(self.now);
-        }
-        let configured: BTreeSet<_> = self.peers.iter().map(|peer| &peer.name).collect();
-        self.last_rotation.retain(|name| configured.contains(name));
-        self.config = config;
-    }
-
     /// Decides which version answers. Returns whether that changed.
     fn choose_version(&mut self, passed: Duration) -> bool {
         let (rotation, frozen) = self.rotation();
         // Whoever is asked first must not be the majority.
-        let too_early = self.answering_version().is_none() && !self.peers.iter().all(|p| p.asked);
+        let too_early = self.answering_version().is_none() && !self.peers_asked();
         if frozen || too_early {
             return false;
         }
@@ -258,10 +249,10 @@ impl Index {
     }
 
     fn remember_rotation(&mut self) {
-        let serving = self.peers.iter().filter(|peer| peer.state == PeerState::Serving);
-        let serving: BTreeSet<_> = serving.map(|peer| peer.name.clone()).collect();
-        if !serving.is_empty() {
-            self.last_rotation = serving;
+        let (rotation, frozen) = self.rotation();
+        if !frozen {
+            let peers = self.peers.iter_mut().enumerate();
+            peers.for_each(|(at, peer)| peer.in_last_rotation = rotation.contains(at));
         }
     }
 }

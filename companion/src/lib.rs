@@ -3,12 +3,13 @@
 //! Data flows one way:
 //!
 //! ```text
+//!  config ─▶ sources ─peers─▶ poll, index
 //!  config ─▶ poll, control_plane, open_api ─facts▶ index ─snapshot▶ publish ─▶ xDS files
 //!            └────────── apiserver ──────┘         (merge)          (when, how)
 //! ```
 //!
 //! `index`, `xds` and `facts` touch nothing outside the process. What does: `apiserver` (the
-//! peers), `certificates`, `config`, `reload` and `secrets` (files that are read), `publish`,
+//! peers), `sources` (DNS servers, the API of a hosting cluster), `certificates`, `config`, `reload` and `secrets` (files that are read), `publish`,
 //! `lock` and `state` (files that are written), `serve` and `app` (a socket, signals).
 
 #![forbid(unsafe_code)]
@@ -33,5 +34,6 @@ mod publish;
 mod reload;
 mod secrets;
 mod serve;
+mod sources;
 mod state;
 pub mod xds;

@@ -3,8 +3,8 @@
 //!
 //! Each area has a struct with its metrics (`poll/metrics.rs`, `publish/metrics.rs`, …) that
 //! registers them when it is made; `app/metrics.rs` makes all of them. Clones share their values.
-//! The values of every label are a closed set: literals in the area's file, or the peers' names,
-//! which the configuration closes.
+//! The values of every label are a closed set: literals in the area's file, or the names of the
+//! peers that there are; what was recorded of others is dropped.
 
 use discovery_map::PeerState;
 use prometheus_client::metrics::histogram::Histogram;

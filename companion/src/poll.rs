@@ -2,7 +2,7 @@
 //! but how the asking went.
 //!
 //! ```text
-//!  config ──▶ Watchers ──spawn──▶ task per peer ──Report──▶ channel ──▶ index
+//!  config, roster ──▶ Watchers ──spawn──▶ task per peer ──Report──▶ channel ──▶ index
 //!                                   ▲      │
 //!                                   └Nudge─┘ a change seen at one peer makes
 //!                                            the others ask at once

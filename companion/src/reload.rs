@@ -81,7 +81,7 @@ impl Follower {
         if let Some(faults) = current.fixed_fields_changed(&next) {
             return Err(faults.to_string());
         }
-        tracing::info!(peers = next.peers.len(), "configuration reloaded");
+        tracing::info!(peers = %next.peers, "configuration reloaded");
         if let Some(warning) = next.warning() {
             tracing::warn!("{warning}");
         }

@@ -15,11 +15,13 @@ use tokio::sync::watch;
 use crate::facts::PeerStatus;
 use crate::metrics::Registry;
 use crate::publish::Outcome;
+use crate::sources::SourceStatus;
 
 #[derive(Clone)]
 pub struct Views {
     pub outcomes: watch::Receiver<Outcome>,
     pub peers: watch::Receiver<Vec<PeerStatus>>,
+    pub source: watch::Receiver<Option<SourceStatus>>,
     pub registry: Arc<Registry>,
 }
 
@@ -30,6 +32,7 @@ pub fn router(views: Views) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/map", get(map))
         .route("/v1/peers", get(peers))
+        .route("/v1/sources", get(sources))
         .with_state(views)
 }
 
@@ -72,6 +75,11 @@ async fn map(State(views): State<Views>) -> Response {
 async fn peers(State(views): State<Views>) -> Response {
     let peers = views.peers.borrow().clone();
     json(&peers)
+}
+
+async fn sources(State(views): State<Views>) -> Response {
+    let source = views.source.borrow().clone();
+    json(&Vec::from_iter(source))
 }
 
 fn json(value: &impl Serialize) -> Response {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use self::metrics::IndexMetrics;
 use crate::config::{Config, RequestHeaders};
-use crate::facts::{OpenApiMerge, PeerStatus, Report};
+use crate::facts::{OpenApiMerge, PeerStatus, Report, Roster};
 use crate::index::{Event, Index, Snapshot};
 
 /// How often the index is told the time.
@@ -30,12 +30,46 @@ pub(super) struct Outputs {
 }
 
 /// Who tells the index something.
-pub(super) struct Sources {
+pub(super) struct Inputs {
     pub reports: mpsc::Receiver<Report>,
     pub names: mpsc::Receiver<Option<RequestHeaders>>,
     pub origins: mpsc::Receiver<Option<Origins>>,
     pub open_api: mpsc::Receiver<MergedOpenApi>,
     pub configs: watch::Receiver<Arc<Config>>,
+    pub rosters: watch::Receiver<Arc<Roster>>,
+}
+
+impl Inputs {
+    /// Waits for the next event. Returns it, and whether a snapshot is to be sent in any case.
+    async fn next(&mut self) -> Result<(Event, bool), String> {
+        let event = tokio::select! {
+            // The first report of a peer has what the later ones call unchanged: the index must
+            // know the peer before.
+            biased;
+            changed = self.configs.changed() => {
+                changed.map_err(|_| "no task follows the configuration")?;
+                return Ok((Event::Configured(self.configs.borrow_and_update().clone()), true));
+            }
+            changed = self.rosters.changed() => {
+                changed.map_err(|_| "no task follows the source of the peers")?;
+                Event::Peers(self.rosters.borrow_and_update().clone())
+            }
+            report = self.reports.recv() => {
+                Event::Reported(report.ok_or("the peers are no longer polled")?)
+            }
+            names = self.names.recv() => {
+                Event::RequestHeaders(names.ok_or("no task reads the ConfigMap")?)
+            }
+            origins = self.origins.recv() => {
+                let origins = origins.ok_or("no task reads the APIServices")?;
+                origins.map_or(Event::Tick, Event::Origins)
+            }
+            merged = self.open_api.recv() => {
+                Event::OpenApi(merged.ok_or("no task reads OpenAPI documents")?)
+            }
+        };
+        Ok((event, false))
+    }
 }
 
 pub(super) struct Indexer {
@@ -53,59 +87,48 @@ impl Indexer {
         Self { index, outputs, metrics, conflicts, oversized }
     }
 
-    /// Runs until one of its sources ends, which is an error.
-    pub(super) async fn run(mut self, sources: Sources) -> Result<(), String> {
-        let Sources { mut reports, mut names, mut origins, mut open_api, mut configs } = sources;
-        let config = configs.borrow_and_update().clone();
+    /// Runs until one of its inputs ends, which is an error.
+    pub(super) async fn run(mut self, mut inputs: Inputs) -> Result<(), String> {
+        let config = inputs.configs.borrow_and_update().clone();
         // Known from before a restart.
         self.metrics.answering(None, self.index.answering_version());
         let started = Instant::now();
         // A peer that does not answer at all must not hold up the others.
-        let patience = started + config.polling.timeout * 2 + Duration::from_millis(500);
+        let patience = config.polling.timeout * 2 + Duration::from_millis(500);
+        let mut patient_until = None;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut save = tokio::time::interval(SAVE);
         loop {
             let (event, force) = tokio::select! {
-                report = reports.recv() => {
-                    (Event::Reported(report.ok_or("the peers are no longer polled")?), false)
-                }
-                names = names.recv() => {
-                    (Event::RequestHeaders(names.ok_or("no task reads the ConfigMap")?), false)
-                }
-                origins = origins.recv() => {
-                    let origins = origins.ok_or("no task reads the APIServices")?;
-                    (origins.map_or(Event::Tick, Event::Origins), false)
-                }
-                merged = open_api.recv() => {
-                    (Event::OpenApi(merged.ok_or("no task reads OpenAPI documents")?), false)
-                }
-                changed = configs.changed() => {
-                    changed.map_err(|_| "no task follows the configuration")?;
-                    (Event::Configured(configs.borrow_and_update().clone()), true)
-                }
+                event = inputs.next() => event?,
                 _ = tick.tick() => (Event::Tick, false),
                 _ = save.tick() => (Event::Tick, true),
             };
-            let configured = matches!(event, Event::Configured(_));
             let answered = self.index.answering_version();
             let changed = self.index.apply(event, started.elapsed());
             let answering = self.index.answering_version();
             if answering != answered {
                 self.metrics.answering(answered, answering);
             }
-            self.show_peers(configured);
+            self.show_peers();
             let published = self.outputs.snapshots.borrow().is_some();
-            let first = !published && (self.index.all_asked() || Instant::now() >= patience);
+            let first = !published && self.index.has_peers() && {
+                let until = *patient_until.get_or_insert_with(|| Instant::now() + patience);
+                self.index.all_asked() || Instant::now() >= until
+            };
             if first || (published && (changed || force)) {
                 self.send_snapshot();
             }
         }
     }
 
-    fn show_peers(&self, others: bool) {
+    fn show_peers(&self) {
         let statuses = self.index.statuses();
-        if others {
+        let names = |peers: &[PeerStatus]| -> Vec<_> {
+            peers.iter().map(|peer| peer.name.clone()).collect()
+        };
+        if names(&self.outputs.peers.borrow()) != names(&statuses) {
             self.metrics.reset_peers();
         }
         self.metrics.peers(&statuses);

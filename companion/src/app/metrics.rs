@@ -11,6 +11,7 @@ use crate::poll::metrics::PollMetrics;
 use crate::publish::metrics::PublishMetrics;
 use crate::reload::ReloadMetrics;
 use crate::secrets::metrics::SecretMetrics;
+use crate::sources::metrics::SourceMetrics;
 
 pub(super) struct Metrics {
     pub poll: PollMetrics,
@@ -19,6 +20,7 @@ pub(super) struct Metrics {
     pub publish: PublishMetrics,
     pub secrets: SecretMetrics,
     pub reload: ReloadMetrics,
+    pub sources: SourceMetrics,
     pub registry: Arc<Registry>,
 }
 
@@ -35,6 +37,7 @@ impl Metrics {
             publish: PublishMetrics::new(r),
             secrets: SecretMetrics::new(r),
             reload: ReloadMetrics::new(r),
+            sources: SourceMetrics::new(r),
             registry: Arc::new(registry),
         }
     }
@@ -53,6 +56,7 @@ mod tests {
     use crate::facts::PeerStatus;
     use crate::open_api::metrics::ReadOutcome;
     use crate::secrets::metrics::SecretLabel;
+    use crate::sources::{SourceKind, SourceState, SourceStatus};
 
     /// The table that operators read.
     const DOCUMENT: &str = include_str!("../../../docs/operations/metrics.md");
@@ -74,6 +78,7 @@ mod tests {
             name: peer.to_string(),
             address: ([127, 0, 0, 1], 6443).into(),
             state: Serving,
+            left: false,
             forgotten: false,
             version: None,
             minor_version: None,
@@ -90,6 +95,19 @@ mod tests {
         for succeeded in [true, false] {
             metrics.publish.pushed(succeeded, Duration::ZERO);
             metrics.reload.reloaded(succeeded);
+        }
+        use SourceKind::{Dns, EndpointSlices, Static};
+        for kind in [Static, Dns, EndpointSlices] {
+            let status = SourceStatus {
+                kind,
+                state: SourceState::Fresh,
+                since_unix_seconds: 1,
+                last_success_unix_seconds: Some(1),
+                last_error: None,
+                peers: Vec::new(),
+            };
+            metrics.sources.source(&status);
+            metrics.sources.failed(kind);
         }
         use SecretLabel::{ClientCa, FrontProxy, Listener, PeerCa};
         for secret in [Listener, ClientCa, FrontProxy, PeerCa] {

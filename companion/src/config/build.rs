@@ -3,21 +3,16 @@
 //! A function reads all fields of its section before the first `?`, so that
 //! one fault hides no other.
 
-use std::collections::HashMap;
-use std::fmt::Display;
-use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::answering::AnsweringPolicy;
-use super::model::{Config, CredentialFiles, EnvoyOutput, Peer, PeerTls, Polling};
+use super::model::{Config, CredentialFiles, EnvoyOutput, PeerTls, Polling};
+use super::peers::peers;
 use super::reader::{Faulty, Section};
 use super::request_headers::request_headers;
 use super::tls::{key_pair, listener_tls};
-use super::value::{ClusterPrefix, PeerName, ServerName, absolute, duration};
-
-/// The index keeps a set of peers in 64 bits.
-const MAX_PEERS: usize = 64;
+use super::value::{ClusterPrefix, ServerName, absolute, duration};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -25,7 +20,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
     let listen = top.or_default("listen", "127.0.0.1:9902", loopback);
     let state_directory = top.required("stateDirectory", absolute);
-    let peers = peers(&mut top);
+    let peers = top.section("peers").and_then(peers);
     let peer_tls = top.section("peerTls").and_then(peer_tls);
     let credentials = top.section("credentials").and_then(credentials);
     let envoy = top.section("envoy").and_then(envoy);
@@ -58,41 +53,6 @@ pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
         front_proxy: front_proxy?,
         request_headers: request_headers?,
     })
-}
-
-fn peers(top: &mut Section<'_>) -> Result<Vec<Peer>, Faulty> {
-    let sections = top.sections("peers")?;
-    if sections.len() > MAX_PEERS {
-        let problem = format!("must have at most {MAX_PEERS} entries, not {}", sections.len());
-        top.fault("peers", problem);
-    }
-    let (mut names, mut addresses) = (HashMap::new(), HashMap::new());
-    let peers: Vec<_> = sections
-        .into_iter()
-        .map(|mut section| {
-            let name = section.required("name", str::parse::<PeerName>);
-            let address = section.required("address", peer_address);
-            once(&section, "name", name.as_ref().ok(), &mut names);
-            once(&section, "address", address.as_ref().ok(), &mut addresses);
-            section.finish();
-            Ok(Peer { name: name?, address: address? })
-        })
-        .collect();
-    peers.into_iter().collect()
-}
-
-/// Reports a value that an earlier entry has; `seen` has each value's place.
-fn once<T: Clone + Display + Eq + Hash>(
-    section: &Section<'_>,
-    field: &str,
-    value: Option<&T>,
-    seen: &mut HashMap<T, String>,
-) {
-    if let Some(value) = value
-        && let Some(first) = seen.insert(value.clone(), section.place(field))
-    {
-        section.fault(field, format!("\"{value}\" is already used by {first}"));
-    }
 }
 
 fn peer_tls(mut section: Section<'_>) -> Result<PeerTls, Faulty> {
@@ -150,17 +110,4 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     } else {
         Err("must be a loopback address, such as 127.0.0.1:9902".to_owned())
     }
-}
-
-fn peer_address(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr =
-        text.parse().map_err(|_| "must be an IP address and port, such as 10.0.0.1:6443")?;
-    if address.port() == 0 || address.ip().is_unspecified() {
-        return Err("must be the address of one server, with its port".to_owned());
-    }
-    // `SocketAddr` shows a zone, and Envoy's addresses have none, so that they would differ.
-    if text.contains('%') {
-        return Err("must be without a zone (%), such as [fd00::2]:6443".to_owned());
-    }
-    Ok(address)
 }

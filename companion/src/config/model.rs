@@ -8,7 +8,8 @@ use discovery_map::{Fault, Faults};
 
 use super::answering::AnsweringPolicy;
 use super::header::RequestHeaders;
-use super::value::{ClusterPrefix, PeerName, ServerName};
+use super::peers::PeerSource;
+use super::value::{ClusterPrefix, ServerName};
 use crate::certificates::KeyPairFiles;
 
 /// The validated configuration.
@@ -18,8 +19,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the companion keeps what it must remember over a restart.
     pub state_directory: PathBuf,
-    /// The kube-apiservers; never empty, names and addresses unique.
-    pub peers: Vec<Peer>,
+    /// Where the kube-apiservers come from.
+    pub peers: PeerSource,
     /// How the peers are verified.
     pub peer_tls: PeerTls,
     /// How the companion authenticates to the peers.
@@ -46,15 +47,6 @@ pub struct ListenerTls {
     pub pair: KeyPairFiles,
     /// The certificates (PEM) that verify clients; without it no client is asked for a certificate.
     pub client_ca_file: Option<PathBuf>,
-}
-
-/// One kube-apiserver.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Its name in the map, in clusters, metrics and logs.
-    pub name: PeerName,
-    /// Where Envoy and the companion reach it.
-    pub address: SocketAddr,
 }
 
 /// The attempts of the shipped routes to the rotation: `num_retries`, and the first one.
@@ -114,17 +106,21 @@ pub fn module_at_servers(filter: &Path) -> PathBuf {
     filter.with_file_name(name)
 }
 
+/// Returns what so many peers need as a setting elsewhere.
+pub fn too_many_for_attempts(peers: usize) -> Option<String> {
+    (peers > ATTEMPTS).then(|| {
+        format!(
+            "{peers} peers are more than the {ATTEMPTS} attempts that Envoy makes as shipped: \
+             requests for unknown types get 503; raise num_retries: {} in envoy.yaml",
+            ATTEMPTS - 1
+        )
+    })
+}
+
 impl Config {
     /// Returns what is valid, and needs another setting elsewhere.
     pub fn warning(&self) -> Option<String> {
-        let peers = self.peers.len();
-        (peers > ATTEMPTS).then(|| {
-            format!(
-                "{peers} peers are more than the {ATTEMPTS} attempts that Envoy makes as shipped: \
-                 requests for unknown types get 503; raise num_retries: {} in envoy.yaml",
-                ATTEMPTS - 1
-            )
-        })
+        too_many_for_attempts(self.peers.count()?)
     }
 
     /// Returns the fields that `next` changes although a running companion

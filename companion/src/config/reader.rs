@@ -116,6 +116,19 @@ impl<'l> Section<'l> {
         self.string(field, value.unwrap_or_else(|| default.into()), read)
     }
 
+    /// A string or a number that may be absent, read by `read` as text.
+    pub(super) fn optional_scalar<T>(
+        &mut self,
+        field: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Faulty> {
+        let value = self.take(field).map(|value| match value {
+            Value::Number(number) => number.to_string().into(),
+            other => other,
+        });
+        value.map(|value| self.string(field, value, read)).transpose()
+    }
+
     fn string<T>(
         &self,
         field: &str,
@@ -164,19 +177,21 @@ impl<'l> Section<'l> {
         Self::new(self.place(field), value, self.log)
     }
 
-    /// A list of sections that must be present and have an entry. Entries that
+    /// A list of sections that may be absent, and otherwise has an entry. Entries that
     /// are not sections are logged and left out.
-    pub(super) fn sections(&mut self, field: &'static str) -> Result<Vec<Self>, Faulty> {
-        let value = self.take_required(field)?;
+    pub(super) fn optional_sections(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<Vec<Self>>, Faulty> {
+        let Some(value) = self.take(field) else { return Ok(None) };
         let items = self.list(field, value)?;
         if items.is_empty() {
             return Err(self.fault(field, "must have at least one entry"));
         }
         let place = self.place(field);
         let sections = items.into_iter().enumerate();
-        Ok(sections
-            .filter_map(|(index, item)| Self::new(format!("{place}[{index}]"), item, self.log).ok())
-            .collect())
+        let section = |(index, item)| Self::new(format!("{place}[{index}]"), item, self.log).ok();
+        Ok(Some(sections.filter_map(section).collect()))
     }
 
     /// A list of strings, each read by `read`, with a default.
@@ -186,7 +201,16 @@ impl<'l> Section<'l> {
         default: Vec<T>,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, Faulty> {
-        let Some(value) = self.take(field) else { return Ok(default) };
+        self.optional_strings(field, read).map(|strings| strings.unwrap_or(default))
+    }
+
+    /// A list of strings that may be absent, each read by `read`.
+    pub(super) fn optional_strings<T>(
+        &mut self,
+        field: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, Faulty> {
+        let Some(value) = self.take(field) else { return Ok(None) };
         let items = self.list(field, value)?;
         // All are read before the first fault ends it, so that none is missed.
         let strings: Vec<_> = items
@@ -194,7 +218,7 @@ impl<'l> Section<'l> {
             .enumerate()
             .map(|(index, item)| self.string(&format!("{field}[{index}]"), item, &read))
             .collect();
-        strings.into_iter().collect()
+        strings.into_iter().collect::<Result<_, _>>().map(Some)
     }
 
     fn list(&self, field: &str, value: Value) -> Result<Vec<Value>, Faulty> {

@@ -8,6 +8,7 @@ use crate::certificates::KeyPairFiles;
 const SOUND: &str = "
 stateDirectory: /var/lib/x/state
 peers:
+  static:
   - {name: cp-1, address: '10.0.0.1:6443'}
   - {name: cp-2, address: '[fd00::2]:6443'}
 peerTls: {caFile: /etc/x/ca.pem}
@@ -24,7 +25,7 @@ fn faults(yaml: &str) -> Vec<String> {
 fn a_short_configuration_has_all_defaults() {
     let config = Config::from_yaml(SOUND).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:9902");
-    assert_eq!(config.peers.len(), 2);
+    assert_eq!(config.peers.count(), Some(2));
     assert_eq!(config.peer_tls.server_name.to_string(), "kubernetes");
     assert_eq!(config.envoy.cluster_prefix.to_string(), "kube-apiserver");
     assert_eq!(config.envoy.cluster_removal_delay, Duration::from_secs(30));
@@ -50,7 +51,7 @@ fn every_field_can_be_set() {
     let yaml = "
 listen: '[::1]:9000'
 stateDirectory: /s
-peers: [{name: a, address: '1.2.3.4:1'}]
+peers: {static: [{name: a, address: '1.2.3.4:1'}]}
 peerTls: {caFile: /ca, serverName: kubernetes.default.svc}
 credentials: {clientCertificate: {certificateFile: /c, keyFile: /k}}
 envoy: {directory: /e, filterModule: /f, clusterPrefix: api, clusterRemovalDelay: 1m}
@@ -95,6 +96,7 @@ listen: 0.0.0.0:9902
 stateDirectory: state
 peer: []
 peers:
+  static:
   - {name: CP_1, address: 'cp-1:6443', weight: 2}
   - {name: a}
   - {name: a, address: '10.0.0.1:6443'}
@@ -117,13 +119,13 @@ requestHeaders:
         "listen",
         "stateDirectory",
         "peer",
-        "peers[0].name",
-        "peers[0].address",
-        "peers[0].weight",
-        "peers[1].address",
-        "peers[2].name",
-        "peers[3].address",
-        "peers[4]",
+        "peers.static[0].name",
+        "peers.static[0].address",
+        "peers.static[0].weight",
+        "peers.static[1].address",
+        "peers.static[2].name",
+        "peers.static[3].address",
+        "peers.static[4]",
         "peerTls.caFile",
         "peerTls.serverName",
         "credentials",
@@ -180,15 +182,15 @@ fn broken_yaml_is_a_fault_with_its_line() {
 }
 
 #[test]
-fn a_sixty_fifth_peer_is_refused() {
+fn more_peers_than_fit_are_refused() {
     let peer = |n: usize| format!("  - {{name: p-{n}, address: '10.0.0.1:{}'}}\n", 1000 + n);
     let with = |count: usize| {
         let peers: String = (0..count).map(peer).collect();
         let rest = SOUND.replace("  - {name: cp-1, address: '10.0.0.1:6443'}\n", "");
         rest.replace("  - {name: cp-2, address: '[fd00::2]:6443'}\n", &peers)
     };
-    assert!(Config::from_yaml(&with(64)).is_ok());
-    assert_eq!(faults(&with(65)), ["peers: must have at most 64 entries, not 65"]);
+    assert!(Config::from_yaml(&with(256)).is_ok());
+    assert_eq!(faults(&with(257)), ["peers.static: must have at most 256 entries, not 257"]);
 }
 
 #[test]
@@ -214,7 +216,7 @@ fn an_ipv6_address_of_a_peer_has_no_zone() {
     for address in ["[fe80::2%3]:6443", "[fe80::2%0]:6443"] {
         let found = faults(&with(address));
         let [fault] = &found[..] else { panic!("{found:?}") };
-        assert!(fault.starts_with("peers[0].address: "), "{fault}");
+        assert!(fault.starts_with("peers.static[0].address: "), "{fault}");
         assert!(fault.contains("must be without a zone"), "{fault}");
     }
 }

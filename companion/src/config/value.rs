@@ -1,5 +1,6 @@
 //! Values with rules of their own: names with `FromStr` and `Display`, paths and durations.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,29 @@ pub struct ClusterPrefix(Box<str>);
 /// A DNS name in certificates and SNI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName(Box<str>);
+
+/// A name in the DNS; not necessarily a host's, so that a label may start with `_`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsName(Box<str>);
+
+/// The name of a namespace or a Service: a DNS-1123 label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label(Box<str>);
+
+/// The name of a port in a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortName(Box<str>);
+
+impl PeerName {
+    /// Returns a name that only the peer with this address has, for sources without names.
+    pub fn of_address(address: SocketAddr) -> Self {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) => ip.octets().map(|part| part.to_string()).join("-"),
+            IpAddr::V6(ip) => ip.segments().map(|part| format!("{part:x}")).join("-"),
+        };
+        Self(format!("{ip}-{}", address.port()).into())
+    }
+}
 
 /// Implements `as_str`, `Display` and the checked conversions for values that wrap a string.
 macro_rules! string_values {
@@ -57,6 +81,9 @@ string_values! {
     PeerName: peer_name,
     ClusterPrefix: cluster_prefix,
     ServerName: server_name,
+    DnsName: dns_name,
+    Label: object_name,
+    PortName: port_name,
 }
 
 fn peer_name(text: &str) -> Result<&str, String> {
@@ -81,6 +108,24 @@ fn server_name(text: &str) -> Result<&str, String> {
         return Err("must be a lowercase DNS name, not an IP address".to_owned());
     }
     Ok(text)
+}
+
+fn dns_name(text: &str) -> Result<&str, String> {
+    let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let relative = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| is_label(label.strip_prefix('_').unwrap_or(label));
+    if text.len() > 253 || numeric || !relative.split('.').all(label) {
+        return Err("must be a lowercase DNS name, such as kube-apiserver.example.com".to_owned());
+    }
+    Ok(text)
+}
+
+fn object_name(text: &str) -> Result<&str, String> {
+    label(text, 63)
+}
+
+fn port_name(text: &str) -> Result<&str, String> {
+    label(text, 63)
 }
 
 fn is_label(text: &str) -> bool {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::apiserver::{Clients, CredentialsError, FetchError, Limits};
 use crate::config::{Config, Peer, PeerName};
-use crate::facts::PeerStatus;
+use crate::facts::{PeerStatus, Roster};
 
 /// From one answer to the next request.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -57,9 +57,14 @@ enum ReadError {
     Unusable(String),
 }
 
+/// What a reader follows: the configuration, how the peers are, and which there are.
+pub type Followed =
+    (watch::Receiver<Arc<Config>>, watch::Receiver<Vec<PeerStatus>>, watch::Receiver<Arc<Roster>>);
+
 pub struct Reader<S: Shared> {
     configs: watch::Receiver<Arc<Config>>,
     peers: watch::Receiver<Vec<PeerStatus>>,
+    rosters: watch::Receiver<Arc<Roster>>,
     values: mpsc::Sender<Option<S::Value>>,
     clients: Clients,
     /// The problem of the last attempt; logged once.
@@ -67,14 +72,13 @@ pub struct Reader<S: Shared> {
 }
 
 impl<S: Shared> Reader<S> {
-    /// Returns a reader that asks a serving one of `peers`. `values` gets the
+    /// Returns a reader that asks a peer that serves. `values` gets the
     /// outcome of each attempt; none if the resource was not read.
     pub fn new(
-        configs: watch::Receiver<Arc<Config>>,
-        peers: watch::Receiver<Vec<PeerStatus>>,
+        (configs, peers, rosters): Followed,
         values: mpsc::Sender<Option<S::Value>>,
     ) -> Self {
-        Self { configs, peers, values, clients: Clients::default(), problem: None }
+        Self { configs, peers, rosters, values, clients: Clients::default(), problem: None }
     }
 
     /// Runs until no receiver is left.
@@ -87,7 +91,8 @@ impl<S: Shared> Reader<S> {
                 Ok(peers) => peers.iter().filter(|peer| serves(peer)).map(|p| p.address).collect(),
             };
             let config = self.configs.borrow_and_update().clone();
-            let peers = config.peers.iter().filter(|peer| serving.contains(&peer.address));
+            let roster = self.rosters.borrow().clone();
+            let peers = roster.peers.iter().filter(|peer| serving.contains(&peer.address));
             let mut pause = RETRY;
             if let Some((peer, result)) = self.ask(&config, peers).await {
                 if is_answered(&result) {

@@ -75,14 +75,25 @@ impl Index {
     }
 
     /// Returns the peers in rotation, and whether no peer is ready, so that it is
-    /// the last rotation; if there never was one, it is every configured peer.
+    /// the last rotation; if there never was one, it is every peer that the source has.
     pub(super) fn rotation(&self) -> (PeerSet, bool) {
+        let usable = self.positions(Tracked::is_usable);
+        if !usable.is_empty() {
+            return (usable, false);
+        }
         let serving = self.positions(|peer| peer.state == PeerState::Serving);
         if !serving.is_empty() {
             return (serving, false);
         }
-        let last = self.positions(|peer| self.last_rotation.contains(&peer.name));
-        (if last.is_empty() { self.positions(|_| true) } else { last }, true)
+        // A server that took the address of one that left is another server, and not ready.
+        let last = self.positions(|peer| peer.in_last_rotation && !self.is_replaced(peer));
+        (if last.is_empty() { self.positions(|peer| !peer.left) } else { last }, true)
+    }
+
+    /// Returns whether a peer left and another has its address.
+    fn is_replaced(&self, peer: &Tracked) -> bool {
+        let others = || self.peers.iter().filter(|other| !other.left);
+        peer.left && others().any(|other| other.address == peer.address)
     }
 
     /// Returns whether requests that every peer in rotation can answer go to this one, if it is in
@@ -111,7 +122,9 @@ impl Index {
     }
 
     fn is_complete(&self) -> bool {
-        self.remembered().all(|(_, peer)| peer.belief.is_complete())
+        let (rotation, _) = self.rotation();
+        let counts = |at: usize, peer: &Tracked| !peer.late || rotation.contains(at);
+        self.remembered().all(|(at, peer)| peer.is_read() || !counts(at, peer))
     }
 
     fn types(&self, rotation: PeerSet) -> MergedTypes<'_> {
@@ -147,11 +160,10 @@ impl Index {
     }
 
     fn memory(&self) -> Memory {
-        let peers = self.peers.iter();
-        let peers =
-            peers.map(|peer| peer.memory(self.last_rotation.contains(&peer.name), &self.origins));
+        let peers = self.peers.iter().map(|peer| peer.memory(&self.origins));
         Memory {
             peers: peers.collect(),
+            by_hand: self.by_hand,
             request_headers: self.request_headers.clone(),
             answering: self.answering.memory(),
         }

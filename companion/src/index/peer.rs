@@ -16,7 +16,10 @@ use crate::facts::{Observation, PeerStatus, Reading};
 /// One peer.
 #[derive(Debug)]
 pub(super) struct Tracked {
+    /// The name that is shown, unique among all.
     pub name: PeerName,
+    /// The name that its source has for it.
+    own_name: PeerName,
     pub address: SocketAddr,
     pub state: PeerState,
     pub belief: Belief,
@@ -25,6 +28,12 @@ pub(super) struct Tracked {
     pub absent: Duration,
     /// Whether any round at it ended.
     pub asked: bool,
+    /// Whether its source does not have it any more.
+    pub left: bool,
+    /// Whether it joined others that were there.
+    pub late: bool,
+    /// Whether it was in the last rotation that had a peer that is ready.
+    pub in_last_rotation: bool,
     last_error: Option<String>,
     /// The error of the round before.
     error_before: Option<String>,
@@ -46,24 +55,35 @@ const RESTLESS: (Duration, u32) = (Duration::from_secs(60), 20);
 /// servers that the other's clients overload.
 pub(super) const JUST: Duration = Duration::from_secs(5);
 
-/// Returns whether a remembered peer was in rotation, or had just left it.
-pub(super) fn was_there(remembered: &PeerMemory) -> bool {
-    let absent = Duration::from_secs(remembered.absent_seconds);
-    let serving = remembered.in_rotation || remembered.state == PeerState::Serving;
-    serving || (has_served(remembered) && absent < JUST)
-}
-
 /// The version is read of peers that serve.
 fn has_served(remembered: &PeerMemory) -> bool {
     remembered.state == PeerState::Serving || remembered.version.is_some()
+}
+
+/// Returns the remembered peers.
+pub(super) fn restore(memory: Vec<PeerMemory>) -> Vec<Tracked> {
+    let mut peers = Vec::<Tracked>::with_capacity(memory.len());
+    for remembered in memory {
+        // Only valid names are saved.
+        let Ok(name) = remembered.name.parse() else { continue };
+        let mut tracked = Tracked::new(&Peer { name, address: remembered.address });
+        tracked.restore(remembered);
+        peers.iter().for_each(|other| tracked.belief.share_with(&other.belief));
+        peers.push(tracked);
+    }
+    peers
 }
 
 impl Tracked {
     pub(super) fn new(peer: &Peer) -> Self {
         Self {
             name: peer.name.clone(),
+            own_name: peer.name.clone(),
             address: peer.address,
             state: PeerState::Unreachable,
+            left: false,
+            late: false,
+            in_last_rotation: false,
             belief: Belief::default(),
             version: None,
             absent: Duration::ZERO,
@@ -78,13 +98,42 @@ impl Tracked {
     }
 
     /// A peer whose address changed is a different peer, whatever its name.
-    pub(super) fn is_configured_as(&self, peer: &Peer) -> bool {
-        self.name == peer.name && self.address == peer.address
+    pub(super) fn is(&self, peer: &Peer) -> bool {
+        self.own_name == peer.name && self.address == peer.address
     }
 
-    pub(super) fn restore(&mut self, remembered: PeerMemory) {
+    /// Notes that its source has it, again if it had left.
+    pub(super) fn join(&mut self) {
+        self.left = false;
+        self.name = self.own_name.clone();
+    }
+
+    /// Notes that its source does not have it any more: until it is forgotten, it counts as one
+    /// that died. Returns whether that is worth remembering.
+    pub(super) fn leave(&mut self) -> bool {
+        if !self.left {
+            self.left = true;
+            self.enter(PeerState::Unreachable, Some("its source does not have it".to_owned()));
+        }
+        // One that came late and never served has no objects of its own types.
+        self.has_served || !self.late
+    }
+
+    /// Returns whether its types can be relied on.
+    pub(super) fn is_read(&self) -> bool {
+        self.belief.is_complete()
+    }
+
+    /// Returns whether it gets requests. One that came late gets none before it was read: the
+    /// others can answer, and what it serves is not known.
+    pub(super) fn is_usable(&self) -> bool {
+        self.state == PeerState::Serving && (self.is_read() || !self.late)
+    }
+
+    fn restore(&mut self, remembered: PeerMemory) {
         self.state = remembered.state;
         self.has_served = has_served(&remembered);
+        self.in_last_rotation = remembered.in_rotation;
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version();
         match remembered.belief {
@@ -96,12 +145,13 @@ impl Tracked {
         }
     }
 
-    pub(super) fn memory(&self, in_rotation: bool, origins: &Origins) -> PeerMemory {
+    pub(super) fn memory(&self, origins: &Origins) -> PeerMemory {
         PeerMemory {
-            name: self.name.to_string(),
+            name: self.own_name.to_string(),
+            left: self.left,
             address: self.address,
             state: self.state,
-            in_rotation,
+            in_rotation: self.in_last_rotation,
             absent_seconds: self.absent.as_secs(),
             version: self.version.as_ref().map(|version| Arc::clone(&version.git_version)),
             minor_version: self.minor(),
@@ -244,11 +294,12 @@ impl Tracked {
             name: self.name.to_string(),
             address: self.address,
             state: self.state,
+            left: self.left,
             forgotten: self.is_forgotten(forget_after),
             version: self.version.as_ref().map(|version| Arc::clone(&version.git_version)),
             minor_version: self.minor(),
             answering,
-            discovery_known: self.belief.is_complete(),
+            discovery_known: self.is_read(),
             types: self.belief.type_count(),
             last_answer_seconds_ago: self.last_answer.map(|at| now.saturating_sub(at).as_secs()),
             absent_seconds: self.absent.as_secs(),

@@ -9,42 +9,50 @@ use super::answering::Answering;
 use super::names::cluster_name;
 use super::peer::Tracked;
 use super::snapshot::Cluster;
-use crate::config::ClusterPrefix;
+use crate::config::{ClusterPrefix, MAX_PEERS};
 use crate::endpoints::Endpoints;
 
-/// Peers, by their positions in the configuration; there are at most 64.
+/// Peers, by their positions in the index. The size is fixed because a map takes thousands of them,
+/// one for each type and verb.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct PeerSet(u64);
+pub(super) struct PeerSet([u64; WORDS]);
+
+const WORDS: usize = MAX_PEERS / 64;
 
 impl PeerSet {
     pub(super) fn insert(&mut self, position: usize) {
-        self.0 |= 1_u64.checked_shl(u32::try_from(position).unwrap_or(u32::MAX)).unwrap_or(0);
+        if let Some(word) = self.0.get_mut(position / 64) {
+            *word |= 1 << (position % 64);
+        }
     }
 
     pub(super) fn contains(self, position: usize) -> bool {
-        let mut other = Self::default();
-        other.insert(position);
-        self.0 & other.0 != 0
+        self.0.get(position / 64).is_some_and(|word| word >> (position % 64) & 1 == 1)
     }
 
     pub(super) fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
+        self.with(other, |a, b| a & b)
     }
 
     pub(super) fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.with(other, |a, b| a | b)
     }
 
     pub(super) fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
+        self.with(other, |a, b| a & !b)
+    }
+
+    fn with(mut self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a = join(*a, b));
+        self
     }
 
     pub(super) fn len(self) -> u32 {
-        self.0.count_ones()
+        self.0.into_iter().map(u64::count_ones).sum()
     }
 
     pub(super) fn is_empty(self) -> bool {
-        self.0 == 0
+        self == Self::default()
     }
 
     pub(super) fn collect(positions: impl Iterator<Item = usize>) -> Self {

@@ -10,9 +10,9 @@ use discovery_map::{MapDocument, PeerState};
 use serde::{Deserialize, Serialize};
 
 use super::answering::AnsweringMemory;
-use crate::config::RequestHeaders;
+use crate::config::{Peer, RequestHeaders};
 use crate::endpoints::Endpoints;
-use crate::facts::OpenApiMerge;
+use crate::facts::{OpenApiMerge, Roster};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -40,9 +40,12 @@ pub struct Cluster {
 }
 
 /// What must be remembered over a restart.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     pub peers: Vec<PeerMemory>,
+    /// Whether a person listed the peers. Once, that was the only way.
+    #[serde(default = "yes", rename = "byHand")]
+    pub by_hand: bool,
     /// The names of the identity headers that a peer told.
     #[serde(default, rename = "requestHeaders", skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<RequestHeaders>,
@@ -51,10 +54,35 @@ pub struct Memory {
     pub answering: Option<AnsweringMemory>,
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self { peers: Vec::new(), by_hand: true, request_headers: None, answering: None }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Memory {
+    /// Returns the peers that their source had last.
+    pub fn roster(&self) -> Roster {
+        let present = self.peers.iter().filter(|peer| !peer.left);
+        // Only valid names are saved.
+        let peer = |known: &PeerMemory| {
+            Some(Peer { name: known.name.parse().ok()?, address: known.address })
+        };
+        Roster { peers: present.filter_map(peer).collect(), by_hand: self.by_hand }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerMemory {
     pub name: String,
+    /// Whether its source did not have it any more.
+    #[serde(default)]
+    pub left: bool,
     /// Its address. A peer whose address changed is a different peer.
     pub address: SocketAddr,
     pub state: PeerState,

@@ -1,4 +1,4 @@
-//! Keeps a task running for every configured peer.
+//! Keeps a task running for every peer that the source has.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::metrics::PollMetrics;
 use super::nudge::Nudge;
 use super::task::Task;
 use crate::config::{Config, CredentialFiles, Peer, PeerName, PeerTls, Polling};
-use crate::facts::Report;
+use crate::facts::{Report, Roster};
 
 pub struct Watchers {
     reports: mpsc::Sender<Report>,
@@ -29,14 +29,23 @@ impl Watchers {
         Self { reports, nudge: Nudge::new(), metrics, tasks, running }
     }
 
-    /// Follows the configuration until its sender is dropped. That a task ends is an error.
-    pub async fn run(mut self, mut configs: watch::Receiver<Arc<Config>>) -> Result<(), String> {
+    /// Follows the configuration and the peers until a sender is dropped. That a task ends is an error.
+    pub async fn run(
+        mut self,
+        mut configs: watch::Receiver<Arc<Config>>,
+        mut rosters: watch::Receiver<Arc<Roster>>,
+    ) -> Result<(), String> {
         loop {
             let config = configs.borrow_and_update().clone();
-            self.apply(&config);
+            let roster = rosters.borrow_and_update().clone();
+            self.apply(&config, &roster);
             loop {
                 tokio::select! {
                     changed = configs.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_) => return Ok(()),
+                    },
+                    changed = rosters.changed() => match changed {
                         Ok(()) => break,
                         Err(_) => return Ok(()),
                     },
@@ -47,9 +56,9 @@ impl Watchers {
     }
 
     /// Ends the tasks whose settings changed, and starts what is missing.
-    fn apply(&mut self, config: &Arc<Config>) {
+    fn apply(&mut self, config: &Arc<Config>, roster: &Roster) {
         let wanted: HashMap<_, _> =
-            config.peers.iter().map(|peer| (peer.name.clone(), settings(peer, config))).collect();
+            roster.peers.iter().map(|peer| (peer.name.clone(), settings(peer, config))).collect();
         self.running.retain(|name, (settings, task)| {
             let keep = wanted.get(name) == Some(settings);
             if !keep {

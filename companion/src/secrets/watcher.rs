@@ -197,7 +197,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let root = directory.path().display().to_string();
             let yaml = format!(
-                "stateDirectory: /s\npeers: [{{name: a, address: '10.0.0.1:6443'}}]\n\
+                "stateDirectory: /s\npeers: {{static: [{{name: a, address: '10.0.0.1:6443'}}]}}\n\
                  peerTls: {{caFile: {root}/ca}}\ncredentials: {{tokenFile: /t}}\n\
                  envoy: {{directory: /e, filterModule: /f}}\n\
                  listenerTls: {{certificateFile: {root}/crt, keyFile: {root}/key, clientCaFile: {root}/ca}}\n\

@@ -154,7 +154,7 @@ fn protocol_options(http_filters: &Value) -> Value {
 }
 
 /// In percent: how much of the load the share of healthy endpoints in a level takes. One healthy
-/// endpoint of 64 takes all.
+/// endpoint of 1,000 takes all.
 const ALL: u32 = 100_000;
 
 /// Returns the endpoints of a cluster in proto3 JSON. All are in rotation: a peer that is not ready is

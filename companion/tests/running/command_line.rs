@@ -18,12 +18,12 @@ fn check_config_reports_every_fault() {
     let wrong = companion.check_config();
     assert_eq!(wrong.status.code(), Some(1));
     let text = String::from_utf8(wrong.stderr).unwrap();
-    for place in ["listen: ", "peers[0].name: ", "extra: "] {
+    for place in ["listen: ", "peers.static[0].name: ", "extra: "] {
         assert!(text.contains(place), "{place} is not in {text}");
     }
     let run = companion.command("run").output().unwrap();
     assert_eq!(run.status.code(), Some(1));
-    assert!(String::from_utf8(run.stderr).unwrap().contains("peers[0].name: "));
+    assert!(String::from_utf8(run.stderr).unwrap().contains("peers.static[0].name: "));
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Companion {
         let mut config = format!(
             "listen: {}\nstateDirectory: {root}/state\npeerTls: {{caFile: {root}/ca.pem}}\n\
              credentials: {{tokenFile: {root}/token}}\n\
-             envoy: {{directory: {root}/envoy, filterModule: /filter.wasm}}\n{}\npeers:\n",
+             envoy: {{directory: {root}/envoy, filterModule: /filter.wasm}}\n{}\npeers:\n  static:\n",
             self.listen, self.settings
         );
         for (name, address) in &self.peers {

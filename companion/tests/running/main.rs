@@ -10,6 +10,8 @@ mod command_line;
 #[cfg(test)]
 mod companion;
 #[cfg(test)]
+mod dns_server;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod faults;
@@ -27,3 +29,5 @@ mod peers;
 mod restart;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod sources;

@@ -119,7 +119,7 @@ fn a_valid_configuration_is_applied_and_an_invalid_one_is_refused() {
     companion.eventually("the refusal is counted", || {
         companion.get("/metrics").is_some_and(|(_, metrics)| metrics.contains(refused))
     });
-    assert!(companion.log().contains("peers[1].name"));
+    assert!(companion.log().contains("peers.static[1].name"));
     assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
 
     let only_a = |config: String| {

@@ -35,6 +35,8 @@ const PUBLISHED_FOLDER: &str = "/var/lib/mixed-version-proxy/envoy";
 pub struct StackOptions {
     /// The peers by name.
     pub peers: Vec<(String, SocketAddr)>,
+    /// The section `peers` of the companion's configuration, if it is not the list of `peers`.
+    pub peer_source: Option<Value>,
     /// The authority (PEM file) of the peers' certificates.
     pub ca_file: PathBuf,
     /// The token with which the companion reads discovery.
@@ -87,6 +89,7 @@ impl StackOptions {
     ) -> Self {
         Self {
             peers,
+            peer_source: None,
             client_ca_file: ca_file.clone(),
             ca_file,
             token: "companion".to_owned(),
@@ -125,7 +128,7 @@ impl StackOptions {
         let mut config = json!({
             "listen": format!("127.0.0.1:{port}"),
             "stateDirectory": self.folder.join("state"),
-            "peers": peers,
+            "peers": self.peer_source.clone().unwrap_or_else(|| json!({ "static": peers })),
             "peerTls": { "caFile": self.ca_file, "serverName": "kubernetes" },
             "credentials": { "tokenFile": token_file },
             "listenerTls": {

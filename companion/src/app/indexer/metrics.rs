@@ -39,7 +39,7 @@ impl IndexMetrics {
         }
     }
 
-    /// Drops all peers, since the configured ones may have changed.
+    /// Drops all peers, since others are there now.
     pub fn reset_peers(&self) {
         self.peer_state.clear();
         self.peer_types.clear();

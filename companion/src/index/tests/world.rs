@@ -8,30 +8,32 @@ use api_discovery::{Group, GroupNames, Listing, Named, Part, ServerVersion, Type
 use discovery_map::{Destination, DiscoveryMap, Verb};
 
 use crate::config::{AnsweringPolicy, Config, Peer};
-use crate::facts::{Observation, Reading, Report};
+use crate::facts::{Observation, Reading, Report, Roster};
 use crate::index::{Event, Index, Memory};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
-fn config(names: &[&str]) -> Arc<Config> {
-    let peers: String = names
-        .iter()
-        .map(|name| {
-            let port: u32 = 1000 + name.bytes().map(u32::from).sum::<u32>();
-            format!("  - {{name: {name}, address: '10.0.0.1:{port}'}}\n")
-        })
-        .collect();
-    let yaml = format!(
-        "stateDirectory: /s\npeers:\n{peers}peerTls: {{caFile: /ca}}\ncredentials: {{tokenFile: \
-         /t}}\nenvoy: {{directory: /e, filterModule: /f, clusterPrefix: all}}\nforgetAfter: 1h\n"
-    );
-    Arc::new(Config::from_yaml(&yaml).unwrap())
+fn config() -> Arc<Config> {
+    let yaml = "stateDirectory: /s\npeers: {static: [{name: x, address: '10.0.0.1:1'}]}\n\
+                peerTls: {caFile: /ca}\ncredentials: {tokenFile: /t}\nenvoy: {directory: /e, \
+                filterModule: /f, clusterPrefix: all}\nforgetAfter: 1h\n";
+    Arc::new(Config::from_yaml(yaml).unwrap())
+}
+
+/// Peers that a person listed; each name has its own address.
+fn roster(names: &[&str]) -> Roster {
+    let peer = |name: &&str| {
+        let port: u32 = 1000 + name.bytes().map(u32::from).sum::<u32>();
+        Peer { name: name.parse().unwrap(), address: format!("10.0.0.1:{port}").parse().unwrap() }
+    };
+    Roster { peers: names.iter().map(peer).collect(), by_hand: true }
 }
 
 /// An index with a clock, told in words.
 pub(super) struct World {
     pub(super) index: Index,
     pub(super) config: Arc<Config>,
+    pub(super) roster: Roster,
     pub(super) now: Duration,
 }
 
@@ -41,13 +43,28 @@ impl World {
     }
 
     pub(super) fn restored(names: &[&str], memory: Memory) -> Self {
-        let config = config(names);
-        let index = Index::new(Arc::clone(&config), memory);
-        Self { index, config, now: Duration::ZERO }
+        Self::restored_with(roster(names), memory)
+    }
+
+    /// With peers of a source that nobody edits.
+    pub(super) fn sourced(names: &[&str]) -> Self {
+        Self::restored_with(Roster { by_hand: false, ..roster(names) }, Memory::default())
+    }
+
+    /// The source has these now.
+    pub(super) fn source_has(&mut self, names: &[&str]) {
+        self.follow(Roster { by_hand: false, ..roster(names) });
+    }
+
+    /// With what a source has.
+    pub(super) fn restored_with(roster: Roster, memory: Memory) -> Self {
+        let config = config();
+        let index = Index::new(Arc::clone(&config), &roster, memory);
+        Self { index, config, roster, now: Duration::ZERO }
     }
 
     pub(super) fn peer(&self, name: &str) -> Peer {
-        let mut peers = self.config.peers.iter();
+        let mut peers = self.roster.peers.iter();
         peers.find(|peer| peer.name.as_str() == name).unwrap().clone()
     }
 
@@ -131,8 +148,12 @@ impl World {
     }
 
     pub(super) fn reconfigure(&mut self, names: &[&str]) {
-        self.config = config(names);
-        self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
+        self.follow(roster(names));
+    }
+
+    pub(super) fn follow(&mut self, roster: Roster) {
+        self.roster = roster;
+        self.index.apply(Event::Peers(Arc::new(self.roster.clone())), self.now);
     }
 
     /// Where the map sends a type: a cluster, `unavailable` or `unknown`.
@@ -179,10 +200,9 @@ impl World {
         let snapshot = self.index.snapshot();
         let found = snapshot.clusters.iter().find(|found| found.name == cluster);
         let endpoints = &found.unwrap_or_else(|| panic!("{:?}", snapshot.clusters)).endpoints;
-        let name = |address| {
-            let mut peers = self.config.peers.iter();
-            peers.find(|peer| peer.address == address).unwrap().name.to_string()
-        };
+        let peers = self.index.statuses();
+        let name =
+            |address| peers.iter().find(|peer| peer.address == address).unwrap().name.clone();
         let levels = endpoints.levels().iter();
         levels.map(|level| level.iter().copied().map(name).collect()).collect()
     }

@@ -36,7 +36,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().display();
         let yaml = format!(
-            "stateDirectory: {root}/state\npeers: [{{name: a, address: '10.0.0.1:6443'}}]\n\
+            "stateDirectory: {root}/state\npeers: {{static: [{{name: a, address: '10.0.0.1:6443'}}]}}\n\
              peerTls: {{caFile: {root}/ca}}\ncredentials: {{tokenFile: /t}}\n\
              envoy: {{directory: {root}/envoy, filterModule: /filter.wasm}}\n"
         );
