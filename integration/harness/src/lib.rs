@@ -32,6 +32,7 @@ pub mod kubeconfig;
 pub mod load;
 pub mod manifests;
 pub mod measure;
+pub mod namespace;
 pub mod old_discovery;
 pub mod ports;
 pub mod process;

@@ -1,0 +1,248 @@
+//! A hosted control plane: its API servers are pods of a hosting cluster, and an
+//! upgrade replaces all of them at once (`maxSurge: 100%`). The companion follows
+//! their EndpointSlices in a real kube-apiserver, and nobody edits anything.
+//!
+//! ```text
+//!   clients ──▶ Envoy ──▶ kube-apiserver pods (older ▶ newer ▶ older), new addresses each time
+//!                 ▲
+//!             companion ──watch EndpointSlices──▶ kube-apiserver of the hosting cluster
+//! ```
+//!
+//! Meanwhile the hosting cluster's API stops and comes back, and the Service is
+//! empty for a while.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
+use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::load::{Load, Operation};
+use harness::namespace;
+use harness::report::Entry;
+use harness::site::stack_options;
+use harness::skew::{NEWER, OLDER, only_in};
+use harness::stack::Stack;
+use harness::wait;
+use serde_json::{Value, json};
+use wire::client::Http;
+
+#[path = "cluster_hosted/pods.rs"]
+mod pods;
+
+use pods::{NAMESPACE, Pods, SERVICE};
+
+const SERVERS: usize = 3;
+
+/// From the moment at which a server says that it is ready until it is in rotation.
+const PROMISE: Duration = Duration::from_secs(5);
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const OBJECT_PACE: Duration = Duration::from_millis(50);
+const PROBE_PACE: Duration = Duration::from_millis(50);
+const UNKNOWN: &str = "/apis/nothing.example/v1/things";
+
+#[test]
+fn all_servers_of_a_hosted_control_plane_are_replaced_and_clients_do_not_notice() -> Result<()> {
+    let test = "all_servers_of_a_hosted_control_plane_are_replaced_and_clients_do_not_notice";
+    if !namespace::enter(test)? {
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(replaced())
+}
+
+async fn replaced() -> Result<()> {
+    let mut entry = Entry::begin("cluster_hosted");
+    let mut site = Hosted::start().await?;
+    let load = site.load()?;
+    works(&load).await?;
+
+    let known_from = site.replace("newer", NEWER).await?;
+    works(&load).await?;
+    site.outlast_the_hosting_api().await?;
+    works(&load).await?;
+    site.replace("again", OLDER).await?;
+    works(&load).await?;
+    site.outlast_an_empty_service().await?;
+    works(&load).await?;
+
+    let journal = load.finish().await?;
+    let stopping =
+        |o: &Operation| site.stops.iter().any(|(from, to)| o.started <= *to && o.ended >= *from);
+    let wrong = journal.operations(|o| {
+        let known = is_common(o) || (o.label == "skewed" && o.started >= known_from);
+        known && o.is_type_level_404()
+    });
+    let failed =
+        journal.operations(|o| is_common(o) && !o.is_ok() && !(o.is_reset() && stopping(o)));
+    let untrue = journal
+        .operations(|o| o.label == "unknown" && !o.is_type_level_404() && !o.is_unavailable());
+    entry.set("commonRequests", journal.count(is_common));
+    entry.set("commonFailed", failed.len());
+    entry.set("wrong404s", wrong.len());
+    entry.set("true404s", journal.count(|o| o.label == "unknown" && o.is_type_level_404()));
+    entry.set_ms("slowestInRotationMs", site.slowest);
+    ensure!(wrong.is_empty(), "wrong 404s: {wrong:#?}");
+    ensure!(failed.is_empty(), "failed: {failed:#?}");
+    ensure!(untrue.is_empty(), "no 404: {untrue:#?}");
+    ensure!(site.slowest <= PROMISE, "in rotation only {:?} after it was ready", site.slowest);
+    entry.passed()
+}
+
+struct Hosted {
+    // The first field: Envoy goes before the servers.
+    stack: Stack,
+    plane: ControlPlane,
+    hosting: ControlPlane,
+    pods: Pods,
+    /// The pods that run: their names, and the places of their servers in `plane`.
+    running: Vec<(String, usize)>,
+    /// From the signal to the end of each server that was stopped.
+    stops: Vec<(Instant, Instant)>,
+    /// The longest time from ready to in rotation.
+    slowest: Duration,
+}
+
+impl Hosted {
+    async fn start() -> Result<Self> {
+        let servers = (0..SERVERS).map(|number| server(&format!("older-{number}"), OLDER));
+        let (hosting, plane) = tokio::try_join!(
+            ControlPlane::start_with(vec![server("hosting", NEWER)]),
+            ControlPlane::start_with(servers.collect()),
+        )?;
+        let mut pods = Pods::create(&hosting).await?;
+        let mut running = Vec::new();
+        for (place, server) in plane.servers().iter().enumerate() {
+            let address = pods.new_address(server.port());
+            pods.add(server.name(), address).await?;
+            running.push((server.name().to_owned(), place));
+        }
+        let mut options = stack_options(&plane, "stack")?;
+        options.answering_version = None;
+        let kubeconfig = hosting.kubeconfig(&hosting.server(0)?.url(), User::Admin)?;
+        options.peer_source = Some(json!({ "endpointSlices": {
+            "namespace": NAMESPACE,
+            "service": SERVICE,
+            "port": "https",
+            "kubeconfigFile": kubeconfig,
+        } }));
+        let stack = Stack::start_with_map(options).await?;
+        let (stops, slowest) = (Vec::new(), Duration::ZERO);
+        Ok(Self { stack, plane, hosting, pods, running, stops, slowest })
+    }
+
+    fn load(&self) -> Result<Load> {
+        let skewed = only_in(NEWER, OLDER)?;
+        let client = |http| self.plane.client(&self.stack.url(), User::Admin, http);
+        let mut load = Load::default();
+        load.objects(client(Http::Two)?, "over-h2", OBJECT_PACE);
+        load.objects(client(Http::One)?, "over-h1", OBJECT_PACE);
+        load.watcher(client(Http::Two)?);
+        load.probe(client(Http::Two)?, "skewed", &skewed, PROBE_PACE);
+        load.probe(client(Http::Two)?, "unknown", UNKNOWN, PROBE_PACE);
+        Ok(load)
+    }
+
+    /// Starts as many pods of a version as there are, and when all are ready, lets the
+    /// old ones go. Returns when the first was in rotation.
+    async fn replace(&mut self, name: &str, version: Version) -> Result<Instant> {
+        let mut started = Vec::new();
+        for number in 0..SERVERS {
+            let pod = format!("{name}-{number}");
+            let port = self.plane.add(server(&pod, version))?.port();
+            let address = self.pods.new_address(port);
+            self.pods.add(&pod, address).await?;
+            started.push((pod, self.plane.servers().len() - 1, address));
+        }
+        let mut first = None;
+        for (_, place, address) in &started {
+            self.plane.server_mut(*place)?.wait_ready().await?;
+            let ready = Instant::now();
+            self.in_rotation(*address).await?;
+            self.slowest = self.slowest.max(ready.elapsed());
+            first.get_or_insert_with(Instant::now);
+        }
+        let new = started.into_iter().map(|(pod, place, _)| (pod, place)).collect();
+        for (pod, place) in std::mem::replace(&mut self.running, new) {
+            self.pods.remove(&pod).await?;
+            let begun = Instant::now();
+            self.plane.server_mut(place)?.stop().await?;
+            self.stops.push((begun, Instant::now()));
+        }
+        first.context("no server was started")
+    }
+
+    async fn in_rotation(&self, address: SocketAddr) -> Result<()> {
+        let address = address.to_string();
+        let what = format!("{address} in rotation");
+        self.stack.wait_for_map(&what, |map| map.rotation.contains(&address)).await
+    }
+
+    /// The hosting cluster's API ends and comes back: the peers stay.
+    async fn outlast_the_hosting_api(&mut self) -> Result<()> {
+        self.hosting.server_mut(0)?.kill_9();
+        self.source_is("failing").await?;
+        ensure!(self.rotation().await? == SERVERS, "the peers stay");
+        self.hosting.server_mut(0)?.start_again().await?;
+        self.source_is("fresh").await
+    }
+
+    /// The Service has no endpoints for a while: the peers stay.
+    async fn outlast_an_empty_service(&mut self) -> Result<()> {
+        let mut addresses = Vec::new();
+        for (pod, place) in &self.running {
+            self.pods.remove(pod).await?;
+            addresses.push((pod.clone(), self.plane.server(*place)?.port()));
+        }
+        self.source_is("failing").await?;
+        // The last one that went left the others' places first.
+        ensure!(self.rotation().await? >= 1, "the last peer stays");
+        for (pod, port) in addresses {
+            let address = self.pods.new_address(port);
+            self.pods.add(&pod, address).await?;
+            self.in_rotation(address).await?;
+        }
+        self.source_is("fresh").await
+    }
+
+    async fn source_is(&self, state: &str) -> Result<()> {
+        wait::until("the source's state", DEADLINE, async || {
+            let sources = self.stack.companion.json("/v1/sources").await?;
+            let seen = sources.pointer("/0/state").and_then(Value::as_str);
+            ensure!(seen == Some(state), "{sources}");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn rotation(&self) -> Result<usize> {
+        let map = self.stack.map().await?;
+        Ok(map.get("rotation").and_then(Value::as_array).map_or(0, Vec::len))
+    }
+}
+
+/// It listens at every address of the namespace.
+fn server(name: &str, version: Version) -> ServerOptions {
+    ServerOptions::new(name, version)
+        .argument("--bind-address=0.0.0.0")
+        .argument("--advertise-address=10.77.0.1")
+        .argument("--shutdown-watch-termination-grace-period=1s")
+}
+
+/// Requests for types that all servers have, after all retries.
+fn is_common(operation: &Operation) -> bool {
+    !["skewed", "unknown", "watch-refused"].contains(&operation.label)
+}
+
+/// Waits until every client has done something more.
+async fn works(load: &Load) -> Result<()> {
+    let since = Instant::now();
+    wait::until("work of all clients", DEADLINE, async || {
+        for label in ["create", "get", "list", "patch", "delete", "skewed", "unknown"] {
+            let done = load.journal().count(|o| o.label == label && o.started > since);
+            ensure!(done >= 4, "{done} of {label}");
+        }
+        Ok(())
+    })
+    .await
+}
