@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 
 use super::client::{ApiServerClient, Limits};
 use super::credentials::{Credentials, CredentialsError, unusable};
-use crate::config::{Config, Peer};
+use crate::config::{Config, MAX_PEERS, Peer};
 
 /// The clients of one task.
 #[derive(Default)]
@@ -90,6 +90,10 @@ impl Current {
     ) -> Result<ApiServerClient, CredentialsError> {
         if let Some(client) = self.by_address.get(&peer.address) {
             return Ok(client.clone());
+        }
+        // Most are of peers that left.
+        if self.by_address.len() >= MAX_PEERS {
+            self.by_address.clear();
         }
         let server_name = &self.config.peer_tls.server_name;
         let (tls, authorization) = (self.tls.clone(), self.authorization.clone());

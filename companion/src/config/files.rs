@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use discovery_map::Faults;
+use kube::config::Kubeconfig;
 
 use super::model::{Config, CredentialFiles, module_at_servers};
+use super::peers::{Access, PeerSource, SlicesSource};
 use super::reader::FaultLog;
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 
@@ -12,6 +14,12 @@ impl Config {
     /// Checks that the named files exist and are of the right kind. Reports every file that is not.
     pub(super) fn check_files(&self) -> Result<(), Faults> {
         let log = FaultLog::default();
+        if let PeerSource::EndpointSlices(SlicesSource {
+            access: Access::Kubeconfig(file), ..
+        }) = &self.peers
+        {
+            kubeconfig("peers.endpointSlices.kubeconfigFile", file, &log);
+        }
         certificates("peerTls.caFile", &self.peer_tls.ca_file, &log);
         match &self.credentials {
             CredentialFiles::Token { file } => token("credentials.tokenFile", file, &log),
@@ -68,6 +76,20 @@ fn modules(filter: &Path, log: &FaultLog) {
             filter.display()
         );
         log.add("envoy.filterModule", problem);
+    }
+}
+
+/// Only whether it is one: what it names is read when it is used.
+fn kubeconfig(place: &str, file: &Path, log: &FaultLog) {
+    let read = std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"));
+    let parsed = read.and_then(|text| match Kubeconfig::from_yaml(&text) {
+        Ok(kubeconfig) if kubeconfig.clusters.is_empty() => Err("has no clusters".to_owned()),
+        Ok(_) => Ok(()),
+        // Without the parser's words, which may have the file's content.
+        Err(_) => Err("is not a kubeconfig".to_owned()),
+    });
+    if let Err(problem) = parsed {
+        log.add(place, format!("{} {problem}", file.display()));
     }
 }
 

@@ -147,6 +147,32 @@ fn a_companion_that_starts_while_its_source_fails_has_the_last_peers() {
     assert_eq!(source(&companion)["peers"][0]["name"], "a");
 }
 
+/// A name whose address is that of the peer, and then one at which nobody listens.
+#[test]
+fn when_the_only_server_is_replaced_the_old_one_stays_until_the_new_one_is_ready() {
+    let (authority, dns) = (Authority::new(), DnsServer::start());
+    let peer = Peer::start(&authority, MORE);
+    dns.set([("api.example", vec![a([127, 0, 0, 1])])]);
+    let mut companion = Companion::prepare(&authority, &[], "polling: {interval: 200ms}");
+    companion.write_config(|config| {
+        let (port, server) = (peer.address.port(), dns.address);
+        let source = format!("{{dns: {{name: api.example, port: {port}, servers: ['{server}']}}}}");
+        with_source(&config, &source)
+    });
+    companion.spawn();
+    companion.wait_until_ready();
+    let port = peer.address.port();
+    assert_eq!(peer_names(&companion), [format!("127-0-0-1-{port}")]);
+    let rotation = companion.map().unwrap().rotation;
+    dns.set([("api.example", vec![a([127, 77, 0, 2])])]);
+    companion.eventually("the new one is polled", || {
+        peer_names(&companion) == [format!("127-77-0-2-{port}"), format!("127-0-0-1-{port}")]
+    });
+    companion.eventually("the rotation is frozen", || companion.metric("rotation_frozen") == 1);
+    assert_eq!(companion.map().unwrap().rotation, rotation);
+    assert_eq!(companion.route("new/v1/things").unwrap(), "all");
+}
+
 #[test]
 fn a_companion_without_peers_publishes_nothing_until_it_has_some() {
     let (authority, dns) = (Authority::new(), DnsServer::start());

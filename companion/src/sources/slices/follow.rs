@@ -22,6 +22,9 @@ const LIST: Duration = Duration::from_secs(15);
 /// In seconds: how long a watch runs before it is resumed.
 const WATCH: u32 = 60;
 
+/// The code of a watch whose resource version is too old.
+const GONE: u16 = 410;
+
 /// How following ended.
 pub(super) enum Followed {
     /// Nobody receives the news.
@@ -54,6 +57,8 @@ pub(super) async fn follow(
         };
         match event {
             None => return slices.failed("the watch ended"),
+            // The watcher lists again: the watch was behind what the API remembers.
+            Some(Err(watcher::Error::WatchError(status))) if status.code == GONE => continue,
             Some(Err(error)) => return slices.failed(with_causes(&error)),
             Some(Ok(event)) => slices.take(event),
         }
