@@ -8,8 +8,8 @@
 //!             companion ──watch EndpointSlices──▶ kube-apiserver of the hosting cluster
 //! ```
 //!
-//! Meanwhile the hosting cluster's API stops and comes back, and the Service is
-//! empty for a while.
+//! Meanwhile the hosting cluster's API stops and comes back, the Service is empty
+//! for a while, and a server of another control plane takes the address of a pod.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ use harness::wait;
 use serde_json::{Value, json};
 use wire::client::Http;
 
+#[path = "cluster_hosted/own.rs"]
+mod own;
 #[path = "cluster_hosted/pods.rs"]
 mod pods;
 
@@ -64,6 +66,8 @@ async fn replaced() -> Result<()> {
     site.replace("again", OLDER).await?;
     works(&load).await?;
     site.outlast_an_empty_service().await?;
+    works(&load).await?;
+    site.outlast_a_foreign_server().await?;
     works(&load).await?;
 
     let journal = load.finish().await?;
@@ -203,6 +207,33 @@ impl Hosted {
             self.in_rotation(address).await?;
         }
         self.source_is("fresh").await
+    }
+
+    /// A pod dies, and a server of another control plane listens where it was.
+    async fn outlast_a_foreign_server(&mut self) -> Result<()> {
+        let (pod, place) = self.running.pop().context("a pod that runs")?;
+        let port = self.plane.server(place)?.port();
+        let begun = Instant::now();
+        self.plane.server_mut(place)?.kill_9();
+        // The last word on an argument counts.
+        let foreign = server("foreign", NEWER).argument(format!("--secure-port={port}"));
+        self.hosting.add(foreign)?;
+        let url = format!("https://127.0.0.1:{port}");
+        let direct = self.hosting.client(&url, User::Admin, Http::One)?;
+        wait::until("the foreign server", DEADLINE * 2, async || direct.get("/readyz").await?.ok())
+            .await?;
+        self.stops.push((begun, Instant::now()));
+        wait::until("the companion asked it", DEADLINE, async || {
+            let peers = self.stack.companion.json("/v1/peers").await?;
+            let mut all = peers.as_array().into_iter().flatten();
+            let peer = all.find(|peer| peer.get("name") == Some(&json!(pod)));
+            let error = peer.and_then(|peer| peer.get("lastError")).and_then(Value::as_str);
+            ensure!(error.is_some_and(|error| error.contains("certificate")), "{peers}");
+            Ok(())
+        })
+        .await?;
+        ensure!(self.rotation().await? == SERVERS - 1, "it is not in rotation");
+        self.pods.remove(&pod).await
     }
 
     async fn source_is(&self, state: &str) -> Result<()> {

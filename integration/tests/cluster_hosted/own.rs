@@ -1,0 +1,84 @@
+//! The control plane's own `default/kubernetes`, read through the peers: kube-apiservers write their
+//! addresses there and lease them. One dies and another comes; nobody edits anything.
+
+use anyhow::{Context, Result, ensure};
+use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::namespace::{self, pod_address};
+use harness::site::stack_options;
+use harness::skew::NEWER;
+use harness::stack::Stack;
+use harness::wait;
+use serde_json::{Value, json};
+use wire::client::Http;
+
+use super::DEADLINE;
+
+/// All servers need the same: the endpoints of a Service have one port.
+const PORT: u16 = 6443;
+
+#[test]
+fn servers_come_and_go_by_the_leases_that_they_have_in_their_own_control_plane() -> Result<()> {
+    let test = "own::servers_come_and_go_by_the_leases_that_they_have_in_their_own_control_plane";
+    if !namespace::enter(test)? {
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(leased())
+}
+
+async fn leased() -> Result<()> {
+    // It is none of the peers: the harness reaches the others by no address.
+    let first = format!("--advertise-address={}", pod_address(1));
+    let first = ServerOptions::new("first", NEWER).argument(first);
+    let mut plane = ControlPlane::start_with(vec![first]).await?;
+    for number in [21, 22] {
+        plane.add(server(number))?;
+    }
+    let mut options = stack_options(&plane, "stack")?;
+    options.peer_source = Some(json!({ "endpointSlices": {
+        "namespace": "default",
+        "service": "kubernetes",
+        "throughPeers": [format!("{}:{PORT}", pod_address(21))],
+    } }));
+    let stack = Stack::start_with_map(options).await?;
+    peers_are(&stack, &["21 serving", "22 serving"]).await?;
+
+    // The one that the companion was told of.
+    plane.server_mut(1)?.kill_9();
+    peers_are(&stack, &["22 serving", "21 left"]).await?;
+    plane.add(server(23))?;
+    peers_are(&stack, &["22 serving", "23 serving", "21 left"]).await?;
+    let sources = stack.companion.json("/v1/sources").await?;
+    ensure!(sources.pointer("/0/state") == Some(&json!("fresh")), "{sources}");
+    let client = plane.client(&stack.url(), User::Admin, Http::Two)?;
+    client.get("/api/v1/namespaces").await?.ok()?;
+    Ok(())
+}
+
+fn server(number: u8) -> ServerOptions {
+    let address = pod_address(number);
+    ServerOptions::new(format!("leased-{number}"), NEWER)
+        .argument(format!("--bind-address={address}"))
+        .argument(format!("--advertise-address={address}"))
+        .argument(format!("--secure-port={PORT}"))
+        .argument("--endpoint-reconciler-type=lease")
+}
+
+/// Waits until the peers are these, each by the end of its address and its state.
+async fn peers_are(stack: &Stack, expected: &[&str]) -> Result<()> {
+    wait::until("the peers", DEADLINE, async || {
+        let peers = stack.companion.json("/v1/peers").await?;
+        let peers = peers.as_array().context("a list")?;
+        let seen = peers.iter().map(shown).collect::<Result<Vec<_>>>()?;
+        ensure!(seen == expected, "{peers:?}");
+        Ok(())
+    })
+    .await
+}
+
+fn shown(peer: &Value) -> Result<String> {
+    let name = peer.get("name").and_then(Value::as_str).context("a name")?;
+    let number = name.strip_prefix("10-77-0-").and_then(|rest| rest.strip_suffix("-6443"));
+    let left = peer.get("left") == Some(&json!(true));
+    let state = peer.get("state").and_then(Value::as_str).context("a state")?;
+    Ok(format!("{} {}", number.unwrap_or(name), if left { "left" } else { state }))
+}
