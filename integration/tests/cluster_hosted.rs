@@ -59,11 +59,11 @@ async fn replaced() -> Result<()> {
     let load = site.load()?;
     works(&load).await?;
 
-    let known_from = site.replace("newer", NEWER).await?;
+    let known_from = site.replace("newer", NEWER, Leaving::InTurn).await?;
     works(&load).await?;
     site.outlast_the_hosting_api().await?;
     works(&load).await?;
-    site.replace("again", OLDER).await?;
+    site.replace("again", OLDER, Leaving::AtOnce).await?;
     works(&load).await?;
     site.outlast_an_empty_service().await?;
     works(&load).await?;
@@ -91,6 +91,16 @@ async fn replaced() -> Result<()> {
     ensure!(untrue.is_empty(), "no 404: {untrue:#?}");
     ensure!(site.slowest <= PROMISE, "in rotation only {:?} after it was ready", site.slowest);
     entry.passed()
+}
+
+/// How the old servers leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    /// One after the other, when all new ones are in rotation.
+    InTurn,
+    /// All at once, as soon as all new ones say that they are ready: the companion may not know
+    /// yet that they are.
+    AtOnce,
 }
 
 struct Hosted {
@@ -147,9 +157,9 @@ impl Hosted {
         Ok(load)
     }
 
-    /// Starts as many pods of a version as there are, and when all are ready, lets the
-    /// old ones go. Returns when the first was in rotation.
-    async fn replace(&mut self, name: &str, version: Version) -> Result<Instant> {
+    /// Starts as many pods of a version as there are, and lets the old ones go. Returns when the
+    /// first of the new ones was in rotation.
+    async fn replace(&mut self, name: &str, version: Version, leaving: Leaving) -> Result<Instant> {
         let mut started = Vec::new();
         for number in 0..SERVERS {
             let pod = format!("{name}-{number}");
@@ -161,19 +171,44 @@ impl Hosted {
         let mut first = None;
         for (_, place, address) in &started {
             self.plane.server_mut(*place)?.wait_ready().await?;
-            let ready = Instant::now();
-            self.in_rotation(*address).await?;
-            self.slowest = self.slowest.max(ready.elapsed());
+            if leaving == Leaving::InTurn {
+                let ready = Instant::now();
+                self.in_rotation(*address).await?;
+                self.slowest = self.slowest.max(ready.elapsed());
+            }
             first.get_or_insert_with(Instant::now);
         }
-        let new = started.into_iter().map(|(pod, place, _)| (pod, place)).collect();
-        for (pod, place) in std::mem::replace(&mut self.running, new) {
-            self.pods.remove(&pod).await?;
-            let begun = Instant::now();
-            self.plane.server_mut(place)?.stop().await?;
-            self.stops.push((begun, Instant::now()));
+        let ready = Instant::now();
+        let new = started.iter().map(|(pod, place, _)| (pod.clone(), *place)).collect();
+        let old = std::mem::replace(&mut self.running, new);
+        match leaving {
+            Leaving::InTurn => {
+                for (pod, place) in old {
+                    self.leave(&[(pod, place)]).await?;
+                }
+            }
+            Leaving::AtOnce => {
+                self.leave(&old).await?;
+                for (_, _, address) in &started {
+                    self.in_rotation(*address).await?;
+                }
+                // They had the time in which the old ones stopped.
+                self.slowest = self.slowest.max(ready.elapsed());
+            }
         }
         first.context("no server was started")
+    }
+
+    /// Removes pods from the Service and stops them, as the hosting cluster does.
+    async fn leave(&mut self, pods: &[(String, usize)]) -> Result<()> {
+        let begun = Instant::now();
+        for (pod, _) in pods {
+            self.pods.remove(pod).await?;
+        }
+        let places: Vec<_> = pods.iter().map(|(_, place)| *place).collect();
+        self.plane.stop_together(&places).await?;
+        self.stops.push((begun, Instant::now()));
+        Ok(())
     }
 
     async fn in_rotation(&self, address: SocketAddr) -> Result<()> {

@@ -26,9 +26,15 @@ pub(super) struct Task {
     pub metrics: PollMetrics,
 }
 
+/// How long a new peer that never served is asked five times as often: it mostly starts, and others
+/// leave as soon as it is ready.
+const EAGER: Duration = Duration::from_secs(120);
+
 /// What a task keeps between rounds.
 #[derive(Default)]
 struct Session {
+    /// Until when the peer is asked more often; none if not.
+    eager_until: Option<Instant>,
     clients: Clients,
     validators: Validators,
     open_api: OpenApiSchedule,
@@ -45,7 +51,8 @@ struct Session {
 impl Task {
     /// Runs until no receiver of the reports is left.
     pub(super) async fn run(self, mut nudge: Nudge) {
-        let mut session = Session::default();
+        let eager_until = Some(Instant::now() + EAGER);
+        let mut session = Session { eager_until, ..Session::default() };
         loop {
             nudge.follow();
             let started = Instant::now();
@@ -54,7 +61,7 @@ impl Task {
             self.metrics.polled(&self.peer.name, state, started.elapsed());
             let changed = session.changed(&observation);
             self.count(&observation, session.validators.any());
-            let delay = self.delay(state);
+            let delay = self.delay(state, &mut session);
             if !self.report(observation).await {
                 return;
             }
@@ -125,8 +132,14 @@ impl Task {
     /// delay would only save a refused connection each second, and leave a peer unused that is
     /// back. A peer that answers may be ready at any moment. The spread keeps many companions from
     /// asking in step.
-    fn delay(&self, state: Option<PeerState>) -> Duration {
+    fn delay(&self, state: Option<PeerState>, session: &mut Session) -> Duration {
         let interval = self.config.polling.interval;
+        session.eager_until = session
+            .eager_until
+            .filter(|until| state != Some(PeerState::Serving) && Instant::now() < *until);
+        if session.eager_until.is_some() {
+            return interval / 5;
+        }
         let spread = match state {
             Some(PeerState::Serving) => return interval,
             Some(PeerState::NotReady) | None => 0.8..1.0,

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use fake_apiserver::Version;
+use futures_util::future::try_join_all;
 use pki::{CertificateFiles, Pki};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -120,6 +121,15 @@ impl ControlPlane {
     /// is out of range.
     pub fn server_mut(&mut self, index: usize) -> Result<&mut ApiServer> {
         self.servers.get_mut(index).with_context(|| format!("server {index} does not exist"))
+    }
+
+    /// Stops the servers at these places at the same time. Fails if one does not
+    /// end in time.
+    pub async fn stop_together(&mut self, places: &[usize]) -> Result<()> {
+        let servers = self.servers.iter_mut().enumerate();
+        let stopping = servers.filter(|(place, _)| places.contains(place));
+        try_join_all(stopping.map(|(_, server)| server.stop())).await?;
+        Ok(())
     }
 
     /// Returns the authority of servers and clients; issue Envoy's certificate here
