@@ -114,8 +114,6 @@ impl Index {
         };
         index.peers = peer::restore(memory.peers);
         index.removed_before = index.follow(roster);
-        // None is late that was there when the companion started.
-        index.peers.iter_mut().for_each(|peer| peer.late = false);
         index
     }
 

@@ -134,6 +134,7 @@ impl Tracked {
         self.state = remembered.state;
         self.has_served = has_served(&remembered);
         self.in_last_rotation = remembered.in_rotation;
+        self.late = remembered.late;
         self.absent = Duration::from_secs(remembered.absent_seconds);
         self.version = remembered.version();
         match remembered.belief {
@@ -149,6 +150,7 @@ impl Tracked {
         PeerMemory {
             name: self.own_name.to_string(),
             left: self.left,
+            late: self.late,
             address: self.address,
             state: self.state,
             in_rotation: self.in_last_rotation,

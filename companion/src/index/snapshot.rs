@@ -83,6 +83,9 @@ pub struct PeerMemory {
     /// Whether its source did not have it any more.
     #[serde(default)]
     pub left: bool,
+    /// Whether it joined others that were there.
+    #[serde(default)]
+    pub late: bool,
     /// Its address. A peer whose address changed is a different peer.
     pub address: SocketAddr,
     pub state: PeerState,

@@ -159,6 +159,19 @@ fn what_left_is_remembered_over_a_restart_and_the_rest_are_the_peers_to_start_wi
 }
 
 #[test]
+fn a_peer_that_joined_counts_after_a_restart_as_it_did_before() {
+    let mut world = world();
+    world.source_has(&["a", "b", "c", "d"]);
+    world.not_ready("d");
+    let memory = world.index.snapshot().memory;
+    let mut world = World::restored_with(memory.roster(), memory);
+    world.ready_unchanged("a");
+    assert!(world.complete());
+    world.source_has(&["a", "b", "c"]);
+    assert_eq!(names(&world), ["a", "b", "c"]);
+}
+
+#[test]
 fn a_list_in_place_of_a_source_forgets_nothing_and_its_own_entries_at_once() {
     let mut world = world();
     world.reconfigure(&["a", "b"]);
