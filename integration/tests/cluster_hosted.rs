@@ -16,25 +16,33 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
-use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::control_plane::{
+    ControlPlane, ControllerManager, ControllerManagerOptions, ServerOptions, User,
+};
 use harness::load::{Load, Operation};
+use harness::manifests::TAINT_RULES;
 use harness::namespace;
 use harness::report::Entry;
 use harness::site::stack_options;
-use harness::skew::{NEWER, OLDER, only_in};
+use harness::skew::{NEWER, OLDER, only_in, without};
 use harness::stack::Stack;
 use harness::wait;
 use serde_json::{Value, json};
-use wire::client::Http;
+use wire::client::{Client, Http};
 
+#[path = "cluster_garbage_collection/families.rs"]
+#[expect(dead_code, reason = "another test needs the rest")]
+mod families;
 #[path = "cluster_hosted/own.rs"]
 mod own;
 #[path = "cluster_hosted/pods.rs"]
 mod pods;
 
+use families::{CHILDREN, Family};
 use pods::{NAMESPACE, Pods, SERVICE};
 
 const SERVERS: usize = 3;
+const FAMILIES: usize = 5;
 
 /// From the moment at which a server says that it is ready until it is in rotation.
 const PROMISE: Duration = Duration::from_secs(5);
@@ -61,15 +69,25 @@ async fn replaced() -> Result<()> {
 
     let known_from = site.replace("newer", NEWER, Leaving::InTurn).await?;
     works(&load).await?;
+    let collector = site.collector().await?;
+    let families = site.families().await?;
     site.outlast_the_hosting_api().await?;
     works(&load).await?;
     site.replace("again", OLDER, Leaving::AtOnce).await?;
     works(&load).await?;
+    let admin = site.client(Http::Two)?;
+    for family in &families {
+        family.delete_second_owner(&admin).await?;
+    }
+    let skewed = admin.get(TAINT_RULES).await?;
+    ensure!(skewed.status == 503, "{skewed:?}");
     site.outlast_an_empty_service().await?;
     works(&load).await?;
     site.outlast_a_foreign_server().await?;
     works(&load).await?;
 
+    let children = families::count(&admin, &families).await?;
+    drop(collector);
     let journal = load.finish().await?;
     let stopping =
         |o: &Operation| site.stops.iter().any(|(from, to)| o.started <= *to && o.ended >= *from);
@@ -84,6 +102,8 @@ async fn replaced() -> Result<()> {
     entry.set("commonRequests", journal.count(is_common));
     entry.set("commonFailed", failed.len());
     entry.set("wrong404s", wrong.len());
+    entry.set("childrenOfLivingOwnersDeleted", FAMILIES * CHILDREN * 2 - children);
+    ensure!(children == FAMILIES * CHILDREN * 2, "only {children} children of living owners");
     entry.set("true404s", journal.count(|o| o.label == "unknown" && o.is_type_level_404()));
     entry.set_ms("slowestInRotationMs", site.slowest);
     ensure!(wrong.is_empty(), "wrong 404s: {wrong:#?}");
@@ -119,10 +139,11 @@ struct Hosted {
 
 impl Hosted {
     async fn start() -> Result<Self> {
-        let servers = (0..SERVERS).map(|number| server(&format!("older-{number}"), OLDER));
+        let servers = (0..SERVERS).map(|number| older(&format!("older-{number}")));
+        let servers = servers.collect::<Result<_>>()?;
         let (hosting, plane) = tokio::try_join!(
             ControlPlane::start_with(vec![server("hosting", NEWER)]),
-            ControlPlane::start_with(servers.collect()),
+            ControlPlane::start_with(servers),
         )?;
         let mut pods = Pods::create(&hosting).await?;
         let mut running = Vec::new();
@@ -145,9 +166,36 @@ impl Hosted {
         Ok(Self { stack, plane, hosting, pods, running, stops, slowest })
     }
 
+    fn client(&self, http: Http) -> Result<Client> {
+        self.plane.client(&self.stack.url(), User::Admin, http)
+    }
+
+    /// Starts a garbage collector that reaches the servers through Envoy.
+    async fn collector(&self) -> Result<ControllerManager> {
+        let options = ControllerManagerOptions {
+            version: NEWER,
+            url: self.stack.url(),
+            user: User::ControllerManager,
+            controllers: vec!["garbage-collector-controller".to_owned()],
+            arguments: vec!["--kube-api-qps=500".to_owned(), "--kube-api-burst=500".to_owned()],
+        };
+        self.plane.controller_manager(&options).await
+    }
+
+    /// Creates owners of the newer type, and their children, when the collector watches it.
+    async fn families(&self) -> Result<Vec<Family>> {
+        let admin = self.client(Http::Two)?;
+        families::watched(&admin, "hosted").await?;
+        let mut families = Vec::new();
+        for number in 0..FAMILIES {
+            families.push(Family::create(&admin, &format!("family-{number}")).await?);
+        }
+        Ok(families)
+    }
+
     fn load(&self) -> Result<Load> {
         let skewed = only_in(NEWER, OLDER)?;
-        let client = |http| self.plane.client(&self.stack.url(), User::Admin, http);
+        let client = |http| self.client(http);
         let mut load = Load::default();
         load.objects(client(Http::Two)?, "over-h2", OBJECT_PACE);
         load.objects(client(Http::One)?, "over-h1", OBJECT_PACE);
@@ -163,7 +211,8 @@ impl Hosted {
         let mut started = Vec::new();
         for number in 0..SERVERS {
             let pod = format!("{name}-{number}");
-            let port = self.plane.add(server(&pod, version))?.port();
+            let options = if version == OLDER { older(&pod)? } else { server(&pod, version) };
+            let port = self.plane.add(options)?.port();
             let address = self.pods.new_address(port);
             self.pods.add(&pod, address).await?;
             started.push((pod, self.plane.servers().len() - 1, address));
@@ -285,6 +334,11 @@ impl Hosted {
         let map = self.stack.map().await?;
         Ok(map.get("rotation").and_then(Value::as_array).map_or(0, Vec::len))
     }
+}
+
+/// An older server certainly lacks the type of the families.
+fn older(name: &str) -> Result<ServerOptions> {
+    without(server(name, OLDER), &[TAINT_RULES])
 }
 
 /// It listens at every address of the namespace.
