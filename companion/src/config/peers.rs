@@ -13,7 +13,7 @@ use super::value::{DnsName, Label, PeerName, PortName, absolute, duration};
 
 /// How many peers a control plane can have, those that left its source and are remembered
 /// included. The index keeps a set of peers for each type and verb, and its size is fixed.
-pub(crate) const MAX_PEERS: usize = 256;
+pub(crate) const MAX_PEERS: usize = 128;
 
 /// One kube-apiserver.
 #[derive(Clone, Debug, PartialEq, Eq)]

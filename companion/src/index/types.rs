@@ -18,7 +18,9 @@ struct MergedVersion<'k> {
     peers: PeerSet,
     /// Those of `peers` that do not vouch for what they list.
     stale: PeerSet,
-    resources: BTreeMap<&'k str, MergedResource>,
+    /// Boxed, because a node of a map has room for eleven values, and most versions of custom
+    /// resources have one resource.
+    resources: BTreeMap<&'k str, Box<MergedResource>>,
 }
 
 /// The peers known to serve a resource, by the scope in which they do.
@@ -107,11 +109,11 @@ impl MergedVersion<'_> {
             let fresh = MergedResource {
                 namespaced: resource.namespaced.without(stale),
                 cluster_scoped: resource.cluster_scoped.without(stale),
-                ..*resource
+                ..**resource
             };
             let is_fresh = !fresh.namespaced.or(fresh.cluster_scoped).and(rotation).is_empty();
             if is_fresh {
-                *resource = fresh;
+                **resource = fresh;
             }
             is_fresh || is_built_in
         });

@@ -25,8 +25,8 @@ fn more_peers_than_fit_are_refused() {
         let rest = SOUND.replace("  - {name: cp-1, address: '10.0.0.1:6443'}\n", "");
         rest.replace("  - {name: cp-2, address: '[fd00::2]:6443'}\n", &peers)
     };
-    assert!(Config::from_yaml(&with(256)).is_ok());
-    assert_eq!(faults(&with(257)), ["peers.static: must have at most 256 entries, not 257"]);
+    assert!(Config::from_yaml(&with(128)).is_ok());
+    assert_eq!(faults(&with(129)), ["peers.static: must have at most 128 entries, not 129"]);
 }
 
 #[test]
