@@ -6,7 +6,8 @@
 //!             ├─────▶ control_plane ──origins, names─▶ │                   ▲ │
 //!             ├─────▶ open_api ◀─merges, merged──────▶ │                   │ │
 //!             │                                        └─peers─▶ serve ◀───│─┘ outcomes
-//!             └─────▶ secrets ──────────settings───────────────────────────┘
+//!             └─────▶ secrets ──────────settings──────────┬────────────────┘ └▶ ads ──▶ streams
+//!                                                         └─ certificates, names ─▶ ads
 //! ```
 //!
 //! Each arrow is a channel. Every task is observed: if one ends, the companion
@@ -14,6 +15,7 @@
 
 mod indexer;
 mod metrics;
+mod sinks;
 
 use std::fmt::Display;
 use std::future::Future;
@@ -27,7 +29,9 @@ use tokio::task::JoinSet;
 
 use indexer::{Indexer, Inputs, Outputs};
 use metrics::Metrics;
+use sinks::Sinks;
 
+use crate::ads::{AdsSink, Envoys, Server, Snapshot};
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::facts::Roster;
@@ -59,21 +63,22 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let (hangups, terminate) = (on(SignalKind::hangup())?, on(SignalKind::terminate())?);
     let interrupt = on(SignalKind::interrupt())?;
     let store = Store::open(&config.state_directory).map_err(failed("stateDirectory: "))?;
-    let envoy_directory = &config.envoy.directory;
-    files::create_directory(envoy_directory).map_err(failed("envoy.directory: "))?;
+    let mut directories = vec![("stateDirectory", config.state_directory.as_path())];
+    if let Some(directory) = &config.envoy.directory {
+        files::create_directory(directory).map_err(failed("envoy.directory: "))?;
+        directories.push(("envoy.directory", directory));
+    }
     // Before anything is read or written there. Until the end of this function.
-    let _locks = Locks::take(&[
-        ("stateDirectory", &config.state_directory),
-        ("envoy.directory", envoy_directory),
-    ])
-    .map_err(failed(""))?;
+    let _locks = Locks::take(&directories).map_err(failed(""))?;
     let listener = TcpListener::bind(config.listen).await.map_err(failed("listen: "))?;
     let state = store.load().unwrap_or_else(|error| {
         tracing::error!(%error, "cannot read the saved state: starting without it");
         State::default()
     });
-    let sink = FileSink::open(&config.envoy.directory).map_err(failed("envoy.directory: "))?;
-    let publisher = Publisher::new(&settings, store, &state, sink);
+    let files = config.envoy.directory.as_deref().map(FileSink::open).transpose();
+    let files = files.map_err(failed("envoy.directory: "))?;
+    let (server, ads) = ads(&config, &settings, &state).await?;
+    let publisher = Publisher::new(&settings, store, &state, Sinks { files, ads });
     tracing::info!(listen = %config.listen, peers = %config.peers, "starting");
     if let Some(warning) = config.warning() {
         tracing::warn!("{warning}");
@@ -90,10 +95,33 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let roster = sources::first_roster(&config.peers, state.memory.roster());
     let index = Index::new(config, &roster, state.memory);
     let mut tasks = Tasks::default();
-    tasks.start(follower, settings, (index, roster), publisher, listener, metrics);
+    let servers = (listener, server);
+    tasks.start(follower, settings, (index, roster), publisher, servers, metrics);
     let stopped = tasks.until(stop(terminate, interrupt)).await;
     tasks.set.shutdown().await;
     stopped
+}
+
+/// What the ADS server runs with.
+struct Ads {
+    server: Server,
+    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    envoys: Envoys,
+}
+
+/// Returns the ADS server and what publishes to it, if it is configured.
+async fn ads(
+    config: &Config,
+    settings: &Settings,
+    state: &State,
+) -> Result<(Option<Ads>, Option<AdsSink>), AppError> {
+    let Some(ads) = &config.ads else { return Ok((None, None)) };
+    let server = Server::bind(ads, settings).await.map_err(failed(""))?;
+    let (sender, snapshots) = watch::channel(None);
+    let envoys = Envoys::default();
+    let endpoints = state.published.endpoints.clone();
+    let sink = AdsSink::new(sender, envoys.clone(), ads.front_proxy_secret.clone(), endpoints);
+    Ok((Some(Ads { server, snapshots, envoys }), Some(sink)))
 }
 
 /// The tasks, each with its name.
@@ -124,8 +152,8 @@ impl Tasks {
         follower: Follower,
         settings: Settings,
         (index, roster): (Index, Arc<Roster>),
-        publisher: Publisher<FileSink>,
-        listener: TcpListener,
+        publisher: Publisher<Sinks>,
+        (listener, server): (TcpListener, Option<Ads>),
         metrics: Metrics,
     ) {
         let configs = follower.configs.subscribe();
@@ -141,8 +169,17 @@ impl Tasks {
         let (roster_sender, rosters) = watch::channel(roster);
         let (source_sender, source) = watch::channel(None);
 
-        let Metrics { poll, open_api, index: indexed, publish, secrets, registry, sources, .. } =
-            metrics;
+        let Metrics {
+            poll,
+            open_api,
+            index: indexed,
+            publish,
+            secrets,
+            ads,
+            registry,
+            sources,
+            ..
+        } = metrics;
         let outputs = sources::Outputs { rosters: roster_sender, statuses: source_sender };
         let source_task = sources::Task { configs: configs.clone(), outputs, metrics: sources };
         let watchers = Watchers::new(report_sender, poll).run(configs.clone(), rosters.clone());
@@ -155,8 +192,12 @@ impl Tasks {
             Outputs { snapshots: snapshot_sender, peers: peer_sender, open_api: merge_sender };
         let indexer = Indexer::new(index, outputs, indexed);
         let inputs = Inputs { reports, names, origins, open_api: merged, configs, rosters };
+        let envoys = server.as_ref().map(|ads| ads.envoys.clone()).unwrap_or_default();
+        if let Some(Ads { server, snapshots, .. }) = server {
+            self.add_fallible("ADS", server.run(settings.clone(), snapshots, envoys.clone(), ads));
+        }
         let publish = publish::run(publisher, snapshots, settings, outcome_sender, publish);
-        let router = serve::router(Views { outcomes, peers, source, registry });
+        let router = serve::router(Views { outcomes, peers, source, envoys, registry });
 
         self.add("configuration", follower.run());
         self.add_fallible("sources", source_task.run());

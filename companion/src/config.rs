@@ -10,6 +10,7 @@
 //! Every fault of the file is reported at once, each with its field path, so
 //! that an operator need not restart once for each.
 
+mod ads;
 mod answering;
 mod build;
 mod files;
@@ -36,7 +37,7 @@ pub use model::Config;
 #[cfg(test)]
 pub(crate) use model::ListenerTls;
 pub(crate) use model::{
-    CredentialFiles, PeerTls, Polling, module_at_servers, too_many_for_attempts,
+    AdsServer, CredentialFiles, PeerTls, Polling, module_at_servers, too_many_for_attempts,
 };
 pub(crate) use peers::{
     Access, DnsSource, MAX_PEERS, Peer, PeerSource, Records, SlicePort, SlicesSource,
@@ -72,6 +73,9 @@ impl Config {
     pub fn from_yaml(text: &str) -> Result<Self, Faults> {
         let log = FaultLog::default();
         let config = Section::document(text, &log).and_then(build::config);
+        if let Ok(config) = &config {
+            ads::check(config, &log);
+        }
         log.into_result(config)
     }
 }

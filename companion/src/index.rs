@@ -170,7 +170,7 @@ impl Index {
     /// Returns whether every peer was asked at least once, and one of them for the
     /// names of the identity headers if those are sent.
     pub fn all_asked(&self) -> bool {
-        let names = self.config.front_proxy.is_none() || self.request_headers_asked;
+        let names = !self.config.has_front_proxy() || self.request_headers_asked;
         names && self.has_peers() && self.peers_asked()
     }
 

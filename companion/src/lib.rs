@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ads;
 mod apiserver;
 mod app;
 mod certificates;

@@ -24,6 +24,9 @@ mod publisher;
 mod sink;
 mod task;
 
+pub use error::PublishError;
 pub use file_sink::FileSink;
+pub use plan::{Name, Step, endpoints_around_map};
 pub use publisher::Publisher;
+pub use sink::Sink;
 pub use task::{Outcome, run};

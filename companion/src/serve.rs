@@ -12,6 +12,7 @@ use prometheus_client::encoding::text;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::ads::Envoys;
 use crate::facts::PeerStatus;
 use crate::metrics::Registry;
 use crate::publish::Outcome;
@@ -22,6 +23,7 @@ pub struct Views {
     pub outcomes: watch::Receiver<Outcome>,
     pub peers: watch::Receiver<Vec<PeerStatus>>,
     pub source: watch::Receiver<Option<SourceStatus>>,
+    pub envoys: Envoys,
     pub registry: Arc<Registry>,
 }
 
@@ -33,6 +35,7 @@ pub fn router(views: Views) -> Router {
         .route("/v1/map", get(map))
         .route("/v1/peers", get(peers))
         .route("/v1/sources", get(sources))
+        .route("/v1/envoys", get(envoys))
         .with_state(views)
 }
 
@@ -80,6 +83,10 @@ async fn peers(State(views): State<Views>) -> Response {
 async fn sources(State(views): State<Views>) -> Response {
     let source = views.source.borrow().clone();
     json(&Vec::from_iter(source))
+}
+
+async fn envoys(State(views): State<Views>) -> Response {
+    json(&views.envoys.view())
 }
 
 fn json(value: &impl Serialize) -> Response {

@@ -11,6 +11,7 @@
 mod cluster;
 mod filter;
 mod message;
+mod protobuf;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,10 @@ mod wasm;
 pub(crate) use cluster::{Cluster, endpoints};
 pub use filter::{FilterConfig, MAP};
 pub(crate) use message::{ConfigSource, response};
+pub(crate) use protobuf::{EncodeError, encode};
 pub use upstream::upstream_filters;
+pub(crate) use wasm::FILTER_NAME;
 
 pub(crate) use secret::{
-    CLIENT_CA, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name,
+    CLIENT_CA, FRONT_PROXY, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name,
 };

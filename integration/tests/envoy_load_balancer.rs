@@ -9,7 +9,7 @@ use harness::artifacts::integration_folder;
 use serde_json::{Value, json};
 
 /// The configurations that are shipped.
-const FILES: [&str; 2] = ["quickstart/envoy.yaml", "load-balancer/envoy.yaml"];
+const FILES: [&str; 3] = ["quickstart/envoy.yaml", "load-balancer/envoy.yaml", "fleet/envoy.yaml"];
 
 /// The main listener, in both files after the other listener is removed.
 const LISTENER: &str = "/static_resources/listeners/0";
@@ -95,6 +95,33 @@ fn the_load_balancer_differs_from_the_quickstart_only_in_edge_settings() -> Resu
 
     let differences = differences(&quickstart, &load_balancer, "");
     ensure!(differences.is_empty(), "quickstart and load balancer:\n{}", differences.join("\n"));
+    Ok(())
+}
+
+/// Where an Envoy of the fleet gets resources, as JSON pointers, or who it is.
+const SOURCES: [&str; 5] = [
+    "/node/id",
+    "/dynamic_resources",
+    "LISTENER/filter_chains/0/transport_socket/typed_config/common_tls_context/tls_certificate_sds_secret_configs/0/sds_config/path_config_source",
+    "LISTENER/filter_chains/0/transport_socket/typed_config/common_tls_context/validation_context_sds_secret_config/sds_config/path_config_source",
+    "HTTP/http_filters/0/config_discovery/config_source",
+];
+
+#[test]
+fn the_fleet_differs_from_the_load_balancer_only_in_where_resources_come_from() -> Result<()> {
+    let mut load_balancer = configuration("load-balancer/envoy.yaml")?;
+    let mut fleet = configuration("fleet/envoy.yaml")?;
+    // The companions.
+    take(&mut fleet, "/static_resources/clusters")?;
+    for file in [&mut load_balancer, &mut fleet] {
+        let health = take(file, "/static_resources/listeners/0")?;
+        assert_eq!(health.get("name").and_then(Value::as_str), Some("health"));
+        for pointer in SOURCES {
+            take(file, pointer)?;
+        }
+    }
+    let differences = differences(&load_balancer, &fleet, "");
+    ensure!(differences.is_empty(), "load balancer and fleet:\n{}", differences.join("\n"));
     Ok(())
 }
 

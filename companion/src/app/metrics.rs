@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus_client::metrics::info::Info;
 
 use super::indexer::metrics::IndexMetrics;
+use crate::ads::metrics::AdsMetrics;
 use crate::metrics::Registry;
 use crate::open_api::metrics::OpenApiMetrics;
 use crate::poll::metrics::PollMetrics;
@@ -19,6 +20,7 @@ pub(super) struct Metrics {
     pub index: IndexMetrics,
     pub publish: PublishMetrics,
     pub secrets: SecretMetrics,
+    pub ads: AdsMetrics,
     pub reload: ReloadMetrics,
     pub sources: SourceMetrics,
     pub registry: Arc<Registry>,
@@ -36,6 +38,7 @@ impl Metrics {
             index: IndexMetrics::new(r),
             publish: PublishMetrics::new(r),
             secrets: SecretMetrics::new(r),
+            ads: AdsMetrics::new(r),
             reload: ReloadMetrics::new(r),
             sources: SourceMetrics::new(r),
             registry: Arc::new(registry),
@@ -109,11 +112,12 @@ mod tests {
             metrics.sources.source(&status);
             metrics.sources.failed(kind);
         }
-        use SecretLabel::{ClientCa, FrontProxy, Listener, PeerCa};
-        for secret in [Listener, ClientCa, FrontProxy, PeerCa] {
+        metrics.ads.touch();
+        use SecretLabel::{Ads, AdsClientCa, ClientCa, FrontProxy, Listener, PeerCa};
+        for secret in [Listener, ClientCa, FrontProxy, PeerCa, Ads, AdsClientCa] {
             metrics.secrets.failed(secret);
         }
-        for certificate in [Listener, FrontProxy] {
+        for certificate in [Listener, FrontProxy, Ads] {
             metrics.secrets.expires(certificate, Some(0));
         }
     }

@@ -46,6 +46,10 @@ impl Certificates {
         Ok(Self { der, pem: pem.into(), validity })
     }
 
+    pub fn der(&self) -> &[CertificateDer<'static>] {
+        &self.der
+    }
+
     /// Returns the certificates and nothing else (PEM).
     pub fn pem(&self) -> &str {
         &self.pem

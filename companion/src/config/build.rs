@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::ads::ads;
 use super::answering::AnsweringPolicy;
 use super::model::{Config, CredentialFiles, EnvoyOutput, PeerTls, Polling};
 use super::peers::peers;
@@ -24,6 +25,7 @@ pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
     let peer_tls = top.section("peerTls").and_then(peer_tls);
     let credentials = top.section("credentials").and_then(credentials);
     let envoy = top.section("envoy").and_then(envoy);
+    let ads = top.optional_section("ads", ads);
     let polling = top.section_or_empty("polling").and_then(polling);
     let forget_after = top.or_default("forgetAfter", "1h", duration(SECOND, 30 * 24 * HOUR));
     let answering_version =
@@ -46,6 +48,7 @@ pub(super) fn config(mut top: Section<'_>) -> Result<Config, Faulty> {
         peer_tls: peer_tls?,
         credentials: credentials?,
         envoy: envoy?,
+        ads: ads?,
         polling: polling?,
         forget_after: forget_after?,
         answering_version: answering_version?,
@@ -77,7 +80,7 @@ fn credentials(mut section: Section<'_>) -> Result<CredentialFiles, Faulty> {
 }
 
 fn envoy(mut section: Section<'_>) -> Result<EnvoyOutput, Faulty> {
-    let directory = section.required("directory", absolute);
+    let directory = section.optional("directory", absolute);
     let filter_module = section.required("filterModule", absolute);
     let cluster_prefix =
         section.or_default("clusterPrefix", "kube-apiserver", str::parse::<ClusterPrefix>);

@@ -28,6 +28,10 @@ impl Config {
             }
         }
         modules(&self.envoy.filter_module, &log);
+        if let Some(ads) = &self.ads {
+            pair("ads", &ads.pair, &log);
+            certificates("ads.clientCaFile", &ads.client_ca_file, &log);
+        }
         let mut clients = None;
         if let Some(listener) = &self.listener_tls {
             pair("listenerTls", &listener.pair, &log);

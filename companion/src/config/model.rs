@@ -27,6 +27,8 @@ pub struct Config {
     pub credentials: CredentialFiles,
     /// What is written for Envoy.
     pub envoy: EnvoyOutput,
+    /// Where Envoys get it over ADS, if they do.
+    pub ads: Option<AdsServer>,
     /// How the peers are polled.
     pub polling: Polling,
     /// How long the types of a peer that is out of rotation are remembered.
@@ -74,14 +76,31 @@ pub enum CredentialFiles {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvoyOutput {
-    /// The directory of `cds.json`, `ecds.json`, `eds/` and `sds/`.
-    pub directory: PathBuf,
+    /// The directory of `cds.json`, `ecds.json`, `eds/` and `sds/`, if files are written.
+    pub directory: Option<PathBuf>,
     /// The path of the filter, as Envoy sees it.
     pub filter_module: PathBuf,
     /// The default cluster's name, and the prefix of every other's.
     pub cluster_prefix: ClusterPrefix,
     /// How long a cluster outlives the last map that named it.
     pub cluster_removal_delay: Duration,
+}
+
+/// The companion as an ADS server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdsServer {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its certificate.
+    pub pair: KeyPairFiles,
+    /// The certificates (PEM) that verify the Envoys' own.
+    pub client_ca_file: PathBuf,
+    /// The Envoys that it serves, by a name in their certificates; never empty.
+    pub allowed_client_names: Vec<String>,
+    /// The file with the front-proxy client certificate, as Envoy sees it.
+    pub front_proxy_secret: Option<PathBuf>,
+    /// How many streams it serves at once.
+    pub max_clients: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,10 +142,27 @@ impl Config {
         too_many_for_attempts(self.peers.count()?)
     }
 
+    /// Returns whether Envoys present a front-proxy certificate, published or their own.
+    pub fn has_front_proxy(&self) -> bool {
+        let own = self.ads.as_ref().is_some_and(|ads| ads.front_proxy_secret.is_some());
+        self.front_proxy.is_some() || own
+    }
+
     /// Returns the fields that `next` changes although a running companion
     /// cannot change them: its own endpoint and the places of its files.
     pub fn fixed_fields_changed(&self, next: &Self) -> Option<Faults> {
+        let (ads, next_ads) = (self.ads.as_ref(), next.ads.as_ref());
         let changes = [
+            ("ads.listen", ads.map(|ads| ads.listen) != next_ads.map(|ads| ads.listen)),
+            (
+                "ads.frontProxySecret",
+                ads.map(|ads| &ads.front_proxy_secret)
+                    != next_ads.map(|ads| &ads.front_proxy_secret),
+            ),
+            (
+                "ads.maxClients",
+                ads.map(|ads| ads.max_clients) != next_ads.map(|ads| ads.max_clients),
+            ),
             ("listen", self.listen != next.listen),
             ("stateDirectory", self.state_directory != next.state_directory),
             ("envoy.directory", self.envoy.directory != next.envoy.directory),

@@ -211,6 +211,29 @@ impl<'l> Section<'l> {
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<Vec<T>>, Faulty> {
         let Some(value) = self.take(field) else { return Ok(None) };
+        self.read_strings(field, value, read).map(Some)
+    }
+
+    /// A list of strings, each read by `read`, that must be present and have an entry.
+    pub(super) fn required_strings<T>(
+        &mut self,
+        field: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Faulty> {
+        let value = self.take_required(field)?;
+        let strings = self.read_strings(field, value, read)?;
+        if strings.is_empty() {
+            return Err(self.fault(field, "must have at least one entry"));
+        }
+        Ok(strings)
+    }
+
+    fn read_strings<T>(
+        &self,
+        field: &'static str,
+        value: Value,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Faulty> {
         let items = self.list(field, value)?;
         // All are read before the first fault ends it, so that none is missed.
         let strings: Vec<_> = items
@@ -218,7 +241,7 @@ impl<'l> Section<'l> {
             .enumerate()
             .map(|(index, item)| self.string(&format!("{field}[{index}]"), item, &read))
             .collect();
-        strings.into_iter().collect::<Result<_, _>>().map(Some)
+        strings.into_iter().collect()
     }
 
     fn list(&self, field: &str, value: Value) -> Result<Vec<Value>, Faulty> {

@@ -12,7 +12,8 @@ pub(super) fn key_pair(mut section: Section<'_>) -> Result<KeyPairFiles, Faulty>
     pair
 }
 
-fn pair(section: &mut Section<'_>) -> Result<KeyPairFiles, Faulty> {
+/// The two fields of a certificate and its key.
+pub(super) fn pair(section: &mut Section<'_>) -> Result<KeyPairFiles, Faulty> {
     let certificate_file = section.required("certificateFile", absolute);
     let key_file = section.required("keyFile", absolute);
     Ok(KeyPairFiles { certificate_file: certificate_file?, key_file: key_file? })

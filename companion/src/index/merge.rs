@@ -66,7 +66,7 @@ impl Index {
         let read = self.request_headers.as_ref();
         let names = read.map_or_else(|| configured.clone(), |read| read.merged_with(configured));
         IdentityHeaders {
-            front_proxy: self.config.front_proxy.is_some(),
+            front_proxy: self.config.has_front_proxy(),
             username_headers: text(&names.username_headers),
             group_headers: text(&names.group_headers),
             uid_headers: text(&names.uid_headers),

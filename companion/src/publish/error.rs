@@ -4,6 +4,7 @@ use discovery_map::Faults;
 
 use crate::files::DiskError;
 use crate::state::StateError;
+use crate::xds::EncodeError;
 
 /// Nothing, or not everything, was published.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum PublishError {
     /// Something cannot be written as JSON: a fault of this program.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Something cannot be written in protobuf: a fault of this program.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// A file cannot be written. A retry may succeed.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use discovery_map::{DiscoveryMap, MapDocument, NO_MAP};
 
+pub use endpoints::endpoints_around_map;
 pub use step::{Name, Step};
 
 use super::error::PublishError;
@@ -106,7 +107,7 @@ impl Planner {
         found: &BTreeSet<Name>,
     ) -> Result<Option<Plan>, PublishError> {
         self.state.memory.clone_from(&snapshot.memory);
-        let certificate = self.settings.secrets.front_proxy.is_some();
+        let certificate = self.settings.front_proxy().is_some();
         let (mut document, next) = resources::with_twins(snapshot, certificate);
         let retired = self.retire(&next, found);
         if let Some(map) = &self.map {
@@ -176,8 +177,7 @@ impl Planner {
             match step {
                 Step::Endpoints(all) => published.endpoints.extend(all),
                 Step::Secrets(_) => {
-                    let pair = self.settings.secrets.front_proxy.as_ref();
-                    let front_proxy = pair.map(xds::front_proxy_name);
+                    let front_proxy = self.settings.front_proxy();
                     published.front_proxy = front_proxy.or(published.front_proxy.take());
                     self.secrets = Some(step);
                 }

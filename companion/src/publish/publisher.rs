@@ -51,7 +51,8 @@ impl<S: Sink> Publisher<S> {
     /// Publishes what the listener needs. That waits for no snapshot.
     pub fn write_listener(&mut self) -> Result<(), PublishError> {
         let step = self.planner.listener(&self.sink.inventory());
-        self.sink.apply(&step)
+        self.sink.apply(&step)?;
+        self.sink.finish()
     }
 
     /// Publishes what Envoy needs to start before there is a map. What an earlier run published
@@ -107,6 +108,7 @@ impl<S: Sink> Publisher<S> {
     fn carry_out(&mut self, plan: Plan) -> Result<Option<Publication>, PublishError> {
         self.remember()?;
         plan.steps.iter().try_for_each(|step| self.sink.apply(step))?;
+        self.sink.finish()?;
         let publication = plan.map.as_ref().map(|map| Publication {
             map: Arc::clone(&map.document),
             skewed_targets: map.skewed_targets,

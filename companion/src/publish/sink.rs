@@ -18,6 +18,14 @@ pub trait Sink {
     /// The step was not carried out, or not completely. It may be repeated.
     fn apply(&mut self, step: &Step) -> Result<(), PublishError>;
 
+    /// Ends a series of steps: what was applied up to now belongs together.
+    ///
+    /// # Errors
+    /// Not everything that was applied is carried. It may be repeated.
+    fn finish(&mut self) -> Result<(), PublishError> {
+        Ok(())
+    }
+
     /// Returns whether Envoy can get some clusters or filter like those of a step, from this run or
     /// from earlier ones. Only of such steps.
     fn has(&self, step: &Step) -> bool;

@@ -20,6 +20,8 @@ pub enum SecretLabel {
     ClientCa,
     FrontProxy,
     PeerCa,
+    Ads,
+    AdsClientCa,
 }
 
 impl SecretLabel {
@@ -29,6 +31,8 @@ impl SecretLabel {
             Self::ClientCa => "client_ca",
             Self::FrontProxy => "front_proxy",
             Self::PeerCa => "peer_ca",
+            Self::Ads => "ads",
+            Self::AdsClientCa => "ads_client_ca",
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::metrics::{SecretLabel, SecretMetrics};
-use super::{Secrets, Settings};
+use super::{AdsSecrets, Secrets, Settings};
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles};
 use crate::clock::since_1970;
 use crate::config::{Config, check_front_proxy};
@@ -98,6 +98,7 @@ impl Watcher {
         let peer_ca = Some(&config.peer_tls.ca_file);
         let peer_ca = Read::of(peer_ca, |file| authorities(file, Some(&last.peer_ca)));
         Secrets {
+            ads: self.ads(config, last.ads.as_ref()),
             listener: self.good(Listener, listener, last.listener.as_ref()),
             client_ca: self.good(ClientCa, client_ca, last.client_ca.as_ref()),
             front_proxy: self.good(FrontProxy, front_proxy, last.front_proxy.as_ref()),
@@ -105,6 +106,18 @@ impl Watcher {
                 .good(PeerCa, peer_ca, Some(&last.peer_ca))
                 .unwrap_or_else(|| last.peer_ca.clone()),
         }
+    }
+
+    /// Returns what the ADS server needs. A configuration that begins to have a server takes effect
+    /// with a restart.
+    fn ads(&mut self, config: &Config, last: Option<&AdsSecrets>) -> Option<AdsSecrets> {
+        let (server, last) = (config.ads.as_ref()?, last?);
+        let read = Read::of(Some(&server.pair), |files| pair(files, Some(&last.pair)));
+        let own = self.good(SecretLabel::Ads, read, Some(&last.pair));
+        let read =
+            Read::of(Some(&server.client_ca_file), |file| authorities(file, Some(&last.client_ca)));
+        let client_ca = self.good(SecretLabel::AdsClientCa, read, Some(&last.client_ca));
+        Some(AdsSecrets { pair: own?, client_ca: client_ca? })
     }
 
     /// Returns what was read if it can be used, else the last good one; none if
@@ -151,6 +164,8 @@ impl Watcher {
         let expiry = |pair: &KeyPair| pair.certificates().expiry();
         self.metrics.expires(SecretLabel::Listener, secrets.listener.as_ref().map(expiry));
         self.metrics.expires(SecretLabel::FrontProxy, secrets.front_proxy.as_ref().map(expiry));
+        let ads = secrets.ads.as_ref().map(|ads| expiry(&ads.pair));
+        self.metrics.expires(SecretLabel::Ads, ads);
     }
 }
 

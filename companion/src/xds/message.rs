@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 pub enum ConfigSource {
     /// A file with that resource alone, which Envoy watches.
     Path(PathBuf),
+    /// The stream that carries the resource that names it.
+    Ads,
 }
 
 impl ConfigSource {
@@ -19,6 +21,7 @@ impl ConfigSource {
                 "path_config_source": { "path": path },
                 "resource_api_version": "V3",
             }),
+            Self::Ads => json!({ "ads": {}, "resource_api_version": "V3" }),
         }
     }
 }

@@ -16,6 +16,9 @@ pub const LISTENER: &str = "listener";
 /// The name of the authorities that verify client certificates.
 pub const CLIENT_CA: &str = "client-ca";
 
+/// The name of the front-proxy client certificate in the file of an Envoy that reads its own.
+pub const FRONT_PROXY: &str = "front-proxy";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     pub name: String,

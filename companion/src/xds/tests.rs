@@ -37,6 +37,11 @@ fn the_resources_are_those_of_the_golden_file() {
         present: Some("front-proxy-0123456789abcdef".to_owned()),
         ..cluster.clone()
     };
+    let set = Cluster {
+        name: "kube-apiserver_cp-1".to_owned(),
+        after_denial: Some("kube-apiserver__rotation".to_owned()),
+        ..cluster.clone()
+    };
     let filter =
         FilterConfig { map: "{\"map\":true}".to_owned(), module: "/lib/filter.wasm".into() };
     let resources = [
@@ -46,6 +51,7 @@ fn the_resources_are_those_of_the_golden_file() {
         endpoints(&cluster.name, &Endpoints::of_levels(levels)),
         to_json(&cluster),
         to_json(&twin),
+        to_json(&set),
         filter.to_json(),
     ];
     let now = serde_json::to_string_pretty(&response(7, &resources)).unwrap() + "\n";

@@ -10,7 +10,7 @@ use crate::config::module_at_servers;
 
 /// The name of the filter, of its VM and of its root, and the name under which the listener asks
 /// for it.
-pub(super) const FILTER_NAME: &str = "mixed-version-proxy";
+pub const FILTER_NAME: &str = "mixed-version-proxy";
 
 /// Returns the module as it runs in the listener, with this map.
 pub(super) fn in_the_listener(module: &Path, map: &str) -> Value {

@@ -23,6 +23,7 @@
 //! context that a person who reads a failed run needs. `docs/testing.md` says
 //! what each module gives.
 
+pub mod ads;
 pub mod artifacts;
 pub mod companion;
 pub mod control_plane;
@@ -40,6 +41,7 @@ pub mod pushed;
 pub mod recordings;
 pub mod relay;
 pub mod report;
+pub mod simulated;
 pub mod site;
 pub mod skew;
 pub mod stack;

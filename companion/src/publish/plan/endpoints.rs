@@ -38,6 +38,12 @@ pub fn change<'n>(
     change
 }
 
+/// Returns the endpoints that are right with the map that an Envoy has and with the next one, when
+/// it has the endpoints `now`.
+pub fn endpoints_around_map(now: &Addresses, next: &Addresses) -> Addresses {
+    change(now, next, [].iter()).before
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;

@@ -47,8 +47,7 @@ pub fn clusters(
     earlier: Option<&String>,
 ) -> Vec<Cluster> {
     let secrets = &settings.secrets;
-    let front_proxy = secrets.front_proxy.as_ref().map(xds::front_proxy_name);
-    let front_proxy = front_proxy.or_else(|| earlier.cloned());
+    let front_proxy = settings.front_proxy().or_else(|| earlier.cloned());
     let cluster = |name: &&String| {
         let present =
             if name.ends_with(FRONT_PROXY_SUFFIX) { Some(front_proxy.clone()?) } else { None };

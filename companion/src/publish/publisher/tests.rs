@@ -46,7 +46,7 @@ impl World {
 
     /// A publisher as a companion that starts now has it.
     fn start(&self) -> Publisher<FileSink> {
-        self.start_with(FileSink::open(&self.config.envoy.directory).unwrap())
+        self.start_with(FileSink::open(self.config.envoy.directory.as_deref().unwrap()).unwrap())
     }
 
     fn start_with<S: Sink>(&self, sink: S) -> Publisher<S> {

@@ -1,0 +1,33 @@
+//! Resources over ADS: Envoy's aggregated discovery service, in both of its forms (delta, and state
+//! of the world), to any number of Envoys.
+//!
+//! ```text
+//!  publish ──Step──▶ AdsSink ──watch<Snapshot>──▶ a task for each stream: Session ◀──▶ Envoy
+//!  settings ─certificates, names─▶ listener (mutual TLS) ─▶ service ──┘    └─▶ Envoys ─▶ /v1/envoys
+//! ```
+//!
+//! Invariants:
+//! - Resources are encoded once. Whoever sends them shares them.
+//! - A stream looks at the latest snapshot and has no queue of earlier ones. It has at most one
+//!   unanswered push of each type, so no Envoy holds up another.
+//! - Nothing is sent without mutual TLS, and no private key is ever sent.
+//! - Equal content has equal names and versions in every companion.
+
+mod body;
+mod client;
+mod envoys;
+mod form;
+mod kind;
+mod listener;
+pub mod metrics;
+mod resource;
+mod service;
+mod session;
+mod sink;
+mod snapshot;
+mod stream;
+
+pub use envoys::Envoys;
+pub use service::Server;
+pub use sink::AdsSink;
+pub use snapshot::Snapshot;

@@ -1,0 +1,163 @@
+//! The two forms of the protocol, as messages.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3 as pb;
+use prost::Message as _;
+
+use super::kind::Kind;
+use super::resource::Resource;
+use super::session::{Push, Request, Session};
+use crate::fingerprint::fingerprint;
+
+/// What is on its way to an Envoy. It shares the resources with all other streams.
+#[derive(Debug)]
+pub struct Message {
+    pub kind: Kind,
+    pub nonce: String,
+    pub resources: Vec<Arc<Resource>>,
+    pub removed: Vec<String>,
+}
+
+/// One form of the protocol.
+pub trait Form: Send + 'static {
+    /// What an Envoy sends.
+    type Request: prost::Message + Default + 'static;
+
+    /// The name in `/v1/envoys`.
+    const NAME: &str;
+    /// Whether a response can say that something does not exist.
+    const TELLS_ABSENCE: bool;
+
+    /// Returns who sends the request, if it says so.
+    fn node(request: &Self::Request) -> Option<&Node>;
+
+    /// Returns what the request says. `None` if it says nothing, or is about other types.
+    fn read(request: Self::Request, session: &Session) -> Option<Request>;
+
+    /// Returns what carries a push.
+    fn message(push: Push, session: &Session) -> Message;
+
+    /// Returns the response without its resources, encoded.
+    fn envelope(message: &Message) -> Vec<u8>;
+
+    /// Returns a response with this resource and nothing else, encoded.
+    fn part(resource: &Resource) -> Bytes;
+}
+
+/// Each response has what changed.
+#[derive(Debug)]
+pub struct Delta;
+
+/// Each response has everything.
+#[derive(Debug)]
+pub struct StateOfTheWorld;
+
+impl Form for Delta {
+    type Request = pb::DeltaDiscoveryRequest;
+
+    const NAME: &str = "delta";
+    const TELLS_ABSENCE: bool = true;
+
+    fn node(request: &Self::Request) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn read(request: Self::Request, _: &Session) -> Option<Request> {
+        Some(Request {
+            kind: Kind::of_url(&request.type_url)?,
+            subscribe: request.resource_names_subscribe,
+            unsubscribe: request.resource_names_unsubscribe,
+            versions: request.initial_resource_versions.into_iter().collect(),
+            nonce: request.response_nonce,
+            refusal: request.error_detail.map(|status| status.message),
+        })
+    }
+
+    fn message(push: Push, _: &Session) -> Message {
+        let Push { kind, nonce, upserts, removed } = push;
+        Message { kind, nonce, resources: upserts, removed }
+    }
+
+    fn envelope(message: &Message) -> Vec<u8> {
+        let envelope = pb::DeltaDiscoveryResponse {
+            system_version_info: version(&message.resources),
+            type_url: message.kind.url().to_owned(),
+            removed_resources: message.removed.clone(),
+            nonce: message.nonce.clone(),
+            ..pb::DeltaDiscoveryResponse::default()
+        };
+        envelope.encode_to_vec()
+    }
+
+    fn part(resource: &Resource) -> Bytes {
+        resource.delta.clone()
+    }
+}
+
+impl Form for StateOfTheWorld {
+    type Request = pb::DiscoveryRequest;
+
+    const NAME: &str = "state of the world";
+    const TELLS_ABSENCE: bool = false;
+
+    fn node(request: &Self::Request) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn read(request: Self::Request, session: &Session) -> Option<Request> {
+        let kind = Kind::of_url(&request.type_url)?;
+        let state = session.state(kind);
+        let nonce = request.response_nonce;
+        // It was sent before the last push arrived, and is sent again after it.
+        if !nonce.is_empty() && nonce != state.last_nonce() {
+            return None;
+        }
+        let names: BTreeSet<_> = request.resource_names.into_iter().collect();
+        Some(Request {
+            kind,
+            subscribe: names.difference(state.names()).cloned().collect(),
+            unsubscribe: state.names().difference(&names).cloned().collect(),
+            versions: Vec::new(),
+            nonce,
+            refusal: request.error_detail.map(|status| status.message),
+        })
+    }
+
+    fn message(push: Push, session: &Session) -> Message {
+        let resources = session.state(push.kind).with(&push);
+        Message { kind: push.kind, nonce: push.nonce, resources, removed: Vec::new() }
+    }
+
+    fn envelope(message: &Message) -> Vec<u8> {
+        let envelope = pb::DiscoveryResponse {
+            version_info: version(&message.resources),
+            type_url: message.kind.url().to_owned(),
+            nonce: message.nonce.clone(),
+            ..pb::DiscoveryResponse::default()
+        };
+        envelope.encode_to_vec()
+    }
+
+    fn part(resource: &Resource) -> Bytes {
+        resource.whole.clone()
+    }
+}
+
+fn version(resources: &[Arc<Resource>]) -> String {
+    version_of_all(resources.iter().map(|resource| (&resource.name, &resource.version)))
+}
+
+/// Returns one version for several resources: that of the only one, or one that all of theirs give.
+pub fn version_of_all<'r>(resources: impl Iterator<Item = (&'r String, &'r String)>) -> String {
+    let mut all: Vec<_> = resources.collect();
+    if let [(_, only)] = all.as_slice() {
+        return (*only).clone();
+    }
+    all.sort_unstable();
+    let lines: String = all.iter().map(|(name, version)| format!("{name} {version}\n")).collect();
+    fingerprint(lines.as_bytes())
+}

@@ -1,0 +1,170 @@
+//! The gRPC service, and the limits of who may use it.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::io;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::{Status, Streaming};
+use tonic_prost::ProstDecoder;
+
+use super::body::{self, Frames};
+use super::client;
+use super::envoys::Envoys;
+use super::form::{Delta, Form, StateOfTheWorld};
+use super::listener::{self, TlsError};
+use super::metrics::{AdsMetrics, RefusalReason};
+use super::snapshot::Snapshot;
+use super::stream::{Context, Stream};
+use crate::config::AdsServer;
+use crate::secrets::Settings;
+
+/// At most one unanswered push of each of four types is on its way, and an error.
+const QUEUE: usize = 8;
+
+/// The largest request, in bytes. Envoy names each resource that it has.
+const LARGEST_REQUEST: usize = 4 << 20;
+
+const DELTA: &str =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+const STATE_OF_THE_WORLD: &str =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("ads.listen: {0}")]
+    Listen(#[from] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// A server that listens and does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    max_clients: usize,
+}
+
+impl Server {
+    /// Binds the address of the configuration.
+    pub async fn bind(config: &AdsServer, settings: &Settings) -> Result<Self, ServerError> {
+        let listener = TcpListener::bind(config.listen).await?;
+        let secrets = settings.secrets.ads.as_ref();
+        let secrets = secrets.ok_or_else(|| io::Error::other("there is no certificate"))?;
+        Ok(Self { listener, tls: listener::tls(secrets)?, max_clients: config.max_clients })
+    }
+
+    /// Serves until the listener fails.
+    pub async fn run(
+        self,
+        settings: watch::Receiver<Arc<Settings>>,
+        snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+        envoys: Envoys,
+        metrics: AdsMetrics,
+    ) -> Result<(), String> {
+        let (sender, connections) = mpsc::channel(1);
+        let accept =
+            listener::accept(self.listener, settings.clone(), self.tls, sender, metrics.clone());
+        let context = Context { snapshots, settings, metrics };
+        let clients = Arc::new(Semaphore::new(self.max_clients));
+        let service = Service { context, envoys, clients };
+        let server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            // One stream is enough for all types.
+            .max_concurrent_streams(4)
+            .serve_with_incoming(service, ReceiverStream::new(connections));
+        tokio::select! {
+            served = server => served.map_err(|error| error.to_string()),
+            () = accept => Err("the listener of ADS ended".to_owned()),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Service {
+    context: Context,
+    envoys: Envoys,
+    clients: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Starts the task of a stream, for a client that may have one.
+    fn serve<F: Form>(&self, request: Request<Body>) -> Response<Body> {
+        let (names, slot) = match self.admit(&request) {
+            Ok(admitted) => admitted,
+            Err(status) => return status.into_http(),
+        };
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let entry = self.envoys.enter(names.clone(), F::NAME);
+        let stream = Stream::<F>::new(self.context.clone(), names, entry, sender);
+        let decoder = ProstDecoder::<F::Request>::default();
+        let requests =
+            Streaming::new_request(decoder, request.into_body(), None, Some(LARGEST_REQUEST));
+        tokio::spawn(run(stream, requests, slot));
+        body::response::<F>(messages).map(|frames: Frames<F>| Body::new(frames))
+    }
+
+    /// Returns the names of a client that may have a stream, and its slot.
+    fn admit(
+        &self,
+        request: &Request<Body>,
+    ) -> Result<(Vec<String>, OwnedSemaphorePermit), Status> {
+        let names = names(request);
+        if !self.context.is_allowed(&names) {
+            tracing::warn!(?names, "refused a client of ADS: its certificate has no allowed name");
+            self.context.metrics.refused(RefusalReason::Name);
+            return Err(Status::permission_denied("the certificate has no allowed name"));
+        }
+        let Ok(slot) = Arc::clone(&self.clients).try_acquire_owned() else {
+            tracing::warn!(?names, "refused a client of ADS: there are too many");
+            self.context.metrics.refused(RefusalReason::Limit);
+            return Err(Status::resource_exhausted("too many clients"));
+        };
+        Ok((names, slot))
+    }
+}
+
+async fn run<F: Form>(
+    stream: Stream<F>,
+    requests: Streaming<F::Request>,
+    _slot: OwnedSemaphorePermit,
+) {
+    stream.run(requests).await;
+}
+
+/// Returns the names in the certificate of the client.
+fn names(request: &Request<Body>) -> Vec<String> {
+    let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+    let certificates = info.and_then(TlsConnectInfo::peer_certs);
+    let first = certificates.as_ref().and_then(|certificates| certificates.first());
+    first.map(|certificate| client::names(certificate)).unwrap_or_default()
+}
+
+/// Not the generated service, which would copy every response for each stream.
+impl tower_service::Service<Request<Body>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        ready(Ok(match request.uri().path() {
+            DELTA => self.serve::<Delta>(request),
+            STATE_OF_THE_WORLD => self.serve::<StateOfTheWorld>(request),
+            _ => Status::unimplemented("only the aggregated discovery service").into_http(),
+        }))
+    }
+}

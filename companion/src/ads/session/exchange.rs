@@ -1,0 +1,45 @@
+//! What a companion and an Envoy say to each other, in either form of the protocol.
+
+use std::sync::Arc;
+
+use crate::ads::kind::Kind;
+use crate::ads::resource::Resource;
+
+/// How many names of one type an Envoy may ask for.
+pub const MOST_NAMES: usize = 10_000;
+
+/// What an Envoy says, in either form of the protocol.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub kind: Kind,
+    pub subscribe: Vec<String>,
+    pub unsubscribe: Vec<String>,
+    /// The versions that the Envoy has from an earlier stream.
+    pub versions: Vec<(String, String)>,
+    /// The push that it answers. Empty if it answers none.
+    pub nonce: String,
+    /// Why it refuses that push.
+    pub refusal: Option<String>,
+}
+
+/// What is sent at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    pub kind: Kind,
+    pub nonce: String,
+    pub upserts: Vec<Arc<Resource>>,
+    pub removed: Vec<String>,
+}
+
+/// The end of a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub kind: Kind,
+    /// Why the Envoy refused it. `None` if it acknowledged it.
+    pub refusal: Option<String>,
+}
+
+/// The Envoy asks for more than exists anywhere.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {MOST_NAMES} names of one type")]
+pub struct TooManyNames;

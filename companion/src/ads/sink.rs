@@ -1,0 +1,156 @@
+//! Collects the steps of a plan into the snapshot that every Envoy shall have.
+//!
+//! Steps need no order here: each stream finds its own way from what its Envoy has to the latest
+//! snapshot. No private key gets into a snapshot: an Envoy reads its own from its own files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use discovery_map::{MapDocument, NO_MAP};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::envoys::Envoys;
+use super::kind::Kind;
+use super::resource::Resource;
+use super::snapshot::{Resources, Snapshot};
+use crate::endpoints::Addresses;
+use crate::fingerprint::fingerprint;
+use crate::publish::{Name, PublishError, Sink, Step};
+use crate::xds::{self, Cluster, ConfigSource, FilterConfig, Secret};
+
+/// What the streams send: the latest snapshot, once there is a map.
+pub type Snapshots = watch::Sender<Option<Arc<Snapshot>>>;
+
+#[derive(Debug)]
+pub struct AdsSink {
+    snapshots: Snapshots,
+    envoys: Envoys,
+    /// The file with the front-proxy certificate, as an Envoy sees it.
+    front_proxy: Option<PathBuf>,
+    endpoints: Addresses,
+    secrets: BTreeMap<String, Secret>,
+    clusters: Vec<Cluster>,
+    filter: Option<FilterConfig>,
+    /// Whether something was applied that the streams do not know.
+    changed: bool,
+}
+
+impl AdsSink {
+    /// Goes on with the endpoints that an earlier run published: Envoys may have clusters of them.
+    pub fn new(
+        snapshots: Snapshots,
+        envoys: Envoys,
+        front_proxy: Option<PathBuf>,
+        endpoints: Addresses,
+    ) -> Self {
+        let (secrets, clusters) = (BTreeMap::new(), Vec::new());
+        let (filter, changed) = (None, false);
+        Self { snapshots, envoys, front_proxy, endpoints, secrets, clusters, filter, changed }
+    }
+
+    /// Returns the snapshot of everything that was applied. `None` before the first map.
+    fn snapshot(&self) -> Result<Option<Snapshot>, PublishError> {
+        let Some(filter) = &self.filter else { return Ok(None) };
+        let filter = filter_resource(filter)?;
+        let clusters = self.clusters.iter().map(|cluster| self.cluster(cluster));
+        let clusters = clusters.collect::<Result<Resources, _>>()?;
+        // The listener's are those of this host, if there is an Envoy here.
+        let needed: BTreeSet<_> = self.clusters.iter().map(|one| one.peer_ca.clone()).collect();
+        let secrets = self.secrets.values().filter(|secret| needed.contains(&secret.name));
+        let secrets = secrets.map(|secret| resource(Kind::Secrets, &secret.name, secret.to_json()));
+        let secrets = secrets.collect::<Result<Resources, _>>()?;
+        let mut endpoints = self.endpoints.clone();
+        endpoints.retain(|name, _| clusters.contains_key(name));
+        let filter = Resources::from([filter]);
+        Ok(Some(Snapshot::new([clusters, secrets, filter], endpoints, needed)))
+    }
+
+    /// A twin presents the certificate that its Envoy has in a file. It has a fixed name there.
+    fn cluster(&self, cluster: &Cluster) -> Result<(String, Arc<Resource>), PublishError> {
+        let present = cluster.present.as_ref().map(|_| xds::FRONT_PROXY.to_owned());
+        let cluster = Cluster { present, ..cluster.clone() };
+        let source = |name: &str| match &self.front_proxy {
+            Some(file) if name == xds::FRONT_PROXY => ConfigSource::Path(file.clone()),
+            _ => ConfigSource::Ads,
+        };
+        resource(Kind::Clusters, &cluster.name, cluster.to_json(&ConfigSource::Ads, source))
+    }
+}
+
+/// Returns the filter with a map whose generation says what is in it: the numbers of two companions
+/// have nothing in common.
+fn filter_resource(filter: &FilterConfig) -> Result<(String, Arc<Resource>), PublishError> {
+    let mut map: MapDocument = serde_json::from_str(&filter.map)?;
+    map.generation = 1;
+    let hash = u64::from_str_radix(&fingerprint(map.to_json()?.as_bytes()), 16).unwrap_or(1);
+    // Metrics and JSON readers have 53 bits.
+    map.generation = (hash >> 11).max(1);
+    let filter = FilterConfig { map: map.to_json()?, module: filter.module.clone() };
+    resource(Kind::Filter, xds::FILTER_NAME, filter.to_json())
+}
+
+fn resource(kind: Kind, name: &str, json: Value) -> Result<(String, Arc<Resource>), PublishError> {
+    let version = fingerprint(&serde_json::to_vec(&json)?);
+    let resource = Resource::new(kind, name.to_owned(), version, xds::encode(json)?);
+    Ok((name.to_owned(), Arc::new(resource)))
+}
+
+impl Sink for AdsSink {
+    fn apply(&mut self, step: &Step) -> Result<(), PublishError> {
+        match step {
+            Step::Secrets(secrets) => {
+                for secret in secrets.iter().filter(|secret| !secret.is_private()) {
+                    let last = self.secrets.insert(secret.name.clone(), secret.clone());
+                    self.changed |= last.as_ref() != Some(secret);
+                }
+                return Ok(());
+            }
+            Step::Endpoints(all) => self.endpoints.extend(all.clone()),
+            Step::Clusters { clusters, .. } => self.clusters.clone_from(clusters),
+            Step::Filter { filter, .. } if filter.map == NO_MAP => {}
+            Step::Filter { filter, .. } => self.filter = Some(filter.clone()),
+            Step::Remove(names) => {
+                for name in names {
+                    match name {
+                        Name::Endpoints(cluster) => drop(self.endpoints.remove(cluster)),
+                        Name::Secret(name) => drop(self.secrets.remove(name)),
+                    }
+                }
+            }
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Shows the streams what was applied.
+    fn finish(&mut self) -> Result<(), PublishError> {
+        if !self.changed {
+            return Ok(());
+        }
+        let Some(next) = self.snapshot()? else { return Ok(()) };
+        self.changed = false;
+        let same = self.snapshots.borrow().as_ref().is_some_and(|last| last.is_same(&next));
+        if !same {
+            self.envoys.expect(&next);
+            self.snapshots.send_replace(Some(Arc::new(next)));
+        }
+        Ok(())
+    }
+
+    /// An Envoy that has nothing waits for the first map.
+    fn has(&self, _: &Step) -> bool {
+        true
+    }
+
+    fn inventory(&self) -> BTreeSet<Name> {
+        let endpoints = self.endpoints.keys().cloned().map(Name::Endpoints);
+        endpoints.chain(self.secrets.keys().cloned().map(Name::Secret)).collect()
+    }
+
+    /// Nobody else can change what is in memory.
+    fn take_damaged(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,172 @@
+//! The task of one stream: it hears one Envoy and the latest snapshot, and sends what the session
+//! says.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use super::envoys::Entry;
+use super::form::{Form, Message};
+use super::kind::Kind;
+use super::metrics::{AdsMetrics, PushOutcome};
+use super::session::{Answer, Session};
+use super::snapshot::Snapshot;
+use crate::secrets::Settings;
+
+/// The time in which an Envoy must answer a push. Who does not is disconnected, so that nothing is
+/// kept for it.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// What all streams share.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub settings: watch::Receiver<Arc<Settings>>,
+    pub metrics: AdsMetrics,
+}
+
+impl Context {
+    /// Returns whether a client may have a stream, whose certificate has these names.
+    pub fn is_allowed(&self, names: &[String]) -> bool {
+        let settings = self.settings.borrow();
+        let ads = settings.config.ads.as_ref();
+        ads.is_some_and(|ads| ads.allowed_client_names.iter().any(|name| names.contains(name)))
+    }
+}
+
+pub struct Stream<F> {
+    context: Context,
+    names: Vec<String>,
+    entry: Entry,
+    sender: mpsc::Sender<Result<Message, Status>>,
+    session: Session,
+    /// When the unanswered push of each type was sent.
+    sent: BTreeMap<Kind, Instant>,
+    introduced: bool,
+    form: PhantomData<F>,
+}
+
+impl<F: Form> Stream<F> {
+    pub fn new(
+        context: Context,
+        names: Vec<String>,
+        entry: Entry,
+        sender: mpsc::Sender<Result<Message, Status>>,
+    ) -> Self {
+        let session = Session::new(F::TELLS_ABSENCE);
+        let (sent, form) = (BTreeMap::new(), PhantomData);
+        Self { context, names, entry, sender, session, sent, introduced: false, form }
+    }
+
+    /// Runs until either side ends the stream.
+    pub async fn run(mut self, requests: Streaming<F::Request>) {
+        self.context.metrics.clients.inc();
+        if let Err(status) = self.serve(requests).await {
+            tracing::info!(names = ?self.names, error = status.message(), "ended a stream of ADS");
+            // If the queue is full, the Envoy does not read anyway.
+            drop(self.sender.try_send(Err(status)));
+        }
+        self.context.metrics.clients.dec();
+    }
+
+    async fn serve(&mut self, mut requests: Streaming<F::Request>) -> Result<(), Status> {
+        let sender = self.sender.clone();
+        loop {
+            let wake = self.next_deadline();
+            tokio::select! {
+                request = requests.message() => match request {
+                    Ok(Some(request)) => self.hear(request)?,
+                    // The Envoy went away, in one of many ways.
+                    Ok(None) | Err(_) => return Ok(()),
+                },
+                changed = self.context.snapshots.changed() => {
+                    if changed.is_err() { return Ok(()) }
+                }
+                changed = self.context.settings.changed() => {
+                    if changed.is_err() { return Ok(()) }
+                    self.context.settings.mark_unchanged();
+                    if !self.context.is_allowed(&self.names) {
+                        return Err(Status::permission_denied("the name is not allowed any more"));
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => self.check_deadlines()?,
+                () = sender.closed() => return Ok(()),
+            }
+            self.send()?;
+        }
+    }
+
+    fn hear(&mut self, request: F::Request) -> Result<(), Status> {
+        if !self.introduced
+            && let Some(node) = F::node(&request)
+        {
+            self.introduced = true;
+            self.entry.introduce(&node.id, &node.cluster);
+            tracing::info!(node = node.id, cluster = node.cluster, names = ?self.names, "serving an Envoy over ADS");
+        }
+        let Some(request) = F::read(request, &self.session) else { return Ok(()) };
+        let kind = request.kind;
+        let answer = self.session.handle(request);
+        let answer = answer.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        if let Some(answer) = answer {
+            self.note(&answer);
+        }
+        self.entry.has(kind, &self.session);
+        Ok(())
+    }
+
+    fn note(&mut self, answer: &Answer) {
+        let Answer { kind, refusal } = answer;
+        let sent = self.sent.remove(kind).unwrap_or_else(Instant::now);
+        let outcome = match refusal {
+            Some(reason) => {
+                tracing::error!(names = ?self.names, r#type = kind.as_str(), reason, "an Envoy refused resources: it keeps what it has");
+                self.entry.refused(*kind, reason);
+                PushOutcome::Refused
+            }
+            None => PushOutcome::Acknowledged,
+        };
+        self.context.metrics.pushed(*kind, outcome, sent.elapsed());
+    }
+
+    /// Sends what the Envoy gets now. It waits for nothing.
+    fn send(&mut self) -> Result<(), Status> {
+        let Some(target) = self.context.snapshots.borrow_and_update().clone() else {
+            return Ok(());
+        };
+        let pushes = self.session.next(&target).map_err(|error| {
+            tracing::error!(%error, "cannot serve an Envoy over ADS");
+            Status::internal(error.to_string())
+        })?;
+        for push in pushes {
+            self.sent.insert(push.kind, Instant::now());
+            let message = F::message(push, &self.session);
+            let full = |_| Status::resource_exhausted("the client does not read");
+            self.sender.try_send(Ok(message)).map_err(full)?;
+        }
+        Ok(())
+    }
+
+    fn next_deadline(&self) -> Instant {
+        // Without a push there is nothing to wake up for.
+        self.sent.values().min().copied().unwrap_or_else(Instant::now) + ANSWER
+    }
+
+    fn check_deadlines(&mut self) -> Result<(), Status> {
+        let now = Instant::now();
+        let late = |(kind, sent): (&Kind, &Instant)| (*sent + ANSWER <= now).then_some(*kind);
+        let late: Vec<_> = self.sent.iter().filter_map(late).collect();
+        if late.is_empty() {
+            return Ok(());
+        }
+        for kind in late {
+            self.context.metrics.pushed(kind, PushOutcome::Unanswered, ANSWER);
+        }
+        Err(Status::deadline_exceeded("a push was not answered in time"))
+    }
+}

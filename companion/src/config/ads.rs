@@ -1,0 +1,151 @@
+//! The section `ads`, and what it has to do with the others.
+
+use std::net::SocketAddr;
+
+use super::model::{AdsServer, Config};
+use super::reader::{FaultLog, Faulty, Section};
+use super::tls::pair;
+use super::value::absolute;
+
+pub(super) fn ads(mut section: Section<'_>) -> Result<AdsServer, Faulty> {
+    let listen = section.required("listen", address);
+    let pair = pair(&mut section);
+    let client_ca_file = section.required("clientCaFile", absolute);
+    let names = section.required_strings("allowedClientNames", name);
+    let front_proxy_secret = section.optional("frontProxySecret", absolute);
+    let max_clients = section.number("maxClients", 2_000, 1..=100_000);
+    section.finish();
+    Ok(AdsServer {
+        listen: listen?,
+        pair: pair?,
+        client_ca_file: client_ca_file?,
+        allowed_client_names: names?,
+        front_proxy_secret: front_proxy_secret?,
+        max_clients: usize::try_from(max_clients?).unwrap_or(usize::MAX),
+    })
+}
+
+/// Logs what contradicts itself: a map speaks of a front proxy to all Envoys or to none.
+pub(super) fn check(config: &Config, log: &FaultLog) {
+    let own = config.ads.as_ref().and_then(|ads| ads.front_proxy_secret.as_ref());
+    match (&config.envoy.directory, &config.ads) {
+        (None, None) => {
+            log.add("envoy.directory", "is required, unless Envoys are served over ads");
+        }
+        (Some(_), Some(_)) if own.is_some() != config.front_proxy.is_some() => {
+            let (place, other) = if own.is_some() {
+                ("ads.frontProxySecret", "frontProxy")
+            } else {
+                ("frontProxy", "ads.frontProxySecret")
+            };
+            log.add(place, format!("requires {other}, because there are Envoys of both kinds"));
+        }
+        (None, Some(_)) => {
+            let unused = "is not used without envoy.directory: Envoys that are served over ads \
+                          read their own certificates from their own files";
+            for (place, is_there) in [
+                ("frontProxy", config.front_proxy.is_some()),
+                ("listenerTls", config.listener_tls.is_some()),
+            ] {
+                if is_there {
+                    log.add(place, unused);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be an IP address and port, such as 192.0.2.10:9903".to_owned())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('*') {
+        return Err("must be a whole DNS name or URI, as certificates have it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str = "
+stateDirectory: /s
+peers: {static: [{name: a, address: '10.0.0.1:6443'}]}
+peerTls: {caFile: /ca}
+credentials: {tokenFile: /t}
+";
+    const ADS: &str = "listen: '0.0.0.0:9904', certificateFile: /c, keyFile: /k, \
+                       clientCaFile: /clients, allowedClientNames: [envoy]";
+
+    fn faults(yaml: &str) -> Vec<String> {
+        let faults = Config::from_yaml(&format!("{REST}{yaml}")).err();
+        faults.iter().flat_map(|faults| faults.iter().map(ToString::to_string)).collect()
+    }
+
+    #[test]
+    fn envoys_get_everything_by_files_or_over_ads_or_both() {
+        let both = format!("envoy: {{directory: /e, filterModule: /f}}\nads: {{{ADS}}}");
+        assert!(faults(&both).is_empty());
+        let ads = format!("envoy: {{filterModule: /f}}\nads: {{{ADS}}}");
+        assert!(faults(&ads).is_empty());
+        let neither = faults("envoy: {filterModule: /f}");
+        assert_eq!(neither, ["envoy.directory: is required, unless Envoys are served over ads"]);
+    }
+
+    #[test]
+    fn a_front_proxy_is_there_for_all_envoys_or_for_none() {
+        let pair = "{certificateFile: /fc, keyFile: /fk}";
+        let files = "envoy: {directory: /e, filterModule: /f}";
+        let own = "frontProxySecret: /x.yaml";
+        let found = faults(&format!("{files}\nads: {{{ADS}, {own}}}"));
+        assert!(found[0].starts_with("ads.frontProxySecret: requires frontProxy"), "{found:?}");
+        let found = faults(&format!("{files}\nads: {{{ADS}}}\nfrontProxy: {pair}"));
+        assert!(found[0].starts_with("frontProxy: requires ads.frontProxySecret"), "{found:?}");
+        let all = format!("{files}\nads: {{{ADS}, {own}}}\nfrontProxy: {pair}");
+        assert!(faults(&all).is_empty());
+        let unused = faults(&format!(
+            "envoy: {{filterModule: /f}}\nads: {{{ADS}, {own}}}\nfrontProxy: {pair}\n\
+             listenerTls: {pair}"
+        ));
+        assert_eq!(unused.len(), 2, "{unused:?}");
+        assert!(unused[0].starts_with("frontProxy: is not used without envoy.directory"));
+    }
+
+    #[test]
+    fn every_fault_of_the_section_names_its_field() {
+        let found = faults(
+            "envoy: {filterModule: /f}\nads: {listen: here, keyFile: k, clientCaFile: /c, \
+             allowedClientNames: ['*.example.com'], maxClients: 0, frontProxySecret: 1, more: 2}",
+        );
+        let places: Vec<_> = found.iter().filter_map(|fault| fault.split(": ").next()).collect();
+        let expected = [
+            "ads.listen",
+            "ads.certificateFile",
+            "ads.keyFile",
+            "ads.allowedClientNames[0]",
+            "ads.frontProxySecret",
+            "ads.maxClients",
+            "ads.more",
+        ];
+        assert_eq!(places, expected);
+        let none =
+            format!("envoy: {{filterModule: /f}}\nads: {{{}}}", ADS.replace("[envoy]", "[]"));
+        assert_eq!(faults(&none), ["ads.allowedClientNames: must have at least one entry"]);
+    }
+
+    #[test]
+    fn what_the_server_listens_on_cannot_change() {
+        let config = |ads: &str| {
+            Config::from_yaml(&format!("{REST}envoy: {{filterModule: /f}}\nads: {{{ads}}}"))
+                .unwrap()
+        };
+        let before = config(ADS);
+        let names = config(&ADS.replace("[envoy]", "[a, b]"));
+        assert!(before.fixed_fields_changed(&names).is_none());
+        let faults = before.fixed_fields_changed(&config(&ADS.replace("9904", "9905"))).unwrap();
+        assert!(faults.to_string().contains("ads.listen"), "{faults}");
+    }
+}

@@ -1,0 +1,275 @@
+//! Envoys that get everything over ADS: the first map, changes, refusals, companions that restart or
+//! are several, and clients that may not.
+
+#![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
+use fake_apiserver::replay::{Crd, PEER_HEADER};
+use harness::ads::{self, AdsCompanion, AdsSite};
+use harness::envoy::Envoy;
+use harness::fleet::Fleet;
+use harness::simulated::{FILTER, Simulated, tls};
+use harness::wait;
+use pki::Pki;
+use serde_json::{Value, json};
+use wire::client::{Client, Http};
+
+#[path = "envoy_ads/golden.rs"]
+mod golden;
+#[path = "envoy_ads/keys.rs"]
+mod keys;
+
+const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+
+/// The time that the project promises from a change on a peer to the route in Envoy.
+const PROMISE: Duration = Duration::from_secs(2);
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Two peers, of which only the second serves [`POLICIES`].
+async fn fleet() -> Result<(Fleet, AdsSite)> {
+    let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
+    let site = AdsSite::new(fleet.stack_options()?)?;
+    Ok((fleet, site))
+}
+
+async fn client(fleet: &Fleet, envoy: &Envoy) -> Result<Client> {
+    fleet.client(&envoy.url("kubernetes").await?, Http::Two)
+}
+
+async fn is_served(client: &Client) -> Result<()> {
+    for _ in 0..8 {
+        let answer = client.get(POLICIES).await?.ok()?;
+        assert_eq!(answer.header(PEER_HEADER), Some("cp-2"));
+    }
+    Ok(())
+}
+
+/// Waits until Envoy has a map with a new type of the second peer, and serves it.
+async fn learns(fleet: &Fleet, envoy: &Envoy, client: &Client, group: &str) -> Result<Duration> {
+    let generation = "wasmcustom.mixed_version_proxy_map_generation";
+    let before = envoy.stat(generation).await?;
+    fleet.peers[1].add_crd(Crd::new(group, "Widget"))?;
+    let changed = Instant::now();
+    let path = format!("/apis/{group}/v1/widgets");
+    wait::until("the type to be served by the map", DEADLINE, async || {
+        ensure!(envoy.stat(generation).await? != before, "no new map");
+        for _ in 0..4 {
+            let found = client.get(&path).await?;
+            ensure!(found.status == 200, "{}", found.status);
+        }
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok(changed.elapsed())
+}
+
+#[tokio::test]
+async fn the_first_map_and_every_change_reach_an_envoy() -> Result<()> {
+    let (mut fleet, site) = fleet().await?;
+    let companion = site.companion("companion-1").await?;
+    let envoy = ads::start(&site, "envoy-1", &companion).await?;
+    companion.wait_for_envoys(1).await?;
+    let client = client(&fleet, &envoy).await?;
+    is_served(&client).await?;
+    let before = filter_version(&companion).await?;
+    let took = learns(&fleet, &envoy, &client, "one.example.com").await?;
+    ensure!(took < PROMISE, "routed only after {took:?}");
+    assert_ne!(filter_version(&companion).await?, before);
+    companion.wait_for_envoys(1).await?;
+
+    // A peer leaves and comes back.
+    fleet.peer(1)?.set_ready(false);
+    wait::until("the type to be unavailable", DEADLINE, async || {
+        let answer = client.get(POLICIES).await?;
+        ensure!(answer.status == 503, "{answer:?}");
+        anyhow::Ok(())
+    })
+    .await?;
+    companion.wait_for_envoys(1).await?;
+    fleet.peer(1)?.set_ready(true);
+    wait::until("the type to be served again", DEADLINE, async || is_served(&client).await).await
+}
+
+async fn filter_version(companion: &AdsCompanion) -> Result<Value> {
+    Ok(companion.envoys().await?["versions"]["filter"].clone())
+}
+
+#[tokio::test]
+async fn an_envoy_that_speaks_the_older_form_gets_the_same() -> Result<()> {
+    let (fleet, site) = fleet().await?;
+    let companion = site.companion("companion-1").await?;
+    let options = site.envoy("envoy-1", [companion.port; 2])?.replacing("DELTA_GRPC", "GRPC")?;
+    let envoy = Envoy::start(options).await?;
+    companion.wait_for_envoys(1).await?;
+    assert_eq!(companion.envoys().await?["envoys"][0]["protocol"], "state of the world");
+    let client = client(&fleet, &envoy).await?;
+    is_served(&client).await?;
+    learns(&fleet, &envoy, &client, "one.example.com").await?;
+    companion.wait_for_envoys(1).await
+}
+
+#[tokio::test]
+async fn an_envoy_that_refuses_resources_keeps_the_last_ones_and_says_why() -> Result<()> {
+    let (fleet, site) = fleet().await?;
+    let companion = site.companion("companion-1").await?;
+    let envoy = ads::start(&site, "envoy-1", &companion).await?;
+    companion.wait_for_envoys(1).await?;
+    let client = client(&fleet, &envoy).await?;
+
+    let good = std::fs::read_to_string(companion.companion.config_file())?;
+    let mut bad: Value = serde_json::from_str(&good)?;
+    bad["envoy"]["filterModule"] = "/nowhere/filter.wasm".into();
+    companion.companion.write_config(&bad.to_string())?;
+    wait::until("Envoy to refuse the clusters", DEADLINE, async || {
+        let refusal = companion.envoys().await?["envoys"][0]["lastRefusal"].clone();
+        ensure!(refusal["type"] == "clusters", "{refusal}");
+        let reason = refusal["reason"].as_str().context("no reason")?;
+        ensure!(reason.contains("/nowhere/filter-at-server.wasm"), "{reason}");
+        anyhow::Ok(())
+    })
+    .await?;
+    is_served(&client).await?;
+
+    companion.companion.write_config(&good)?;
+    companion.wait_for_envoys(1).await?;
+    is_served(&client).await?;
+    learns(&fleet, &envoy, &client, "later.example.com").await.map(|_| ())
+}
+
+#[tokio::test]
+async fn envoy_serves_while_its_companion_is_gone_and_goes_on_when_it_is_back() -> Result<()> {
+    let (fleet, site) = fleet().await?;
+    let mut companion = site.companion("companion-1").await?;
+    let envoy = ads::start(&site, "envoy-1", &companion).await?;
+    companion.wait_for_envoys(1).await?;
+    let client = client(&fleet, &envoy).await?;
+    companion.companion.kill_9();
+    is_served(&client).await?;
+    fleet.peers[1].add_crd(Crd::new("meanwhile.example.com", "Widget"))?;
+    let removed = "cluster_manager.cluster_removed";
+    let before = envoy.stat(removed).await?;
+    companion.companion.start_again().await?;
+    companion.companion.wait_ready().await?;
+    companion.wait_for_envoys(1).await?;
+    is_served(&client).await?;
+    assert_eq!(envoy.stat(removed).await?, before, "no cluster goes because of a restart");
+    let state = client.get("/apis/meanwhile.example.com/v1/widgets").await?;
+    assert_eq!(state.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_companions_give_the_same_and_an_envoy_moves_between_them() -> Result<()> {
+    let (fleet, site) = fleet().await?;
+    let mut companions =
+        [site.companion("companion-1").await?, site.companion("companion-2").await?];
+    let ports = [companions[0].port, companions[1].port];
+    let envoy = Envoy::start(site.envoy("envoy-1", ports)?).await?;
+    let client = client(&fleet, &envoy).await?;
+    let same = async |companions: &[AdsCompanion; 2]| {
+        wait::until("the companions to say the same", DEADLINE, async || {
+            let [one, other] = [companions[0].envoys().await?, companions[1].envoys().await?];
+            ensure!(one["versions"] == other["versions"], "{one:#} {other:#}");
+            let served = [&one, &other].map(|view| view["envoys"].as_array().map_or(0, Vec::len));
+            ensure!(served[0] + served[1] == 1, "{served:?}");
+            let envoys = [&one["envoys"], &other["envoys"]];
+            let envoy = envoys.into_iter().find_map(|all| all.get(0)).context("no Envoy")?;
+            ensure!(envoy["versions"] == one["versions"], "{one:#} {other:#}");
+            anyhow::Ok(usize::from(served[1] == 1))
+        })
+        .await
+    };
+    let refused = "cluster_manager.cds.update_rejected";
+    for round in 0..4 {
+        let serving = same(&companions).await?;
+        is_served(&client).await?;
+        // It is gone while something changes.
+        companions[serving].companion.kill_9();
+        learns(&fleet, &envoy, &client, &format!("round{round}.example.com")).await?;
+        companions[serving].companion.start_again().await?;
+        companions[serving].companion.wait_ready().await?;
+    }
+    same(&companions).await?;
+    is_served(&client).await?;
+    assert_eq!(envoy.stat(refused).await?.unwrap_or_default(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_without_an_allowed_certificate_gets_nothing() -> Result<()> {
+    let (fleet, site) = fleet().await?;
+    let companion = site.companion("companion-1").await?;
+    let stranger = site.pki().for_any_purpose("stranger", "stranger")?;
+    let error = Simulated::connect(companion.port, tls(&site, &stranger)?, "a").await;
+    let error = format!("{:#}", error.err().context("a stranger was served")?);
+    assert!(error.contains("no allowed name"), "{error}");
+    // The right name, of another authority.
+    let other = Pki::create_as(fleet.folder().join("other-pki"), "other")?;
+    let forged = other.for_any_purpose("envoy", "envoy")?;
+    let mut refused = Simulated::connect(companion.port, tls(&site, &forged)?, "a").await;
+    if let Ok(simulated) = &mut refused {
+        // TLS 1.3 tells a client only after the handshake.
+        assert!(simulated.response().await.is_err());
+    }
+    // A name that is not allowed any more.
+    let envoy = site.envoy_certificate();
+    let mut allowed = Simulated::connect(companion.port, tls(&site, &envoy)?, "a").await?;
+    allowed.next_map(None).await?;
+    let config = std::fs::read_to_string(companion.companion.config_file())?;
+    let mut config: Value = serde_json::from_str(&config)?;
+    config["ads"]["allowedClientNames"] = json!(["another"]);
+    companion.companion.write_config(&config.to_string())?;
+    let ended = async {
+        loop {
+            if let Err(error) = allowed.response().await {
+                return error;
+            }
+        }
+    };
+    let error = tokio::time::timeout(DEADLINE, ended).await.context("the stream goes on")?;
+    assert!(format!("{error:#}").contains("not allowed any more"), "{error:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_or_refuse_everything_hold_nobody_up() -> Result<()> {
+    let (fleet, site) = fleet().await?;
+    let companion = site.companion("companion-1").await?;
+    let config = tls(&site, &site.envoy_certificate())?;
+    let mut silent = Vec::new();
+    for number in 0..100 {
+        let name = format!("silent-{number}");
+        silent.push(Simulated::connect(companion.port, Arc::clone(&config), &name).await?);
+    }
+    let mut refusing = Simulated::connect(companion.port, Arc::clone(&config), "refusing").await?;
+    let refusing = tokio::spawn(async move {
+        let mut count = 0;
+        while let Ok(response) = refusing.response().await {
+            count += 1;
+            if refusing.refuse(response, "never").await.is_err() {
+                break;
+            }
+        }
+        count
+    });
+    let mut good = Simulated::connect(companion.port, config, "good").await?;
+    let mut last = good.next_map(None).await?;
+    for round in 0..3 {
+        fleet.peers[0].add_crd(Crd::new(&format!("round{round}.example.com"), "Widget"))?;
+        let changed = Instant::now();
+        let next = good.next_map(Some(&last));
+        last = tokio::time::timeout(DEADLINE, next).await.context("no new map")??;
+        let took = changed.elapsed();
+        ensure!(took < PROMISE, "a change took {took:?}");
+    }
+    assert!(good.has.contains_key(FILTER));
+    drop(companion);
+    let count: u32 = refusing.await?;
+    ensure!(count < 20, "the same was sent {count} times to a client that refuses it");
+    Ok(())
+}
