@@ -186,6 +186,7 @@ impl Drop for Entry {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// Returns the beginning of what an Envoy says of itself, which can be megabytes long.
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(MOST_SHOWN).collect()
 }

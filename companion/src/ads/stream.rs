@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::envoys::Entry;
+use super::envoys::{Entry, shortened};
 use super::form::{Form, Message};
 use super::kind::Kind;
 use super::metrics::{AdsMetrics, PushOutcome};
@@ -107,7 +107,8 @@ impl<F: Form> Stream<F> {
         {
             self.introduced = true;
             self.entry.introduce(&node.id, &node.cluster);
-            tracing::info!(node = node.id, cluster = node.cluster, names = ?self.names, "serving an Envoy over ADS");
+            let (id, cluster) = (shortened(&node.id), shortened(&node.cluster));
+            tracing::info!(node = id, cluster, names = ?self.names, "serving an Envoy over ADS");
         }
         let Some(request) = F::read(request, &self.session) else { return Ok(()) };
         let kind = request.kind;
@@ -125,8 +126,9 @@ impl<F: Form> Stream<F> {
         let sent = self.sent.remove(kind).unwrap_or_else(Instant::now);
         let outcome = match refusal {
             Some(reason) => {
+                let reason = shortened(reason);
                 tracing::error!(names = ?self.names, r#type = kind.as_str(), reason, "an Envoy refused resources: it keeps what it has");
-                self.entry.refused(*kind, reason);
+                self.entry.refused(*kind, &reason);
                 PushOutcome::Refused
             }
             None => PushOutcome::Acknowledged,
