@@ -248,9 +248,13 @@ impl Index {
 
     fn remember_rotation(&mut self) {
         let (rotation, frozen) = self.rotation();
-        if !frozen {
-            let peers = self.peers.iter_mut().enumerate();
-            peers.for_each(|(at, peer)| peer.in_last_rotation = rotation.contains(at));
+        for (at, peer) in self.peers.iter_mut().enumerate() {
+            let is_member = rotation.contains(at);
+            // Clients can have used what only this peer serves, whether or not it was read.
+            peer.late &= !is_member;
+            if !frozen {
+                peer.in_last_rotation = is_member;
+            }
         }
     }
 }

@@ -79,6 +79,19 @@ fn a_peer_that_joins_gets_no_requests_before_it_is_ready_and_was_read() {
 }
 
 #[test]
+fn a_peer_that_served_unread_keeps_the_map_incomplete_when_it_leaves() {
+    let mut world = World::sourced(&["a"]);
+    world.serves("a", &["apps/v1/x"]);
+    world.source_has(&["d"]);
+    // No other is ready, so it gets the requests, and may have new types.
+    world.ready_unread("d");
+    assert_eq!(world.members("all"), ["d"]);
+    world.source_has(&["e"]);
+    world.serves("e", &["apps/v1/x"]);
+    assert!(!world.complete());
+}
+
+#[test]
 fn a_peer_that_joined_and_was_never_ready_leaves_nothing_behind() {
     let mut world = world();
     world.source_has(&["a", "b", "c", "d"]);
