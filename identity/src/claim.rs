@@ -1,7 +1,9 @@
 //! The headers by which a client could claim an identity or a hop. They are
 //! removed from every request, whoever sent it.
 
-use discovery_map::{CLUSTER_HEADER, IdentityHeaders};
+use std::collections::BTreeSet;
+
+use discovery_map::{CLUSTER_HEADER, IdentityHeaders, has_header_prefix, is_header};
 
 /// Always removed, whatever is configured.
 const ALWAYS: [&str; 6] = [
@@ -19,16 +21,16 @@ const ALWAYS: [&str; 6] = [
 const ALWAYS_PREFIX: &str = "x-remote-extra-";
 
 /// The names that no client may send, made ready for looking up each header of each request: the
-/// first byte, and then the length, rule out most names.
+/// first byte, and then the length, rule out most of them.
 #[derive(Clone, Debug)]
 pub struct Claims {
-    /// Whole names and prefixes, folded.
-    names: Vec<Vec<u8>>,
-    prefixes: Vec<Vec<u8>>,
-    /// Whether a name or prefix begins with a byte, by the folded byte.
+    /// Whole names.
+    names: Vec<String>,
+    prefixes: Vec<String>,
+    /// Whether a name or prefix begins with a byte, in any spelling.
     begins: [bool; 256],
-    /// Whether a whole name has a length; longer names count as the last one.
-    lengths: [bool; 64],
+    /// The lengths of whole names, as bits; longer names share the last one.
+    lengths: u64,
 }
 
 impl Claims {
@@ -36,61 +38,40 @@ impl Claims {
     #[must_use]
     pub fn new(configured: &IdentityHeaders) -> Self {
         let IdentityHeaders { username_headers, group_headers, uid_headers, .. } = configured;
-        let whole = [username_headers, group_headers, uid_headers].into_iter().flatten();
-        let whole = ALWAYS.into_iter().chain(whole.map(String::as_str));
+        let whole = [username_headers, group_headers, uid_headers].into_iter().flatten().cloned();
+        let names = distinct(ALWAYS.into_iter().map(str::to_owned).chain(whole));
         // No map has an empty prefix. It would remove every header.
-        let prefixes = configured.extra_header_prefixes.iter().map(String::as_str);
-        let prefixes = [ALWAYS_PREFIX].into_iter().chain(prefixes).filter(|p| !p.is_empty());
-        let (names, prefixes) = (folded(whole), folded(prefixes));
-        let (mut begins, mut lengths) = ([false; 256], [false; 64]);
-        for name in names.iter().chain(&prefixes) {
-            set(&mut begins, name.first().map(|&byte| usize::from(byte)));
+        let prefixes = configured.extra_header_prefixes.iter().filter(|prefix| !prefix.is_empty());
+        let prefixes = distinct(prefixes.cloned().chain([ALWAYS_PREFIX.to_owned()]));
+        let lengths =
+            names.iter().fold(0, |lengths, name: &String| lengths | length(name.as_bytes()));
+        let mut claims = Self { names, prefixes, begins: [false; 256], lengths };
+        for (byte, begins) in (0..=u8::MAX).zip(&mut claims.begins) {
+            let mut all = claims.names.iter().chain(&claims.prefixes);
+            *begins = all.any(|name| name.get(..1).is_some_and(|first| is_header(&[byte], first)));
         }
-        for name in &names {
-            set(&mut lengths, Some(name.len().min(63)));
-        }
-        Self { names, prefixes, begins, lengths }
+        claims
     }
 
-    /// Returns whether a client's header or trailer of this name must be removed. Case does not
-    /// matter, and `_` counts as `-`, as in [`is_header`](discovery_map::is_header). Allocates
-    /// nothing.
+    /// Returns whether a client's header or trailer of this name must be removed. Names are read as
+    /// by [`is_header`]. Allocates nothing.
     #[must_use]
     pub fn include(&self, name: &[u8]) -> bool {
-        let Some(&first) = name.first() else { return false };
-        if !is_set(&self.begins, usize::from(fold(first))) {
-            return false;
-        }
-        let is = |claim: &Vec<u8>| claim.len() == name.len() && begins_with(name, claim);
-        is_set(&self.lengths, name.len().min(63)) && self.names.iter().any(is)
-            || self.prefixes.iter().any(|prefix| begins_with(name, prefix))
+        let begins = |first: &u8| self.begins.get(usize::from(*first)) == Some(&true);
+        name.first().is_some_and(begins)
+            && (self.lengths & length(name) != 0
+                && self.names.iter().any(|claim| is_header(name, claim))
+                || self.prefixes.iter().any(|prefix| has_header_prefix(name, prefix)))
     }
 }
 
-fn fold(byte: u8) -> u8 {
-    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
+fn length(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
 }
 
-fn folded<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Vec<u8>> {
-    let mut folded: Vec<Vec<u8>> = names.map(|name| name.bytes().map(fold).collect()).collect();
-    folded.sort_unstable();
-    folded.dedup();
-    folded
-}
-
-/// Returns whether a name begins with a prefix that is folded.
-fn begins_with(name: &[u8], prefix: &[u8]) -> bool {
-    name.len() >= prefix.len() && name.iter().zip(prefix).all(|(&byte, &own)| fold(byte) == own)
-}
-
-fn set(table: &mut [bool], at: Option<usize>) {
-    if let Some(entry) = at.and_then(|at| table.get_mut(at)) {
-        *entry = true;
-    }
-}
-
-fn is_set(table: &[bool], at: usize) -> bool {
-    table.get(at).copied().unwrap_or_default()
+/// What is configured is often what is always removed.
+fn distinct(names: impl Iterator<Item = String>) -> Vec<String> {
+    names.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]
