@@ -180,12 +180,9 @@ impl<H: Host> Filter<H> {
 
     /// Does the same when trailers end a response. The host has nothing more of a document's body.
     pub fn on_response_trailers(&self, stream: StreamId) -> Action {
-        if let Some(held) = self.held.take(stream) {
-            return self.apply(stream, response::body(held, &self.host, true));
+        match self.reading.take(stream) {
+            Some(()) => self.document_end(stream),
+            None => self.on_response_body(stream, true),
         }
-        if self.reading.take(stream).is_some() {
-            return self.document_end(stream);
-        }
-        self.apply(stream, Effect::Pass)
     }
 }

@@ -77,20 +77,14 @@ impl<H: Host> Filter<H> {
         status: &[u8],
         end_of_stream: bool,
     ) -> Action {
-        let peer = self.host.headers(HeaderMap::Response);
-        let current = self.current.borrow();
-        let Some(merged) = Merged::find(awaited, current.as_ref()) else {
-            return self.apply(stream, Effect::Refuse(Refusal::Unproved, awaited.encoding));
-        };
-        let is_newer = status == b"200" && merged::can_be_extended(merged.document);
-        let etag = etag(&peer).filter(|_| is_newer);
-        let own = etag.map(|etag| Own::new(Some(etag), b""));
-        let extension = own.and_then(|own| merged.current.extensions.known(merged.index, &own));
-        let is_known = etag.is_some_and(|etag| merged::is_known(merged.document, etag));
-        if is_newer && !is_known && extension.is_none() && !end_of_stream {
-            return self.apply(stream, Effect::Read);
-        }
-        self.apply(stream, merged.answer(awaited, extension.as_deref(), &peer))
+        self.document(stream, awaited, |merged, peer| {
+            let may_differ = status == b"200" && merged::can_be_extended(merged.document);
+            let etag = etag(peer).filter(|_| may_differ);
+            let extension = etag.and_then(|etag| merged.known_extension(etag));
+            let is_known = etag.is_some_and(|etag| merged::is_known(merged.document, etag));
+            let is_read = may_differ && !is_known && extension.is_none() && !end_of_stream;
+            if is_read { Next::Read } else { Next::Answer(extension) }
+        })
     }
 
     /// A server's document has come to its end, or no more of it can be kept.
@@ -98,21 +92,50 @@ impl<H: Host> Filter<H> {
     pub(crate) fn document_end(&self, stream: StreamId) -> Action {
         let body = self.bodies.take(stream);
         let state = self.host.filter_state(interest::STATE);
-        let interest = ResponseInterest::from_bytes(state.as_deref());
-        let ResponseInterest::Document(awaited) = interest else {
-            return self.apply(stream, Effect::Refuse(Refusal::Unproved, Encoding::Json));
-        };
+        match ResponseInterest::from_bytes(state.as_deref()) {
+            ResponseInterest::Document(awaited) => {
+                self.document(stream, &awaited, |merged, peer| {
+                    Next::Answer(body.map(|body| merged.extension(peer, &body)))
+                })
+            }
+            _ => self.apply(stream, Effect::Refuse(Refusal::Unproved, Encoding::Json)),
+        }
+    }
+
+    /// Does what `decide` says of the document that the client waits for.
+    fn document(
+        &self,
+        stream: StreamId,
+        awaited: &AwaitedDocument<'_>,
+        decide: impl FnOnce(Merged<'_>, &Headers) -> Next,
+    ) -> Action {
         let peer = self.host.headers(HeaderMap::Response);
         let current = self.current.borrow();
-        let Some(merged) = Merged::find(&awaited, current.as_ref()) else {
+        let Some(merged) = Merged::find(awaited, current.as_ref()) else {
             return self.apply(stream, Effect::Refuse(Refusal::Unproved, awaited.encoding));
         };
-        let extension = body.map(|body| merged.extension(&peer, &body));
-        self.apply(stream, merged.answer(&awaited, extension.as_deref(), &peer))
+        match decide(merged, &peer) {
+            Next::Read => self.apply(stream, Effect::Read),
+            Next::Answer(extension) => {
+                self.apply(stream, merged.answer(awaited, extension.as_deref(), &peer))
+            }
+        }
     }
 }
 
+/// What follows for a client that may read a document.
+enum Next {
+    /// The server's own document is read.
+    Read,
+    /// The client gets the merged document, or what the server's makes of it.
+    Answer(Option<Rc<Extension>>),
+}
+
 impl Merged<'_> {
+    fn known_extension(self, etag: &[u8]) -> Option<Rc<Extension>> {
+        self.current.extensions.known(self.index, &Own::Etag(etag.to_vec()))
+    }
+
     fn extension(self, peer: &Headers, body: &[u8]) -> Rc<Extension> {
         let own = (Own::new(etag(peer), body), body);
         self.current.extensions.make(self.index, (self.document, self.content), own)

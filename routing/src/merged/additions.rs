@@ -47,11 +47,11 @@ static GROUP_VERSIONS: List =
     List { field: "versions", name: Key::Field("groupVersion"), nested: None };
 
 /// The lists at the top of a document. No document has two of them.
-static ROOTS: [List; 4] = [
-    List { field: "items", name: Key::Metadata, nested: Some(&VERSIONS) },
-    List { field: "groups", name: Key::Field("name"), nested: Some(&GROUP_VERSIONS) },
-    List { field: "versions", name: Key::Field("groupVersion"), nested: None },
-    List { field: "resources", name: Key::Field("name"), nested: None },
+static ROOTS: [&List; 4] = [
+    &List { field: "items", name: Key::Metadata, nested: Some(&VERSIONS) },
+    &List { field: "groups", name: Key::Field("name"), nested: Some(&GROUP_VERSIONS) },
+    &GROUP_VERSIONS,
+    &List { field: "resources", name: Key::Field("name"), nested: None },
 ];
 
 /// The field of `/openapi/v3` whose value is an object with a field for each document.
@@ -65,7 +65,7 @@ pub(super) fn with_additions(merged: &str, own: &str) -> Option<String> {
     let mut additions = Additions { text: merged, insertions: Vec::new() };
     let (merged, own) = (serde_json::from_str(merged).ok()?, serde_json::from_str(own).ok()?);
     let (merged_fields, own_fields) = (fields(merged)?, fields(own)?);
-    for list in &ROOTS {
+    for list in ROOTS {
         if merged_fields.contains_key(list.field) {
             additions.add(merged, own, list);
         }
