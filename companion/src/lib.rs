@@ -9,14 +9,16 @@
 //! ```
 //!
 //! `index`, `xds` and `facts` touch nothing outside the process. What does: `apiserver` (the
-//! peers), `sources` (DNS servers, the API of a hosting cluster), `certificates`, `config`, `reload` and `secrets` (files that are read), `publish`,
-//! `lock` and `state` (files that are written), `serve` and `app` (a socket, signals).
+//! peers), `sources` (DNS servers, the API of a hosting cluster), `certificates`, `config`,
+//! `reload` and `secrets` (files that are read), `publish`, `lock` and `state` (files that are
+//! written), `ads`, `serve` and `app` (sockets, signals).
 
 #![forbid(unsafe_code)]
 
 mod ads;
 mod apiserver;
 mod app;
+mod causes;
 mod certificates;
 pub mod cli;
 mod clock;

@@ -63,7 +63,7 @@ impl Settings {
         Ok(Self { config, secrets })
     }
 
-    /// Returns the name of the secret that twins present. `None` if there is no front proxy. An
+    /// Returns the name of the secret that twins present. `None` without a front proxy. An
     /// Envoy that reads its own certificate knows it by a fixed name.
     pub fn front_proxy(&self) -> Option<String> {
         let own = self.config.ads.as_ref().and_then(|ads| ads.front_proxy_secret.as_ref());

@@ -38,7 +38,7 @@ const DELTA: &str =
 const STATE_OF_THE_WORLD: &str =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 
-/// Why there is no server.
+/// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     #[error("ads.listen: {0}")]
@@ -59,7 +59,7 @@ impl Server {
     pub async fn bind(config: &AdsServer, settings: &Settings) -> Result<Self, ServerError> {
         let listener = TcpListener::bind(config.listen).await?;
         let secrets = settings.secrets.ads.as_ref();
-        let secrets = secrets.ok_or_else(|| io::Error::other("there is no certificate"))?;
+        let secrets = secrets.ok_or_else(|| io::Error::other("the server has no certificate"))?;
         Ok(Self { listener, tls: listener::tls(secrets)?, max_clients: config.max_clients })
     }
 

@@ -1,7 +1,7 @@
 //! What one Envoy has, and what it gets next. Pure: it knows neither streams nor clocks.
 //!
 //! ```text
-//!  Request ─▶ Session::handle ─▶ Answer (acknowledged or refused, of which push)
+//!  Request ─▶ Session::handle ─▶ Answer (the Envoy acknowledged or refused a push)
 //!  Snapshot ─▶ Session::next ──▶ Push (at most one of each type is unanswered)
 //! ```
 //!
@@ -150,12 +150,9 @@ impl Session {
 
     /// Returns whether the Envoy has everything that the map of this snapshot names.
     fn is_ready_for_map(&self, target: &Snapshot, endpoints: &Resources) -> bool {
-        let needed = |(name, _): &(&String, &Arc<Resource>)| target.needed.contains(*name);
-        let secrets = target.secrets.iter().filter(needed);
-        let secrets = secrets.map(|(name, resource)| (name.clone(), Arc::clone(resource)));
         self.state(Kind::Clusters).holds(&target.clusters)
             && self.state(Kind::Endpoints).holds(endpoints)
-            && self.state(Kind::Secrets).holds(&secrets.collect())
+            && self.state(Kind::Secrets).holds(&target.secrets)
     }
 
     fn push(&mut self, kind: Kind, wanted: &Resources, has_map: bool) -> Option<Push> {

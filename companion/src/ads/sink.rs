@@ -64,7 +64,7 @@ impl AdsSink {
         let mut endpoints = self.endpoints.clone();
         endpoints.retain(|name, _| clusters.contains_key(name));
         let filter = Resources::from([filter]);
-        Ok(Some(Snapshot::new([clusters, secrets, filter], endpoints, needed)))
+        Ok(Some(Snapshot::new([clusters, secrets, filter], endpoints)))
     }
 
     /// A twin presents the certificate that its Envoy has in a file. It has a fixed name there.

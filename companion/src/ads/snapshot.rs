@@ -1,6 +1,6 @@
 //! Everything that an Envoy shall have. Never changed: the next one replaces it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::kind::Kind;
@@ -17,23 +17,17 @@ const KEPT: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Snapshot {
     pub clusters: Resources,
-    /// The authorities. Never a private key.
+    /// The authorities that the clusters name. Never a private key.
     pub secrets: Resources,
     pub filter: Resources,
     /// The endpoints of each cluster.
     pub endpoints: Addresses,
-    /// The secrets that the clusters name.
-    pub needed: BTreeSet<String>,
     encoded: Mutex<BTreeMap<(String, String), Arc<Resource>>>,
 }
 
 impl Snapshot {
-    pub fn new(
-        [clusters, secrets, filter]: [Resources; 3],
-        endpoints: Addresses,
-        needed: BTreeSet<String>,
-    ) -> Self {
-        Self { clusters, secrets, filter, endpoints, needed, encoded: Mutex::default() }
+    pub fn new([clusters, secrets, filter]: [Resources; 3], endpoints: Addresses) -> Self {
+        Self { clusters, secrets, filter, endpoints, encoded: Mutex::default() }
     }
 
     /// Returns whether an Envoy would get the same from the other one.

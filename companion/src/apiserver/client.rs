@@ -15,6 +15,7 @@ use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
+use crate::causes::causes;
 use crate::config::{Peer, Polling, ServerName};
 
 type Cause = Box<dyn Error + Send + Sync>;
@@ -187,21 +188,6 @@ impl FetchError {
             Self::Transport(error.into())
         }
     }
-}
-
-/// Returns the sources of an error in one line, for logs that show no sources:
-/// reqwest's own text says where it failed, its sources say why.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text = if text.is_empty() { part } else { format!("{text}: {part}") };
-        }
-        source = error.source();
-    }
-    if text.is_empty() { error.to_string() } else { text }
 }
 
 /// Reads from a channel of chunks, for the blocking parser.

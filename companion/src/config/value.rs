@@ -78,15 +78,16 @@ macro_rules! string_values {
 pub(super) use string_values;
 
 string_values! {
-    PeerName: peer_name,
+    PeerName: dns_label,
     ClusterPrefix: cluster_prefix,
     ServerName: server_name,
     DnsName: dns_name,
-    Label: object_name,
-    PortName: port_name,
+    Label: dns_label,
+    PortName: dns_label,
 }
 
-fn peer_name(text: &str) -> Result<&str, String> {
+/// A label of a DNS name (RFC 1123).
+fn dns_label(text: &str) -> Result<&str, String> {
     label(text, 63)
 }
 
@@ -118,14 +119,6 @@ fn dns_name(text: &str) -> Result<&str, String> {
         return Err("must be a lowercase DNS name, such as kube-apiserver.example.com".to_owned());
     }
     Ok(text)
-}
-
-fn object_name(text: &str) -> Result<&str, String> {
-    label(text, 63)
-}
-
-fn port_name(text: &str) -> Result<&str, String> {
-    label(text, 63)
 }
 
 fn is_label(text: &str) -> bool {

@@ -106,7 +106,10 @@ impl State {
     pub(super) fn acknowledge(&mut self, push: Push) {
         for name in push.removed {
             self.has.remove(&name);
-            self.absent.insert(name);
+            // Who did not ask for it by name is not told of it again.
+            if self.names.contains(&name) {
+                self.absent.insert(name);
+            }
         }
         for resource in push.upserts {
             self.due.remove(&resource.name);

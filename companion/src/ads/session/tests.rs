@@ -23,7 +23,7 @@ fn snapshot(clusters: &[(&str, &str, &[u16])], map: &str) -> Snapshot {
     let secrets = Resources::from([resource("ca", "1")]);
     let filter = Resources::from([resource(FILTER, map)]);
     let addresses = clusters.iter().map(|(name, _, ports)| ((*name).to_owned(), endpoints(ports)));
-    Snapshot::new([resources, secrets, filter], addresses.collect(), ["ca".to_owned()].into())
+    Snapshot::new([resources, secrets, filter], addresses.collect())
 }
 
 fn request(kind: Kind, subscribe: &[&str]) -> Request {

@@ -12,7 +12,7 @@ use crate::sources::news::Server;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Answer {
     pub servers: Vec<Server>,
-    /// How long it holds; none if there is no such name.
+    /// How long it holds. `None` if the name does not exist.
     pub ttl: Option<Duration>,
 }
 

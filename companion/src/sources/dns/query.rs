@@ -20,21 +20,16 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Returns what the DNS servers say.
 ///
 /// # Errors
-/// Why they do not answer. That there is no such name is an answer.
+/// Why no DNS server answers. That the name does not exist is an answer.
 pub(super) async fn query(source: &DnsSource) -> Result<Answer, String> {
     let resolver = resolver(&source.servers)?;
     let name = Name::from_utf8(source.name.as_str()).map_err(|error| error.to_string())?;
-    match source.records {
-        Records::A(port) => {
-            let records = lookup(&resolver, name, RecordType::A).await?;
-            Ok(at_addresses(&records, port))
-        }
-        Records::Aaaa(port) => {
-            let records = lookup(&resolver, name, RecordType::AAAA).await?;
-            Ok(at_addresses(&records, port))
-        }
-        Records::Srv => services(&resolver, name).await,
-    }
+    let (kind, port) = match source.records {
+        Records::A(port) => (RecordType::A, port),
+        Records::Aaaa(port) => (RecordType::AAAA, port),
+        Records::Srv => return services(&resolver, name).await,
+    };
+    Ok(at_addresses(&lookup(&resolver, name, kind).await?, port))
 }
 
 /// Returns the servers of SRV records. If nobody answers for one of the targets, nothing is known.

@@ -9,6 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as Connection};
 use tokio::sync::watch;
 
+use crate::causes::with_causes;
 use crate::config::{Access, Config, CredentialFiles};
 use crate::facts::Roster;
 
@@ -58,11 +59,12 @@ impl Accessor {
 
     fn through_peer(&self, first: &[SocketAddr]) -> Result<Connection, String> {
         let roster = self.peers.borrow().clone();
-        let known = roster.peers.iter().map(|peer| peer.address);
-        let mut all: Vec<_> = known.collect();
-        all.extend(
-            first.iter().filter(|address| !all.contains(address)).copied().collect::<Vec<_>>(),
-        );
+        let mut all: Vec<_> = roster.peers.iter().map(|peer| peer.address).collect();
+        for address in first {
+            if !all.contains(address) {
+                all.push(*address);
+            }
+        }
         let next = all.get(self.made % all.len().max(1)).ok_or("no peer is known")?;
         let url = format!("https://{next}");
         let url = url.parse().map_err(|error| format!("{url}: {error}"))?;
@@ -80,18 +82,4 @@ impl Accessor {
         }
         Ok(connection)
     }
-}
-
-/// Returns an error with its causes, which it may not tell itself, in one line.
-pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text = format!("{text}: {part}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -11,8 +11,8 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::access::with_causes;
 use super::endpoints::servers;
+use crate::causes::with_causes;
 use crate::config::SlicesSource;
 use crate::sources::news::News;
 
