@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::app;
-use crate::config::Config;
+use crate::config::MainConfig;
 
 /// Watches every kube-apiserver's discovery and tells Envoy who serves what.
 #[derive(Debug, Parser)]
@@ -64,9 +64,9 @@ fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn check_config(args: &ConfigArgs) -> ExitCode {
-    match Config::load(&args.config) {
+    match MainConfig::load(&args.config) {
         Ok(config) => {
-            println!("{}: valid, {}", args.config.display(), config.peers);
+            println!("{}: valid, {}", args.config.display(), config.control_planes);
             if let Some(warning) = config.warning() {
                 eprintln!("warning: {warning}");
             }

@@ -1,10 +1,12 @@
-//! The configuration: what the file says, checked.
+//! The configuration: what the files say, checked.
 //!
 //! Two steps, in the direction of the arrow. Nothing else in the crate reads
-//! YAML, and a [`Config`] exists only if the whole file is valid:
+//! YAML of these files, and a [`MainConfig`] or [`Config`] exists only if the whole file is valid:
 //!
 //! ```text
-//!  YAML text ── reader (fields, paths, faults) ── build ── Config ── files (what it names)
+//!  main file ──┬─ reader (fields, paths, faults) ─┬─ build_main ── MainConfig ──┬─ files (what
+//!  control     │                                  │                Config ──────┤  it names)
+//!  plane's ────┘                                  └─ build_one_of_many ── Config┘
 //! ```
 //!
 //! Every fault of the file is reported at once, each with its field path, so
@@ -13,8 +15,11 @@
 mod ads;
 mod answering;
 mod build;
+mod build_main;
+mod build_one_of_many;
 mod files;
 mod header;
+mod main;
 mod model;
 mod peers;
 mod reader;
@@ -33,17 +38,18 @@ use reader::{FaultLog, Section};
 pub use answering::AnsweringPolicy;
 pub(crate) use files::check_front_proxy;
 pub(crate) use header::{RequestHeaders, Role};
+pub(crate) use main::AdsServer;
+pub use main::{ControlPlaneDirectory, ControlPlanes, MainConfig};
 pub use model::Config;
-#[cfg(test)]
-pub(crate) use model::ListenerTls;
 pub(crate) use model::{
-    AdsServer, CredentialFiles, PeerTls, Polling, module_at_servers, too_many_for_attempts,
+    CredentialFiles, PeerTls, Polling, module_at_servers, too_many_for_attempts,
 };
 pub(crate) use peers::{
     Access, DnsSource, MAX_PEERS, Peer, PeerSource, Records, SlicePort, SlicesSource,
 };
 pub(crate) use request_headers::MAX_NAMES;
-pub(crate) use value::{ClusterPrefix, PeerName, ServerName};
+pub use value::ClusterPrefix;
+pub(crate) use value::{PeerName, ServerName};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -56,26 +62,64 @@ pub(crate) enum ConfigError {
     Invalid(#[from] Faults),
 }
 
-impl Config {
-    /// Reads and validates a file, and the files that it names.
+impl MainConfig {
+    /// Reads and validates the main file, and the files that it names, but not those of many
+    /// control planes.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let config = Self::from_yaml(&text)?;
+        let config = Self::from_yaml(&read(path)?)?;
         config.check_files()?;
         Ok(config)
     }
 
-    /// Validates a text.
+    /// Validates the text of a main file.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn from_yaml(text: &str) -> Result<Self, Faults> {
         let log = FaultLog::default();
-        let config = Section::document(text, &log).and_then(build::config);
+        let config = Section::document(text, &log).and_then(build_main::main);
         if let Ok(config) = &config {
             ads::check(config, &log);
         }
         log.into_result(config)
+    }
+}
+
+impl ControlPlaneDirectory {
+    /// Validates the text of the file of a control plane.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn control_plane(&self, name: &ClusterPrefix, text: &str) -> Result<Config, Faults> {
+        let log = FaultLog::default();
+        let config = Section::document(text, &log)
+            .and_then(|section| build_one_of_many::one_of_many(section, name, self));
+        log.into_result(config)
+    }
+
+    /// Validates the text of the file of a control plane, and the files that it names.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn load(&self, name: &ClusterPrefix, text: &str) -> Result<Config, Faults> {
+        let config = self.control_plane(name, text)?;
+        config.check_files()?;
+        Ok(config)
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+impl Config {
+    /// Returns the only control plane of a main file.
+    pub(crate) fn from_yaml(text: &str) -> Result<Self, Faults> {
+        match MainConfig::from_yaml(text)?.control_planes {
+            ControlPlanes::One(config) => Ok(std::sync::Arc::unwrap_or_clone(config)),
+            ControlPlanes::Many(_) => Err(Faults::one("controlPlanes", "are many")),
+        }
     }
 }

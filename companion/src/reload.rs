@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::MainConfig;
 use crate::metrics::{Label, Registry, add};
 
 const CHECK: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ pub struct Follower {
     /// Its content at the start.
     pub seen: Option<Vec<u8>>,
     /// Where valid configurations go.
-    pub configs: watch::Sender<Arc<Config>>,
+    pub configs: watch::Sender<Arc<MainConfig>>,
     pub hangups: Signal,
     pub metrics: ReloadMetrics,
 }
@@ -77,11 +77,11 @@ impl Follower {
 
     fn reload(&self) -> Result<(), String> {
         let current = self.configs.borrow().clone();
-        let next = Config::load(&self.path).map_err(|error| error.to_string())?;
+        let next = MainConfig::load(&self.path).map_err(|error| error.to_string())?;
         if let Some(faults) = current.fixed_fields_changed(&next) {
             return Err(faults.to_string());
         }
-        tracing::info!(peers = %next.peers, "configuration reloaded");
+        tracing::info!(control_planes = %next.control_planes, "configuration reloaded");
         if let Some(warning) = next.warning() {
             tracing::warn!("{warning}");
         }

@@ -1,28 +1,30 @@
 //! The companion's HTTP endpoint, on loopback only.
 
+mod control_planes;
+
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use discovery_map::MapDocument;
-use prometheus_client::encoding::text;
 use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::ads::Envoys;
-use crate::facts::PeerStatus;
-use crate::metrics::Registry;
-use crate::publish::Outcome;
-use crate::sources::SourceStatus;
+use crate::metrics::{Registry, exposition};
+
+pub use control_planes::{ControlPlaneState, ControlPlaneView, ControlPlanes};
 
 #[derive(Clone)]
 pub struct Views {
-    pub outcomes: watch::Receiver<Outcome>,
-    pub peers: watch::Receiver<Vec<PeerStatus>>,
-    pub source: watch::Receiver<Option<SourceStatus>>,
+    pub control_planes: ControlPlanes,
+    /// The name of the only control plane. `None` if there can be many.
+    pub only: Option<String>,
+    /// Whether there is all that Envoys need, if there can be many.
+    pub ready: watch::Receiver<bool>,
     pub envoys: Envoys,
     pub registry: Arc<Registry>,
 }
@@ -32,15 +34,47 @@ pub fn router(views: Views) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/v1/map", get(map))
-        .route("/v1/peers", get(peers))
-        .route("/v1/sources", get(sources))
+        .route("/v1/map", get(async |State(views): State<Views>| of_only(&views, map)))
+        .route("/v1/peers", get(async |State(views): State<Views>| of_only(&views, peers)))
+        .route("/v1/sources", get(async |State(views): State<Views>| of_only(&views, sources)))
+        .route("/v1/control-planes", get(control_planes))
+        .route("/v1/control-planes/{name}/map", get(async |at: At| of_one(at, map)))
+        .route("/v1/control-planes/{name}/peers", get(async |at: At| of_one(at, peers)))
+        .route("/v1/control-planes/{name}/sources", get(async |at: At| of_one(at, sources)))
         .route("/v1/envoys", get(envoys))
         .with_state(views)
 }
 
+/// The control plane that a path names.
+type At = (State<Views>, Path<String>);
+
+impl Views {
+    /// Returns what the only control plane shows; `None` if there can be many.
+    fn only(&self) -> Option<ControlPlaneView> {
+        self.only.as_ref().and_then(|name| self.control_planes.view(name))
+    }
+}
+
+fn of_only(views: &Views, show: impl Fn(&ControlPlaneView) -> Response) -> Response {
+    let elsewhere = "there can be many control planes: see /v1/control-planes\n";
+    views.only().map_or_else(|| not_found(elsewhere), |view| show(&view))
+}
+
+fn of_one(
+    (State(views), Path(name)): At,
+    show: impl Fn(&ControlPlaneView) -> Response,
+) -> Response {
+    let unknown = "no such control plane runs: see /v1/control-planes\n";
+    views.control_planes.view(&name).map_or_else(|| not_found(unknown), |view| show(&view))
+}
+
 async fn readyz(State(views): State<Views>) -> Response {
-    let outcome = views.outcomes.borrow();
+    let Some(only) = views.only() else {
+        let ready = *views.ready.borrow();
+        let waits = "not every control plane has a map yet, or had the time to get one\n";
+        return if ready { "ok\n".into_response() } else { unavailable(waits) };
+    };
+    let outcome = only.outcomes.borrow();
     match (&outcome.publication, &outcome.error) {
         (Some(_), None) => "ok\n".into_response(),
         (_, Some(error)) => unavailable(&format!("cannot publish: {error}\n")),
@@ -50,14 +84,15 @@ async fn readyz(State(views): State<Views>) -> Response {
 
 async fn metrics(State(views): State<Views>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let mut text = String::new();
-    match text::encode(&mut text, &views.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+    let registries = views.control_planes.registries();
+    let all = [&views.registry].into_iter().chain(&registries).map(|registry| &**registry);
+    match exposition(all) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
-async fn map(State(views): State<Views>) -> Response {
+fn map(view: &ControlPlaneView) -> Response {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Published<'p> {
@@ -66,7 +101,7 @@ async fn map(State(views): State<Views>) -> Response {
         map: &'p MapDocument,
     }
 
-    let publication = views.outcomes.borrow().publication.clone();
+    let publication = view.outcomes.borrow().publication.clone();
     let Some(publication) = publication else { return unavailable("nothing published yet\n") };
     json(&Published {
         generation: publication.map.generation,
@@ -75,14 +110,16 @@ async fn map(State(views): State<Views>) -> Response {
     })
 }
 
-async fn peers(State(views): State<Views>) -> Response {
-    let peers = views.peers.borrow().clone();
-    json(&peers)
+fn peers(view: &ControlPlaneView) -> Response {
+    json(&*view.peers.borrow())
 }
 
-async fn sources(State(views): State<Views>) -> Response {
-    let source = views.source.borrow().clone();
-    json(&Vec::from_iter(source))
+fn sources(view: &ControlPlaneView) -> Response {
+    json(&Vec::from_iter(view.source.borrow().clone()))
+}
+
+async fn control_planes(State(views): State<Views>) -> Response {
+    json(&views.control_planes.shown())
 }
 
 async fn envoys(State(views): State<Views>) -> Response {
@@ -94,6 +131,10 @@ fn json(value: &impl Serialize) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+fn not_found(reason: &str) -> Response {
+    (StatusCode::NOT_FOUND, reason.to_owned()).into_response()
 }
 
 fn unavailable(reason: &str) -> Response {

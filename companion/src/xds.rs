@@ -23,8 +23,9 @@ pub use filter::{FilterConfig, MAP};
 pub(crate) use message::{ConfigSource, response};
 pub(crate) use protobuf::{EncodeError, encode};
 pub use upstream::upstream_filters;
-pub(crate) use wasm::FILTER_NAME;
+pub use wasm::Module;
 
 pub(crate) use secret::{
-    CLIENT_CA, FRONT_PROXY, LISTENER, Secret, SecretContent, front_proxy_name, peer_ca_name,
+    CLIENT_CA, FRONT_PROXY, LISTENER, Secret, SecretContent, front_proxy_name, of_control_plane,
+    peer_ca_name,
 };

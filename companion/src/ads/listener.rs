@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::metrics::{AdsMetrics, RefusalReason};
-use crate::secrets::{AdsSecrets, Settings};
+use crate::secrets::AdsSettings;
 
 /// The time in which a handshake must be complete.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -29,22 +29,22 @@ const HANDSHAKES: usize = 64;
 pub struct TlsError(String);
 
 /// Returns what TLS connections are made with.
-pub fn tls(secrets: &AdsSecrets) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn tls(settings: &AdsSettings) -> Result<Arc<ServerConfig>, TlsError> {
     let error = |problem: &dyn std::fmt::Display| TlsError(problem.to_string());
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(secrets.client_ca.der().iter().cloned());
+    roots.add_parsable_certificates(settings.client_ca.der().iter().cloned());
     let provider = Arc::new(ring::default_provider());
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .map_err(|problem| error(&problem))?;
-    let key = PrivateKeyDer::from_pem_slice(secrets.pair.key().as_bytes())
+    let key = PrivateKeyDer::from_pem_slice(settings.pair.key().as_bytes())
         .map_err(|problem| error(&problem))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|problem| error(&problem))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(secrets.pair.certificates().der().to_vec(), key)
+        .with_single_cert(settings.pair.certificates().der().to_vec(), key)
         .map_err(|problem| error(&problem))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     // A resumed session would outlive the authority of its certificate.
@@ -56,7 +56,7 @@ pub fn tls(secrets: &AdsSecrets) -> Result<Arc<ServerConfig>, TlsError> {
 /// Accepts connections and sends them on, until nobody takes them any more.
 pub async fn accept(
     listener: TcpListener,
-    mut settings: watch::Receiver<Arc<Settings>>,
+    mut settings: watch::Receiver<Arc<AdsSettings>>,
     first: Arc<ServerConfig>,
     connections: mpsc::Sender<io::Result<TlsStream<TcpStream>>>,
     metrics: AdsMetrics,
@@ -89,11 +89,10 @@ pub async fn accept(
     }
 }
 
-fn renew(config: &mut Arc<ServerConfig>, settings: &Settings) {
-    match settings.secrets.ads.as_ref().map(tls) {
-        Some(Ok(next)) => *config = next,
-        Some(Err(error)) => tracing::error!(%error, "the last good certificates stay"),
-        None => {}
+fn renew(config: &mut Arc<ServerConfig>, settings: &AdsSettings) {
+    match tls(settings) {
+        Ok(next) => *config = next,
+        Err(error) => tracing::error!(%error, "the last good certificates stay"),
     }
 }
 

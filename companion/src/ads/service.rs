@@ -24,8 +24,7 @@ use super::listener::{self, TlsError};
 use super::metrics::{AdsMetrics, RefusalReason};
 use super::snapshot::Snapshot;
 use super::stream::{Context, Stream};
-use crate::config::AdsServer;
-use crate::secrets::Settings;
+use crate::secrets::AdsSettings;
 
 /// At most one unanswered push of each of four types is on its way, and an error.
 const QUEUE: usize = 8;
@@ -56,17 +55,16 @@ pub struct Server {
 
 impl Server {
     /// Binds the address of the configuration.
-    pub async fn bind(config: &AdsServer, settings: &Settings) -> Result<Self, ServerError> {
-        let listener = TcpListener::bind(config.listen).await?;
-        let secrets = settings.secrets.ads.as_ref();
-        let secrets = secrets.ok_or_else(|| io::Error::other("the server has no certificate"))?;
-        Ok(Self { listener, tls: listener::tls(secrets)?, max_clients: config.max_clients })
+    pub async fn bind(settings: &AdsSettings) -> Result<Self, ServerError> {
+        let listener = TcpListener::bind(settings.server.listen).await?;
+        let max_clients = settings.server.max_clients;
+        Ok(Self { listener, tls: listener::tls(settings)?, max_clients })
     }
 
     /// Serves until the listener fails.
     pub async fn run(
         self,
-        settings: watch::Receiver<Arc<Settings>>,
+        settings: watch::Receiver<Arc<AdsSettings>>,
         snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
         envoys: Envoys,
         metrics: AdsMetrics,

@@ -88,7 +88,7 @@ fn filter_resource(filter: &FilterConfig) -> Result<(String, Arc<Resource>), Pub
     // Metrics and JSON readers have 53 bits.
     map.generation = (hash >> 11).max(1);
     let filter = FilterConfig { map: map.to_json()?, module: filter.module.clone() };
-    resource(Kind::Filter, xds::FILTER_NAME, filter.to_json())
+    resource(Kind::Filter, &filter.module.filter_name(), filter.to_json())
 }
 
 fn resource(kind: Kind, name: &str, json: Value) -> Result<(String, Arc<Resource>), PublishError> {

@@ -16,7 +16,7 @@ use super::kind::Kind;
 use super::metrics::{AdsMetrics, PushOutcome};
 use super::session::{Answer, Session};
 use super::snapshot::Snapshot;
-use crate::secrets::Settings;
+use crate::secrets::AdsSettings;
 
 /// The time in which an Envoy must answer a push. Who does not is disconnected, so that nothing is
 /// kept for it.
@@ -26,7 +26,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Context {
     pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-    pub settings: watch::Receiver<Arc<Settings>>,
+    pub settings: watch::Receiver<Arc<AdsSettings>>,
     pub metrics: AdsMetrics,
 }
 
@@ -34,8 +34,7 @@ impl Context {
     /// Returns whether a client may have a stream, whose certificate has these names.
     pub fn is_allowed(&self, names: &[String]) -> bool {
         let settings = self.settings.borrow();
-        let ads = settings.config.ads.as_ref();
-        ads.is_some_and(|ads| ads.allowed_client_names.iter().any(|name| names.contains(name)))
+        settings.server.allowed_client_names.iter().any(|name| names.contains(name))
     }
 }
 

@@ -6,7 +6,7 @@ use prometheus_client::metrics::info::Info;
 
 use super::indexer::metrics::IndexMetrics;
 use crate::ads::metrics::AdsMetrics;
-use crate::metrics::Registry;
+use crate::metrics::{Registry, registry};
 use crate::open_api::metrics::OpenApiMetrics;
 use crate::poll::metrics::PollMetrics;
 use crate::publish::metrics::PublishMetrics;
@@ -14,23 +14,44 @@ use crate::reload::ReloadMetrics;
 use crate::secrets::metrics::SecretMetrics;
 use crate::sources::metrics::SourceMetrics;
 
-pub(super) struct Metrics {
+/// The metrics that the companion has once.
+pub(super) struct MainMetrics {
+    pub secrets: SecretMetrics,
+    pub ads: AdsMetrics,
+    pub reload: ReloadMetrics,
+    pub registry: Arc<Registry>,
+}
+
+/// The metrics of a control plane, in a registry that goes with it.
+pub(super) struct UnitMetrics {
     pub poll: PollMetrics,
     pub open_api: OpenApiMetrics,
     pub index: IndexMetrics,
     pub publish: PublishMetrics,
     pub secrets: SecretMetrics,
-    pub ads: AdsMetrics,
-    pub reload: ReloadMetrics,
     pub sources: SourceMetrics,
     pub registry: Arc<Registry>,
 }
 
-impl Metrics {
+impl MainMetrics {
     pub(super) fn new() -> Self {
-        let mut registry = Registry::with_prefix("mixed_version_companion");
+        let mut registry = registry(None);
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the companion", build);
+        let r = &mut registry;
+        Self {
+            secrets: SecretMetrics::new(r),
+            ads: AdsMetrics::new(r),
+            reload: ReloadMetrics::new(r),
+            registry: Arc::new(registry),
+        }
+    }
+}
+
+impl UnitMetrics {
+    /// Returns the metrics of a control plane, with its name as a label if it is one of many.
+    pub(super) fn new(name: Option<&str>) -> Self {
+        let mut registry = registry(name);
         let r = &mut registry;
         Self {
             poll: PollMetrics::new(r),
@@ -38,8 +59,6 @@ impl Metrics {
             index: IndexMetrics::new(r),
             publish: PublishMetrics::new(r),
             secrets: SecretMetrics::new(r),
-            ads: AdsMetrics::new(r),
-            reload: ReloadMetrics::new(r),
             sources: SourceMetrics::new(r),
             registry: Arc::new(registry),
         }
@@ -51,21 +70,20 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
-    use api_discovery::MinorVersion;
-    use discovery_map::PeerState;
-    use prometheus_client::encoding::text;
-
     use super::*;
     use crate::facts::PeerStatus;
+    use crate::metrics::exposition;
     use crate::open_api::metrics::ReadOutcome;
     use crate::secrets::metrics::SecretLabel;
     use crate::sources::{SourceKind, SourceState, SourceStatus};
+    use api_discovery::MinorVersion;
+    use discovery_map::PeerState;
 
     /// The table that operators read.
     const DOCUMENT: &str = include_str!("../../../docs/operations/metrics.md");
 
     /// Touches every metric with every value of its labels.
-    fn touch(metrics: &Metrics) {
+    fn touch(main: &MainMetrics, metrics: &UnitMetrics) {
         let peer = "cp-1".parse().unwrap();
         use PeerState::{NotReady, Serving, Unreachable};
         for outcome in [Some(Serving), Some(NotReady), Some(Unreachable), None] {
@@ -97,7 +115,7 @@ mod tests {
         metrics.index.snapshot(false, 0, true);
         for succeeded in [true, false] {
             metrics.publish.pushed(succeeded, Duration::ZERO);
-            metrics.reload.reloaded(succeeded);
+            main.reload.reloaded(succeeded);
         }
         use SourceKind::{Dns, EndpointSlices, Static};
         for kind in [Static, Dns, EndpointSlices] {
@@ -112,7 +130,7 @@ mod tests {
             metrics.sources.source(&status);
             metrics.sources.failed(kind);
         }
-        metrics.ads.touch();
+        main.ads.touch();
         use SecretLabel::{Ads, AdsClientCa, ClientCa, FrontProxy, Listener, PeerCa};
         for secret in [Listener, ClientCa, FrontProxy, PeerCa, Ads, AdsClientCa] {
             metrics.secrets.failed(secret);
@@ -169,11 +187,10 @@ mod tests {
 
     #[test]
     fn the_document_lists_every_metric_and_every_label_value() {
-        let metrics = Metrics::new();
-        touch(&metrics);
-        let mut exposition = String::new();
-        text::encode(&mut exposition, &metrics.registry).unwrap();
-        let (exposed, documented) = (exposed(&exposition), documented());
+        let (main, unit) = (MainMetrics::new(), UnitMetrics::new(None));
+        touch(&main, &unit);
+        let text = exposition([&*main.registry, &*unit.registry]).unwrap();
+        let (exposed, documented) = (exposed(&text), documented());
         assert!(exposed.keys().eq(documented.keys()), "{exposed:#?}\n{documented:#?}");
         for ((metric, values), meaning) in exposed.iter().zip(documented.values()) {
             for value in values {

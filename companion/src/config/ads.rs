@@ -1,13 +1,21 @@
 //! The section `ads`, and what it has to do with the others.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use super::model::{AdsServer, Config};
+use super::main::{AdsServer, ControlPlanes, MainConfig};
 use super::reader::{FaultLog, Faulty, Section};
 use super::tls::pair;
 use super::value::absolute;
 
-pub(super) fn ads(mut section: Section<'_>) -> Result<AdsServer, Faulty> {
+/// What the section has.
+pub(super) struct Ads {
+    pub server: AdsServer,
+    /// The file with the front-proxy client certificate, as Envoy sees it.
+    pub front_proxy_secret: Option<PathBuf>,
+}
+
+pub(super) fn ads(mut section: Section<'_>) -> Result<Ads, Faulty> {
     let listen = section.required("listen", address);
     let pair = pair(&mut section);
     let client_ca_file = section.required("clientCaFile", absolute);
@@ -15,20 +23,21 @@ pub(super) fn ads(mut section: Section<'_>) -> Result<AdsServer, Faulty> {
     let front_proxy_secret = section.optional("frontProxySecret", absolute);
     let max_clients = section.number("maxClients", 2_000, 1..=100_000);
     section.finish();
-    Ok(AdsServer {
+    let server = AdsServer {
         listen: listen?,
         pair: pair?,
         client_ca_file: client_ca_file?,
         allowed_client_names: names?,
-        front_proxy_secret: front_proxy_secret?,
         max_clients: usize::try_from(max_clients?).unwrap_or(usize::MAX),
-    })
+    };
+    Ok(Ads { server, front_proxy_secret: front_proxy_secret? })
 }
 
 /// Logs what contradicts itself: a map speaks of a front proxy to all Envoys or to none.
-pub(super) fn check(config: &Config, log: &FaultLog) {
-    let own = config.ads.as_ref().and_then(|ads| ads.front_proxy_secret.as_ref());
-    match (&config.envoy.directory, &config.ads) {
+pub(super) fn check(main: &MainConfig, log: &FaultLog) {
+    let ControlPlanes::One(config) = &main.control_planes else { return };
+    let own = config.front_proxy_secret.as_ref();
+    match (&config.envoy.directory, &main.ads) {
         (None, None) => {
             log.add("envoy.directory", "is required, unless Envoys are served over ads");
         }
@@ -81,7 +90,7 @@ credentials: {tokenFile: /t}
                        clientCaFile: /clients, allowedClientNames: [envoy]";
 
     fn faults(yaml: &str) -> Vec<String> {
-        let faults = Config::from_yaml(&format!("{REST}{yaml}")).err();
+        let faults = MainConfig::from_yaml(&format!("{REST}{yaml}")).err();
         faults.iter().flat_map(|faults| faults.iter().map(ToString::to_string)).collect()
     }
 
@@ -139,7 +148,7 @@ credentials: {tokenFile: /t}
     #[test]
     fn what_the_server_listens_on_cannot_change() {
         let config = |ads: &str| {
-            Config::from_yaml(&format!("{REST}envoy: {{filterModule: /f}}\nads: {{{ads}}}"))
+            MainConfig::from_yaml(&format!("{REST}envoy: {{filterModule: /f}}\nads: {{{ads}}}"))
                 .unwrap()
         };
         let before = config(ADS);

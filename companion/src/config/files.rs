@@ -5,48 +5,68 @@ use std::path::Path;
 use discovery_map::Faults;
 use kube::config::Kubeconfig;
 
+use super::main::{ControlPlanes, MainConfig};
 use super::model::{Config, CredentialFiles, module_at_servers};
 use super::peers::{Access, PeerSource, SlicesSource};
 use super::reader::FaultLog;
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
 
-impl Config {
+impl MainConfig {
     /// Checks that the named files exist and are of the right kind. Reports every file that is not.
+    /// The files of many control planes are not looked at.
     pub(super) fn check_files(&self) -> Result<(), Faults> {
         let log = FaultLog::default();
-        if let PeerSource::EndpointSlices(SlicesSource {
-            access: Access::Kubeconfig(file), ..
-        }) = &self.peers
-        {
-            kubeconfig("peers.endpointSlices.kubeconfigFile", file, &log);
-        }
-        certificates("peerTls.caFile", &self.peer_tls.ca_file, &log);
-        match &self.credentials {
-            CredentialFiles::Token { file } => token("credentials.tokenFile", file, &log),
-            CredentialFiles::ClientCertificate(files) => {
-                pair("credentials.clientCertificate", files, &log);
+        match &self.control_planes {
+            ControlPlanes::One(config) => {
+                modules(&config.envoy.filter_module, &log);
+                config.log_files(&log);
             }
+            ControlPlanes::Many(many) => modules(&many.filter_module, &log),
         }
-        modules(&self.envoy.filter_module, &log);
         if let Some(ads) = &self.ads {
             pair("ads", &ads.pair, &log);
             certificates("ads.clientCaFile", &ads.client_ca_file, &log);
         }
-        let mut clients = None;
-        if let Some(listener) = &self.listener_tls {
-            pair("listenerTls", &listener.pair, &log);
-            if let Some(file) = &listener.client_ca_file {
-                clients = certificates("listenerTls.clientCaFile", file, &log);
+        log.into_result(Ok(()))
+    }
+}
+
+impl Config {
+    /// Checks the files that one of many control planes names.
+    pub(super) fn check_files(&self) -> Result<(), Faults> {
+        let log = FaultLog::default();
+        self.log_files(&log);
+        log.into_result(Ok(()))
+    }
+
+    fn log_files(&self, log: &FaultLog) {
+        if let PeerSource::EndpointSlices(SlicesSource {
+            access: Access::Kubeconfig(file), ..
+        }) = &self.peers
+        {
+            kubeconfig("peers.endpointSlices.kubeconfigFile", file, log);
+        }
+        certificates("peerTls.caFile", &self.peer_tls.ca_file, log);
+        match &self.credentials {
+            CredentialFiles::Token { file } => token("credentials.tokenFile", file, log),
+            CredentialFiles::ClientCertificate(files) => {
+                pair("credentials.clientCertificate", files, log);
             }
         }
+        if let Some(listener) = &self.listener_tls {
+            pair("listenerTls", listener, log);
+        }
+        let of_listener = if self.name().is_some() { "" } else { "listenerTls." };
+        let clients = self.client_ca_file.as_ref();
+        let clients =
+            clients.and_then(|file| certificates(&format!("{of_listener}clientCaFile"), file, log));
         if let Some(files) = &self.front_proxy
-            && let Some(front_proxy) = pair("frontProxy", files, &log)
+            && let Some(front_proxy) = pair("frontProxy", files, log)
             && let Some(clients) = clients
         {
             let checked = check_front_proxy(&clients, &front_proxy, files);
-            noted("frontProxy.certificateFile", checked, &log);
+            noted("frontProxy.certificateFile", checked, log);
         }
-        log.into_result(Ok(()))
     }
 }
 

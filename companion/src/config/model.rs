@@ -1,10 +1,7 @@
-//! The validated configuration.
+//! The validated configuration of one control plane.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use discovery_map::{Fault, Faults};
 
 use super::answering::AnsweringPolicy;
 use super::header::RequestHeaders;
@@ -12,12 +9,13 @@ use super::peers::PeerSource;
 use super::value::{ClusterPrefix, ServerName};
 use crate::certificates::KeyPairFiles;
 
-/// The validated configuration.
+/// The validated configuration of one control plane, whether it is the only one or one of many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where the companion's own HTTP endpoint listens; always loopback.
-    pub listen: SocketAddr,
-    /// Where the companion keeps what it must remember over a restart.
+    /// The names by which clients ask for this control plane, at least one. `None` if it is the
+    /// only one: then every client does.
+    pub server_names: Option<Vec<ServerName>>,
+    /// Where the companion keeps what it must remember of it over a restart.
     pub state_directory: PathBuf,
     /// Where the kube-apiservers come from.
     pub peers: PeerSource,
@@ -27,28 +25,22 @@ pub struct Config {
     pub credentials: CredentialFiles,
     /// What is written for Envoy.
     pub envoy: EnvoyOutput,
-    /// Where Envoys get it over ADS, if they do.
-    pub ads: Option<AdsServer>,
     /// How the peers are polled.
     pub polling: Polling,
     /// How long the types of a peer that is out of rotation are remembered.
     pub forget_after: Duration,
     /// Which version answers what peers of several versions can answer.
     pub answering_version: AnsweringPolicy,
-    /// The certificates of Envoy's listener, if the companion publishes them.
-    pub listener_tls: Option<ListenerTls>,
-    /// The front-proxy client certificate, if there is one.
-    pub front_proxy: Option<KeyPairFiles>,
-    /// The identity headers that the peers read, until the cluster says which.
-    pub request_headers: RequestHeaders,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// The server's certificate.
-    pub pair: KeyPairFiles,
+    /// The certificate of Envoy's listener, if the companion publishes it.
+    pub listener_tls: Option<KeyPairFiles>,
     /// The certificates (PEM) that verify clients; without it no client is asked for a certificate.
     pub client_ca_file: Option<PathBuf>,
+    /// The front-proxy client certificate, if the companion publishes it.
+    pub front_proxy: Option<KeyPairFiles>,
+    /// The file with the front-proxy client certificate, as an Envoy that is served over ADS sees it.
+    pub front_proxy_secret: Option<PathBuf>,
+    /// The identity headers that the peers read, until the cluster says which.
+    pub request_headers: RequestHeaders,
 }
 
 /// The attempts of the shipped routes to the rotation: `num_retries`, and the first one.
@@ -84,23 +76,6 @@ pub struct EnvoyOutput {
     pub cluster_prefix: ClusterPrefix,
     /// How long a cluster outlives the last map that named it.
     pub cluster_removal_delay: Duration,
-}
-
-/// The companion as an ADS server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdsServer {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Its certificate.
-    pub pair: KeyPairFiles,
-    /// The certificates (PEM) that verify the Envoys' own.
-    pub client_ca_file: PathBuf,
-    /// The Envoys that it serves, by a name in their certificates; never empty.
-    pub allowed_client_names: Vec<String>,
-    /// The file with the front-proxy client certificate, as Envoy sees it.
-    pub front_proxy_secret: Option<PathBuf>,
-    /// How many streams it serves at once.
-    pub max_clients: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,34 +119,11 @@ impl Config {
 
     /// Returns whether Envoys present a front-proxy certificate, published or their own.
     pub fn has_front_proxy(&self) -> bool {
-        let own = self.ads.as_ref().is_some_and(|ads| ads.front_proxy_secret.is_some());
-        self.front_proxy.is_some() || own
+        self.front_proxy.is_some() || self.front_proxy_secret.is_some()
     }
 
-    /// Returns the fields that `next` changes although a running companion
-    /// cannot change them: its own endpoint and the places of its files.
-    pub fn fixed_fields_changed(&self, next: &Self) -> Option<Faults> {
-        let (ads, next_ads) = (self.ads.as_ref(), next.ads.as_ref());
-        let changes = [
-            ("ads.listen", ads.map(|ads| ads.listen) != next_ads.map(|ads| ads.listen)),
-            (
-                "ads.frontProxySecret",
-                ads.map(|ads| &ads.front_proxy_secret)
-                    != next_ads.map(|ads| &ads.front_proxy_secret),
-            ),
-            (
-                "ads.maxClients",
-                ads.map(|ads| ads.max_clients) != next_ads.map(|ads| ads.max_clients),
-            ),
-            ("listen", self.listen != next.listen),
-            ("stateDirectory", self.state_directory != next.state_directory),
-            ("envoy.directory", self.envoy.directory != next.envoy.directory),
-        ];
-        let problem = "cannot change while the companion runs; restart the companion";
-        let faults = changes
-            .into_iter()
-            .filter(|&(_, changed)| changed)
-            .map(|(place, _)| Fault::new(place, problem));
-        Faults::from_list(faults.collect()).err()
+    /// Returns the name of the control plane if it is one of many.
+    pub fn name(&self) -> Option<&ClusterPrefix> {
+        self.server_names.as_ref().map(|_| &self.envoy.cluster_prefix)
     }
 }

@@ -251,8 +251,8 @@ impl<'l> Section<'l> {
         Ok(items)
     }
 
-    /// Reports a field that earlier versions had.
-    pub(super) fn removed(&mut self, field: &'static str, problem: &str) {
+    /// Reports a field that is of no use here, and says why.
+    pub(super) fn refuse(&mut self, field: &'static str, problem: &str) {
         if self.fields.remove(field).is_some() {
             self.fault(field, problem);
         }

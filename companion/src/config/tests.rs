@@ -1,5 +1,6 @@
 //! A whole configuration, and every fault that it can have.
 
+mod many;
 mod peers;
 
 use std::time::Duration;
@@ -25,8 +26,9 @@ pub(super) fn faults(yaml: &str) -> Vec<String> {
 
 #[test]
 fn a_short_configuration_has_all_defaults() {
+    let main = MainConfig::from_yaml(SOUND).unwrap();
+    assert_eq!(main.listen.to_string(), "127.0.0.1:9902");
     let config = Config::from_yaml(SOUND).unwrap();
-    assert_eq!(config.listen.to_string(), "127.0.0.1:9902");
     assert_eq!(config.peers.count(), Some(2));
     assert_eq!(config.peer_tls.server_name.to_string(), "kubernetes");
     assert_eq!(config.envoy.cluster_prefix.to_string(), "kube-apiserver");
@@ -76,9 +78,8 @@ requestHeaders:
         KeyPairFiles { certificate_file, key_file }
     };
     assert_eq!(config.credentials, CredentialFiles::ClientCertificate(files(["/c", "/k"])));
-    let listener =
-        ListenerTls { pair: files(["/lc", "/lk"]), client_ca_file: Some("/clients".into()) };
-    assert_eq!(config.listener_tls, Some(listener));
+    assert_eq!(config.listener_tls, Some(files(["/lc", "/lk"])));
+    assert_eq!(config.client_ca_file, Some("/clients".into()));
     assert_eq!(config.front_proxy, Some(files(["/fc", "/fk"])));
     let headers = serde_json::to_value(&config.request_headers).unwrap();
     let expected = serde_json::json!({
@@ -266,9 +267,9 @@ fn every_pair_is_checked_and_every_faulty_file_named() {
 
 #[test]
 fn places_of_files_cannot_change_while_running() {
-    let config = Config::from_yaml(SOUND).unwrap();
+    let config = MainConfig::from_yaml(SOUND).unwrap();
     let other = SOUND.replace("/var/lib/x/", "/elsewhere/").replace("cp-2", "cp-3");
-    let next = Config::from_yaml(&other).unwrap();
+    let next = MainConfig::from_yaml(&other).unwrap();
     let faults = config.fixed_fields_changed(&next).expect("faults");
     let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
     assert_eq!(places, ["stateDirectory", "envoy.directory"]);

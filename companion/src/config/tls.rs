@@ -1,6 +1,7 @@
 //! The TLS sections: key pairs, and the certificates of Envoy's listener.
 
-use super::model::ListenerTls;
+use std::path::PathBuf;
+
 use super::reader::{Faulty, Section};
 use super::value::absolute;
 use crate::certificates::KeyPairFiles;
@@ -19,10 +20,11 @@ pub(super) fn pair(section: &mut Section<'_>) -> Result<KeyPairFiles, Faulty> {
     Ok(KeyPairFiles { certificate_file: certificate_file?, key_file: key_file? })
 }
 
+/// The pair, and the file with the authorities that verify clients.
 pub(super) fn listener_tls(
     mut section: Section<'_>,
     has_front_proxy: bool,
-) -> Result<ListenerTls, Faulty> {
+) -> Result<(KeyPairFiles, Option<PathBuf>), Faulty> {
     let pair = pair(&mut section);
     let client_ca_file = section.optional("clientCaFile", absolute);
     if let Ok(Some(_)) = client_ca_file
@@ -34,5 +36,5 @@ pub(super) fn listener_tls(
         );
     }
     section.finish();
-    Ok(ListenerTls { pair: pair?, client_ca_file: client_ca_file? })
+    Ok((pair?, client_ca_file?))
 }

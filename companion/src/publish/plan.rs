@@ -32,7 +32,7 @@ use crate::endpoints::Addresses;
 use crate::index::Snapshot;
 use crate::secrets::Settings;
 use crate::state::State;
-use crate::xds::{self, FilterConfig};
+use crate::xds::{self, FilterConfig, Module};
 use retirement::Retirement;
 
 /// The way from what is published to what shall be.
@@ -87,13 +87,13 @@ impl Planner {
 
     /// Returns the listener's secrets. They are right whatever the peers serve.
     pub fn listener(&self, found: &BTreeSet<Name>) -> Step {
-        Step::Secrets(resources::listener_secrets(&self.settings.secrets, found))
+        Step::Secrets(resources::listener_secrets(&self.settings, found))
     }
 
     /// Returns what Envoy gets before there is a map: no clusters, and a filter that refuses every
     /// request for now. Every generation is greater than their version.
     pub fn first(&self) -> [Step; 2] {
-        let module = self.settings.config.envoy.filter_module.clone();
+        let module = Module::from(&*self.settings.config);
         let filter = FilterConfig { map: NO_MAP.to_owned(), module };
         [Step::Clusters { version: 0, clusters: Vec::new() }, Step::Filter { version: 0, filter }]
     }
@@ -125,7 +125,7 @@ impl Planner {
         let now = &self.state.published.endpoints;
         let change = endpoints::change(now, &next, retired.clusters());
         let config = Arc::clone(&self.settings.config);
-        let filter = FilterConfig { map: json, module: config.envoy.filter_module.clone() };
+        let filter = FilterConfig { map: json, module: Module::from(&*config) };
         let [secrets, clusters] = self.upstream(&next, &retired, generation);
         // Remembered at once: whatever fails from here on, the map that Envoy has covers these.
         self.state.published.endpoints.clone_from(&change.before);
@@ -198,8 +198,9 @@ impl Planner {
     /// Returns what is retired when `next` are the clusters that the map names.
     fn retire(&self, next: &Addresses, found: &BTreeSet<Name>) -> Retirement {
         let delay = self.settings.config.envoy.cluster_removal_delay;
-        let upstream = resources::upstream_secrets(&self.settings.secrets).into_iter();
-        let listener = [xds::LISTENER, xds::CLIENT_CA].map(str::to_owned);
+        let upstream = resources::upstream_secrets(&self.settings).into_iter();
+        let of = self.settings.config.name();
+        let listener = [xds::LISTENER, xds::CLIENT_CA].map(|name| xds::of_control_plane(of, name));
         let secrets = upstream.map(|secret| secret.name).chain(listener).map(Name::Secret);
         let used = next.keys().cloned().map(Name::Endpoints).chain(secrets).collect();
         self.retired.next(found.difference(&used).cloned(), delay)
@@ -233,7 +234,7 @@ impl Planner {
             Some(Step::Clusters { version, clusters: before }) if *before == clusters => *version,
             _ => generation,
         };
-        let secrets = resources::upstream_secrets(&self.settings.secrets);
+        let secrets = resources::upstream_secrets(&self.settings);
         [Step::Secrets(secrets), Step::Clusters { version, clusters }]
     }
 }

@@ -1,12 +1,12 @@
 //! Clusters (CDS), with TLS to the peers, and their endpoints (EDS).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::message::{ConfigSource, type_url};
 use super::upstream::upstream_filters;
+use super::wasm::Module;
 use crate::config::ServerName;
 use crate::endpoints::Endpoints;
 
@@ -23,8 +23,8 @@ pub struct Cluster {
     /// The cluster of a request that a server of this one denied, if Envoy takes the cluster from
     /// a header: the next attempt may still be here. `None` if the route chooses the cluster itself.
     pub after_denial: Option<String>,
-    /// The WebAssembly module, as Envoy sees it.
-    pub module: PathBuf,
+    /// The WebAssembly module.
+    pub module: Module,
 }
 
 impl Cluster {

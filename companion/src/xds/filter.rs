@@ -1,14 +1,10 @@
 //! The filter's configuration (ECDS), with the discovery map in it.
 
-use std::path::PathBuf;
-
 use routing::interest;
 use serde_json::{Value, json};
 
 use super::message::type_url;
-use super::wasm::{
-    FILTER_NAME, denied_state, in_the_listener, interest_state, matches, response_status,
-};
+use super::wasm::{Module, denied_state, interest_state, matches, response_status};
 
 /// The JSON pointer to the map in a response that has the [`FilterConfig`] alone.
 pub const MAP: &str =
@@ -19,21 +15,23 @@ pub const MAP: &str =
 pub struct FilterConfig {
     /// The map in JSON.
     pub map: String,
-    /// The WebAssembly module, as Envoy sees it.
-    pub module: PathBuf,
+    /// The WebAssembly module.
+    pub module: Module,
 }
 
 impl FilterConfig {
     /// Returns the resource in proto3 JSON. Apart from the map, the bytes are the same in each
     /// push: then Envoy keeps the same VM.
     pub fn to_json(&self) -> Value {
+        let name = self.module.filter_name();
+        let module = self.module.in_the_listener(&self.map);
         json!({
             "@type": type_url("envoy.config.core.v3.TypedExtensionConfig"),
-            "name": FILTER_NAME,
+            "name": name,
             "typed_config": {
                 "@type": type_url("envoy.extensions.common.matching.v3.ExtensionWithMatcher"),
                 "xds_matcher": skip_responses_that_do_not_matter(),
-                "extension_config": { "name": FILTER_NAME, "typed_config": in_the_listener(&self.module, &self.map) },
+                "extension_config": { "name": name, "typed_config": module },
             },
         })
     }

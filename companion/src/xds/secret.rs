@@ -4,11 +4,14 @@
 //! of the clusters are named after their content: a rotated certificate or authority changes the
 //! cluster, and Envoy then drains the connections that were made with the old one. Envoy uses a
 //! secret that changes in place for new connections only.
+//!
+//! With many control planes, the name of each is before the names of its secrets.
 
 use serde_json::{Value, json};
 
 use super::message::type_url;
 use crate::certificates::{Certificates, KeyPair};
+use crate::config::ClusterPrefix;
 
 /// The name of the certificate that Envoy presents to its clients.
 pub const LISTENER: &str = "listener";
@@ -32,9 +35,17 @@ pub enum SecretContent {
     Authorities(Option<Certificates>),
 }
 
-/// Returns the name of the secret that verifies the peers.
-pub fn peer_ca_name(certificates: &Certificates) -> String {
-    format!("peer-ca-{}", certificates.fingerprint())
+/// Returns the name of a secret of this one of many control planes, or of the only one.
+pub fn of_control_plane(name: Option<&ClusterPrefix>, secret: &str) -> String {
+    match name {
+        Some(name) => format!("{name}/{secret}"),
+        None => secret.to_owned(),
+    }
+}
+
+/// Returns the name of the secret that verifies the peers of a control plane.
+pub fn peer_ca_name(name: Option<&ClusterPrefix>, certificates: &Certificates) -> String {
+    of_control_plane(name, &format!("peer-ca-{}", certificates.fingerprint()))
 }
 
 /// Returns the name of the secret with the front-proxy client certificate.

@@ -30,7 +30,7 @@ fn the_resources_are_those_of_the_golden_file() {
         peer_ca: peer_ca.to_owned(),
         present: None,
         after_denial: None,
-        module: "/lib/filter.wasm".into(),
+        module: Module::of_only("/lib/filter.wasm"),
     };
     let twin = Cluster {
         name: "kube-apiserver__front-proxy".to_owned(),
@@ -42,8 +42,10 @@ fn the_resources_are_those_of_the_golden_file() {
         after_denial: Some("kube-apiserver__rotation".to_owned()),
         ..cluster.clone()
     };
-    let filter =
-        FilterConfig { map: "{\"map\":true}".to_owned(), module: "/lib/filter.wasm".into() };
+    let filter = FilterConfig {
+        map: "{\"map\":true}".to_owned(),
+        module: Module::of_only("/lib/filter.wasm"),
+    };
     let resources = [
         secret("listener", pair).to_json(),
         secret("client-ca", SecretContent::Authorities(None)).to_json(),
@@ -60,4 +62,22 @@ fn the_resources_are_those_of_the_golden_file() {
         std::fs::write(&path, &now).unwrap();
     }
     assert_eq!(now, std::fs::read_to_string(path).unwrap());
+}
+
+#[test]
+fn the_names_of_many_control_planes_say_whose_they_are() {
+    let module = Module { file: "/f.wasm".into(), control_plane: Some("a".parse().unwrap()) };
+    let filter = FilterConfig { map: String::new(), module: module.clone() }.to_json();
+    assert_eq!(filter["name"], "mixed-version-proxy/a");
+    let at = "/typed_config/extension_config/typed_config/config";
+    let config = filter.pointer(at).unwrap();
+    assert_eq!(config["root_id"], "mixed-version-proxy/a");
+    assert_eq!(config["vm_config"]["vm_id"], "mixed-version-proxy");
+    let at_server = upstream_filters(None, &module);
+    let at = "/0/typed_config/extension_config/typed_config/config";
+    let config = at_server.pointer(at).unwrap();
+    assert_eq!(config["root_id"], "mixed-version-proxy-at-server/a");
+    assert_eq!(config["vm_config"]["vm_id"], "mixed-version-proxy");
+    let name = of_control_plane(module.control_plane.as_ref(), CLIENT_CA);
+    assert_eq!(name, "a/client-ca");
 }

@@ -5,20 +5,17 @@
 //!         ◀──────────────── judges 404s, removes marks ◀──────────────
 //! ```
 
-use std::path::Path;
-
 use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER, DOUBT_MARK};
 use routing::interest;
 use serde_json::{Value, json};
 
 use super::message::type_url;
 use super::wasm::{
-    at_servers, denied_state, interest_state, matches, response_header, response_status,
+    Module, denied_state, interest_state, matches, response_header, response_status,
 };
 
-/// Returns the filters of a cluster. `after_denial` is as in [`Cluster`](super::Cluster); `module` is
-/// the filter in the listener, as Envoy sees it.
-pub fn upstream_filters(after_denial: Option<&str>, module: &Path) -> Value {
+/// Returns the filters of a cluster. `after_denial` is as in [`Cluster`](super::Cluster).
+pub fn upstream_filters(after_denial: Option<&str>, module: &Module) -> Value {
     let codec = json!({
         "name": "envoy.filters.http.upstream_codec",
         "typed_config": {
@@ -35,7 +32,7 @@ pub fn upstream_filters(after_denial: Option<&str>, module: &Path) -> Value {
 ///
 /// It is also entered to remove a mark that a server sent, so that no server can ask for a retry. A
 /// filter of Envoy's own for this would cost every request more than a microsecond (ADR 0017).
-fn judge(module: &Path) -> Value {
+fn judge(module: &Module) -> Value {
     let doubtful = json!({ "and_matcher": { "predicate": [
         matches(&response_status(), "exact", "404"),
         { "not_matcher": matches(&interest_state(), "prefix", interest::NOTHING) },
@@ -43,7 +40,7 @@ fn judge(module: &Path) -> Value {
     // The routes look at each value, the matcher at all of them joined.
     let marked = matches(&response_header(DOUBT_HEADER), "contains", DOUBT_MARK);
     let matters = json!({ "or_matcher": { "predicate": [doubtful, marked] } });
-    let filter = json!({ "name": "judge", "typed_config": at_servers(module) });
+    let filter = json!({ "name": "judge", "typed_config": module.at_servers() });
     unless("judge", &matters, &filter)
 }
 

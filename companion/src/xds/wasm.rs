@@ -1,29 +1,66 @@
 //! The module as Envoy runs it, and the inputs of the matchers around it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use routing::interest;
 use serde_json::{Value, json};
 
 use super::message::type_url;
-use crate::config::module_at_servers;
+use crate::config::{ClusterPrefix, Config, module_at_servers};
 
-/// The name of the filter, of its VM and of its root, and the name under which the listener asks
-/// for it.
-pub const FILTER_NAME: &str = "mixed-version-proxy";
+/// What the filter, its VM and its root are called, and the name under which the listener asks for
+/// it. With many control planes, all but the VM have the control plane's name behind it.
+const FILTER_NAME: &str = "mixed-version-proxy";
 
-/// Returns the module as it runs in the listener, with this map.
-pub(super) fn in_the_listener(module: &Path, map: &str) -> Value {
-    wasm(FILTER_NAME, module, map)
+/// The module, and which of many control planes it works for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// The filter's file, as Envoy sees it.
+    pub file: PathBuf,
+    /// `None` if there is only one.
+    pub control_plane: Option<ClusterPrefix>,
 }
 
-/// Returns the module as it runs at the clusters, from the file beside it.
-pub(super) fn at_servers(module: &Path) -> Value {
-    wasm(&format!("{FILTER_NAME}-at-server"), &module_at_servers(module), "")
+impl From<&Config> for Module {
+    fn from(config: &Config) -> Self {
+        let control_plane = config.name().cloned();
+        Self { file: config.envoy.filter_module.clone(), control_plane }
+    }
 }
 
-/// Returns a module. Both have the same VM identifier, under which they share the evidence.
-fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
+impl Module {
+    /// Returns the module of the only control plane.
+    pub fn of_only(file: impl Into<PathBuf>) -> Self {
+        Self { file: file.into(), control_plane: None }
+    }
+
+    /// Returns the name of the filter, under which the listener asks for it.
+    pub fn filter_name(&self) -> String {
+        self.qualified(FILTER_NAME)
+    }
+
+    fn qualified(&self, name: &str) -> String {
+        match &self.control_plane {
+            Some(control_plane) => format!("{name}/{control_plane}"),
+            None => name.to_owned(),
+        }
+    }
+
+    /// Returns the module as it runs in the listener, with this map.
+    pub(super) fn in_the_listener(&self, map: &str) -> Value {
+        wasm(&self.filter_name(), &self.file, map)
+    }
+
+    /// Returns the module as it runs at the clusters, from the file beside it.
+    pub(super) fn at_servers(&self) -> Value {
+        let name = self.qualified(&format!("{FILTER_NAME}-at-server"));
+        wasm(&name, &module_at_servers(&self.file), "")
+    }
+}
+
+/// Returns a module. All have the same VM identifier, under which those of a control plane share the
+/// evidence.
+fn wasm(name: &str, file: &Path, configuration: &str) -> Value {
     json!({
         "@type": type_url("envoy.extensions.filters.http.wasm.v3.Wasm"),
         "config": {
@@ -34,7 +71,7 @@ fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
             "vm_config": {
                 "vm_id": FILTER_NAME,
                 "runtime": "envoy.wasm.runtime.v8",
-                "code": { "local": { "filename": module } },
+                "code": { "local": { "filename": file } },
             },
             "configuration": {
                 "@type": type_url("google.protobuf.StringValue"),

@@ -1,16 +1,23 @@
 //! `docs/configuration.md` against the reader of the configuration. The fault
 //! of an unknown field lists the known ones: so the code itself tells its fields.
 
-use companion::config::Config;
+use companion::config::{ControlPlanes, MainConfig};
 use discovery_map::Fault;
 use serde_json::{Value, json};
 
 const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
 
-/// The first two columns of each row: the field's path and its default.
+/// What comes before the fields of one of many control planes, which have a file of their own.
+const OWN_FILE: &str = "### The file of a control plane";
+
+/// The first two columns of each row of the main file: the field's path and its default.
 fn rows() -> Vec<(String, String)> {
+    rows_of(DOCUMENT.split(OWN_FILE).next().unwrap())
+}
+
+fn rows_of(text: &str) -> Vec<(String, String)> {
     let cells = |line: &str| -> Vec<_> { line.split(" | ").map(str::to_owned).collect() };
-    let rows = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|line| {
         let cells = cells(line);
         assert_eq!(cells.len(), 4, "{line}");
@@ -20,7 +27,15 @@ fn rows() -> Vec<(String, String)> {
 }
 
 fn faults(document: &Value) -> Vec<Fault> {
-    let faults = Config::from_yaml(&document.to_string()).err();
+    let faults = MainConfig::from_yaml(&document.to_string()).err();
+    faults.iter().flat_map(|faults| faults.iter().cloned()).collect()
+}
+
+/// The faults of a file of one of many control planes.
+fn faults_of_one(document: &Value) -> Vec<Fault> {
+    let main = MainConfig::from_yaml(&long("controlPlanes.directory").to_string()).unwrap();
+    let ControlPlanes::Many(directory) = main.control_planes else { panic!("not many") };
+    let faults = directory.control_plane(&"a".parse().unwrap(), &document.to_string()).err();
     faults.iter().flat_map(|faults| faults.iter().cloned()).collect()
 }
 
@@ -28,15 +43,19 @@ fn faults(document: &Value) -> Vec<Fault> {
 fn fields(prefix: &str, nest: &dyn Fn(Value) -> Value) -> Vec<String> {
     let faults = faults(&nest(json!({ "nonsense": 1 })));
     let unknown = faults.iter().find(|fault| fault.place.ends_with("nonsense"));
-    let known = unknown.and_then(|fault| fault.problem.split("known fields: ").nth(1));
     let mut all = Vec::new();
-    for field in known.into_iter().flat_map(|known| known.split(", ")) {
+    for field in unknown.into_iter().flat_map(known) {
         let path = format!("{prefix}{field}");
         all.extend(fields(&format!("{path}."), &|value| nest(json!({ field: value }))));
         all.extend(fields(&format!("{path}[]."), &|value| nest(json!({ field: [value] }))));
         all.push(path);
     }
     all
+}
+
+/// The fields that the fault of an unknown one lists.
+fn known(fault: &Fault) -> impl Iterator<Item = &str> {
+    fault.problem.split("known fields: ").skip(1).flat_map(|known| known.split(", "))
 }
 
 /// Where the value of a field is, in a document with one peer.
@@ -66,18 +85,33 @@ fn short(field: &str) -> Value {
     })
 }
 
+/// Whether a field is for many control planes only.
+fn is_of_many(field: &str) -> bool {
+    ["controlPlanes", "listener"].contains(&field.split('.').next().unwrap())
+}
+
 /// A document with the optional sections that have required fields.
 fn long(field: &str) -> Value {
     let mut document = short(field);
+    if is_of_many(field) {
+        document = json!({
+            "stateDirectory": "/s",
+            "controlPlanes": { "directory": "/control-planes" },
+            "listener": { "template": "/listener.yaml" },
+            "envoy": { "filterModule": "/f" },
+        });
+    }
     let pair = json!({ "certificateFile": "/c", "keyFile": "/k" });
-    document["credentials"] = json!({ "clientCertificate": pair });
-    document["listenerTls"] = pair.clone();
-    document["frontProxy"] = pair.clone();
-    document["ads"] = pair;
+    document["ads"] = pair.clone();
     document["ads"]["listen"] = "0.0.0.0:9904".into();
     document["ads"]["clientCaFile"] = "/ca".into();
     document["ads"]["allowedClientNames"] = json!(["envoy"]);
-    document["ads"]["frontProxySecret"] = "/front-proxy.yaml".into();
+    if !is_of_many(field) {
+        document["credentials"] = json!({ "clientCertificate": pair });
+        document["listenerTls"] = pair.clone();
+        document["frontProxy"] = pair;
+        document["ads"]["frontProxySecret"] = "/front-proxy.yaml".into();
+    }
     document
 }
 
@@ -106,12 +140,12 @@ fn the_table_has_just_the_fields_that_the_code_reads() {
 fn the_defaults_in_the_table_are_those_of_the_code() {
     for (field, default) in rows() {
         // This section has required fields besides those with defaults.
-        let base = if field.starts_with("ads.") { long } else { short };
-        let configuration = Config::from_yaml(&base(&field).to_string()).unwrap();
+        let base = if field.starts_with("ads.") || is_of_many(&field) { long } else { short };
+        let configuration = MainConfig::from_yaml(&base(&field).to_string()).unwrap();
         if let Some(default) = default.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')) {
             let mut document = base(&field);
             set(&mut document, &field, serde_saphyr::from_str(default).unwrap());
-            let set = Config::from_yaml(&document.to_string());
+            let set = MainConfig::from_yaml(&document.to_string());
             assert_eq!(set, Ok(configuration), "{field}: {default}");
         } else {
             assert!(
@@ -133,5 +167,20 @@ fn just_the_required_fields_of_the_table_are_required() {
         }
         let fault = Fault::new(place(&field), "is required");
         assert_eq!(faults(&document).contains(&fault), default == "required", "{field}");
+    }
+}
+
+#[test]
+fn the_table_of_a_control_planes_file_has_what_only_such_a_file_has() {
+    let unknown = faults_of_one(&json!({ "nonsense": 1 }));
+    let unknown = unknown.iter().find(|fault| fault.place == "nonsense").unwrap();
+    let of_main = rows().into_iter().map(|(field, _)| field).collect::<Vec<_>>();
+    let own = known(unknown).filter(|field| !of_main.iter().any(|other| other == field));
+    let documented = rows_of(DOCUMENT.split(OWN_FILE).nth(1).unwrap());
+    assert!(documented.iter().map(|(field, _)| &**field).eq(own), "{documented:?}");
+    for (field, default) in documented {
+        let fault = Fault::new(field.clone(), "is required");
+        let required = faults_of_one(&json!({})).contains(&fault);
+        assert_eq!(required, default == "required", "{field}");
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use companion::xds::FilterConfig;
+use companion::xds::{FilterConfig, Module};
 use discovery_map::{
     BySet, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
 };
@@ -237,7 +237,7 @@ fn clusters(setup: &Setup, variant: Variant) -> Value {
             let filters = json!({ options: {
                 "@type": format!("type.googleapis.com/{options}"),
                 "explicit_http_config": { "http_protocol_options": {} },
-                "http_filters": companion::xds::upstream_filters(after_denial, &setup.filter),
+                "http_filters": companion::xds::upstream_filters(after_denial, &Module::of_only(&setup.filter)),
             } });
             fields.insert("typed_extension_protocol_options".to_owned(), filters);
         }
@@ -294,7 +294,7 @@ fn document(resources: usize) -> MapDocument {
 
 /// Returns the filter as the companion publishes it, with this map.
 fn filter(document: &MapDocument, module: &Path) -> Result<Value> {
-    let filter = FilterConfig { map: document.to_json()?, module: module.to_owned() };
+    let filter = FilterConfig { map: document.to_json()?, module: Module::of_only(module) };
     let mut filter = filter.to_json();
     if let Some(resource) = filter.as_object_mut() {
         // A filter in a listener's chain has no type of its own.

@@ -10,7 +10,7 @@ use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument, ROTATION_SUFFIX};
 use super::step::Name;
 use crate::endpoints::Addresses;
 use crate::index::Snapshot;
-use crate::secrets::{Secrets, Settings};
+use crate::secrets::Settings;
 use crate::xds::SecretContent::{Authorities, KeyPair};
 use crate::xds::{self, Cluster, Secret, SecretContent};
 
@@ -19,20 +19,28 @@ use crate::xds::{self, Cluster, Secret, SecretContent};
 /// An Envoy keeps what it was told last. So it must be told if client certificates are not accepted
 /// any more, unless nothing in `found` says that they ever were. A listener's certificate that is
 /// not configured any more stays, because the listener must have one.
-pub fn listener_secrets(secrets: &Secrets, found: &BTreeSet<Name>) -> Vec<Secret> {
-    let told = found.contains(&Name::Secret(xds::CLIENT_CA.to_owned()));
-    let authorities = (secrets.listener.is_some() || told)
-        .then(|| secret(xds::CLIENT_CA, Authorities(secrets.client_ca.clone())));
+pub fn listener_secrets(settings: &Settings, found: &BTreeSet<Name>) -> Vec<Secret> {
+    let (secrets, of) = (&settings.secrets, settings.config.name());
+    let name = xds::of_control_plane(of, xds::CLIENT_CA);
+    let told = found.contains(&Name::Secret(name.clone()));
+    // The chain of one of many names it in any case.
+    let authorities = (secrets.listener.is_some() || told || of.is_some())
+        .then(|| secret(name, Authorities(secrets.client_ca.clone())));
     let pair = secrets.listener.clone().map(|pair| secret(xds::LISTENER, KeyPair(pair)));
     authorities.into_iter().chain(pair).collect()
 }
 
-pub fn upstream_secrets(secrets: &Secrets) -> Vec<Secret> {
+pub fn upstream_secrets(settings: &Settings) -> Vec<Secret> {
+    let secrets = &settings.secrets;
     let authorities = Authorities(Some(secrets.peer_ca.clone()));
-    let peer_ca = secret(xds::peer_ca_name(&secrets.peer_ca), authorities);
+    let peer_ca = secret(peer_ca_name(settings), authorities);
     let front_proxy = secrets.front_proxy.clone();
     let front_proxy = front_proxy.map(|pair| secret(xds::front_proxy_name(&pair), KeyPair(pair)));
     [peer_ca].into_iter().chain(front_proxy).collect()
+}
+
+fn peer_ca_name(settings: &Settings) -> String {
+    xds::peer_ca_name(settings.config.name(), &settings.secrets.peer_ca)
 }
 
 fn secret(name: impl Into<String>, content: SecretContent) -> Secret {
@@ -46,7 +54,6 @@ pub fn clusters(
     settings: &Settings,
     earlier: Option<&String>,
 ) -> Vec<Cluster> {
-    let secrets = &settings.secrets;
     let front_proxy = settings.front_proxy().or_else(|| earlier.cloned());
     let cluster = |name: &&String| {
         let present =
@@ -54,10 +61,10 @@ pub fn clusters(
         Some(Cluster {
             name: (*name).clone(),
             server_name: settings.config.peer_tls.server_name.clone(),
-            peer_ca: xds::peer_ca_name(&secrets.peer_ca),
+            peer_ca: peer_ca_name(settings),
             present,
             after_denial: after_denial(name, settings.config.envoy.cluster_prefix.as_str()),
-            module: settings.config.envoy.filter_module.clone(),
+            module: xds::Module::from(&*settings.config),
         })
     };
     names.iter().filter_map(cluster).collect()

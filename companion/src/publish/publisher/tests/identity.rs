@@ -17,10 +17,8 @@ impl World {
         };
         let mut config = (*world.config).clone();
         config.front_proxy = Some(files("front-proxy"));
-        config.listener_tls = Some(crate::config::ListenerTls {
-            pair: files("listener"),
-            client_ca_file: Some(root.join("ca")),
-        });
+        config.listener_tls = Some(files("listener"));
+        config.client_ca_file = Some(root.join("ca"));
         world.config = Arc::new(config);
         world
     }
@@ -34,9 +32,7 @@ impl World {
     fn without_front_proxy(&self) -> Settings {
         let mut config = (*self.config).clone();
         config.front_proxy = None;
-        if let Some(listener) = &mut config.listener_tls {
-            listener.client_ca_file = None;
-        }
+        config.client_ca_file = None;
         Settings::read(Arc::new(config)).unwrap()
     }
 
@@ -89,7 +85,7 @@ fn each_cluster_has_a_twin_that_alone_presents_the_certificate() {
     let names = ["kube-apiserver", TWIN, "kube-apiserver_b", "kube-apiserver_b__front-proxy"];
     assert_eq!(world.cluster_names(), names);
     let settings = world.settings();
-    let peer_ca = xds::peer_ca_name(&settings.secrets.peer_ca);
+    let peer_ca = xds::peer_ca_name(None, &settings.secrets.peer_ca);
     let front_proxy = xds::front_proxy_name(settings.secrets.front_proxy.as_ref().unwrap());
     for (name, (present, verify)) in world.named_secrets() {
         let expected = name.ends_with(FRONT_PROXY_SUFFIX).then_some(&front_proxy);
@@ -219,7 +215,7 @@ fn a_map_speaks_of_a_front_proxy_only_if_there_is_a_certificate() {
     assert_eq!(world.cluster_names(), ["kube-apiserver"]);
     assert_eq!(
         world.secret_files(),
-        [format!("{}.json", xds::peer_ca_name(&world.settings().secrets.peer_ca))]
+        [format!("{}.json", xds::peer_ca_name(None, &world.settings().secrets.peer_ca))]
     );
     publisher.configure(&world.settings());
     publisher.push(&carried(None)).unwrap().expect("a new map");

@@ -1,0 +1,64 @@
+//! The only control plane, whose configuration is in the main file: if its tasks end, the companion
+//! ends.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::metrics::UnitMetrics;
+use super::sinks::Sinks;
+use super::tasks::Tasks;
+use super::unit::Unit;
+use super::{AppError, failed};
+use crate::ads::{AdsSink, Envoys, Snapshot};
+use crate::config::{Config, ControlPlanes, MainConfig};
+use crate::publish::FileSink;
+use crate::serve::{ControlPlaneState, Views};
+
+type Snapshots = (watch::Sender<Option<Arc<Snapshot>>>, Envoys);
+
+/// Starts its tasks, and enters it in `views`.
+pub(super) fn start(
+    config: &Arc<Config>,
+    mains: watch::Receiver<Arc<MainConfig>>,
+    snapshots: Option<Snapshots>,
+    views: &mut Views,
+    tasks: &mut Tasks,
+) -> Result<(), AppError> {
+    let unit = Unit::read(Arc::clone(config))?;
+    let files = config.envoy.directory.as_deref().map(FileSink::open).transpose();
+    let files = files.map_err(failed("envoy.directory: "))?;
+    let ads = snapshots.map(|(snapshots, envoys)| {
+        let endpoints = unit.state.published.endpoints.clone();
+        AdsSink::new(snapshots, envoys, config.front_proxy_secret.clone(), endpoints)
+    });
+    let (sender, configs) = watch::channel(Arc::clone(config));
+    let sinks = Sinks { files, ads };
+    let view = unit.start(configs, sinks, UnitMetrics::new(None), tasks);
+    let name = config.envoy.cluster_prefix.to_string();
+    views.control_planes.runs(&name, Vec::new(), view.clone());
+    views.only = Some(name.clone());
+    tasks.add("control plane", follow(mains, sender));
+    let control_planes = views.control_planes.clone();
+    tasks.add("state", async move {
+        control_planes.is(&name, ControlPlaneState::Starting, None);
+        view.published().await;
+        control_planes.is(&name, ControlPlaneState::Serving, None);
+        std::future::pending().await
+    });
+    Ok(())
+}
+
+/// Hands on what the main file says of the control plane, until nobody follows it.
+async fn follow(mut mains: watch::Receiver<Arc<MainConfig>>, configs: watch::Sender<Arc<Config>>) {
+    while mains.changed().await.is_ok() {
+        let main = Arc::clone(&mains.borrow_and_update());
+        // A main file that begins to have many is refused.
+        let ControlPlanes::One(next) = &main.control_planes else { continue };
+        configs.send_if_modified(|config| {
+            let changed = *config != *next;
+            config.clone_from(next);
+            changed
+        });
+    }
+}

@@ -1,0 +1,50 @@
+//! Tasks that belong together, each with its name. If one ends, all of them shall.
+
+use std::future::Future;
+
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+/// They are aborted when this is dropped.
+#[derive(Default)]
+pub(super) struct Tasks {
+    set: JoinSet<(&'static str, Result<(), String>)>,
+}
+
+impl Tasks {
+    pub(super) fn add(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.add_fallible(name, async {
+            task.await;
+            Ok(())
+        });
+    }
+
+    /// Starts a task, in the present span of the log.
+    pub(super) fn add_fallible(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) {
+        self.set.spawn(async move { (name, task.await) }.in_current_span());
+    }
+
+    /// Waits until one ends, and returns which one and why. Pending if there is none.
+    pub(super) async fn ended(&mut self) -> String {
+        let Some(ended) = self.set.join_next().await else { return std::future::pending().await };
+        let (task, problem) = match ended {
+            Ok((task, Ok(()))) => (task, "unexpectedly".to_owned()),
+            Ok((task, Err(problem))) => (task, problem),
+            Err(error) => ("unknown", error.to_string()),
+        };
+        format!("the task \"{task}\" ended: {problem}")
+    }
+
+    /// Ends all, and waits for it.
+    pub(super) async fn shutdown(&mut self) {
+        self.set.shutdown().await;
+    }
+}

@@ -1,0 +1,110 @@
+//! One control plane: its tasks, and the channels between them.
+//!
+//! ```text
+//!  config ──▶ sources ──roster──▶ poll, index ──────┐
+//!     ├─────▶ poll ──────────────reports──▶ index ──snapshot──▶ publish ──▶ sinks
+//!     ├─────▶ control_plane ──origins, names─▶ │                   ▲ │
+//!     ├─────▶ open_api ◀─merges, merged──────▶ │                   │ │
+//!     │                                        └─peers─▶ views ◀───│─┘ outcomes
+//!     └─────▶ secrets ──────────settings───────────────────────────┘
+//! ```
+//!
+//! Each arrow is a channel. Nothing of it leads to another control plane.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::indexer::{Indexer, Inputs, Outputs};
+use super::metrics::UnitMetrics;
+use super::sinks::Sinks;
+use super::tasks::Tasks;
+use super::{AppError, failed};
+use crate::config::Config;
+use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
+use crate::index::Index;
+use crate::open_api::OpenApiReader;
+use crate::poll::Watchers;
+use crate::publish::{self, Outcome, Publisher};
+use crate::secrets::{self, Settings};
+use crate::serve::ControlPlaneView;
+use crate::sources;
+use crate::state::{State, Store};
+
+/// What a control plane is started with: read from disk, without a task.
+pub(super) struct Unit {
+    settings: Settings,
+    store: Store,
+    pub state: State,
+}
+
+impl Unit {
+    /// Reads the files that the configuration names, and what an earlier run saved.
+    ///
+    /// # Errors
+    /// A file is not usable, or the directory cannot be made.
+    pub(super) fn read(config: Arc<Config>) -> Result<Self, AppError> {
+        let settings = Settings::read(config).map_err(failed("configuration:\n"))?;
+        let directory = &settings.config.state_directory;
+        let store = Store::open(directory).map_err(failed("stateDirectory: "))?;
+        let state = store.load().unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot read the saved state: starting without it");
+            State::default()
+        });
+        Ok(Self { settings, store, state })
+    }
+
+    /// Connects the parts by channels and adds their tasks. Returns what they show. `configs` has the
+    /// configuration that was read.
+    pub(super) fn start(
+        self,
+        configs: watch::Receiver<Arc<Config>>,
+        sinks: Sinks,
+        metrics: UnitMetrics,
+        tasks: &mut Tasks,
+    ) -> ControlPlaneView {
+        let Self { settings, store, state } = self;
+        let config = Arc::clone(&settings.config);
+        let publisher = Publisher::new(&settings, store, &state, sinks);
+        let roster = sources::first_roster(&config.peers, state.memory.roster());
+        let index = Index::new(config, &roster, state.memory);
+
+        let (report_sender, reports) = mpsc::channel(64);
+        let (name_sender, names) = mpsc::channel(1);
+        let (origin_sender, origins) = mpsc::channel(1);
+        let (settings_sender, settings) = watch::channel(Arc::new(settings));
+        let (snapshot_sender, snapshots) = watch::channel(None);
+        let (peer_sender, peers) = watch::channel(Vec::new());
+        let (merge_sender, merges) = watch::channel(Arc::default());
+        let (merged_sender, merged) = mpsc::channel(1);
+        let (outcome_sender, outcomes) = watch::channel(Outcome::default());
+        let (roster_sender, rosters) = watch::channel(roster);
+        let (source_sender, source) = watch::channel(None);
+
+        let outputs = sources::Outputs { rosters: roster_sender, statuses: source_sender };
+        let source_task =
+            sources::Task { configs: configs.clone(), outputs, metrics: metrics.sources };
+        let watchers =
+            Watchers::new(report_sender, metrics.poll).run(configs.clone(), rosters.clone());
+        let shared = || (configs.clone(), peers.clone(), rosters.clone());
+        let names_reader = Reader::<RequestHeadersConfigMap>::new(shared(), name_sender);
+        let origins_reader = Reader::<ApiServices>::new(shared(), origin_sender);
+        let open_api = OpenApiReader::new(configs.clone(), merges, merged_sender, metrics.open_api);
+        let secrets = secrets::Watcher::new(configs.clone(), settings_sender, metrics.secrets);
+        let outputs =
+            Outputs { snapshots: snapshot_sender, peers: peer_sender, open_api: merge_sender };
+        let indexer = Indexer::new(index, outputs, metrics.index);
+        let inputs = Inputs { reports, names, origins, open_api: merged, configs, rosters };
+        let publish = publish::run(publisher, snapshots, settings, outcome_sender, metrics.publish);
+
+        tasks.add_fallible("sources", source_task.run());
+        tasks.add_fallible("peers", watchers);
+        tasks.add_fallible("index", indexer.run(inputs));
+        tasks.add("origins", origins_reader.run());
+        tasks.add("identity headers", names_reader.run());
+        tasks.add("OpenAPI", open_api.run());
+        tasks.add("secrets", secrets.run());
+        tasks.add("publish", publish);
+        ControlPlaneView { outcomes, peers, source, registry: metrics.registry }
+    }
+}

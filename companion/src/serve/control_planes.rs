@@ -1,0 +1,165 @@
+//! What is shown of the control planes, one or many.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use discovery_map::PeerState;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::clock::since_1970;
+use crate::facts::PeerStatus;
+use crate::metrics::Registry;
+use crate::publish::Outcome;
+use crate::sources::SourceStatus;
+
+/// What a control plane shows while its tasks run.
+#[derive(Clone, Debug)]
+pub struct ControlPlaneView {
+    pub outcomes: watch::Receiver<Outcome>,
+    pub peers: watch::Receiver<Vec<PeerStatus>>,
+    pub source: watch::Receiver<Option<SourceStatus>>,
+    pub registry: Arc<Registry>,
+}
+
+impl ControlPlaneView {
+    /// Waits until it has a map, or its tasks end.
+    pub async fn published(&self) {
+        let mut outcomes = self.outcomes.clone();
+        drop(outcomes.wait_for(|outcome| outcome.publication.is_some()).await);
+    }
+}
+
+/// How a control plane is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ControlPlaneState {
+    /// Its tasks run, or are about to. It has no map yet.
+    #[default]
+    Starting,
+    /// It has a map.
+    Serving,
+    /// Its tasks ended. They are started again.
+    Stopped,
+    /// There was never a valid configuration of it.
+    Refused,
+}
+
+/// A control plane, as the rest of the companion tells it.
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    server_names: Vec<String>,
+    state: ControlPlaneState,
+    /// Since 1970.
+    since_seconds: u64,
+    /// What is wrong with its file.
+    faults: Vec<String>,
+    /// Why its tasks ended last.
+    error: Option<String>,
+    view: Option<ControlPlaneView>,
+}
+
+/// All control planes, by their names. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct ControlPlanes(Arc<Mutex<BTreeMap<String, Entry>>>);
+
+/// What `/v1/control-planes` shows of one.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    name: String,
+    server_names: Vec<String>,
+    state: ControlPlaneState,
+    since_unix_seconds: u64,
+    peers: usize,
+    peers_in_rotation: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map_generation: Option<u64>,
+    /// What is wrong with its file; the last good one is in use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_error: Option<String>,
+}
+
+impl ControlPlanes {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a state, and of why tasks ended, if they did.
+    pub fn is(&self, name: &str, state: ControlPlaneState, error: Option<String>) {
+        let mut all = self.all();
+        let entry = all.entry(name.to_owned()).or_default();
+        if entry.state != state || entry.since_seconds == 0 {
+            entry.state = state;
+            entry.since_seconds = since_1970().as_secs();
+        }
+        entry.error = error.or(entry.error.take());
+    }
+
+    /// Takes note of the tasks of a control plane.
+    pub fn runs(&self, name: &str, server_names: Vec<String>, view: ControlPlaneView) {
+        let mut all = self.all();
+        let entry = all.entry(name.to_owned()).or_default();
+        entry.server_names = server_names;
+        entry.view = Some(view);
+    }
+
+    /// Takes note of what is wrong with a file; nothing if it is used.
+    pub fn refused(&self, name: &str, faults: Vec<String>) {
+        let mut all = self.all();
+        all.entry(name.to_owned()).or_default().faults = faults;
+    }
+
+    /// Forgets a control plane.
+    pub fn remove(&self, name: &str) {
+        self.all().remove(name);
+    }
+
+    /// Returns what one shows, if it runs.
+    pub fn view(&self, name: &str) -> Option<ControlPlaneView> {
+        self.all().get(name).and_then(|entry| entry.view.clone())
+    }
+
+    /// Returns the registries of all.
+    pub fn registries(&self) -> Vec<Arc<Registry>> {
+        let all = self.all();
+        all.values().filter_map(|entry| Some(Arc::clone(&entry.view.as_ref()?.registry))).collect()
+    }
+
+    /// Returns how many are in each state, and how many have a faulty file.
+    pub fn count(&self) -> (BTreeMap<ControlPlaneState, usize>, usize) {
+        let all = self.all();
+        let mut states = BTreeMap::new();
+        for entry in all.values() {
+            *states.entry(entry.state).or_default() += 1;
+        }
+        (states, all.values().filter(|entry| !entry.faults.is_empty()).count())
+    }
+
+    /// Returns what is shown of all.
+    pub fn shown(&self) -> Vec<Shown> {
+        self.all().iter().map(|(name, entry)| entry.shown(name)).collect()
+    }
+}
+
+impl Entry {
+    fn shown(&self, name: &str) -> Shown {
+        let outcome = self.view.as_ref().map(|view| view.outcomes.borrow().clone());
+        let outcome = outcome.unwrap_or_default();
+        let peers = self.view.as_ref().map(|view| view.peers.borrow().clone()).unwrap_or_default();
+        let serves = |peer: &&PeerStatus| peer.state == PeerState::Serving && !peer.left;
+        Shown {
+            name: name.to_owned(),
+            server_names: self.server_names.clone(),
+            state: self.state,
+            since_unix_seconds: self.since_seconds,
+            peers: peers.len(),
+            peers_in_rotation: peers.iter().filter(serves).count(),
+            map_generation: outcome.publication.map(|publication| publication.map.generation),
+            faults: self.faults.clone(),
+            last_error: outcome.error.or_else(|| self.error.clone()),
+        }
+    }
+}
