@@ -33,7 +33,7 @@ pub(super) fn start(
         AdsSink::new(snapshots, envoys, config.front_proxy_secret.clone(), endpoints)
     });
     let (sender, configs) = watch::channel(Arc::clone(config));
-    let sinks = Sinks { files, ads };
+    let sinks = Sinks::new(files, ads);
     let view = unit.start(configs, sinks, UnitMetrics::new(None), tasks);
     let name = config.envoy.cluster_prefix.to_string();
     views.control_planes.runs(&name, Vec::new(), view.clone());

@@ -63,7 +63,7 @@ impl<S: Sink> Publisher<S> {
                 self.sink.apply(&step)?;
             }
         }
-        Ok(())
+        self.sink.finish()
     }
 
     /// Publishes what differs from what is published. Returns the map if it is new.

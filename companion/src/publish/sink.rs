@@ -15,7 +15,8 @@ pub trait Sink {
     /// already need not be carried again.
     ///
     /// # Errors
-    /// The step was not carried out, or not completely. It may be repeated.
+    /// The step was not carried out, or not completely. It may be repeated. [`Sink::finish`] may
+    /// say so instead.
     fn apply(&mut self, step: &Step) -> Result<(), PublishError>;
 
     /// Ends a series of steps: what was applied up to now belongs together.
