@@ -1,12 +1,14 @@
 //! The form in which a merged document travels: JSON, compressed by gzip, in
-//! base64. The companion packs, the filter unpacks once, when a map comes.
+//! base64. The companion packs, the filter reads it when a map comes.
 
-use std::io::{Read, Write};
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write;
+use std::rc::{Rc, Weak};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 
@@ -33,6 +35,18 @@ pub struct Packer(GzEncoder<Vec<u8>>);
 #[derive(Debug, Default)]
 pub struct Documents(Vec<Rc<Content>>);
 
+/// The documents of all maps in one place, each once.
+#[derive(Debug, Default)]
+pub struct Library(RefCell<Shelves>);
+
+/// By the hashes of their gzip files. A document leaves with the last map that has it.
+#[derive(Debug, Default)]
+struct Shelves {
+    shelves: BTreeMap<u64, Vec<Weak<Content>>>,
+    /// How many shelves there may be before those without documents are removed.
+    limit: usize,
+}
+
 impl Default for Packer {
     fn default() -> Self {
         Self(GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(6)))
@@ -54,18 +68,14 @@ impl Packer {
 }
 
 impl Documents {
-    /// Unpacks all documents of a map. Shares what `previous` has already:
-    /// most pushes change no document, or one.
+    /// Reads all documents of a map. Shares what the `library` has already: most
+    /// pushes change no document, or one, and many control planes have the same.
     ///
     /// # Errors
     /// The first document that is not a gzip file, or does not have the size
     /// that the map says. It depends on `packed` alone.
-    pub fn unpack(packed: Vec<Packed>, previous: &Self) -> Result<Self, Faults> {
-        packed
-            .into_iter()
-            .map(|packed| previous.content(packed))
-            .collect::<Result<_, _>>()
-            .map(Self)
+    pub fn read(packed: Vec<Packed>, library: &Library) -> Result<Self, Faults> {
+        packed.into_iter().map(|packed| library.content(packed)).collect::<Result<_, _>>().map(Self)
     }
 
     /// The document at this index.
@@ -73,35 +83,42 @@ impl Documents {
     pub fn get(&self, index: usize) -> Option<&Content> {
         self.0.get(index).map(Rc::as_ref)
     }
+}
 
+impl Library {
     fn content(&self, packed: Packed) -> Result<Rc<Content>, Faults> {
         let place = format!("documents[{}].gzip", packed.position);
         let error = |problem: String| Faults::one(&place, problem);
         let gzip = STANDARD.decode(packed.gzip).map_err(|source| error(source.to_string()))?;
-        let same =
-            |known: &&Rc<Content>| known.gzip() == gzip && known.plain().len() == packed.size;
-        if let Some(known) = self.0.iter().find(same) {
-            return Ok(Rc::clone(known));
+        let mut hasher = DefaultHasher::new();
+        gzip.hash(&mut hasher);
+        let hash = hasher.finish();
+        let known = self.0.borrow().find(hash, &gzip, packed.size);
+        if let Some(known) = known {
+            return Ok(known);
         }
-        let plain = inflate(&gzip, packed.size).map_err(error)?;
-        Ok(Rc::new(Content::new(plain, gzip)))
+        let new = Rc::new(Content::from_gzip(gzip, packed.size).map_err(error)?);
+        self.0.borrow_mut().add(hash, &new);
+        Ok(new)
     }
 }
 
-/// Allocates `size` bytes and one more, whatever the gzip file expands to.
-fn inflate(gzip: &[u8], size: usize) -> Result<Vec<u8>, String> {
-    let limit = u64::try_from(size).unwrap_or(u64::MAX).saturating_add(1);
-    let mut plain = Vec::with_capacity(size.saturating_add(1));
-    let mut decoder = GzDecoder::new(gzip).take(limit);
-    decoder.read_to_end(&mut plain).map_err(|error| error.to_string())?;
-    if plain.len() != size {
-        return Err(format!("must unpack to {size} bytes, as `size` states"));
+impl Shelves {
+    /// Equal hashes are not enough: a client must not get another map's document.
+    fn find(&self, hash: u64, gzip: &[u8], size: usize) -> Option<Rc<Content>> {
+        let known = self.shelves.get(&hash)?.iter().filter_map(Weak::upgrade);
+        known.into_iter().find(|known| known.size() == size && known.gzip() == gzip)
     }
-    // The client would get the trailing data as well.
-    if decoder.into_inner().into_inner().is_empty() {
-        Ok(plain)
-    } else {
-        Err("has trailing data".to_owned())
+
+    fn add(&mut self, hash: u64, content: &Rc<Content>) {
+        if self.shelves.len() >= self.limit {
+            self.shelves.retain(|_, shelf| {
+                shelf.retain(|content| content.strong_count() > 0);
+                !shelf.is_empty()
+            });
+            self.limit = self.shelves.len().saturating_mul(2).max(16);
+        }
+        self.shelves.entry(hash).or_default().push(Rc::downgrade(content));
     }
 }
 

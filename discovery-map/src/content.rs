@@ -1,14 +1,15 @@
-//! A merged document as the filter keeps it: the JSON that the map has, and the
-//! other encodings, each made of that JSON when a client first asks for it.
+//! A merged document as the filter keeps it: compressed, as the map has it. The
+//! JSON, and the other encodings, are made when a client first asks for them.
 //!
 //! So encodings cannot disagree, a document travels once, and a worker holds
-//! only what its clients read. What was made stays as long as the document: a
-//! push that does not change it shares it (see `Documents`).
+//! only what its clients read. What was made stays as long as the document: maps
+//! that have the same one share it (see `Documents`).
 
 use std::cell::OnceCell;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use flate2::Compression;
+use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 
 /// How a discovery document is written.
@@ -24,10 +25,12 @@ pub enum DocumentEncoding {
     Protobuf,
 }
 
-/// One document in one encoding, ready to be sent.
+/// One document in one encoding.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    plain: Vec<u8>,
+    size: usize,
+    /// At least one of these two is there.
+    plain: OnceCell<Vec<u8>>,
     gzip: OnceCell<Vec<u8>>,
     /// The encodings that are made of this one, in the order of their variants.
     made: [OnceCell<Option<Box<Content>>>; DocumentEncoding::ALL.len() - 1],
@@ -41,21 +44,35 @@ impl DocumentEncoding {
 impl From<Vec<u8>> for Content {
     /// A document that does not come with a map, or an encoding of one that does.
     fn from(plain: Vec<u8>) -> Self {
-        Self { plain, ..Self::default() }
+        Self { size: plain.len(), plain: plain.into(), ..Self::default() }
     }
 }
 
 impl Content {
-    /// A document that comes with a map: the JSON, and the same compressed by gzip.
-    #[must_use]
-    pub fn new(plain: Vec<u8>, gzip: Vec<u8>) -> Self {
-        Self { plain, gzip: gzip.into(), made: Default::default() }
+    /// Reads a document that comes with a map: a gzip file, whose content has `size` bytes.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub fn from_gzip(gzip: Vec<u8>, size: usize) -> Result<Self, String> {
+        check(&gzip, size)?;
+        Ok(Self { size, gzip: gzip.into(), ..Self::default() })
     }
 
-    /// Returns the document.
+    /// Returns the size of the document, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Returns the document. What comes with a map is unpacked when it is first asked for.
     #[must_use]
     pub fn plain(&self) -> &[u8] {
-        &self.plain
+        self.plain.get_or_init(|| {
+            let mut plain = Vec::with_capacity(self.size);
+            // It was read to its end when the map came.
+            drop(GzDecoder::new(self.gzip()).read_to_end(&mut plain));
+            plain
+        })
     }
 
     /// Returns the document, compressed by gzip. What does not come with the map is compressed when
@@ -65,7 +82,7 @@ impl Content {
         self.gzip.get_or_init(|| {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::new(1));
             // Writing to memory does not fail.
-            drop(encoder.write_all(&self.plain));
+            drop(encoder.write_all(self.plain.get().map(Vec::as_slice).unwrap_or_default()));
             encoder.finish().unwrap_or_default()
         })
     }
@@ -78,24 +95,50 @@ impl Content {
         make: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
     ) -> Option<&Self> {
         let Some(slot) = (encoding as usize).checked_sub(1) else { return Some(self) };
-        let made = self.made.get(slot)?.get_or_init(|| Some(Box::new(make(&self.plain)?.into())));
+        let made = self.made.get(slot)?.get_or_init(|| Some(Box::new(make(self.plain())?.into())));
         made.as_deref()
+    }
+}
+
+/// Reads a gzip file to its end, and keeps nothing of it.
+fn check(gzip: &[u8], size: usize) -> Result<(), String> {
+    let expected = u64::try_from(size).unwrap_or(u64::MAX);
+    let mut decoder = GzDecoder::new(gzip).take(expected.saturating_add(1));
+    let unpacked =
+        std::io::copy(&mut decoder, &mut std::io::sink()).map_err(|error| error.to_string())?;
+    if unpacked != expected {
+        return Err(format!("must unpack to {size} bytes, as `size` states"));
+    }
+    // The client would get the trailing data as well.
+    if decoder.into_inner().into_inner().is_empty() {
+        Ok(())
+    } else {
+        Err("has trailing data".to_owned())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
-    use flate2::read::GzDecoder;
-
     use super::*;
+
+    fn packed(plain: &[u8]) -> Vec<u8> {
+        Content::from(plain.to_vec()).gzip().to_vec()
+    }
+
+    #[test]
+    fn a_document_of_a_map_is_unpacked_once() {
+        let content = Content::from_gzip(packed(b"{}"), 2).unwrap();
+        assert_eq!((content.size(), content.plain.get()), (2, None));
+        assert_eq!(content.plain(), b"{}");
+        assert!(std::ptr::eq(content.plain(), content.plain()));
+    }
 
     #[test]
     fn an_encoding_is_made_once_and_json_never() {
-        let content = Content::new(b"{}".to_vec(), b"gzip".to_vec());
+        let gzip = packed(b"{}");
+        let content = Content::from_gzip(gzip.clone(), 2).unwrap();
         let json = content.encoded(DocumentEncoding::Json, |_| unreachable!()).unwrap();
-        assert!(std::ptr::eq(json, &raw const content) && json.gzip() == b"gzip");
+        assert!(std::ptr::eq(json, &raw const content) && json.gzip() == gzip);
         for encoding in &DocumentEncoding::ALL[1..] {
             let made = content.encoded(*encoding, |json| Some([json, b"+"].concat())).unwrap();
             assert_eq!(made.plain(), b"{}+");
@@ -109,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_encoding_that_cannot_be_made_is_not_tried_again() {
-        let content = Content::new(b"[]".to_vec(), Vec::new());
+        let content = Content::from(b"[]".to_vec());
         assert_eq!(content.encoded(DocumentEncoding::Yaml, |_| None), None);
         assert_eq!(content.encoded(DocumentEncoding::Yaml, |_| unreachable!()), None);
     }

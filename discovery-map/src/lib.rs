@@ -27,7 +27,7 @@ mod map_document;
 mod validate;
 mod verb;
 
-pub use codec::{Documents, Packed, Packer};
+pub use codec::{Documents, Library, Packed, Packer};
 pub use content::{Content, DocumentEncoding};
 pub use fault::{Fault, Faults};
 pub use header::{

@@ -9,7 +9,7 @@
 //! `ship` exports these functions by the ABI's names (0.2.1) and drops the
 //! SDK's of the same names.
 
-use filter_core::{Action, Filter, StreamId};
+use filter_core::{Action, ContextId, Filters, StreamId};
 
 use crate::host::Envoy;
 #[cfg(feature = "trap")]
@@ -17,13 +17,13 @@ use crate::trap;
 
 thread_local! {
     // A VM has one thread.
-    static FILTER: Filter<Envoy> = const { Filter::new(Envoy) };
+    static FILTERS: Filters<Envoy> = const { Filters::new(Envoy) };
 }
 
 /// `proxy_on_configure`: whether the configuration is accepted.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_configure(_root_context: u32, _size: usize) -> bool {
-    let configured = FILTER.with(Filter::on_configure);
+extern "C" fn filter_on_configure(root_context: u32, _size: usize) -> bool {
+    let configured = FILTERS.with(|filters| filters.on_configure(ContextId(root_context)));
     if let Err(error) = &configured {
         log::error!("refused discovery map: {error}");
     }
@@ -32,15 +32,15 @@ extern "C" fn filter_on_configure(_root_context: u32, _size: usize) -> bool {
 
 /// `proxy_on_configure` of the module at the servers, which has no map.
 #[unsafe(no_mangle)]
-extern "C" fn at_server_on_configure(_root_context: u32, _size: usize) -> bool {
-    FILTER.with(Filter::judge_attempts);
+extern "C" fn at_server_on_configure(root_context: u32, _size: usize) -> bool {
+    FILTERS.with(|filters| filters.judge_attempts(ContextId(root_context)));
     true
 }
 
-/// `proxy_on_tick`, by each configuration that is in use.
+/// `proxy_on_tick`, by each configuration that asked for it.
 #[unsafe(no_mangle)]
-extern "C" fn filter_on_tick(_root_context: u32) {
-    FILTER.with(Filter::on_tick);
+extern "C" fn filter_on_tick(root_context: u32) {
+    FILTERS.with(|filters| filters.on_tick(ContextId(root_context)));
 }
 
 /// `proxy_on_request_headers`.
@@ -48,13 +48,13 @@ extern "C" fn filter_on_tick(_root_context: u32) {
 extern "C" fn filter_on_request_headers(stream: u32, _headers: usize, _end: u32) -> u32 {
     #[cfg(feature = "trap")]
     trap::on_request_headers();
-    FILTER.with(|filter| action(filter.on_request_headers(StreamId(stream))))
+    FILTERS.with(|filters| action(filters.on_request_headers(StreamId(stream))))
 }
 
 /// `proxy_on_request_trailers`; few requests have any.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_request_trailers(stream: u32, trailers: usize) -> u32 {
-    FILTER.with(|filter| action(filter.on_request_trailers(StreamId(stream), trailers)))
+    FILTERS.with(|filters| action(filters.on_request_trailers(StreamId(stream), trailers)))
 }
 
 /// `proxy_on_response_headers`.
@@ -62,19 +62,19 @@ extern "C" fn filter_on_request_trailers(stream: u32, trailers: usize) -> u32 {
 extern "C" fn filter_on_response_headers(stream: u32, _headers: usize, end: u32) -> u32 {
     #[cfg(feature = "trap")]
     trap::on_response_headers();
-    FILTER.with(|filter| action(filter.on_response_headers(StreamId(stream), end != 0)))
+    FILTERS.with(|filters| action(filters.on_response_headers(StreamId(stream), end != 0)))
 }
 
 /// `proxy_on_response_body`.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_response_body(stream: u32, _size: usize, end: u32) -> u32 {
-    FILTER.with(|filter| action(filter.on_response_body(StreamId(stream), end != 0)))
+    FILTERS.with(|filters| action(filters.on_response_body(StreamId(stream), end != 0)))
 }
 
 /// `proxy_on_response_trailers`; few responses have any.
 #[unsafe(no_mangle)]
 extern "C" fn filter_on_response_trailers(stream: u32, _trailers: usize) -> u32 {
-    FILTER.with(|filter| action(filter.on_response_trailers(StreamId(stream))))
+    FILTERS.with(|filters| action(filters.on_response_trailers(StreamId(stream))))
 }
 
 /// Returns the number of an action: of Envoy's `FilterHeadersStatus`, `FilterDataStatus` and

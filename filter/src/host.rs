@@ -8,12 +8,11 @@
 use std::time::Duration;
 
 use discovery_map::{CLUSTER_HEADER, DOUBT_HEADER, DOUBT_MARK};
-use filter_core::{Certificate, ClientCertificate, HeaderMap, Headers, Host, Shared, serialize};
+use filter_core::{
+    Certificate, ClientCertificate, ContextId, HeaderMap, Headers, Host, Shared, serialize,
+};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, MetricType};
-
-/// The name under which all VMs share what one of them says.
-const SHARED: &[u8] = b"evidence";
 
 /// `proxy_status_t`'s zero.
 const STATUS_OK: u32 = 0;
@@ -43,6 +42,7 @@ unsafe extern "C" {
         grpc_status: i32,
     ) -> u32;
     // These for the same reason as `proxy_get_property`.
+    fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_set_shared_data(
         key: *const u8,
@@ -77,15 +77,38 @@ impl Host for Envoy {
         buffer.ok().flatten().unwrap_or_default()
     }
 
+    /// It can be empty.
+    fn root_id(&self) -> Option<Vec<u8>> {
+        const PATH: &[u8] = b"plugin_root_id";
+        answered(|data, size| {
+            // SAFETY: the path outlives the call; the pointers are to locals of `answered`.
+            unsafe { proxy_get_property(PATH.as_ptr(), PATH.len(), data, size) }
+        })
+    }
+
+    /// A call in the name of a context succeeds only while there is one.
+    fn is_gone(&self, other: ContextId, own: ContextId) -> bool {
+        let is_there = act_for(other);
+        act_for(own) && !is_there
+    }
+
+    /// As a stream, it is about the stream's root context.
     fn tick_every(&self, period: Duration) {
         let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
         // SAFETY: only numbers are exchanged.
         ignore(unsafe { proxy_set_tick_period_milliseconds(milliseconds) });
     }
 
+    fn stop_ticks(&self, of: ContextId, own: ContextId) {
+        if of == own || act_for(of) {
+            self.tick_every(Duration::ZERO);
+        }
+        act_for(own);
+    }
+
     fn headers(&self, map: HeaderMap) -> Headers {
         let headers = received(|data, size| {
-            // SAFETY: both pointers are to locals of `received`, which outlive the call.
+            // SAFETY: both pointers are to locals of `answered`, which outlive the call.
             unsafe { proxy_get_header_map_pairs(number(map), data, size) }
         });
         Headers::new(headers.unwrap_or_default())
@@ -154,22 +177,19 @@ impl Host for Envoy {
         ignore(hostcalls::set_map_value_bytes(MapType::HttpResponseHeaders, DOUBT_HEADER, None));
     }
 
-    fn share(&self, value: &[u8], version: u32) -> bool {
-        let (name, value) = (SHARED, value);
+    fn share(&self, key: &[u8], value: &[u8], version: u32) -> bool {
         // SAFETY: the bytes outlive the call, and the host only reads them.
         let status = unsafe {
-            proxy_set_shared_data(name.as_ptr(), name.len(), value.as_ptr(), value.len(), version)
+            proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version)
         };
         status == STATUS_OK
     }
 
-    fn shared(&self) -> Option<Shared> {
+    fn shared(&self, key: &[u8]) -> Option<Shared> {
         let mut version = 0;
         let value = received(|data, size| {
-            // SAFETY: the name outlives the call; the pointers are to locals.
-            unsafe {
-                proxy_get_shared_data(SHARED.as_ptr(), SHARED.len(), data, size, &raw mut version)
-            }
+            // SAFETY: the key outlives the call; the pointers are to locals.
+            unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version) }
         });
         value.map(|value| Shared { value, version })
     }
@@ -242,21 +262,35 @@ fn number(map: HeaderMap) -> u32 {
 /// An attribute by its path, whose parts are separated by NUL.
 fn property(path: &[u8]) -> Option<Vec<u8>> {
     received(|data, size| {
-        // SAFETY: the path outlives the call; the pointers are to locals of `received`.
+        // SAFETY: the path outlives the call; the pointers are to locals of `answered`.
         unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }
     })
 }
 
-/// The bytes that a host call hands over; none unless it succeeds.
+/// The bytes that a host call hands over; none unless it succeeds and there are any.
 fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
+    answered(call).filter(|bytes| !bytes.is_empty())
+}
+
+/// The bytes that a host call hands over, maybe none; `None` unless it succeeds.
+fn answered(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> {
     let (mut data, mut size) = (std::ptr::null_mut(), 0);
-    let status = call(&raw mut data, &raw mut size);
-    if status != STATUS_OK || data.is_null() {
+    if call(&raw mut data, &raw mut size) != STATUS_OK {
         return None;
+    }
+    if data.is_null() {
+        return Some(Vec::new());
     }
     // SAFETY: the host got `data` from this module's `malloc`, which the SDK
     // implements by a boxed slice of just this size, and gives it up to us.
     Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// Makes calls of the host count as those of this context, until the callback ends. Returns whether
+/// there is one.
+fn act_for(context: ContextId) -> bool {
+    // SAFETY: only numbers are exchanged.
+    unsafe { proxy_set_effective_context(context.0) == STATUS_OK }
 }
 
 /// The host refuses these calls only when the stream or the VM is about to end,

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::{Documents, Packed, Packer};
+use super::{Documents, Library, Packed, Packer};
 use crate::DiscoveryMap;
 
 const GOLDEN: &str = include_str!("../../golden/map.json");
@@ -16,6 +16,10 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
+}
+
+fn gzip_of(documents: &Documents) -> Vec<u8> {
+    documents.get(0).unwrap().gzip().to_vec()
 }
 
 fn packed(plain: &[u8]) -> Packed {
@@ -28,13 +32,13 @@ fn a_document_that_was_packed_in_pieces_is_unpacked_whole() {
     packer.add(b"{\"a\"");
     packer.add(b":1}");
     let packed = Packed { position: 0, size: 7, gzip: packer.finish() };
-    let documents = Documents::unpack(vec![packed], &Documents::default()).unwrap();
+    let documents = Documents::read(vec![packed], &Library::default()).unwrap();
     assert_eq!(documents.get(0).unwrap().plain(), b"{\"a\":1}");
 }
 
 #[test]
 fn content_that_contradicts_the_map_is_refused() {
-    let refusal = |packed| Documents::unpack(vec![packed], &Documents::default()).unwrap_err();
+    let refusal = |packed| Documents::read(vec![packed], &Library::default()).unwrap_err();
     let good = packed(b"{\"a\":1}");
     for size in [0, 6, 8, 1_000_000] {
         let error = refusal(Packed { size, ..good.clone() });
@@ -57,20 +61,49 @@ fn content_that_contradicts_the_map_is_refused() {
 }
 
 #[test]
-fn an_unchanged_document_is_not_unpacked_again() {
-    let first = Documents::unpack(vec![packed(b"a"), packed(b"b")], &Documents::default()).unwrap();
-    let second = Documents::unpack(vec![packed(b"c"), packed(b"b")], &first).unwrap();
+fn maps_share_what_they_have_in_common() {
+    let library = Library::default();
+    let first = Documents::read(vec![packed(b"a"), packed(b"b")], &library).unwrap();
+    let second = Documents::read(vec![packed(b"c"), packed(b"b")], &library).unwrap();
     assert!(std::ptr::eq(first.get(1).unwrap(), second.get(1).unwrap()));
     assert_eq!(second.get(0).unwrap().plain(), b"c");
     // Known bytes with a wrong size are still refused.
     let wrong = Packed { size: 2, ..packed(b"b") };
-    assert!(Documents::unpack(vec![wrong], &first).is_err());
+    assert!(Documents::read(vec![wrong], &library).is_err());
     assert!(second.get(2).is_none());
+}
+
+#[test]
+fn a_document_leaves_with_the_last_map_that_has_it() {
+    let library = Library::default();
+    for number in 0..1000 {
+        let documents = [b"a".to_vec(), format!("{number}").into_bytes()];
+        let packed = documents.iter().map(|document| packed(document)).collect();
+        Documents::read(packed, &library).unwrap();
+    }
+    assert!(library.0.borrow().shelves.len() <= 16);
+}
+
+#[test]
+fn documents_with_equal_hashes_are_told_apart() {
+    let library = Library::default();
+    let read = |plain: &[u8]| Documents::read(vec![packed(plain)], &library).unwrap();
+    let [first, second] = [read(b"a"), read(b"b")];
+    let shelves = std::mem::take(&mut *library.0.borrow_mut()).shelves;
+    let all: Vec<_> = shelves.into_values().flatten().collect();
+    let shelves = &library.0;
+    let hash = 7;
+    shelves.borrow_mut().shelves.insert(hash, all);
+    for (documents, plain) in [(first, b"a"), (second, b"b")] {
+        let found = shelves.borrow().find(hash, &gzip_of(&documents), plain.len()).unwrap();
+        assert_eq!(found.plain(), plain);
+    }
+    assert!(shelves.borrow().find(hash, b"other", 1).is_none());
 }
 
 #[test]
 fn the_golden_file_is_unpacked() {
     let mut map = DiscoveryMap::from_json(GOLDEN.as_bytes()).unwrap();
-    let documents = Documents::unpack(map.take_packed(), &Documents::default()).unwrap();
+    let documents = Documents::read(map.take_packed(), &Library::default()).unwrap();
     assert!(documents.get(0).unwrap().plain().starts_with(b"{\"kind\":\"APIGroupDiscoveryList\""));
 }

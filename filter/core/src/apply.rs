@@ -87,7 +87,7 @@ impl<H: Host> Filter<H> {
         let cluster = host.cluster().unwrap_or_default();
         let denied = Denied::with(host.filter_state(interest::DENIED), &server, &cluster);
         let is_kept = host.set_filter_state(interest::DENIED, denied.as_bytes());
-        let shared = host.shared();
+        let shared = self.evidence.as_ref().and_then(|key| host.shared(key));
         let evidence = shared.as_ref().and_then(|shared| Evidence::parse(&shared.value));
         let decided = doubt::decide(&denied, evidence.as_ref(), &self.budget, host.now());
         let outcome = match decided {

@@ -10,11 +10,11 @@ use std::collections::VecDeque;
 
 use crate::host::StreamId;
 
-/// The most bytes of all bodies of a worker together. The aggregated document of 10,000 custom
+/// The most bytes of all bodies of a control plane in a worker. The aggregated document of 10,000 custom
 /// resources has about 4 MiB.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 
-/// The most bodies of a worker.
+/// The most bodies of a control plane in a worker.
 pub const MAX_BODIES: usize = 1024;
 
 /// Bodies by their streams, the oldest first.

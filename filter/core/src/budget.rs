@@ -1,4 +1,4 @@
-//! How often a worker may ask another server: a token bucket.
+//! How often a worker may ask another server of a control plane: a token bucket.
 //!
 //! A request for a type that no server has is sent to every server. Clients that
 //! send many of them would multiply their load by the number of servers; beyond
@@ -7,11 +7,11 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-/// How many further attempts a worker may make in a second, and at once. With three
+/// How many further attempts a worker may make at a control plane in a second, and at once. With three
 /// servers, that is enough for 1,000 requests for unknown types in a second.
 pub const PER_SECOND: u32 = 2000;
 
-/// The budget of one VM.
+/// The budget of one control plane in one VM.
 #[derive(Debug)]
 pub(crate) struct Budget {
     /// In nanoseconds of what one second fills.

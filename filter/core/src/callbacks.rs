@@ -1,14 +1,12 @@
-//! The callbacks.
+//! The callbacks, for the filter of one control plane.
 
-use discovery_map::{DiscoveryMap, Documents, Faults, NO_MAP};
-use identity::Claims;
+use discovery_map::DiscoveryMap;
 use routing::interest::{self, ResponseInterest};
-use routing::plan;
 use routing::status::{Encoding, Refusal};
+use routing::{Reason, plan};
 
 use crate::effect::Effect;
 use crate::evidence::Evidence;
-use crate::extensions::Extensions;
 use crate::filter::{Current, Filter, Phase};
 use crate::headers::Headers;
 use crate::host::{Action, HeaderMap, Host, StreamId};
@@ -20,74 +18,63 @@ use crate::response;
 const MOST_VMS: usize = 1024;
 
 impl<H: Host> Filter<H> {
-    /// Takes a pushed map into use, or refuses it as a whole; then the last one
-    /// stays. The result depends on the configuration's bytes alone: a map that
-    /// the main thread accepted must not fail on a worker, where nobody could
-    /// refuse it any more. [`NO_MAP`] is accepted and changes nothing.
-    ///
-    /// # Errors
-    /// What is wrong with the map.
-    pub fn on_configure(&self) -> Result<(), Faults> {
-        let configuration = self.host.configuration();
-        if configuration == NO_MAP.as_bytes() {
-            return Ok(());
-        }
-        let current = self.read(&configuration)?;
+    /// Takes a pushed map into use.
+    pub(crate) fn replace_map(&self, current: Current) {
         self.share(&current.map, self.current.borrow().as_ref().map(|last| last.map.generation));
-        self.metrics().configured(&self.host, &current.map);
         self.current.replace(Some(current));
-        self.host.tick_every(INTERVAL);
-        Ok(())
-    }
-
-    /// Judges attempts at servers from now on, and nothing else.
-    pub fn judge_attempts(&self) {
-        self.is_at_server.set(true);
     }
 
     /// Makes known to the VMs that judge attempts what proves a 404, unless another
     /// worker has told them of a newer map. What is known of this VM's `last` map is
     /// not newer, whatever its generation: generations can begin anew.
     fn share(&self, map: &DiscoveryMap, last: Option<u64>) {
+        let Some(key) = &self.evidence else { return };
         let evidence = Evidence::to_bytes(map, self.host.now());
         for _ in 0..MOST_VMS {
-            let shared = self.host.shared();
+            let shared = self.host.shared(key);
             let known = shared.as_ref().and_then(|shared| Evidence::parse(&shared.value));
             let is_newer = known.is_some_and(|known| {
                 known.generation > map.generation && Some(known.generation) != last
             });
             let version = shared.map_or(0, |shared| shared.version);
-            if is_newer || self.host.share(&evidence, version) {
+            if is_newer || self.host.share(key, &evidence, version) {
                 return;
             }
         }
     }
 
-    /// Reads a map and unpacks its documents, once for all requests.
-    fn read(&self, json: &[u8]) -> Result<Current, Faults> {
-        let mut map = DiscoveryMap::from_json(json)?;
-        let packed = map.take_packed();
-        let documents = match &*self.current.borrow() {
-            Some(current) => Documents::unpack(packed, &current.documents),
-            None => Documents::unpack(packed, &Documents::default()),
-        };
-        let (claims, extensions) = (Claims::new(&map.identity), Extensions::default());
-        Ok(Current { map, claims, documents: documents?, extensions })
-    }
-
-    /// Tells the host what was counted since the last time.
-    pub fn on_tick(&self) {
-        self.metrics().publish(&self.host);
+    /// Takes back what proves a 404, unless another map does by now. The control plane is gone; what
+    /// is left here would be taken for newer than a later one's of the same name.
+    pub(crate) fn retire(&self) {
+        let (Some(current), Some(key)) = (self.current.take(), &self.evidence) else { return };
+        let Some(shared) = self.host.shared(key) else { return };
+        let known = Evidence::parse(&shared.value).map(|known| known.generation);
+        if known == Some(current.map.generation) {
+            self.host.share(key, b"", shared.version);
+        }
     }
 
     /// Decides where the request goes, and what of its response matters.
-    pub fn on_request_headers(&self, stream: StreamId) -> Action {
+    pub(crate) fn on_request_headers(&self, stream: StreamId) -> Action {
         let headers = self.host.headers(HeaderMap::Request);
         let current = self.current.borrow();
         match current.as_ref() {
             Some(current) => self.request(stream, &headers, current),
             // The companion has none yet.
             None => self.apply(stream, Effect::Refuse(Refusal::NoMap, Encoding::Json)),
+        }
+    }
+
+    /// The host is told once a second how many requests were decided, while there are any.
+    fn decided(&self, reason: Reason) {
+        self.metrics.decided(reason);
+        self.ask_for_tick();
+    }
+
+    /// Asks the host for one tick, unless it is due already.
+    pub(crate) fn ask_for_tick(&self) {
+        if !self.is_tick_due.replace(true) {
+            self.host.tick_every(INTERVAL);
         }
     }
 
@@ -99,7 +86,7 @@ impl<H: Host> Filter<H> {
         match request.identify(&self.host) {
             Ok(()) => {
                 let plan = plan(&request.facts, &current.map);
-                self.metrics().decided(plan.reason);
+                self.decided(plan.reason);
                 if request.has_claims {
                     self.count(Event::ClaimsRemoved);
                 }
@@ -114,7 +101,7 @@ impl<H: Host> Filter<H> {
 
     /// Removes a client's identity headers from the request's trailers. `count` is
     /// the number of trailers.
-    pub fn on_request_trailers(&self, stream: StreamId, count: usize) -> Action {
+    pub(crate) fn on_request_trailers(&self, stream: StreamId, count: usize) -> Action {
         let trailers = self.host.headers(HeaderMap::RequestTrailers);
         let current = self.current.borrow();
         let claims = current.as_ref().map(|current| &current.claims);
@@ -123,10 +110,10 @@ impl<H: Host> Filter<H> {
 
     /// Holds back a 404 that could be wrong, and replaces a server's discovery
     /// document by the merged one; everything else passes.
-    pub fn on_response_headers(&self, stream: StreamId, end_of_stream: bool) -> Action {
+    pub(crate) fn on_response_headers(&self, stream: StreamId, end_of_stream: bool) -> Action {
         let host = &self.host;
         let status = host.response_header(":status").unwrap_or_default();
-        if self.phase() == Phase::Attempt {
+        if self.phase.get() == Phase::Attempt {
             // A server cannot have another one asked.
             host.remove_mark();
             if *status != *b"404" {
@@ -137,7 +124,7 @@ impl<H: Host> Filter<H> {
         let interest = ResponseInterest::from_bytes(state.as_deref());
         match (interest, &*status) {
             (interest, b"404") => {
-                let (not_found, phase) = (interest.not_found(), self.phase());
+                let (not_found, phase) = (interest.not_found(), self.phase.get());
                 self.apply(stream, response::not_found(not_found, host, end_of_stream, phase))
             }
             _ if !host.is_from_server() => self.apply(stream, Effect::Pass),
@@ -162,7 +149,7 @@ impl<H: Host> Filter<H> {
 
     /// Judges a 404 that was held back, or answers with the merged document, once there is enough
     /// of the body.
-    pub fn on_response_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
+    pub(crate) fn on_response_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
         if let Some(held) = self.held.take(stream) {
             return self.apply(stream, response::body(held, &self.host, end_of_stream));
         }
@@ -179,7 +166,7 @@ impl<H: Host> Filter<H> {
     }
 
     /// Does the same when trailers end a response. The host has nothing more of a document's body.
-    pub fn on_response_trailers(&self, stream: StreamId) -> Action {
+    pub(crate) fn on_response_trailers(&self, stream: StreamId) -> Action {
         match self.reading.take(stream) {
             Some(()) => self.document_end(stream),
             None => self.on_response_body(stream, true),

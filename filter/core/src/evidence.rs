@@ -1,6 +1,7 @@
 //! What proves a type-level 404: the servers that must all have denied the request.
 //!
-//! The VM with the map writes it, and the VM that judges attempts reads it.
+//! The VM with the map writes it, and the VM that judges attempts reads it, each under
+//! the key of the control plane.
 
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ pub(crate) struct Evidence<'e> {
     suffices_from: Option<Duration>,
     /// The addresses of the servers in rotation.
     servers: Vec<&'e [u8]>,
+}
+
+/// Returns the key of a control plane's evidence. Behind the slash, the root identifiers of its two
+/// filters are the same. An Envoy with one control plane has none there.
+pub(crate) fn key(root_id: &[u8]) -> Vec<u8> {
+    let name = root_id.iter().position(|&byte| byte == b'/').and_then(|at| root_id.get(at..));
+    [b"evidence", name.unwrap_or_default()].concat()
 }
 
 /// For how long a server has just left, as the companion counts. The companion may die

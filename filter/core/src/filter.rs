@@ -1,37 +1,42 @@
-//! The filter of one VM, as what outlives a callback: the current map, the
-//! metrics, and the responses that are held back.
+//! The filter of one control plane in one VM, as what outlives a callback: the
+//! current map, and the responses that are held back.
 //!
 //! None of it belongs to a stream or a configuration. Streams keep the
 //! configuration that they began with, and watches last for hours; with one
-//! map a VM a push replaces what all of them use, and the old map's memory is
-//! free at once.
+//! map a control plane, a push replaces what all of them use, and the old map's
+//! memory is free at once.
 //!
 //! The filter is not told when a stream ends (because the client left, say). So
 //! its memory of streams is bounded by age: when many streams have come, those
 //! before them are forgotten. A 404 that was forgotten goes on as it is.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use discovery_map::{DiscoveryMap, Documents};
+use discovery_map::{DiscoveryMap, Documents, Faults, Library};
 use identity::Claims;
 
 use crate::bodies::Bodies;
 use crate::budget::Budget;
 use crate::extensions::Extensions;
 use crate::host::{Host, StreamId};
-use crate::metrics::{Event, Metrics};
+use crate::metrics::{Event, Metrics, Summary};
 
-/// How many streams it takes until older ones are forgotten; a worker remembers
-/// at most twice as many.
+/// How many streams it takes until older ones are forgotten; a control plane's filter
+/// remembers at most twice as many.
 pub const GENERATION: usize = 16 * 1024;
 
-/// The filter of one VM.
+/// The filter of one control plane in one VM. Nothing in it is another's, so that no client of
+/// one control plane can reach, use up or push out what is of another.
 #[derive(Debug)]
-pub struct Filter<H: Host> {
+pub(crate) struct Filter<H: Host> {
     pub(crate) host: H,
+    /// The VM's.
+    pub(crate) metrics: Rc<Metrics<H::Metric>>,
+    /// The key of the evidence; `None` for streams of no known control plane.
+    pub(crate) evidence: Option<Vec<u8>>,
     pub(crate) current: RefCell<Option<Current>>,
-    metrics: OnceCell<Metrics<H::Metric>>,
     /// The 404s that are held back.
     pub(crate) held: AgedMap<StreamId, Held>,
     /// The streams whose server's document is read. The client of one that is forgotten gets a
@@ -39,16 +44,19 @@ pub struct Filter<H: Host> {
     pub(crate) reading: AgedMap<StreamId, ()>,
     /// What has been read.
     pub(crate) bodies: Bodies,
-    /// Whether this VM judges attempts.
-    pub(crate) is_at_server: Cell<bool>,
+    /// Where responses are judged.
+    pub(crate) phase: Cell<Phase>,
     /// How many servers may still be asked again.
     pub(crate) budget: Budget,
+    /// Whether the host was asked for a tick, and has not ticked yet.
+    pub(crate) is_tick_due: Cell<bool>,
 }
 
 /// What was pushed last.
 #[derive(Debug)]
 pub(crate) struct Current {
     pub(crate) map: DiscoveryMap,
+    pub(crate) summary: Summary,
     /// The headers that no client may send.
     pub(crate) claims: Claims,
     pub(crate) documents: Documents,
@@ -56,33 +64,44 @@ pub(crate) struct Current {
     pub(crate) extensions: Extensions,
 }
 
+impl Current {
+    /// Reads a map, once for all requests.
+    ///
+    /// # Errors
+    /// What is wrong with it. It depends on the bytes alone: a map that the main thread accepted
+    /// must not fail on a worker, where nobody could refuse it any more.
+    pub(crate) fn read(json: &[u8], library: &Library) -> Result<Self, Faults> {
+        let mut map = DiscoveryMap::from_json(json)?;
+        let documents = Documents::read(map.take_packed(), library)?;
+        let (claims, extensions) = (Claims::new(&map.identity), Extensions::default());
+        Ok(Self { summary: Summary::of(&map), map, claims, documents, extensions })
+    }
+}
+
 impl<H: Host> Filter<H> {
     /// A filter that has no map yet.
-    pub const fn new(host: H) -> Self {
+    pub(crate) fn new(
+        host: H,
+        metrics: Rc<Metrics<H::Metric>>,
+        phase: Phase,
+        evidence: Option<Vec<u8>>,
+    ) -> Self {
         Self {
             host,
+            metrics,
+            evidence,
             current: RefCell::new(None),
-            metrics: OnceCell::new(),
             held: AgedMap::new(),
             reading: AgedMap::new(),
             bodies: Bodies::new(),
-            is_at_server: Cell::new(false),
+            phase: Cell::new(phase),
             budget: Budget::new(),
+            is_tick_due: Cell::new(false),
         }
     }
 
-    /// The metrics, which are defined when first used.
-    pub(crate) fn metrics(&self) -> &Metrics<H::Metric> {
-        self.metrics.get_or_init(|| Metrics::define(&self.host))
-    }
-
-    /// Returns where this VM judges responses.
-    pub(crate) fn phase(&self) -> Phase {
-        if self.is_at_server.get() { Phase::Attempt } else { Phase::Client }
-    }
-
     pub(crate) fn count(&self, event: Event) {
-        self.metrics().count(&self.host, event);
+        self.metrics.count(&self.host, event);
     }
 }
 

@@ -9,6 +9,11 @@ use crate::headers::Headers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StreamId(pub u32);
 
+/// A configuration of the filter at the host, such as a map of one control plane. Streams keep the
+/// one that they began with. The host practically never uses a number again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContextId(pub u32);
+
 /// What the host does after a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -70,9 +75,20 @@ pub trait Host {
     /// The configuration: the map as JSON; in `on_configure`.
     fn configuration(&self) -> Vec<u8>;
 
-    /// Requests a call of `on_tick` once a period, as long as this configuration
-    /// is in use; in `on_configure`.
+    /// Returns the root identifier of the configuration that the callback is about: the stream's,
+    /// or the one that is configured or ticks. `None` if the host does not tell.
+    fn root_id(&self) -> Option<Vec<u8>>;
+
+    /// Returns whether the host has dropped the configuration `other`, and so every stream that began
+    /// with it; in a callback about the configuration `own`.
+    fn is_gone(&self, other: ContextId, own: ContextId) -> bool;
+
+    /// Requests a call of `on_tick` once a period, about the configuration that this callback is
+    /// about. If the host drops the configuration, there are no more calls.
     fn tick_every(&self, period: Duration);
+
+    /// Ends these calls about the configuration `of`; in a callback about the configuration `own`.
+    fn stop_ticks(&self, of: ContextId, own: ContextId);
 
     /// All headers of a map; none if the host does not hand them over.
     fn headers(&self, map: HeaderMap) -> Headers;
@@ -108,13 +124,13 @@ pub trait Host {
     /// proxy refuses that only while there is no response.
     fn remove_mark(&self);
 
-    /// Makes bytes known to all VMs of this filter, in place of those with this
+    /// Makes bytes known to all VMs of this filter under a key, in place of those with this
     /// [`version`](Shared::version); 0 replaces any. Returns whether they were still
     /// the last.
-    fn share(&self, value: &[u8], version: u32) -> bool;
+    fn share(&self, key: &[u8], value: &[u8], version: u32) -> bool;
 
-    /// Returns what a VM made known last.
-    fn shared(&self) -> Option<Shared>;
+    /// Returns what a VM made known last under this key.
+    fn shared(&self, key: &[u8]) -> Option<Shared>;
 
     /// Returns the time since any fixed moment, the same for all VMs.
     fn now(&self) -> Duration;

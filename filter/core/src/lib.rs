@@ -3,10 +3,10 @@
 //! be done as data.
 //!
 //! ```text
-//!  callback ─▶ Filter ─▶ decision (request, response) ─▶ Effect ─▶ apply ─▶ Host
-//!                │              ▲                                    │
-//!                │       plan · map · held                           └─ counts
-//!                └─ what outlives a callback: the map, what is held back, the counts
+//!  callback ─▶ Filters ─▶ Filter ─▶ decision (request, response) ─▶ Effect ─▶ apply ─▶ Host
+//!              root id      │              ▲                                    │
+//!                           │       plan · map · held                           └─ counts
+//!                           └─ what outlives a callback: the map, what is held back
 //! ```
 //!
 //! | callback | of a stream in state | effect |
@@ -38,6 +38,7 @@ mod effect;
 mod evidence;
 mod extensions;
 mod filter;
+mod filters;
 mod headers;
 mod host;
 mod metrics;
@@ -49,6 +50,9 @@ pub mod mock;
 
 pub use bodies::{MAX_BODIES, MAX_BODY_BYTES};
 pub use budget::PER_SECOND;
-pub use filter::{Filter, GENERATION};
+pub use filter::GENERATION;
+pub use filters::Filters;
 pub use headers::{Headers, serialize};
-pub use host::{Action, Certificate, ClientCertificate, HeaderMap, Host, Shared, StreamId};
+pub use host::{
+    Action, Certificate, ClientCertificate, ContextId, HeaderMap, Host, Shared, StreamId,
+};

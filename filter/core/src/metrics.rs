@@ -71,12 +71,37 @@ const EVENTS: [(Event, &str); 13] = {
     ]
 };
 
-/// The gauges of the map in use: generation, skewed targets, completeness.
+/// The gauges of the maps in use, as in [`Summary`].
 const GAUGES: [&str; 3] = [
     "mixed_version_proxy_map_generation",
     "mixed_version_proxy_skewed_targets",
     "mixed_version_proxy_map_complete",
 ];
+
+/// What the gauges show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// 0 with several maps: their generations have nothing in common.
+    generation: u64,
+    skewed_targets: u64,
+    is_complete: bool,
+}
+
+impl Summary {
+    pub(crate) fn of(map: &DiscoveryMap) -> Self {
+        let skewed_targets = u64::try_from(map.skewed_targets()).unwrap_or(u64::MAX);
+        Self { generation: map.generation, skewed_targets, is_complete: map.complete }
+    }
+
+    /// Returns the summary of the maps of several control planes.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self {
+            generation: 0,
+            skewed_targets: self.skewed_targets.saturating_add(other.skewed_targets),
+            is_complete: self.is_complete && other.is_complete,
+        }
+    }
+}
 
 /// The metrics of one VM; the host adds up those of all workers.
 #[derive(Debug)]
@@ -128,10 +153,9 @@ impl<M: Copy> Metrics<M> {
         }
     }
 
-    /// A map was taken into use.
-    pub(crate) fn configured(&self, host: &impl Host<Metric = M>, map: &DiscoveryMap) {
-        let skewed = u64::try_from(map.skewed_targets()).unwrap_or(u64::MAX);
-        let values = [map.generation, skewed, u64::from(map.complete)];
+    /// Shows which maps are in use.
+    pub(crate) fn show(&self, host: &impl Host<Metric = M>, maps: Summary) {
+        let values = [maps.generation, maps.skewed_targets, u64::from(maps.is_complete)];
         for (gauge, value) in self.gauges.iter().zip(values) {
             if let Some(gauge) = gauge {
                 host.record(*gauge, value);

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::headers::{Headers, serialize};
-use crate::host::{ClientCertificate, HeaderMap, Host, Shared, StreamId};
+use crate::host::{ClientCertificate, ContextId, HeaderMap, Host, Shared, StreamId};
 
 pub use proxy::{GOLDEN, MockProxy};
 pub use stream::{Fields, Reply, Stream, fields};
@@ -24,8 +24,14 @@ pub use stream::{Fields, Reply, Stream, fields};
 pub enum Call {
     /// [`Host::configuration`].
     Configuration,
+    /// [`Host::root_id`].
+    RootId,
+    /// [`Host::is_gone`].
+    IsGone,
     /// [`Host::tick_every`].
     TickEvery,
+    /// [`Host::stop_ticks`].
+    StopTicks,
     /// [`Host::headers`].
     Headers,
     /// [`Host::replace_headers`].
@@ -73,6 +79,12 @@ pub enum Call {
 pub struct State {
     /// The configuration that `on_configure` reads.
     pub configuration: Vec<u8>,
+    /// The root identifier of each configuration that there is.
+    pub contexts: BTreeMap<ContextId, Vec<u8>>,
+    /// The number of the last configuration.
+    pub last_context: u32,
+    /// The configuration that calls are about, also the stream's; `None` before the first.
+    pub context: Option<ContextId>,
     /// The stream that calls are about; `None` before the first.
     pub current: Option<StreamId>,
     /// Every stream, by its number.
@@ -81,16 +93,16 @@ pub struct State {
     pub failing: BTreeSet<Call>,
     /// Every call so far.
     pub calls: Vec<Call>,
-    /// What VMs told each other, in this order.
-    pub shared: Vec<Shared>,
+    /// What VMs told each other by key, in this order.
+    pub shared: BTreeMap<Vec<u8>, Vec<Shared>>,
     /// What another VM is about to tell, sooner than this one.
     pub sooner: Option<Shared>,
     /// The time.
     pub now: Duration,
     /// Metrics by name; the number is the position.
     pub metrics: Vec<(String, u64)>,
-    /// How often `on_tick` was requested.
-    pub tick: Option<Duration>,
+    /// How often `on_tick` is called about a configuration.
+    pub ticks: BTreeMap<ContextId, Duration>,
 }
 
 /// A host that tests script.
@@ -159,9 +171,31 @@ impl Host for Rc<MockHost> {
         if self.call(Call::Configuration) { self.state().configuration.clone() } else { Vec::new() }
     }
 
+    fn root_id(&self) -> Option<Vec<u8>> {
+        if !self.call(Call::RootId) {
+            return None;
+        }
+        let state = self.state();
+        state.contexts.get(&state.context?).cloned()
+    }
+
+    fn is_gone(&self, other: ContextId, own: ContextId) -> bool {
+        assert_eq!(self.state().context, Some(own));
+        self.call(Call::IsGone) && !self.state().contexts.contains_key(&other)
+    }
+
     fn tick_every(&self, period: Duration) {
         if self.call(Call::TickEvery) {
-            self.change(|state| state.tick = Some(period));
+            self.change(|state| state.ticks.extend(state.context.map(|context| (context, period))));
+        }
+    }
+
+    fn stop_ticks(&self, of: ContextId, own: ContextId) {
+        assert_eq!(self.state().context, Some(own));
+        if self.call(Call::StopTicks) {
+            self.change(|state| {
+                state.ticks.remove(&of);
+            });
         }
     }
 
@@ -218,22 +252,24 @@ impl Host for Rc<MockHost> {
         self.write(Call::RemoveMark, |stream| stream.is_marked = false);
     }
 
-    fn share(&self, value: &[u8], version: u32) -> bool {
+    fn share(&self, key: &[u8], value: &[u8], version: u32) -> bool {
         if !self.call(Call::Share) {
             return false;
         }
-        self.change(|state| state.shared.extend(state.sooner.take()));
-        let last = self.state().shared.last().map_or(0, |last| last.version);
+        let mut state = self.0.borrow_mut();
+        let sooner = state.sooner.take();
+        let told = state.shared.entry(key.to_vec()).or_default();
+        told.extend(sooner);
+        let last = told.last().map_or(0, |last| last.version);
         let is_last = version == 0 || version == last;
         if is_last {
-            let shared = Shared { value: value.to_vec(), version: last.saturating_add(1) };
-            self.change(|state| state.shared.push(shared));
+            told.push(Shared { value: value.to_vec(), version: last.saturating_add(1) });
         }
         is_last
     }
 
-    fn shared(&self) -> Option<Shared> {
-        if self.call(Call::Shared) { self.state().shared.last().cloned() } else { None }
+    fn shared(&self, key: &[u8]) -> Option<Shared> {
+        if self.call(Call::Shared) { self.state().shared.get(key)?.last().cloned() } else { None }
     }
 
     fn now(&self) -> Duration {

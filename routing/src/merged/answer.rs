@@ -78,7 +78,7 @@ impl<'c> ReadOptions<'c> {
                 (304, &b""[..])
             } else {
                 let encoded = content.encoded(self.encoding, |json| encode(json, self.encoding))?;
-                let compressed = self.takes_gzip && encoded.plain().len() > GZIP_ABOVE;
+                let compressed = self.takes_gzip && encoded.size() > GZIP_ABOVE;
                 headers.push((b"content-type", content_type(document, self.encoding)));
                 if compressed {
                     headers.push((b"content-encoding", Cow::Borrowed(b"gzip")));

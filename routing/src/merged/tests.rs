@@ -5,8 +5,8 @@ use std::io::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use discovery_map::{
-    Content, DiscoveryMap, DocumentEncoding, DocumentForm, Documents, MapDocument, MergedDocument,
-    Packed,
+    Content, DiscoveryMap, DocumentEncoding, DocumentForm, Documents, Library, MapDocument,
+    MergedDocument, Packed,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -169,7 +169,7 @@ fn the_access_check_asks_for_the_servers_own_document_of_that_kind() {
 fn an_extended_document_has_an_etag_of_both() {
     let merged = document("/apis", DocumentForm::AggregatedV2, b"{}");
     assert!(is_known(&merged, b"\"PEER\"") && !is_known(&merged, b"\"NEW\""));
-    let content = Content::new(b"{\"items\":[]}".to_vec(), Vec::new());
+    let content = Content::from(b"{\"items\":[]}".to_vec());
     let own = (Some(&b"\"NEW\""[..]), &b"{\"items\":[{\"metadata\":{\"name\":\"g\"}}]}"[..]);
     let (document, content) = extended(&merged, &content, own).unwrap();
     assert_eq!(document.etag.as_deref(), Some("MERGED.NEW"));
@@ -237,7 +237,7 @@ fn answer(
 }
 
 fn content(plain: &[u8]) -> Documents {
-    Documents::unpack(vec![packed(plain)], &Documents::default()).unwrap()
+    Documents::read(vec![packed(plain)], &Library::default()).unwrap()
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn only_large_documents_are_compressed_for_clients_that_accept_gzip() {
     let map = everything();
     let (large, small) = (vec![b' '; 128 * 1024 + 1], vec![b' '; 128 * 1024]);
     let documents =
-        Documents::unpack(vec![packed(&large), packed(&small)], &Documents::default()).unwrap();
+        Documents::read(vec![packed(&large), packed(&small)], &Library::default()).unwrap();
     for (accept_encoding, takes) in [
         ("gzip", true),
         ("deflate, gzip ,br", true),

@@ -1,9 +1,10 @@
 //! Any callbacks in any order, on streams of any bytes and a host whose calls
-//! fail, end without a panic, and no client's claim goes on to a server.
+//! fail, end without a panic, and no client's claim goes on to a server. Two control
+//! planes share the VM: no request goes to a cluster of the other one.
 #![no_main]
 
 use arbitrary::Arbitrary;
-use filter_core::mock::{Call, Fields, MockProxy};
+use filter_core::mock::{Call, Fields, GOLDEN, MockProxy};
 use filter_core::{Action, Certificate, Shared, StreamId};
 use libfuzzer_sys::fuzz_target;
 use routing::interest;
@@ -23,6 +24,8 @@ enum Step {
     State { stream: u8, key: bool, value: Vec<u8> },
     /// What another VM told.
     Shared { value: Vec<u8>, version: u32 },
+    /// The host drops the configurations before the last, or all.
+    Drop { all: bool },
     /// From here on, attempts at servers are judged.
     AtServer,
     Server { stream: u8, address: String },
@@ -36,7 +39,10 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 const CONTENT_TYPES: [&str; 4] =
     ["text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
-const CALLS: [Call; 10] = [
+const CALLS: [Call; 13] = [
+    Call::RootId,
+    Call::IsGone,
+    Call::StopTicks,
     Call::Headers,
     Call::ReplaceHeaders,
     Call::SetClusterHeader,
@@ -58,13 +64,31 @@ fn has_claim(fields: &Fields) -> bool {
     })
 }
 
-fn take(proxy: &MockProxy, step: Step) {
+/// A step of one of the two control planes.
+#[derive(Arbitrary, Debug)]
+struct Turn {
+    is_second: bool,
+    step: Step,
+}
+
+/// What all clusters of the golden map are named after, and those of the second control plane.
+const CLUSTERS: [&str; 2] = ["kube-apiserver", "other"];
+
+/// Whether a request goes to a cluster of the control plane that is not its own.
+fn is_misled(proxy: &MockProxy, stream: StreamId, own: &str) -> bool {
+    let cluster = proxy.stream(stream).sent(discovery_map::CLUSTER_HEADER).unwrap_or_default();
+    CLUSTERS.iter().any(|name| *name != own && cluster.starts_with(name))
+}
+
+fn take(proxy: &MockProxy, step: Step, own: &str) {
     match step {
         Step::Request { stream, path, mut headers } => {
             headers.insert(0, (b":method".to_vec(), b"GET".to_vec()));
             headers.insert(1, (b":path".to_vec(), path));
+            headers.retain(|(name, _)| name != discovery_map::CLUSTER_HEADER.as_bytes());
             let stream = StreamId(stream.into());
             let action = proxy.request_bytes(stream, headers);
+            assert!(!is_misled(proxy, stream, own));
             let stream = proxy.stream(stream);
             let sent = action == Action::Continue && stream.certificate.is_none();
             assert!(!sent || !has_claim(&stream.request), "{:?}", stream.request);
@@ -107,9 +131,11 @@ fn take(proxy: &MockProxy, step: Step) {
             });
         }
         Step::Shared { value, version } => {
-            proxy.host.change(|state| state.shared.push(Shared { value, version }));
+            proxy.hear(Shared { value, version });
         }
-        Step::AtServer => proxy.filter.judge_attempts(),
+        Step::Drop { all: true } => proxy.remove(),
+        Step::Drop { all: false } => proxy.drop_older(),
+        Step::AtServer => proxy.judge_attempts(),
         Step::Server { stream, address } => {
             proxy.change(StreamId(stream.into()), |stream| stream.server = address);
         }
@@ -118,13 +144,16 @@ fn take(proxy: &MockProxy, step: Step) {
             let call = CALLS[usize::from(call) % CALLS.len()];
             proxy.host.change(|state| state.failing.extend([call]));
         }
-        Step::Tick => proxy.filter.on_tick(),
+        Step::Tick => proxy.tick(),
     }
 }
 
-fuzz_target!(|steps: Vec<Step>| {
-    let proxy = MockProxy::golden();
-    for step in steps {
-        take(&proxy, step);
+fuzz_target!(|turns: Vec<Turn>| {
+    let first = MockProxy::golden();
+    let second = first.beside("second");
+    let map = GOLDEN.replace("\"kube-apiserver", "\"other");
+    assert_eq!(second.configure(&map), Ok(()));
+    for Turn { is_second, step } in turns {
+        take(if is_second { &second } else { &first }, step, CLUSTERS[usize::from(is_second)]);
     }
 });

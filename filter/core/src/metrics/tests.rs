@@ -2,15 +2,15 @@
 
 use discovery_map::DocumentForm;
 
-use super::{Doubt, EVENTS, Event};
+use super::{Doubt, EVENTS, Event, Metrics};
 use crate::mock::MockProxy;
 
 /// The counters that one event raises, after `mixed_version_proxy_`, with their
 /// values.
 fn raised(event: Event) -> Vec<(String, u64)> {
-    let proxy = MockProxy::default();
-    proxy.filter.count(event);
-    let metrics = proxy.host.state().metrics.clone();
+    let host = MockProxy::default().host;
+    Metrics::define(&host).count(&host, event);
+    let metrics = host.state().metrics.clone();
     let raised = metrics.into_iter().filter(|(_, value)| *value > 0);
     raised.map(|(name, value)| (name.replace("mixed_version_proxy_", ""), value)).collect()
 }

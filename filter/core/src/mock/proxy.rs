@@ -1,36 +1,62 @@
-//! A filter on a mock host, entered as a proxy enters it.
+//! The filter of a control plane on a mock host, entered as a proxy enters it.
 
-use std::cell::Ref;
+use std::cell::{Cell, Ref};
 use std::rc::Rc;
+use std::time::Duration;
 
 use discovery_map::Faults;
 
 use super::{Call, Fields, MockHost, Stream, fields};
-use crate::filter::Filter;
-use crate::host::{Action, StreamId};
+use crate::filters::Filters;
+use crate::host::{Action, ContextId, Shared, StreamId};
 
 /// The map of the contract's golden file: `cp-1` and `cp-2` serve, only `cp-2`
 /// serves `pods/resize`, and `cp-3` cannot be reached.
 pub const GOLDEN: &str = include_str!("../../../../discovery-map/golden/map.json");
 
-/// A filter on a mock host.
+/// The root identifier of the filter in the listener, if there is one control plane.
+const ROOT: &str = "mixed-version-proxy";
+
+/// What is behind it in the root identifier of the filter at the servers.
+const AT_SERVER: &str = "-at-server";
+
+/// The filter of a control plane on a mock host.
 #[derive(Debug)]
 pub struct MockProxy {
     /// The host.
     pub host: Rc<MockHost>,
-    /// The filter.
-    pub filter: Filter<Rc<MockHost>>,
+    /// The filters of the VM.
+    pub filters: Rc<Filters<Rc<MockHost>>>,
+    /// What is behind the filter's name in its root identifier.
+    name: String,
+    is_at_server: bool,
+    /// The last configuration.
+    context: Cell<Option<ContextId>>,
 }
 
 impl Default for MockProxy {
-    /// A filter without a map.
+    /// A filter that has not been configured.
     fn default() -> Self {
         let host = Rc::<MockHost>::default();
-        Self { filter: Filter::new(Rc::clone(&host)), host }
+        let filters = Rc::new(Filters::new(Rc::clone(&host)));
+        let context = Cell::new(None);
+        Self { host, filters, name: String::new(), is_at_server: false, context }
     }
 }
 
 impl MockProxy {
+    /// The filter of another control plane in the same VM, which has not been configured.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        Self {
+            host: Rc::clone(&self.host),
+            filters: Rc::clone(&self.filters),
+            name: format!("/{name}"),
+            is_at_server: self.is_at_server,
+            context: Cell::new(None),
+        }
+    }
+
     /// A filter that has been configured with this map, whatever came of it.
     #[must_use]
     pub fn with_map(json: &str) -> Self {
@@ -51,7 +77,58 @@ impl MockProxy {
     /// Those of the filter.
     pub fn configure(&self, json: &str) -> Result<(), Faults> {
         self.host.change(|state| state.configuration = json.as_bytes().to_vec());
-        self.filter.on_configure()
+        self.filters.on_configure(self.new_context())
+    }
+
+    /// Judges attempts at servers from now on.
+    pub fn judge_attempts(&self) {
+        self.filters.judge_attempts(self.new_context());
+    }
+
+    fn new_context(&self) -> ContextId {
+        let at = if self.is_at_server { AT_SERVER } else { "" };
+        let root_id = format!("{ROOT}{at}{}", self.name).into_bytes();
+        let mut context = ContextId(1);
+        self.host.change(|state| {
+            state.last_context += 1;
+            context = ContextId(state.last_context);
+            state.contexts.insert(context, root_id);
+            state.context = Some(context);
+        });
+        self.context.set(Some(context));
+        context
+    }
+
+    /// Has the host drop all configurations but the last.
+    pub fn drop_older(&self) {
+        self.drop_contexts(|context| Some(context) != self.context.get());
+    }
+
+    /// Has the host drop all configurations: the control plane is removed.
+    pub fn remove(&self) {
+        self.drop_contexts(|_| true);
+        self.context.set(None);
+    }
+
+    fn drop_contexts(&self, is_dropped: impl Fn(ContextId) -> bool) {
+        let context = self.context.get();
+        self.host.change(|state| {
+            let own = context.and_then(|context| state.contexts.get(&context)).cloned();
+            state.contexts.retain(|&id, root| own.as_ref() != Some(root) || !is_dropped(id));
+        });
+    }
+
+    /// Enters the filter by a tick.
+    pub fn tick(&self) {
+        let Some(context) = self.context.get() else { return };
+        self.host.change(|state| state.context = Some(context));
+        self.filters.on_tick(context);
+    }
+
+    /// Returns how often the last configuration ticks.
+    #[must_use]
+    pub fn period(&self) -> Option<Duration> {
+        self.host.state().ticks.get(&self.context.get()?).copied()
     }
 
     /// Makes a call fail from now on.
@@ -74,7 +151,7 @@ impl MockProxy {
     /// Enters the filter by a request's headers, of any bytes.
     pub fn request_bytes(&self, stream: StreamId, headers: Fields) -> Action {
         self.select(stream, |stream| stream.request = headers);
-        self.filter.on_request_headers(stream)
+        self.filters.on_request_headers(stream)
     }
 
     /// Enters the filter by a GET of a path.
@@ -91,7 +168,7 @@ impl MockProxy {
     pub fn trailers_bytes(&self, stream: StreamId, trailers: Fields) -> Action {
         let count = trailers.len();
         self.select(stream, |stream| stream.trailers = trailers);
-        self.filter.on_request_trailers(stream, count)
+        self.filters.on_request_trailers(stream, count)
     }
 
     /// Enters the filter by the headers of a server's response.
@@ -110,14 +187,14 @@ impl MockProxy {
             stream.response = headers;
             stream.is_from_server = true;
         });
-        self.filter.on_response_headers(stream, end_of_stream)
+        self.filters.on_response_headers(stream, end_of_stream)
     }
 
     /// Enters the filter by more of a response's body, which is held back with
     /// what came before.
     pub fn body(&self, stream: StreamId, chunk: &[u8], end_of_stream: bool) -> Action {
         self.select(stream, |stream| stream.body.extend_from_slice(chunk));
-        let action = self.filter.on_response_body(stream, end_of_stream);
+        let action = self.filters.on_response_body(stream, end_of_stream);
         if action == Action::Drop {
             self.change(stream, |stream| stream.body.clear());
         }
@@ -127,17 +204,33 @@ impl MockProxy {
     /// Enters the filter by the trailers that end a response.
     pub fn trailers_of_response(&self, stream: StreamId) -> Action {
         self.select(stream, |_| ());
-        self.filter.on_response_trailers(stream)
+        self.filters.on_response_trailers(stream)
     }
 
     /// A filter at the servers, which knows what this one tells of its map.
     #[must_use]
     pub fn at_server(&self) -> Self {
-        let proxy = Self::default();
+        let proxy = Self { name: self.name.clone(), is_at_server: true, ..Self::default() };
         let shared = self.host.state().shared.clone();
         proxy.host.change(|state| state.shared = shared);
-        proxy.filter.judge_attempts();
+        proxy.judge_attempts();
         proxy
+    }
+
+    /// What VMs told each other of the control plane, in this order.
+    #[must_use]
+    pub fn shared(&self) -> Vec<Shared> {
+        self.host.state().shared.get(&self.key()).cloned().unwrap_or_default()
+    }
+
+    /// Has another VM tell this of the control plane.
+    pub fn hear(&self, shared: Shared) {
+        let key = self.key();
+        self.host.change(|state| state.shared.entry(key).or_default().push(shared));
+    }
+
+    fn key(&self) -> Vec<u8> {
+        format!("evidence{}", self.name).into_bytes()
     }
 
     /// A stream as it is now.
@@ -150,7 +243,7 @@ impl MockProxy {
     /// filter has told the host.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<u64> {
-        self.filter.on_tick();
+        self.tick();
         let name = format!("mixed_version_proxy_{name}");
         let state = self.host.state();
         state.metrics.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
@@ -167,6 +260,7 @@ impl MockProxy {
     fn select(&self, stream: StreamId, change: impl FnOnce(&mut Stream)) {
         self.host.change(|state| {
             state.current = Some(stream);
+            state.context = self.context.get();
             change(state.streams.entry(stream).or_default());
         });
     }

@@ -81,7 +81,7 @@ impl Callback {
             Self::OtherBody => Some(proxy.body(STREAM, b"no such object", true)),
             Self::PartOfBody => Some(proxy.body(STREAM, b"404 ", false)),
             Self::TrailersOfResponse => Some(proxy.trailers_of_response(STREAM)),
-            Self::Tick => none(|| proxy.filter.on_tick()),
+            Self::Tick => none(|| proxy.tick()),
             Self::SameMap => none(|| proxy.configure(GOLDEN).unwrap()),
         }
     }

@@ -16,12 +16,12 @@ fn a_valid_map_is_taken_into_use() {
 
 #[test]
 fn a_map_in_use_asks_for_a_tick_each_second() {
-    assert_eq!(MockProxy::golden().host.state().tick, Some(Duration::from_secs(1)));
+    assert_eq!(MockProxy::golden().period(), Some(Duration::from_secs(1)));
 }
 
 #[test]
 fn a_refused_map_asks_for_no_tick() {
-    assert_eq!(MockProxy::with_map("{}").host.state().tick, None);
+    assert_eq!(MockProxy::with_map("{}").period(), None);
 }
 
 #[test]

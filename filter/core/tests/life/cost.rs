@@ -117,8 +117,9 @@ fn a_tick_costs_one_call_for_each_reason_that_was_met() {
     proxy.get(STREAM, COMMON);
     proxy.get(STREAM, "/healthz");
     let _ = proxy.calls();
-    proxy.filter.on_tick();
-    assert_eq!(proxy.calls(), [Call::Add, Call::Add]);
-    proxy.filter.on_tick();
-    assert_eq!(proxy.calls(), []);
+    proxy.tick();
+    let end = [Call::RootId, Call::StopTicks];
+    assert_eq!(proxy.calls(), [&[Call::Add, Call::Add], &end[..]].concat());
+    proxy.tick();
+    assert_eq!(proxy.calls(), end);
 }

@@ -100,7 +100,7 @@ fn an_answer_of_envoys_own_passes() {
         stream.response = vec![(b":status".to_vec(), b"200".to_vec())];
         stream.is_from_server = false;
     });
-    assert_eq!(proxy.filter.on_response_headers(STREAM, true), Action::Continue);
+    assert_eq!(proxy.filters.on_response_headers(STREAM, true), Action::Continue);
 }
 
 #[test]

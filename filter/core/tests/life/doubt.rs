@@ -204,7 +204,8 @@ fn without_evidence_no_server_is_asked_and_nothing_is_proved() {
     for shared in [None, Some("x"), Some("7"), Some("7\x000"), Some("7\0soon\x0010.0.0.1:6443")] {
         let pair = Pair::golden().get(UNKNOWN);
         let shared = shared.map(|value| Shared { value: value.into(), version: 1 });
-        pair.server.host.change(|state| state.shared = shared.into_iter().collect());
+        pair.server.host.change(|state| state.shared.clear());
+        shared.into_iter().for_each(|shared| pair.server.hear(shared));
         assert!(!pair.denied_by(FIRST));
         assert_eq!(pair.at_the_client(TYPE_LEVEL), [503]);
     }
@@ -212,7 +213,7 @@ fn without_evidence_no_server_is_asked_and_nothing_is_proved() {
 
 /// Returns the generation of the evidence that was shared last.
 fn shared_by(proxy: &MockProxy) -> String {
-    let shared = proxy.host.state().shared.last().unwrap().value.clone();
+    let shared = proxy.shared().last().unwrap().value.clone();
     String::from_utf8(shared).unwrap().split('\0').next().unwrap().to_owned()
 }
 
@@ -260,7 +261,7 @@ fn a_worker_that_pauses_does_not_replace_newer_evidence() {
     configure(&sooner, 9);
     let slow = MockProxy::default();
     configure(&slow, 7);
-    let mut newer = sooner.host.state().shared.last().unwrap().clone();
+    let mut newer = sooner.shared().last().unwrap().clone();
     newer.version = 2;
     slow.host.change(|state| state.sooner = Some(newer));
     configure(&slow, 8);

@@ -205,6 +205,6 @@ fn a_request_without_trailers_passes() {
 fn trailers_that_the_host_does_not_show_whole_end_the_request() {
     let proxy = MockProxy::golden();
     proxy.trailers(STREAM, &[("x", "y")]);
-    assert_eq!(proxy.filter.on_request_trailers(STREAM, 2), Action::Pause);
+    assert_eq!(proxy.filters.on_request_trailers(STREAM, 2), Action::Pause);
     assert_eq!(proxy.stream(STREAM).codes(), [503]);
 }

@@ -4,6 +4,7 @@
 
 mod callback_table;
 mod configuration;
+mod control_planes;
 mod cost;
 mod documents;
 mod doubt;

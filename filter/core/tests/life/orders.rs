@@ -110,7 +110,7 @@ fn take(proxy: &MockProxy, step: &Step) -> Option<Action> {
             });
             proxy.configure(&map).unwrap();
         }
-        Step::Tick => proxy.filter.on_tick(),
+        Step::Tick => proxy.tick(),
     }
     None
 }

@@ -21,7 +21,7 @@ fn document(form: DocumentForm) -> MergedDocument {
 
 /// Returns the answer as `code body`, and its headers.
 fn answered(options: &ReadOptions<'_>, form: DocumentForm) -> (String, Vec<(String, String)>) {
-    let content = Content::new(b"all".to_vec(), b"zip".to_vec());
+    let content = Content::from(b"all".to_vec());
     let answer = answer(options, &document(form), &content, PEER.into_iter());
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let headers = answer.headers.iter().map(|(name, value)| (text(name), text(value))).collect();
