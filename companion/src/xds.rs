@@ -10,6 +10,7 @@
 
 mod cluster;
 mod filter;
+mod listener;
 mod message;
 mod protobuf;
 mod secret;
@@ -20,6 +21,7 @@ mod wasm;
 
 pub(crate) use cluster::{Cluster, endpoints};
 pub use filter::{FilterConfig, MAP};
+pub use listener::{Encoded, ListenerTemplate, listener};
 pub(crate) use message::{ConfigSource, response};
 pub(crate) use protobuf::{EncodeError, encode};
 pub use upstream::upstream_filters;

@@ -1,4 +1,4 @@
-//! `envoy-config/load-balancer` handles requests like the quickstart.
+//! All shipped configurations handle requests like the quickstart.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,12 @@ use harness::artifacts::integration_folder;
 use serde_json::{Value, json};
 
 /// The configurations that are shipped.
-const FILES: [&str; 3] = ["quickstart/envoy.yaml", "load-balancer/envoy.yaml", "fleet/envoy.yaml"];
+const FILES: [&str; 4] = [
+    "quickstart/envoy.yaml",
+    "load-balancer/envoy.yaml",
+    "fleet/envoy.yaml",
+    "shared-ingress/listener.yaml",
+];
 
 /// The main listener, in both files after the other listener is removed.
 const LISTENER: &str = "/static_resources/listeners/0";
@@ -125,6 +130,85 @@ fn the_fleet_differs_from_the_load_balancer_only_in_where_resources_come_from() 
     Ok(())
 }
 
+/// What only the listener of many control planes has, as JSON pointers below it.
+const OF_MANY: [&str; 6] = [
+    "LISTENER/listener_filters",
+    "LISTENER/listener_filters_timeout",
+    "LISTENER/continue_on_listener_filters_timeout",
+    "LISTENER/access_log/0/typed_config/log_format/json_format/server_name",
+    "HTTP/access_log/0/typed_config/log_format/json_format/control_plane",
+    "LISTENER/filter_chains/0/transport_socket/typed_config/common_tls_context/validation_context_sds_secret_config/sds_config/ads",
+];
+
+/// What names one control plane, and where resources come from.
+const NAMES: [&str; 6] = [
+    "HTTP/stat_prefix",
+    "HTTP/route_config/name",
+    "HTTP/http_filters/0/name",
+    "HTTP/http_filters/0/config_discovery/config_source",
+    "LISTENER/filter_chains/0/transport_socket/typed_config/common_tls_context/tls_certificate_sds_secret_configs/0/sds_config/path_config_source",
+    "LISTENER/filter_chains/0/transport_socket/typed_config/common_tls_context/validation_context_sds_secret_config/name",
+];
+
+#[test]
+fn the_template_of_many_control_planes_differs_from_the_fleet_only_in_names() -> Result<()> {
+    let mut fleet = configuration("fleet/envoy.yaml")?;
+    take(&mut fleet, "/static_resources/listeners/0")?;
+    take(
+        &mut fleet,
+        "LISTENER/filter_chains/0/transport_socket/typed_config/common_tls_context/validation_context_sds_secret_config/sds_config/path_config_source",
+    )?;
+    let text = fs::read_to_string(shipped("shared-ingress/listener.yaml"))?;
+    let text = text.replace("${control_plane}", "kube-apiserver");
+    let mut template =
+        json!({ "static_resources": { "listeners": [serde_saphyr::from_str::<Value>(&text)?] } });
+    for pointer in OF_MANY {
+        take(&mut template, pointer)?;
+    }
+    for file in [&mut fleet, &mut template] {
+        for pointer in NAMES {
+            take(file, pointer)?;
+        }
+        take_choice_by_header(file)?;
+    }
+    let [fleet, template] = [&fleet, &template].map(|file| file.pointer(LISTENER));
+    let differences = differences(fleet.context("no listener")?, template.context("none")?, "");
+    ensure!(differences.is_empty(), "fleet and shared ingress:\n{}", differences.join("\n"));
+    Ok(())
+}
+
+/// Removes from each route how it looks at the header that names a cluster. The fleet looks whether
+/// it is there; with many control planes, the cluster must be one of the control plane.
+fn take_choice_by_header(file: &mut Value) -> Result<()> {
+    let http = format!("{LISTENER}/filter_chains/0/filters/0/typed_config");
+    let routes = file.pointer_mut(&format!("{http}/route_config/virtual_hosts/0/routes"));
+    let routes = routes.and_then(Value::as_array_mut).context("no routes")?;
+    let cluster = "x-mixed-version-proxy-cluster";
+    let present = json!({ "name": cluster, "present_match": true });
+    let own = json!({ "name": cluster, "string_match": { "prefix": "kube-apiserver_" } });
+    for headers in routes.iter_mut().filter_map(|route| route.pointer_mut("/match/headers")) {
+        let headers = headers.as_array_mut().context("no list")?;
+        headers.retain(|header| ![&present, &own].contains(&header));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_bootstrap_of_the_shared_ingress_differs_from_the_fleet_only_in_its_listener() -> Result<()> {
+    let [mut fleet, mut shared] =
+        [configuration("fleet/envoy.yaml")?, configuration("shared-ingress/envoy.yaml")?];
+    take(&mut fleet, "/static_resources/listeners/1")?;
+    // Healthy once it has the clusters of one control plane, which are not those of all.
+    take(&mut fleet, "HTTP/http_filters/0/typed_config/cluster_min_healthy_percentages")?;
+    take(&mut fleet, "/node/cluster")?;
+    for added in ["/node/cluster", "/dynamic_resources/lds_config", "/deferred_stat_options"] {
+        take(&mut shared, added)?;
+    }
+    let differences = differences(&fleet, &shared, "");
+    ensure!(differences.is_empty(), "fleet and shared ingress:\n{}", differences.join("\n"));
+    Ok(())
+}
+
 #[test]
 fn both_companions_are_configured_alike() -> Result<()> {
     let [quickstart, load_balancer] = [
@@ -173,6 +257,7 @@ fn every_attempt_from_the_fifth_on_goes_to_the_rotation() -> Result<()> {
             ensure!(found == expected, "{file}: {found:?}");
             for cluster in map.values().map(|to| to.pointer("/action/typed_config/cluster")) {
                 let cluster = cluster.and_then(Value::as_str).context("no cluster")?;
+                let cluster = cluster.replace("${control_plane}", "kube-apiserver");
                 ensure!(cluster.starts_with("kube-apiserver__rotation"), "{file}: {cluster}");
             }
         }

@@ -1,8 +1,8 @@
 //! From proto3 JSON to protobuf: what a stream carries says the same as what a file has, because it
 //! is made from it.
 //!
-//! The descriptors are those of the crate `envoy-types`, of the messages that this project uses and
-//! of what these import. A test compares them with the crate's.
+//! The descriptors are all those of the crate `envoy-types`, without comments: the template of a
+//! listener may use any of them. A test compares them with the crate's.
 
 use std::sync::LazyLock;
 

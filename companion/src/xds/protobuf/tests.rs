@@ -1,6 +1,5 @@
 //! The descriptors against the crate that they come from, and the golden resources in protobuf.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,19 +13,6 @@ fn golden() -> Vec<Value> {
     response["resources"].as_array().unwrap().clone()
 }
 
-/// Collects the full names of all messages that are named by their types.
-fn types(value: &Value, found: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(fields) => {
-            let url = fields.get("@type").and_then(Value::as_str);
-            found.extend(url.and_then(|url| url.rsplit('/').next()).map(str::to_owned));
-            fields.values().for_each(|field| types(field, found));
-        }
-        Value::Array(entries) => entries.iter().for_each(|entry| types(entry, found)),
-        _ => {}
-    }
-}
-
 /// Returns the directory of the crate `envoy-types`.
 fn envoy_types() -> PathBuf {
     let command = ["metadata", "--format-version=1", "--locked", "--offline"];
@@ -37,40 +23,13 @@ fn envoy_types() -> PathBuf {
     Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned()
 }
 
-/// Returns the files that define these messages, and those that they import.
-fn reduced(all: FileDescriptorSet, messages: &BTreeSet<String>) -> FileDescriptorSet {
-    let files: BTreeMap<_, _> =
-        all.file.iter().map(|file| (file.name().to_owned(), file)).collect();
-    let defines = |file: &&prost_reflect::prost_types::FileDescriptorProto| {
-        let name = |message: &prost_reflect::prost_types::DescriptorProto| {
-            format!("{}.{}", file.package(), message.name())
-        };
-        file.message_type.iter().any(|message| messages.contains(&name(message)))
-    };
-    let mut wanted: BTreeSet<_> = Default::default();
-    let mut open: Vec<_> =
-        all.file.iter().filter(defines).map(|file| file.name().to_owned()).collect();
-    while let Some(name) = open.pop() {
-        if wanted.insert(name.clone()) {
-            open.extend(files[&name].dependency.iter().cloned());
-        }
-    }
-    let file = all.file.iter().filter(|file| wanted.contains(file.name())).cloned();
-    let stripped = file.map(|mut file| {
-        file.source_code_info = None;
-        file
-    });
-    FileDescriptorSet { file: stripped.collect() }
-}
-
-/// After an update of the crate, or for another message, set UPDATE_GOLDEN=1.
+/// After an update of the crate, set UPDATE_GOLDEN=1.
 #[test]
 fn the_descriptors_are_those_of_envoy_types() {
-    let mut messages = BTreeSet::from(["google.protobuf.Any".to_owned()]);
-    golden().iter().for_each(|resource| types(resource, &mut messages));
     let all = std::fs::read(envoy_types().join("src/generated/types.bin")).unwrap();
-    let all = FileDescriptorSet::decode(all.as_slice()).unwrap();
-    let now = reduced(all, &messages).encode_to_vec();
+    let mut all = FileDescriptorSet::decode(all.as_slice()).unwrap();
+    all.file.iter_mut().for_each(|file| file.source_code_info = None);
+    let now = all.encode_to_vec();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("descriptors/envoy.binpb");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &now).unwrap();
