@@ -1,14 +1,19 @@
 //! One VM of a worker serves several control planes: each has its own map.
 
+#![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
+
 use anyhow::{Result, ensure};
 use harness::artifacts::Artifact;
 use harness::wait;
 use serde_json::json;
 use wire::client::Client;
 
+#[path = "envoy_shared_vm/many.rs"]
+mod many;
 #[path = "envoy_shared_vm/site.rs"]
 mod site;
 
+use many::{Many, control_plane};
 use site::{DEADLINE, DECIDED, NAMES, Site, map};
 
 /// Only `cp-2` of the golden map serves it.
@@ -135,4 +140,26 @@ async fn after_a_trap_each_control_plane_has_its_map_again() -> Result<()> {
     other["sets"][1]["cluster"] = json!("second_other");
     site.push("second", &other.to_string()).await?;
     waits_for(&site, ["200 first_cp-2", "200 second_other"]).await
+}
+
+#[tokio::test]
+async fn control_planes_that_come_and_go_leave_no_maps_behind() -> Result<()> {
+    const ROUNDS: usize = 4;
+    const COUNT: usize = 40;
+    const SIZE: usize = 200_000;
+    let mut many = Many::start().await?;
+    let stays = control_plane("stays", 10)?;
+    let mut memory = Vec::new();
+    for round in 0..ROUNDS {
+        let named = |number| control_plane(&format!("cp-{round}-{number}"), SIZE);
+        let come = (0..COUNT).map(named).chain([Ok(stays.clone())]).collect::<Result<Vec<_>>>()?;
+        many.serve(&come).await?;
+        memory.push(many.memory()?);
+        many.serve(std::slice::from_ref(&stays)).await?;
+    }
+    // Two threads have a VM each, if not also Envoy kept the maps.
+    let kept = u64::try_from((ROUNDS - 1) * COUNT * SIZE * 2)?;
+    let grown = memory[ROUNDS - 1].saturating_sub(memory[0]);
+    assert!(grown < kept / 2, "{memory:?}: {grown} of {kept}");
+    Ok(())
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use companion::xds::{FilterConfig, Module};
 use discovery_map::{
     BySet, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
@@ -22,10 +22,12 @@ pub enum Variant {
     Plain,
     /// Envoy's Lua filter.
     Lua,
-    /// Another build of this project's filter.
+    /// Another build of this project's filter, with that for the servers beside it.
     Baseline,
     /// This project's filter.
     Filter,
+    /// The same, in a VM that serves another control plane too.
+    Shared,
 }
 
 impl Variant {
@@ -35,6 +37,7 @@ impl Variant {
             Self::Lua => "lua",
             Self::Baseline => "baseline",
             Self::Filter => "filter",
+            Self::Shared => "shared",
         }
     }
 }
@@ -85,25 +88,51 @@ impl Setup {
     pub fn variants(&self) -> Vec<Variant> {
         let baseline = self.baseline.is_some().then_some(Variant::Baseline);
         let others = [Variant::Plain, Variant::Lua].into_iter().chain(baseline);
-        others.chain([Variant::Filter]).collect()
+        others.chain([Variant::Filter, Variant::Shared]).collect()
+    }
+
+    /// Returns the module of a variant, as it serves its control planes; the requests are for the
+    /// first one. None if it has no module.
+    fn modules(&self, variant: Variant) -> Result<Vec<Module>> {
+        let of_many = |name: &str| {
+            let control_plane = name.parse().map_err(anyhow::Error::msg)?;
+            let file = self.filter.clone();
+            anyhow::Ok(Module { file, control_plane: Some(control_plane) })
+        };
+        match variant {
+            Variant::Plain | Variant::Lua => Ok(Vec::new()),
+            Variant::Baseline => Ok(self.baseline.iter().map(Module::of_only).collect()),
+            Variant::Filter => Ok(vec![Module::of_only(&self.filter)]),
+            Variant::Shared => Ok(vec![of_many("first")?, of_many("second")?]),
+        }
     }
 }
 
 /// Returns the bootstrap of a variant in JSON, which is YAML.
 pub fn bootstrap(setup: &Setup, variant: Variant, resources: usize) -> Result<String> {
-    let mut document = document(resources);
-    let mut filters = Vec::new();
-    match variant {
-        Variant::Plain => {}
-        Variant::Lua => filters.push(lua(&document)?),
-        Variant::Baseline => {
-            let module = setup.baseline.as_deref().context("the baseline is missing")?;
-            // It may be of before there was one.
-            document.rotation.clear();
-            filters.push(filter(&document, module)?);
-        }
-        Variant::Filter => filters.push(filter(&document, &setup.filter)?),
+    let document = document(resources);
+    let modules = setup.modules(variant)?;
+    let mut listeners = Vec::new();
+    if modules.is_empty() {
+        let lua = (variant == Variant::Lua).then(|| lua(&document)).transpose()?;
+        listeners.push(listener("bench", false, lua));
     }
+    for (module, name) in modules.iter().zip(["bench", "other"]) {
+        listeners.push(listener(name, true, Some(filter(&document, module)?)));
+    }
+    let bootstrap = json!({
+        "node": { "id": "bench", "cluster": "bench" },
+        "admin": { "address": loopback(0) },
+        "static_resources": {
+            "listeners": listeners,
+            "clusters": clusters(setup.upstream, &modules),
+        },
+    });
+    Ok(serde_json::to_string(&bootstrap)?)
+}
+
+fn listener(name: &str, ask_again: bool, filter: Option<Value>) -> Value {
+    let mut filters: Vec<_> = filter.into_iter().collect();
     let router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
     filters.push(json!({
         "name": "envoy.filters.http.router",
@@ -114,25 +143,17 @@ pub fn bootstrap(setup: &Setup, variant: Variant, resources: usize) -> Result<St
         "stat_prefix": "bench",
         "generate_request_id": false,
         "use_remote_address": true,
-        "route_config": routes(variant == Variant::Filter),
+        "route_config": routes(ask_again),
         "http_filters": filters,
     });
-    let bootstrap = json!({
-        "node": { "id": "bench", "cluster": "bench" },
-        "admin": { "address": loopback(0) },
-        "static_resources": {
-            "listeners": [{
-                "name": "bench",
-                "address": loopback(0),
-                "filter_chains": [{ "filters": [{
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": manager,
-                }] }],
-            }],
-            "clusters": clusters(setup, variant),
-        },
-    });
-    Ok(serde_json::to_string(&bootstrap)?)
+    json!({
+        "name": name,
+        "address": loopback(0),
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": manager,
+        }] }],
+    })
 }
 
 /// Returns the routes; those that ask another server after a type-level 404 are
@@ -223,27 +244,29 @@ fn default_or_rotation() -> Value {
     } })
 }
 
-/// Returns the clusters; the filters at the servers are part of what the filter
-/// costs.
-fn clusters(setup: &Setup, variant: Variant) -> Value {
-    let clusters = ["default", "skewed"].map(|name| {
-        let mut cluster = cluster(name, setup.upstream);
-        if variant == Variant::Filter
-            && let Some(fields) = cluster.as_object_mut()
-        {
+/// Returns the clusters of all control planes; the filters at the servers are part of what the
+/// filter costs.
+fn clusters(upstream: SocketAddr, modules: &[Module]) -> Value {
+    let of = |name: &str, suffix: &str, module: Option<&Module>| {
+        let mut cluster = cluster(&format!("{name}{suffix}"), upstream);
+        if let (Some(module), Some(fields)) = (module, cluster.as_object_mut()) {
             // As the companion does it: after a denial, a request leaves the cluster of a set.
             let after_denial = (name == "skewed").then_some("default");
             let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
             let filters = json!({ options: {
                 "@type": format!("type.googleapis.com/{options}"),
                 "explicit_http_config": { "http_protocol_options": {} },
-                "http_filters": companion::xds::upstream_filters(after_denial, &Module::of_only(&setup.filter)),
+                "http_filters": companion::xds::upstream_filters(after_denial, module),
             } });
             fields.insert("typed_extension_protocol_options".to_owned(), filters);
         }
         cluster
-    });
-    json!(clusters)
+    };
+    let names = ["default", "skewed"];
+    let first = names.map(|name| of(name, "", modules.first()));
+    let others = modules.iter().skip(1);
+    let others = others.flat_map(|module| names.map(|name| of(name, "-other", Some(module))));
+    Value::Array(first.into_iter().chain(others).collect())
 }
 
 fn cluster(name: &str, upstream: SocketAddr) -> Value {
@@ -293,8 +316,8 @@ fn document(resources: usize) -> MapDocument {
 }
 
 /// Returns the filter as the companion publishes it, with this map.
-fn filter(document: &MapDocument, module: &Path) -> Result<Value> {
-    let filter = FilterConfig { map: document.to_json()?, module: Module::of_only(module) };
+fn filter(document: &MapDocument, module: &Module) -> Result<Value> {
+    let filter = FilterConfig { map: document.to_json()?, module: module.clone() };
     let mut filter = filter.to_json();
     if let Some(resource) = filter.as_object_mut() {
         // A filter in a listener's chain has no type of its own.

@@ -1,10 +1,10 @@
 //! `make bench`: the cost of the filter, compared with a plain Envoy, with
-//! Envoy's Lua filter doing the same lookup, and with another build of the
-//! filter if one is given.
+//! Envoy's Lua filter doing the same lookup, with the filter in a VM that serves
+//! several control planes, and with another build of the filter if one is given.
 //!
 //! ```text
 //!   load (this process, 4 connections)
-//!     └─▶ Envoy × {plain, Lua, baseline, filter} × {100, 5000 resources}
+//!     └─▶ Envoy × {plain, Lua, baseline, filter, shared} × {100, 5000 resources}
 //!           └─▶ upstream (this process)
 //! ```
 //!

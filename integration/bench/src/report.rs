@@ -40,7 +40,9 @@ pub fn report(samples: &[Measured], variants: &[Variant], rounds: usize, request
 
 /// Returns the variants that the filter is compared with, pair by pair.
 fn compared(variants: &[Variant]) -> impl Iterator<Item = Variant> {
-    [Variant::Lua, Variant::Baseline].into_iter().filter(|variant| variants.contains(variant))
+    [Variant::Lua, Variant::Baseline, Variant::Shared]
+        .into_iter()
+        .filter(|variant| variants.contains(variant))
 }
 
 fn minus_name(other: Variant) -> String {

@@ -6,7 +6,7 @@
 //! ```
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use std::{fs, io};
 
@@ -53,10 +53,10 @@ pub struct Site {
 }
 
 /// What the companion publishes, as the golden file has it.
-struct Published(Value);
+pub struct Published(Value);
 
 impl Published {
-    fn read() -> Result<Self> {
+    pub fn read() -> Result<Self> {
         let file = integration_folder().join("../companion/golden/resources.json");
         Ok(Self(serde_json::from_slice(&fs::read(file)?)?))
     }
@@ -70,7 +70,7 @@ impl Published {
     }
 
     /// Returns the filter of a control plane in the listener.
-    fn filter(&self, name: &str, module: &Path, map: &str) -> Result<Value> {
+    pub fn filter(&self, name: &str, module: &Path, map: &str) -> Result<Value> {
         let text = named(&self.resource("TypedExtensionConfig")?.to_string(), name, module)?;
         let mut filter: Value = serde_json::from_str(&text)?;
         *filter.pointer_mut(MAP).context("no map")? = map.into();
@@ -181,7 +181,7 @@ async fn server() -> Result<String> {
 }
 
 /// Envoy reads a file when it is renamed.
-fn write(file: &PathBuf, version: &str, resource: Value) -> io::Result<()> {
+pub fn write(file: &Path, version: &str, resource: Value) -> io::Result<()> {
     let response = json!({ "version_info": version, "resources": [resource] });
     let new = file.with_extension("new");
     fs::write(&new, response.to_string())?;
