@@ -8,64 +8,71 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+use crate::allotment::Allotment;
 use crate::host::StreamId;
-
-/// The most bytes of all bodies of a control plane in a worker. The aggregated document of 10,000 custom
-/// resources has about 4 MiB.
-pub const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// The most bodies of a control plane in a worker.
 pub const MAX_BODIES: usize = 1024;
 
 /// Bodies by their streams, the oldest first.
 #[derive(Debug)]
-pub(crate) struct Bodies(RefCell<VecDeque<(StreamId, Vec<u8>)>>);
+pub(crate) struct Bodies {
+    bodies: RefCell<VecDeque<(StreamId, Vec<u8>)>>,
+    allotment: Allotment,
+}
 
 impl Bodies {
-    pub(crate) const fn new() -> Self {
-        Self(RefCell::new(VecDeque::new()))
+    pub(crate) fn new(allotment: Allotment) -> Self {
+        Self { bodies: RefCell::default(), allotment }
     }
 
     /// Begins a body.
     pub(crate) fn begin(&self, stream: StreamId) {
         self.take(stream);
-        let mut bodies = self.0.borrow_mut();
+        let mut bodies = self.bodies.borrow_mut();
         if bodies.len() >= MAX_BODIES {
             bodies.pop_front();
         }
         bodies.push_back((stream, Vec::new()));
+        self.allotment.set(size(&bodies));
     }
 
     /// Adds a chunk to a body. Returns whether the body is still kept.
     pub(crate) fn add(&self, stream: StreamId, chunk: &[u8]) -> bool {
-        let mut bodies = self.0.borrow_mut();
+        let mut bodies = self.bodies.borrow_mut();
         let Some((_, body)) = bodies.iter_mut().find(|(own, _)| *own == stream) else {
             return false;
         };
         body.extend_from_slice(chunk);
-        let mut size: usize = bodies.iter().map(|(_, body)| body.len()).sum();
-        while size > MAX_BODY_BYTES {
-            let Some((_, oldest)) = bodies.pop_front() else { break };
-            size = size.saturating_sub(oldest.len());
+        self.allotment.set(size(&bodies));
+        while self.allotment.is_exceeded() && bodies.pop_front().is_some() {
+            self.allotment.set(size(&bodies));
         }
         bodies.iter().any(|(own, _)| *own == stream)
     }
 
     /// Takes a body; `None` if it is not kept.
     pub(crate) fn take(&self, stream: StreamId) -> Option<Vec<u8>> {
-        let mut bodies = self.0.borrow_mut();
+        let mut bodies = self.bodies.borrow_mut();
         let at = bodies.iter().position(|(own, _)| *own == stream)?;
-        bodies.remove(at).map(|(_, body)| body)
+        let taken = bodies.remove(at).map(|(_, body)| body);
+        self.allotment.set(size(&bodies));
+        taken
     }
+}
+
+fn size(bodies: &VecDeque<(StreamId, Vec<u8>)>) -> usize {
+    bodies.iter().map(|(_, body)| body.len()).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allotment::MAX_BODY_BYTES;
 
     #[test]
     fn a_body_is_collected_and_taken_once() {
-        let bodies = Bodies::new();
+        let bodies = Bodies::new(Allotment::default());
         assert!(!bodies.add(StreamId(1), b"a"));
         bodies.begin(StreamId(1));
         bodies.begin(StreamId(2));
@@ -79,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_oldest_body_is_forgotten_when_there_are_too_many() {
-        let bodies = Bodies::new();
+        let bodies = Bodies::new(Allotment::default());
         for stream in 0..=u32::try_from(MAX_BODIES).unwrap() {
             bodies.begin(StreamId(stream));
         }
@@ -89,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_oldest_bodies_are_forgotten_when_there_are_too_many_bytes() {
-        let bodies = Bodies::new();
+        let bodies = Bodies::new(Allotment::default());
         let third = vec![0; MAX_BODY_BYTES / 3];
         for stream in (0..4).map(StreamId) {
             bodies.begin(stream);

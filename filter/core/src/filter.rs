@@ -17,6 +17,7 @@ use std::rc::Rc;
 use discovery_map::{DiscoveryMap, Documents, Faults, Library};
 use identity::Claims;
 
+use crate::allotment::Allotment;
 use crate::bodies::Bodies;
 use crate::budget::Budget;
 use crate::extensions::Extensions;
@@ -52,6 +53,15 @@ pub(crate) struct Filter<H: Host> {
     pub(crate) is_tick_due: Cell<bool>,
 }
 
+/// What the filters of a VM have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    /// The merged documents of all maps.
+    pub(crate) library: Library,
+    /// How many bytes of what servers sent all of them keep.
+    pub(crate) kept: Rc<Cell<usize>>,
+}
+
 /// What was pushed last.
 #[derive(Debug)]
 pub(crate) struct Current {
@@ -70,10 +80,11 @@ impl Current {
     /// # Errors
     /// What is wrong with it. It depends on the bytes alone: a map that the main thread accepted
     /// must not fail on a worker, where nobody could refuse it any more.
-    pub(crate) fn read(json: &[u8], library: &Library) -> Result<Self, Faults> {
+    pub(crate) fn read(json: &[u8], common: &Common) -> Result<Self, Faults> {
         let mut map = DiscoveryMap::from_json(json)?;
-        let documents = Documents::read(map.take_packed(), library)?;
-        let (claims, extensions) = (Claims::new(&map.identity), Extensions::default());
+        let documents = Documents::read(map.take_packed(), &common.library)?;
+        let extensions = Extensions::new(Allotment::of(&common.kept));
+        let claims = Claims::new(&map.identity);
         Ok(Self { summary: Summary::of(&map), map, claims, documents, extensions })
     }
 }
@@ -83,6 +94,7 @@ impl<H: Host> Filter<H> {
     pub(crate) fn new(
         host: H,
         metrics: Rc<Metrics<H::Metric>>,
+        common: &Common,
         phase: Phase,
         evidence: Option<Vec<u8>>,
     ) -> Self {
@@ -93,7 +105,7 @@ impl<H: Host> Filter<H> {
             current: RefCell::new(None),
             held: AgedMap::new(),
             reading: AgedMap::new(),
-            bodies: Bodies::new(),
+            bodies: Bodies::new(Allotment::of(&common.kept)),
             phase: Cell::new(phase),
             budget: Budget::new(),
             is_tick_due: Cell::new(false),

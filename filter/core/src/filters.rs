@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::rc::Rc;
 
-use discovery_map::{Faults, Library, NO_MAP};
+use discovery_map::{Faults, NO_MAP};
 
 use crate::evidence;
-use crate::filter::{Current, Filter, Phase};
+use crate::filter::{Common, Current, Filter, Phase};
 use crate::host::{Action, ContextId, Host, StreamId};
 use crate::metrics::{INTERVAL, Metrics, Summary};
 
@@ -34,7 +34,7 @@ const LOOKS: usize = 16;
 pub struct Filters<H: Host> {
     host: H,
     metrics: OnceCell<Rc<Metrics<H::Metric>>>,
-    library: OnceCell<Library>,
+    common: OnceCell<Common>,
     roots: RefCell<Roots<H>>,
     /// For streams whose root is not known. It never has a map.
     stray: OnceCell<Rc<Filter<H>>>,
@@ -64,7 +64,7 @@ impl<H: Host + Clone> Filters<H> {
         Self {
             host,
             metrics: OnceCell::new(),
-            library: OnceCell::new(),
+            common: OnceCell::new(),
             roots: RefCell::new(roots),
             stray: OnceCell::new(),
             phase: Cell::new(Phase::Client),
@@ -83,7 +83,7 @@ impl<H: Host + Clone> Filters<H> {
         if configuration == NO_MAP.as_bytes() {
             return Ok(());
         }
-        let current = Current::read(&configuration, self.library.get_or_init(Library::default))?;
+        let current = Current::read(&configuration, self.common())?;
         if let Some(filter) = filter {
             filter.replace_map(current);
             self.show();
@@ -145,6 +145,10 @@ impl<H: Host + Clone> Filters<H> {
         self.metrics.get_or_init(|| Rc::new(Metrics::define(&self.host)))
     }
 
+    fn common(&self) -> &Common {
+        self.common.get_or_init(Common::default)
+    }
+
     /// Returns the filter of the stream at hand.
     fn of_stream(&self) -> Rc<Filter<H>> {
         let known = self.roots.borrow().of_stream(&self.host);
@@ -153,7 +157,7 @@ impl<H: Host + Clone> Filters<H> {
 
     fn filter(&self, evidence: Option<Vec<u8>>) -> Rc<Filter<H>> {
         let (host, metrics) = (self.host.clone(), Rc::clone(self.metrics()));
-        Rc::new(Filter::new(host, metrics, self.phase.get(), evidence))
+        Rc::new(Filter::new(host, metrics, self.common(), self.phase.get(), evidence))
     }
 
     /// Takes note of a new configuration. Returns the filter of its root, which begins anew if the

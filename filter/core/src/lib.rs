@@ -27,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+mod allotment;
 mod apply;
 mod bodies;
 mod budget;
@@ -48,7 +49,8 @@ mod response;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 
-pub use bodies::{MAX_BODIES, MAX_BODY_BYTES};
+pub use allotment::MAX_BODY_BYTES;
+pub use bodies::MAX_BODIES;
 pub use budget::PER_SECOND;
 pub use filter::GENERATION;
 pub use filters::Filters;

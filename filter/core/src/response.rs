@@ -8,6 +8,9 @@ use crate::effect::Effect;
 use crate::filter::{Held, Phase};
 use crate::host::Host;
 
+/// Longer than the media types of type-level 404s, in bytes.
+const LONGEST_MEDIA_TYPE: usize = 64;
+
 /// A 404 whose headers have come; `not_found` is what to do about it if it is a
 /// type-level one.
 pub(crate) fn not_found<'a>(
@@ -18,6 +21,8 @@ pub(crate) fn not_found<'a>(
 ) -> Effect<'a> {
     let Some(not_found) = not_found else { return Effect::Pass };
     let content_type = host.response_header("content-type").unwrap_or_default();
+    // Servers decide how long it is, and many 404s can be held at once.
+    let content_type: Vec<u8> = content_type.iter().take(LONGEST_MEDIA_TYPE).copied().collect();
     let content_length = host.response_header("content-length").and_then(parse_length);
     if end_of_stream {
         let body = match content_length {
