@@ -27,6 +27,8 @@ pub struct Roster {
     pub peers: Vec<Peer>,
     /// Whether a person lists them: what a person removes is not coming back.
     pub by_hand: bool,
+    /// Whether the source has these now. If not, it had them last.
+    pub fresh: bool,
 }
 
 /// What one round at one peer found.
@@ -52,8 +54,9 @@ pub enum Observation {
     StorageVersions(Vec<(GroupVersion, LegacyGroupVersion)>),
     /// The peer answers, but not that it is ready.
     NotReady { reason: String },
-    /// The peer cannot be reached.
-    Unreachable { reason: String },
+    /// The peer cannot be reached. `refused`: its host says that nobody listens there, so that
+    /// nobody else reaches it either.
+    Unreachable { reason: String, refused: bool },
     /// The round does not tell: the peer's state stays.
     Inconclusive { reason: String },
 }

@@ -25,7 +25,8 @@
 //!   lists it afresh. If all call it stale, they all serve what was known.
 //! - A verb that only some of the peers of a type have goes to those.
 //! - The map is complete once every peer that is not forgotten has been read, but for those that
-//!   joined others and were not in rotation yet.
+//!   nobody can have used yet; and once the source was watched for so long that everybody who left
+//!   unseen would be forgotten ([`watch`]).
 
 mod answering;
 mod merge;
@@ -38,6 +39,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod types;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,7 @@ use crate::config::{Config, RequestHeaders};
 use crate::facts::{Observation, PeerStatus, Report, Roster};
 use answering::{Answering, Switch};
 use peer::{JUST, Tracked};
+use watch::Watch;
 
 #[cfg(test)]
 pub use snapshot::Cluster;
@@ -61,6 +64,7 @@ pub struct Index {
     peers: Vec<Tracked>,
     /// Whether a person lists the peers.
     by_hand: bool,
+    watch: Watch,
     answering: Answering,
     /// The names of the identity headers, if a peer told them.
     request_headers: Option<RequestHeaders>,
@@ -98,10 +102,12 @@ pub enum Event {
 impl Index {
     /// Returns an index of these peers, with what is remembered of them and of others.
     pub fn new(config: Arc<Config>, roster: &Roster, memory: Memory) -> Self {
+        let watch = memory.watch(config.trust_first_peers);
         let mut index = Self {
             config,
             peers: Vec::new(),
             by_hand: memory.by_hand,
+            watch,
             answering: Answering::restore(memory.answering),
             request_headers_asked: memory.request_headers.is_some(),
             request_headers: memory.request_headers,
@@ -200,6 +206,17 @@ impl Index {
 
     /// Counts the time out of rotation. Returns whether a peer was forgotten.
     fn pass(&mut self, passed: Duration) -> bool {
+        let was_proof = self.is_proof();
+        self.watch.pass(passed);
+        self.pass_absent(passed) | (self.is_proof() != was_proof)
+    }
+
+    /// Returns whether a type that no peer serves is none of a server that left unseen.
+    fn is_proof(&self) -> bool {
+        self.watch.is_proof(self.config.forget_after)
+    }
+
+    fn pass_absent(&mut self, passed: Duration) -> bool {
         // While no peer is ready, it is not known which ones are absent.
         if self.peers.iter().all(|peer| peer.state != PeerState::Serving) {
             return false;
@@ -251,7 +268,9 @@ impl Index {
         for (at, peer) in self.peers.iter_mut().enumerate() {
             let is_member = rotation.contains(at);
             // Clients can have used what only this peer serves, whether or not it was read.
-            peer.late &= !is_member;
+            if is_member {
+                peer.count();
+            }
             if !frozen {
                 peer.in_last_rotation = is_member;
             }

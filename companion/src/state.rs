@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -115,13 +116,32 @@ impl Store {
             }
             Err(error) => return Err(unusable(error.to_string())),
         };
-        let read = || {
+        let read = || -> Result<(u32, State), serde_json::Error> {
             let Version { version } = serde_json::from_slice(&content)?;
             Ok((version, serde_json::from_slice(&content)?))
         };
-        match read().map_err(|error: serde_json::Error| unusable(error.to_string()))? {
-            (VERSION, state) => Ok(state),
+        match read().map_err(|error| unusable(error.to_string()))? {
+            (VERSION, mut state) => {
+                state.memory.ago = self.age();
+                Ok(state)
+            }
             (version, _) => Err(unusable(format!("version {version} is not {VERSION}"))),
+        }
+    }
+
+    /// Returns how long ago a companion last knew that the state is right, in whole seconds.
+    fn age(&self) -> Duration {
+        let written = std::fs::metadata(&self.0).and_then(|metadata| metadata.modified());
+        let age = written.ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
+        Duration::from_secs(age.as_secs())
+    }
+
+    /// Notes that what was saved is still right. If that fails, it seems older than it is.
+    pub fn confirm(&self) {
+        let file = std::fs::File::open(&self.0);
+        let noted = file.and_then(|file| file.set_modified(SystemTime::now()));
+        if let Err(error) = noted {
+            tracing::debug!(%error, "cannot set the time of the saved state");
         }
     }
 
@@ -160,6 +180,19 @@ mod tests {
         let state = State { generation: Some(7), memory: Memory::default(), published };
         store.save(&state).unwrap();
         assert_eq!(store.load().unwrap(), state);
+    }
+
+    #[test]
+    fn a_state_is_as_old_as_its_last_confirmation() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        store.save(&State::default()).unwrap();
+        let file = std::fs::File::open(directory.path().join("state.json")).unwrap();
+        let hour = Duration::from_secs(3600);
+        file.set_modified(SystemTime::now() - hour).unwrap();
+        assert!(store.load().unwrap().memory.ago >= hour);
+        store.confirm();
+        assert!(store.load().unwrap().memory.ago < hour);
     }
 
     #[test]

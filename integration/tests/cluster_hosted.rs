@@ -161,7 +161,7 @@ impl Hosted {
             "port": "https",
             "kubeconfigFile": kubeconfig,
         } }));
-        let stack = Stack::start_with_map(options).await?;
+        let stack = Stack::start(options).await?;
         let (stops, slowest) = (Vec::new(), Duration::ZERO);
         Ok(Self { stack, plane, hosting, pods, running, stops, slowest })
     }

@@ -45,6 +45,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
     let credentials = top.section("credentials").and_then(credentials);
     let polling = top.section_or_empty("polling").and_then(polling);
     let forget_after = top.or_default("forgetAfter", "1h", duration(SECOND, 30 * 24 * HOUR));
+    let trust_first_peers = top.flag("trustFirstPeers");
     let answering_version =
         top.or_default("answeringVersion", "majority", str::parse::<AnsweringPolicy>);
     let request_headers = top.section_or_empty("requestHeaders").and_then(request_headers);
@@ -54,6 +55,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
         credentials: credentials?,
         polling: polling?,
         forget_after: forget_after?,
+        trust_first_peers: trust_first_peers?,
         answering_version: answering_version?,
         request_headers: request_headers?,
     })

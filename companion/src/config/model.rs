@@ -29,6 +29,8 @@ pub struct Config {
     pub polling: Polling,
     /// How long the types of a peer that is out of rotation are remembered.
     pub forget_after: Duration,
+    /// Whether the peers that a source has first are all that it had within `forget_after`.
+    pub trust_first_peers: bool,
     /// Which version answers what peers of several versions can answer.
     pub answering_version: AnsweringPolicy,
     /// The certificate of Envoy's listener, if the companion publishes it.

@@ -116,6 +116,15 @@ impl<'l> Section<'l> {
         self.string(field, value.unwrap_or_else(|| default.into()), read)
     }
 
+    /// Whether a flag is set; it is not if it is absent.
+    pub(super) fn flag(&mut self, field: &'static str) -> Result<bool, Faulty> {
+        match self.take(field) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(self.fault(field, "must be true or false")),
+        }
+    }
+
     /// A string or a number that may be absent, read by `read` as text.
     pub(super) fn optional_scalar<T>(
         &mut self,

@@ -31,14 +31,34 @@ pub struct Label(Box<str>);
 pub struct PortName(Box<str>);
 
 impl PeerName {
-    /// Returns a name that only the peer with this address has, for sources without names.
-    pub fn of_address(address: SocketAddr) -> Self {
-        let ip = match address.ip() {
-            IpAddr::V4(ip) => ip.octets().map(|part| part.to_string()).join("-"),
-            IpAddr::V6(ip) => ip.segments().map(|part| format!("{part:x}")).join("-"),
-        };
-        Self(format!("{ip}-{}", address.port()).into())
+    /// Returns a name that is made of a peer's address, for sources without names. If it is taken,
+    /// for a pod can really be called so, it gets a number.
+    pub fn of_address(address: SocketAddr, is_taken: impl Fn(&Self) -> bool) -> Self {
+        let of_address = text_of(address);
+        let mut name = Self(of_address.as_str().into());
+        let mut number = 2_u64;
+        while is_taken(&name) {
+            name = Self(format!("{of_address}-{number}").into());
+            number += 1;
+        }
+        name
     }
+
+    /// Returns whether [`Self::of_address`] makes this name of this address.
+    pub fn is_of_address(&self, address: SocketAddr) -> bool {
+        let rest = self.0.strip_prefix(&text_of(address));
+        let number = rest.and_then(|rest| rest.strip_prefix('-'));
+        rest == Some("") || number.is_some_and(|number| number.parse::<u64>().is_ok())
+    }
+}
+
+/// Returns an address with the letters that a name may have; at most 45, of 63 that are possible.
+fn text_of(address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) => ip.octets().map(|part| part.to_string()).join("-"),
+        IpAddr::V6(ip) => ip.segments().map(|part| format!("{part:x}")).join("-"),
+    };
+    format!("{ip}-{}", address.port())
 }
 
 /// Implements `as_str`, `Display` and the checked conversions for values that wrap a string.

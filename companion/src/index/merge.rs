@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api_discovery::{MergedOpenApi, PackCache, Version};
 use discovery_map::{IdentityHeaders, Ignored, MapDocument, PeerEntry, PeerState, SCHEMA_VERSION};
@@ -123,8 +124,8 @@ impl Index {
 
     fn is_complete(&self) -> bool {
         let (rotation, _) = self.rotation();
-        let counts = |at: usize, peer: &Tracked| !peer.late || rotation.contains(at);
-        self.remembered().all(|(at, peer)| peer.is_read() || !counts(at, peer))
+        let counts = |at: usize, peer: &Tracked| !peer.is_unused() || rotation.contains(at);
+        self.is_proof() && self.remembered().all(|(at, peer)| peer.is_read() || !counts(at, peer))
     }
 
     fn types(&self, rotation: PeerSet) -> MergedTypes<'_> {
@@ -164,6 +165,8 @@ impl Index {
         Memory {
             peers: peers.collect(),
             by_hand: self.by_hand,
+            watched_seconds: self.watch.to_save(self.config.forget_after).as_secs(),
+            ago: Duration::ZERO,
             request_headers: self.request_headers.clone(),
             answering: self.answering.memory(),
         }

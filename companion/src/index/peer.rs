@@ -30,8 +30,11 @@ pub(super) struct Tracked {
     pub asked: bool,
     /// Whether its source does not have it any more.
     pub left: bool,
-    /// Whether it joined others that were there.
-    pub late: bool,
+    /// Whether it joined others, and got no request yet.
+    late: bool,
+    /// Whether it joined others while the source was watched, and since then never answered that it
+    /// is ready: nobody can have used it, through whatever Envoy.
+    unused: bool,
     /// Whether it was in the last rotation that had a peer that is ready.
     pub in_last_rotation: bool,
     last_error: Option<String>,
@@ -83,6 +86,7 @@ impl Tracked {
             state: PeerState::Unreachable,
             left: false,
             late: false,
+            unused: false,
             in_last_rotation: false,
             belief: Belief::default(),
             version: None,
@@ -108,6 +112,28 @@ impl Tracked {
         self.name = self.own_name.clone();
     }
 
+    /// Notes that it joins others. `new`: it does so now, and not only as this companion sees it.
+    pub(super) fn join_others(&mut self, new: bool) {
+        self.late = true;
+        self.unused = new;
+    }
+
+    /// Notes that clients can have used what only it serves, whether or not it was read.
+    pub(super) fn count(&mut self) {
+        self.late = false;
+        self.unused = false;
+    }
+
+    /// Returns whether it is certain that nobody has used what it serves.
+    pub(super) fn is_unused(&self) -> bool {
+        self.unused
+    }
+
+    /// Returns the order of those that left: the same for everybody who saw the same leave.
+    pub(super) fn place(&self) -> impl Ord + use<> {
+        (self.own_name.clone(), self.address)
+    }
+
     /// Notes that its source does not have it any more: until it is forgotten, it counts as one
     /// that died. Returns whether that is worth remembering.
     pub(super) fn leave(&mut self) -> bool {
@@ -115,8 +141,8 @@ impl Tracked {
             self.left = true;
             self.enter(PeerState::Unreachable, Some("its source does not have it".to_owned()));
         }
-        // One that came late and never served has no objects of its own types.
-        self.has_served || !self.late
+        // There are no objects of types that nobody has used.
+        self.has_served || !self.unused
     }
 
     /// Returns whether its types can be relied on.
@@ -178,7 +204,7 @@ impl Tracked {
     /// Takes in the result of a round. Returns whether anything that counts changed.
     pub(super) fn observe(&mut self, observation: Observation, now: Duration) -> bool {
         let asked = self.asked;
-        let mut changed = !asked;
+        let mut changed = !asked | self.may_be_used(&observation);
         self.asked = true;
         match observation {
             Observation::Serving { readings, version, open_api } => {
@@ -211,12 +237,24 @@ impl Tracked {
                 self.last_answer = Some(now);
                 changed |= self.enter(PeerState::NotReady, Some(reason));
             }
-            Observation::Unreachable { reason } => {
+            Observation::Unreachable { reason, .. } => {
                 changed |= self.enter(PeerState::Unreachable, Some(reason));
             }
             Observation::Inconclusive { reason } => self.last_error = Some(reason),
         }
         changed
+    }
+
+    /// Notes if a round leaves it open whether others use the peer. Returns whether that is new.
+    fn may_be_used(&mut self, observation: &Observation) -> bool {
+        let is_down = match observation {
+            Observation::NotReady { .. } | Observation::StorageVersions(_) => true,
+            Observation::Unreachable { refused, .. } => *refused,
+            Observation::Serving { .. } | Observation::Inconclusive { .. } => false,
+        };
+        let was_unused = self.unused;
+        self.unused &= is_down;
+        was_unused && !is_down
     }
 
     fn read(&mut self, part: Part, reading: Reading<Listing>, now: Duration) -> bool {

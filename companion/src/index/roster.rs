@@ -5,9 +5,13 @@
 //!  not any more  ──▶ left: out of rotation, its types known ──forgetAfter──▶ forgotten
 //!  a person removed it from a list ────────────────────────────────────────▶ forgotten
 //! ```
+//!
+//! Two companions that saw the same peers come and leave have the same peers in the same order,
+//! whatever the order in which they saw it.
 
 use std::collections::HashSet;
 
+use api_discovery::Belief;
 use discovery_map::PeerState;
 
 use super::Index;
@@ -19,13 +23,16 @@ impl Index {
     /// Takes the peers that the source has. Returns whether a peer was removed for good that
     /// served, or had just left.
     pub(super) fn follow(&mut self, roster: &Roster) -> bool {
+        self.watch.follow(roster.fresh, roster.by_hand);
         let mut old = std::mem::take(&mut self.peers);
         // What a person adds may have been there for long.
-        let late = !old.is_empty() && !roster.by_hand;
+        let joins_others = !old.is_empty() && !roster.by_hand;
         for peer in &roster.peers {
             let known = old.iter().position(|known| known.is(peer));
             let mut tracked = known.map_or_else(|| Tracked::new(peer), |at| old.remove(at));
-            tracked.late |= known.is_none() && late;
+            if known.is_none() && joins_others {
+                tracked.join_others(self.watch.is_steady());
+            }
             tracked.join();
             self.peers.push(tracked);
         }
@@ -33,6 +40,7 @@ impl Index {
         let removes = roster.by_hand && self.by_hand;
         self.by_hand = roster.by_hand;
         let mut removed_one_that_was_there = false;
+        let present = self.peers.len();
         for mut known in old {
             if removes && !known.left {
                 removed_one_that_was_there |= known.was_there();
@@ -41,28 +49,49 @@ impl Index {
             }
         }
         self.keep_within_bounds();
+        if let Some(left) = self.peers.get_mut(present..) {
+            left.sort_by_key(Tracked::place);
+        }
         self.name_apart();
         removed_one_that_was_there
     }
 
     /// Forgets peers that left, if there are more than can be told apart: first those whose types
-    /// another is known to have, then those that left first.
+    /// another is known to have, then those of which no types are known, then the others, of each
+    /// kind the ones that left first. Only the first lose nothing: what the others had is not known
+    /// any more.
     fn keep_within_bounds(&mut self) {
-        while self.peers.len() > MAX_PEERS {
-            let others = |at: usize| {
-                let others = self.peers.iter().enumerate().filter(move |(other, _)| *other != at);
-                others.map(|(_, other)| other)
-            };
-            let left = self.peers.iter().enumerate().filter(|(_, peer)| peer.left);
-            let least = left.max_by_key(|(at, peer)| {
-                let known = others(*at).any(|other| other.belief.has_same_types_as(&peer.belief));
-                (known, peer.absent)
-            });
-            let Some((at, _)) = least else { return };
-            let forgotten = self.peers.remove(at);
-            let (peer, most) = (&forgotten.name, MAX_PEERS);
-            tracing::error!(%peer, most, "too many peers left their source: forgot one early");
+        let surplus = self.peers.len().saturating_sub(MAX_PEERS);
+        if surplus == 0 {
+            return;
         }
+        let mut left: Vec<_> =
+            self.peers.iter().enumerate().filter(|(_, peer)| peer.left).collect();
+        // Of those that have the same types, the one that left last is the one that has them.
+        left.sort_by_key(|(_, peer)| (peer.absent, peer.place()));
+        let mut distinct = Vec::new();
+        for peer in self.present() {
+            is_new_to(&mut distinct, &peer.belief);
+        }
+        let mut order = Vec::new();
+        for (at, peer) in left {
+            let loss = match (peer.is_read(), is_new_to(&mut distinct, &peer.belief)) {
+                (false, _) => Loss::WhatNobodyKnows,
+                (true, false) => Loss::Nothing,
+                (true, true) => Loss::Types,
+            };
+            order.insert(0, (loss, at));
+        }
+        order.sort_by_key(|(loss, _)| *loss);
+        order.truncate(surplus);
+        if order.iter().any(|(loss, _)| *loss != Loss::Nothing) {
+            self.watch.lose();
+        }
+        let forgotten: HashSet<_> = order.into_iter().map(|(_, at)| at).collect();
+        let (count, most) = (forgotten.len(), MAX_PEERS);
+        tracing::error!(count, most, "too many peers left their source: forgot some early");
+        let mut at = 0..;
+        self.peers.retain(|_| at.next().is_none_or(|at| !forgotten.contains(&at)));
     }
 
     /// Gives those that left another name if a peer that came since has theirs.
@@ -70,17 +99,11 @@ impl Index {
         let mut taken: HashSet<_> = self.present().map(|peer| peer.name.clone()).collect();
         for peer in self.peers.iter_mut().filter(|peer| peer.left) {
             if !taken.insert(peer.name.clone()) {
-                let by_address = PeerName::of_address(peer.address);
-                let numbered = (2..).map(|number| format!("{by_address}-{number}"));
-                let mut names = std::iter::once(by_address.to_string()).chain(numbered);
-                let free = names.find_map(|name| {
-                    name.parse::<PeerName>().ok().filter(|name| taken.insert(name.clone()))
-                });
-                if let Some(name) = free {
-                    let (from, to) = (&peer.name, &name);
-                    tracing::info!(%from, %to, "another peer has the name of one that left");
-                    peer.name = name;
-                }
+                let name = PeerName::of_address(peer.address, |name| taken.contains(name));
+                let (from, to) = (&peer.name, &name);
+                tracing::info!(%from, %to, "another peer has the name of one that left");
+                taken.insert(name.clone());
+                peer.name = name;
             }
         }
     }
@@ -91,9 +114,26 @@ impl Index {
     }
 }
 
+/// What is not known any more without a peer, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Loss {
+    Nothing,
+    WhatNobodyKnows,
+    Types,
+}
+
 impl Tracked {
     /// Returns whether it serves, or did until a moment ago.
     fn was_there(&self) -> bool {
         self.state == PeerState::Serving || self.in_last_rotation || self.just_left()
     }
+}
+
+/// Adds the types of a peer to those that are known. Returns whether none had the same.
+fn is_new_to<'b>(distinct: &mut Vec<&'b Belief>, belief: &'b Belief) -> bool {
+    let is_new = !distinct.iter().any(|known| known.has_same_types_as(belief));
+    if is_new {
+        distinct.push(belief);
+    }
+    is_new
 }

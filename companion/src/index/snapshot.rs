@@ -4,12 +4,14 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api_discovery::{Belief, Conflict, MinorVersion, ServerVersion};
 use discovery_map::{MapDocument, PeerState};
 use serde::{Deserialize, Serialize};
 
 use super::answering::AnsweringMemory;
+use super::watch::Watch;
 use crate::config::{Peer, RequestHeaders};
 use crate::endpoints::Endpoints;
 use crate::facts::{OpenApiMerge, Roster};
@@ -46,6 +48,12 @@ pub struct Memory {
     /// Whether a person listed the peers. Once, that was the only way.
     #[serde(default = "yes", rename = "byHand")]
     pub by_hand: bool,
+    /// For how long the source was watched without a gap that could hide a server.
+    #[serde(default, rename = "watchedSeconds")]
+    pub watched_seconds: u64,
+    /// How long ago that was written.
+    #[serde(skip)]
+    pub ago: Duration,
     /// The names of the identity headers that a peer told.
     #[serde(default, rename = "requestHeaders", skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<RequestHeaders>,
@@ -56,7 +64,14 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { peers: Vec::new(), by_hand: true, request_headers: None, answering: None }
+        Self {
+            peers: Vec::new(),
+            by_hand: true,
+            watched_seconds: 0,
+            ago: Duration::ZERO,
+            request_headers: None,
+            answering: None,
+        }
     }
 }
 
@@ -65,6 +80,15 @@ fn yes() -> bool {
 }
 
 impl Memory {
+    /// Returns for how long the source was watched; a person's list always is.
+    pub(super) fn watch(&self, trusts_first: bool) -> Watch {
+        match (self.peers.is_empty(), self.by_hand) {
+            (true, _) => Watch::new(trusts_first),
+            (false, true) => Watch::restore(Duration::MAX, Duration::ZERO),
+            (false, false) => Watch::restore(Duration::from_secs(self.watched_seconds), self.ago),
+        }
+    }
+
     /// Returns the peers that their source had last.
     pub fn roster(&self) -> Roster {
         let present = self.peers.iter().filter(|peer| !peer.left);
@@ -72,7 +96,7 @@ impl Memory {
         let peer = |known: &PeerMemory| {
             Some(Peer { name: known.name.parse().ok()?, address: known.address })
         };
-        Roster { peers: present.filter_map(peer).collect(), by_hand: self.by_hand }
+        Roster { peers: present.filter_map(peer).collect(), by_hand: self.by_hand, fresh: false }
     }
 }
 
@@ -83,7 +107,7 @@ pub struct PeerMemory {
     /// Whether its source did not have it any more.
     #[serde(default)]
     pub left: bool,
-    /// Whether it joined others that were there.
+    /// Whether it joined others, and got no request yet.
     #[serde(default)]
     pub late: bool,
     /// Its address. A peer whose address changed is a different peer.

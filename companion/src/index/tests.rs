@@ -7,6 +7,7 @@ mod size;
 mod sources;
 mod stale;
 mod verbs;
+mod watch;
 mod world;
 
 use std::collections::BTreeMap;

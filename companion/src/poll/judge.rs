@@ -5,6 +5,9 @@
 //! between two rounds). A single time-out is not: a busy peer answers late, and
 //! taking it out of rotation makes the others busier. Two in a row are.
 
+use std::error::Error;
+use std::io::ErrorKind;
+
 use reqwest::StatusCode;
 
 use crate::apiserver::FetchError;
@@ -34,8 +37,9 @@ impl Judge {
             FetchError::Timeout(_) if self.timeouts < TIMEOUTS => {
                 Observation::Inconclusive { reason }
             }
-            FetchError::Timeout(_) | FetchError::Transport(_) => {
-                Observation::Unreachable { reason }
+            FetchError::Timeout(_) => Observation::Unreachable { reason, refused: false },
+            FetchError::Transport(cause) => {
+                Observation::Unreachable { reason, refused: is_refused(&**cause) }
             }
             // The peer is alive and overloaded.
             FetchError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. } => {
@@ -46,8 +50,21 @@ impl Judge {
     }
 }
 
+/// Returns whether a connection failed because nobody listens.
+fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    let causes = std::iter::from_fn(|| {
+        let error = cause?;
+        cause = error.source();
+        Some(error)
+    });
+    let mut io = causes.filter_map(|error| error.downcast_ref::<std::io::Error>());
+    io.any(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -62,8 +79,21 @@ mod tests {
 
     #[test]
     fn a_broken_connection_is_unreachable_at_once() {
-        let observation = Judge::default().failed(&FetchError::Transport("refused".into()));
-        assert!(matches!(observation, Observation::Unreachable { .. }));
+        let observation = Judge::default().failed(&FetchError::Transport("reset".into()));
+        assert!(matches!(observation, Observation::Unreachable { refused: false, .. }));
+    }
+
+    #[tokio::test]
+    async fn a_port_at_which_nobody_listens_refuses() {
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let ring = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(ring);
+        let tls = tls.with_safe_default_protocol_versions().unwrap();
+        let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+        let client = reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap();
+        let error = client.get(format!("https://{unused}")).send().await.unwrap_err();
+        let observation = Judge::default().failed(&FetchError::Transport(error.into()));
+        assert!(matches!(observation, Observation::Unreachable { refused: true, .. }));
     }
 
     #[test]

@@ -124,6 +124,8 @@ impl<S: Sink> Publisher<S> {
         if *self.planner.state() != self.saved {
             self.store.save(self.planner.state())?;
             self.saved.clone_from(self.planner.state());
+        } else {
+            self.store.confirm();
         }
         Ok(())
     }

@@ -23,10 +23,17 @@ pub(super) fn peers(servers: Vec<Server>, before: &[Peer]) -> Vec<Peer> {
         .partition(|(name, _)| name.as_ref().is_some_and(|name| taken.insert(name.clone())));
     let kept = kept.into_iter().filter_map(|(name, server)| Some((name?, server.address)));
     let mut peers: Vec<_> = kept.map(|(name, address)| Peer { name, address }).collect();
-    for (_, server) in new {
-        let name = free_name(&server, &taken);
+    // The source's own names come before those that are made.
+    let (named, unnamed): (Vec<_>, Vec<_>) = new
+        .into_iter()
+        .map(|(_, server)| (own_name(&server), server))
+        .partition(|(name, _)| name.as_ref().is_some_and(|name| taken.insert(name.clone())));
+    let named = named.into_iter().filter_map(|(name, server)| Some((name?, server.address)));
+    peers.extend(named.map(|(name, address)| Peer { name, address }));
+    for (_, Server { address, .. }) in unnamed {
+        let name = PeerName::of_address(address, |name| taken.contains(name));
         taken.insert(name.clone());
-        peers.push(Peer { name, address: server.address });
+        peers.push(Peer { name, address });
     }
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     peers
@@ -36,14 +43,9 @@ pub(super) fn peers(servers: Vec<Server>, before: &[Peer]) -> Vec<Peer> {
 /// is another server.
 fn kept_name(server: &Server, before: &[Peer]) -> Option<PeerName> {
     let peer = before.iter().find(|peer| peer.address == server.address)?;
-    let by_address = PeerName::of_address(server.address);
-    let own = own_name(server);
-    (peer.name == by_address || own.as_ref() == Some(&peer.name)).then(|| peer.name.clone())
-}
-
-fn free_name(server: &Server, taken: &BTreeSet<PeerName>) -> PeerName {
-    let own = own_name(server).filter(|name| !taken.contains(name));
-    own.unwrap_or_else(|| PeerName::of_address(server.address))
+    let keeps = peer.name.is_of_address(server.address)
+        || own_name(server).is_some_and(|own| own == peer.name);
+    keeps.then(|| peer.name.clone())
 }
 
 /// Returns what the source calls the server, as far as a peer can be called so. The names of pods
@@ -94,6 +96,22 @@ mod tests {
         let servers =
             [server("a", "10.0.0.1:1"), server("a", "10.0.0.1:1"), server("a", "10.0.0.2:1")];
         assert_eq!(named(&servers, &[]), ["10-0-0-2-1@10.0.0.2:1", "a@10.0.0.1:1"]);
+    }
+
+    #[test]
+    fn a_pod_that_is_called_like_an_address_keeps_its_name_and_the_address_gets_a_number() {
+        let pod = server("10-0-0-1-1", "10.0.0.9:1");
+        let servers = [server("", "10.0.0.1:1"), pod.clone()];
+        let expected = ["10-0-0-1-1@10.0.0.9:1", "10-0-0-1-1-2@10.0.0.1:1"];
+        assert_eq!(named(&servers, &[]), expected);
+        let before = peers(servers.to_vec(), &[]);
+        assert_eq!(named(&servers, &before), expected);
+        assert_eq!(named(&servers[..1], &before), expected[1..], "it keeps its number");
+        // The pod comes later.
+        let before = peers(servers[..1].to_vec(), &[]);
+        let expected = ["10-0-0-1-1@10.0.0.1:1", "10-0-0-9-1@10.0.0.9:1"];
+        assert_eq!(named(&servers, &before), expected);
+        assert_eq!(named(&[pod], &peers(servers.to_vec(), &before)), expected[1..]);
     }
 
     #[test]

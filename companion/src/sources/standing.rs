@@ -85,7 +85,8 @@ impl From<&PeerSource> for SourceKind {
 
 impl Standing {
     /// A source that has not said anything yet. `roster`: the peers from before.
-    pub(super) fn new(kind: SourceKind, roster: Arc<Roster>, now: Duration) -> Self {
+    pub(super) fn new(kind: SourceKind, roster: &Roster, now: Duration) -> Self {
+        let roster = Arc::new(Roster { fresh: false, ..roster.clone() });
         let status = SourceStatus {
             kind,
             state: SourceState::Starting,
@@ -116,17 +117,16 @@ impl Standing {
             return self.fail(problem, now);
         }
         self.succeed(now);
-        let roster = Roster { peers, by_hand: false };
-        if *self.roster == roster {
-            return Change::Nothing;
-        }
-        self.set(roster);
-        Change::Peers
+        let changed = (&self.roster.peers, self.roster.by_hand) != (&peers, false);
+        self.set(Roster { peers, by_hand: false, fresh: true });
+        if changed { Change::Peers } else { Change::Nothing }
     }
 
     fn set(&mut self, roster: Roster) {
-        self.status.peers = shown(&roster);
-        self.roster = Arc::new(roster);
+        if *self.roster != roster {
+            self.status.peers = shown(&roster);
+            self.roster = Arc::new(roster);
+        }
     }
 
     fn succeed(&mut self, now: Duration) {
@@ -139,6 +139,7 @@ impl Standing {
         let known = self.status.state == SourceState::Failing
             && self.status.last_error.as_ref() == Some(&problem);
         self.enter(SourceState::Failing, now);
+        self.set(Roster { fresh: false, ..(*self.roster).clone() });
         self.status.last_error = Some(problem.clone());
         if known { Change::Nothing } else { Change::Failed(problem) }
     }
@@ -173,7 +174,7 @@ mod tests {
     }
 
     fn with(found: &[u16]) -> Standing {
-        let mut standing = Standing::new(SourceKind::Dns, Arc::default(), SECOND);
+        let mut standing = Standing::new(SourceKind::Dns, &Roster::default(), SECOND);
         assert_eq!(standing.take(servers(found), SECOND), Change::Peers);
         standing
     }
@@ -196,9 +197,11 @@ mod tests {
         assert_eq!(standing.take(failed("x"), 3 * SECOND), Change::Nothing);
         assert_eq!(standing.take(failed("y"), 4 * SECOND), Change::Failed("y".to_owned()));
         assert_eq!(ports(&standing), [1, 2]);
+        assert!(!standing.roster.fresh);
         assert_eq!(standing.status.since_unix_seconds, 2);
         assert_eq!(standing.take(servers(&[1, 2]), 5 * SECOND), Change::Nothing);
         assert_eq!(standing.status.state, SourceState::Fresh);
+        assert!(standing.roster.fresh);
         assert_eq!(standing.status.last_error.as_deref(), Some("y"));
     }
 

@@ -38,7 +38,7 @@ pub fn first_roster(source: &PeerSource, last: Roster) -> Arc<Roster> {
 }
 
 fn listed(peers: &[crate::config::Peer]) -> Roster {
-    Roster { peers: peers.to_vec(), by_hand: true }
+    Roster { peers: peers.to_vec(), by_hand: true, fresh: true }
 }
 
 impl Task {
@@ -71,7 +71,7 @@ impl Task {
     fn begin(&self, source: &PeerSource) -> Standing {
         let last = self.outputs.rosters.borrow().clone();
         let now = since_1970();
-        let mut standing = Standing::new(SourceKind::from(source), last, now);
+        let mut standing = Standing::new(SourceKind::from(source), &last, now);
         if let PeerSource::Static(peers) = source {
             standing.list(listed(peers), now);
         }

@@ -39,7 +39,7 @@ async fn leased() -> Result<()> {
         "service": "kubernetes",
         "throughPeers": [format!("{}:{PORT}", pod_address(21))],
     } }));
-    let stack = Stack::start_with_map(options).await?;
+    let stack = Stack::start(options).await?;
     peers_are(&stack, &["21 serving", "22 serving"]).await?;
 
     // The one that the companion was told of.

@@ -72,7 +72,7 @@ fn a_peer_that_joins_gets_no_requests_before_it_is_ready_and_was_read() {
     world.not_ready("d");
     world.ready_unread("d");
     assert_eq!(world.members("all"), ["a", "b", "c"]);
-    assert!(world.complete());
+    assert!(!world.complete(), "another companion may have read it");
     world.serves("d", &["apps/v1/x", "new/v1/y"]);
     assert_eq!(world.members("all"), ["a", "b", "c", "d"]);
     assert_eq!(world.route("new/v1/y"), "all_c_d");
@@ -130,7 +130,7 @@ fn the_address_of_one_that_left_gets_nothing_when_another_server_has_it() {
     let mut world = world();
     let mut taker = world.peer("a");
     taker.name = "d".parse().unwrap();
-    world.follow(Roster { peers: vec![taker], by_hand: false });
+    world.follow(Roster { peers: vec![taker], by_hand: false, fresh: true });
     assert_eq!(world.members("all"), ["b", "c"]);
     world.serves("d", &["apps/v1/x"]);
     assert_eq!(world.index.snapshot().map.rotation, [world.peer("d").address.to_string()]);
@@ -142,7 +142,7 @@ fn one_that_left_gives_its_name_to_the_one_that_has_it_now() {
     let (a, mut b) = (world.peer("a"), world.peer("c"));
     let before = b.address;
     b.address.set_port(7);
-    world.follow(Roster { peers: vec![a.clone(), b], by_hand: false });
+    world.follow(Roster { peers: vec![a.clone(), b], by_hand: false, fresh: true });
     let renamed = format!("10-0-0-1-{}-", before.port());
     assert_eq!(names(&world), ["a", "c", "b-", &renamed]);
     world.serves("c", &["apps/v1/x"]);
@@ -150,7 +150,7 @@ fn one_that_left_gives_its_name_to_the_one_that_has_it_now() {
     assert!(DiscoveryMap::try_from(world.index.snapshot().map).is_ok());
     world.source_has(&["a", "c"]);
     world.serves("c", &["apps/v1/x", "new/v1/y"]);
-    assert_eq!(names(&world), ["a", "c", "10-0-0-1-7-", "b-"]);
+    assert_eq!(names(&world), ["a", "c", "b-", "10-0-0-1-7-"]);
     assert_eq!(world.route("new/v1/y"), "all_c", "it is back");
 }
 
@@ -172,16 +172,18 @@ fn what_left_is_remembered_over_a_restart_and_the_rest_are_the_peers_to_start_wi
 }
 
 #[test]
-fn a_peer_that_joined_counts_after_a_restart_as_it_did_before() {
+fn a_peer_that_joined_gets_no_requests_after_a_restart_either_and_may_have_been_used() {
     let mut world = world();
     world.source_has(&["a", "b", "c", "d"]);
     world.not_ready("d");
     let memory = world.index.snapshot().memory;
     let mut world = World::restored_with(memory.roster(), memory);
     world.ready_unchanged("a");
-    assert!(world.complete());
+    world.ready_unread("d");
+    assert_eq!(world.members("all"), ["a", "b", "c"]);
     world.source_has(&["a", "b", "c"]);
-    assert_eq!(names(&world), ["a", "b", "c"]);
+    assert!(!world.complete(), "it may have been ready while nobody looked");
+    assert_eq!(names(&world), ["a", "b", "c", "d-"]);
 }
 
 #[test]
@@ -203,11 +205,40 @@ fn of_too_many_that_left_those_are_remembered_that_know_something() {
         peer.name = name.parse().unwrap();
         peer.address.set_port(u16::try_from(10_000 + round).unwrap());
         let a = world.peer("a");
-        world.follow(Roster { peers: vec![a, peer], by_hand: false });
+        world.follow(Roster { peers: vec![a, peer], by_hand: false, fresh: true });
         world.serves(&name, &["apps/v1/x"]);
         world.passes(SECOND);
     }
     assert_eq!(names(&world).len(), MAX_PEERS);
     assert_eq!(world.route("new/v1/y"), "unavailable");
     assert!(names(&world).contains(&"c-".to_owned()));
+    assert!(world.complete(), "those that were forgotten had what others have");
+}
+
+#[test]
+fn of_too_many_that_left_an_unread_one_goes_before_types_do_and_leaves_the_map_incomplete() {
+    let mut world = world();
+    let all = |number: usize| {
+        let names = (0..number).map(|number| format!("u-{number}")).collect::<Vec<_>>();
+        ["a".to_owned()].into_iter().chain(names).collect::<Vec<_>>()
+    };
+    let names_of = all(MAX_PEERS - 3);
+    let borrowed: Vec<_> = names_of.iter().map(String::as_str).collect();
+    world.source_has(&borrowed);
+    // Ready, but they cannot be read; with the two that left, there are as many as fit.
+    for name in &borrowed[1..] {
+        world.ready_unread(name);
+    }
+    assert_eq!(names(&world).len(), MAX_PEERS);
+    let left = |world: &World, name: &str| {
+        names(world).iter().filter(|peer| peer.starts_with(name)).count()
+    };
+    world.source_has(&["a", "n"]);
+    assert_eq!((left(&world, "b"), left(&world, "u")), (0, 125), "others have what it had");
+    world.source_has(&["a", "n", "o", "p"]);
+    assert_eq!((left(&world, "c"), left(&world, "u")), (1, 123), "it alone has a type");
+    assert_eq!(world.route("new/v1/y"), "unavailable");
+    world.serves("a", &["apps/v1/x"]);
+    world.passes(HOUR - SECOND);
+    assert!(!world.complete());
 }

@@ -9,6 +9,7 @@ use discovery_map::{Destination, DiscoveryMap, Verb};
 
 use crate::config::{AnsweringPolicy, Config, Peer};
 use crate::facts::{Observation, Reading, Report, Roster};
+use crate::index::watch::STEADY;
 use crate::index::{Event, Index, Memory};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -26,7 +27,7 @@ fn roster(names: &[&str]) -> Roster {
         let port: u32 = 1000 + name.bytes().map(u32::from).sum::<u32>();
         Peer { name: name.parse().unwrap(), address: format!("10.0.0.1:{port}").parse().unwrap() }
     };
-    Roster { peers: names.iter().map(peer).collect(), by_hand: true }
+    Roster { peers: names.iter().map(peer).collect(), by_hand: true, fresh: true }
 }
 
 /// An index with a clock, told in words.
@@ -46,14 +47,33 @@ impl World {
         Self::restored_with(roster(names), memory)
     }
 
-    /// With peers of a source that nobody edits.
+    /// With peers of a source that nobody edits, and from which none left before.
     pub(super) fn sourced(names: &[&str]) -> Self {
-        Self::restored_with(Roster { by_hand: false, ..roster(names) }, Memory::default())
+        let trusting = Config { trust_first_peers: true, ..(*config()).clone() };
+        let mut world = Self::first(trusting, names);
+        world.passes(STEADY);
+        world
+    }
+
+    /// A companion that knows nothing: its source has these now.
+    pub(super) fn without_state(names: &[&str]) -> Self {
+        Self::first((*config()).clone(), names)
+    }
+
+    fn first(config: Config, names: &[&str]) -> Self {
+        let (config, roster) = (Arc::new(config), Roster { by_hand: false, ..roster(names) });
+        let index = Index::new(Arc::clone(&config), &roster, Memory::default());
+        Self { index, config, roster, now: Duration::ZERO }
     }
 
     /// The source has these now.
     pub(super) fn source_has(&mut self, names: &[&str]) {
         self.follow(Roster { by_hand: false, ..roster(names) });
+    }
+
+    /// The source says nothing now.
+    pub(super) fn source_fails(&mut self) {
+        self.follow(Roster { fresh: false, ..self.roster.clone() });
     }
 
     /// With what a source has.
@@ -130,7 +150,13 @@ impl World {
     }
 
     pub(super) fn gone(&mut self, name: &str) -> bool {
-        self.report(name, Observation::Unreachable { reason: "refused".to_owned() })
+        self.unreachable(name, true)
+    }
+
+    /// It cannot be reached, for whatever reason or because nobody listens.
+    pub(super) fn unreachable(&mut self, name: &str, refused: bool) -> bool {
+        let reason = "why".to_owned();
+        self.report(name, Observation::Unreachable { reason, refused })
     }
 
     pub(super) fn passes(&mut self, time: Duration) -> bool {
