@@ -24,17 +24,19 @@ pub(super) struct Common {
     pub credentials: CredentialFiles,
     pub polling: Polling,
     pub forget_after: Duration,
+    pub trust_first_peers: bool,
     pub answering_version: AnsweringPolicy,
     pub request_headers: RequestHeaders,
 }
 
 /// The fields of [`Common`].
-pub(super) const COMMON: [&str; 7] = [
+pub(super) const COMMON: [&str; 8] = [
     "peers",
     "peerTls",
     "credentials",
     "polling",
     "forgetAfter",
+    "trustFirstPeers",
     "answeringVersion",
     "requestHeaders",
 ];

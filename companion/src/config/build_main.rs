@@ -90,6 +90,7 @@ fn one(
         envoy: envoy?,
         polling: common.polling,
         forget_after: common.forget_after,
+        trust_first_peers: common.trust_first_peers,
         answering_version: common.answering_version,
         listener_tls,
         client_ca_file: client_ca_file.flatten(),

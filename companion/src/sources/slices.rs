@@ -12,22 +12,26 @@
 mod access;
 mod endpoints;
 mod follow;
+mod pause;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 
 use self::access::Accessor;
 use super::news::News;
 use crate::config::{Config, SlicesSource};
 use crate::facts::Roster;
-use follow::Followed;
+use follow::Bounds;
+use pause::Pause;
 
-/// The pause after the first failure, and the longest. Short, because a server that is replaced
-/// meanwhile is noticed only afterwards.
-const PAUSE: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(4)];
+/// The pauses are short, because a server that is replaced meanwhile is noticed only afterwards.
+const BOUNDS: Bounds = Bounds {
+    list: Duration::from_secs(15),
+    watch: 30,
+    pause: [Duration::from_millis(500), Duration::from_secs(4)],
+};
 
 /// Sends the servers until nobody receives them.
 pub(super) async fn run(
@@ -36,27 +40,22 @@ pub(super) async fn run(
     peers: watch::Receiver<Arc<Roster>>,
     news: mpsc::Sender<News>,
 ) {
-    let mut accessor = Accessor::new(source.access.clone(), config, peers);
-    let [shortest, longest] = PAUSE;
-    let mut pause = shortest;
+    // A watch that the API does not end in time has a connection that is broken.
+    let silence = Duration::from_secs(u64::from(BOUNDS.watch) + 3);
+    let mut accessor = Accessor::new(source.access.clone(), config, peers, silence);
+    let [shortest, longest] = BOUNDS.pause;
+    let mut pause = Pause::new(shortest, longest);
     loop {
         let problem = match accessor.client().await {
             Err(problem) => problem,
-            Ok(client) => match follow::follow(client, &source, &news).await {
-                Followed::Closed => return,
-                Followed::Failed { listed, problem } => {
-                    if listed {
-                        pause = shortest;
-                    }
-                    problem
-                }
+            Ok(client) => match follow::follow(client, &source, BOUNDS, &news).await {
+                None => return,
+                Some(problem) => problem,
             },
         };
         if news.send(Err(problem)).await.is_err() {
             return;
         }
-        let spread = rand::rng().random_range(0.8..1.2);
-        tokio::time::sleep(pause.mul_f64(spread)).await;
-        pause = longest.min(pause * 2);
+        pause.wait().await;
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Accessor {
     access: Access,
     config: Arc<Config>,
     peers: watch::Receiver<Arc<Roster>>,
+    /// How long a connection may be silent while something is expected.
+    silence: Duration,
     /// How many clients were made: each is for the next peer.
     made: usize,
 }
@@ -29,8 +31,9 @@ impl Accessor {
         access: Access,
         config: Arc<Config>,
         peers: watch::Receiver<Arc<Roster>>,
+        silence: Duration,
     ) -> Self {
-        Self { access, config, peers, made: 0 }
+        Self { access, config, peers, silence, made: 0 }
     }
 
     /// Returns a client.
@@ -52,6 +55,7 @@ impl Accessor {
         };
         self.made = self.made.wrapping_add(1);
         connection.connect_timeout = Some(CONNECT);
+        connection.read_timeout = Some(self.silence);
         // The source tries again by itself, and says so.
         connection.default_retry = false;
         Client::try_from(connection).map_err(|error| with_causes(&error))

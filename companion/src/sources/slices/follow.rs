@@ -1,4 +1,7 @@
 //! Lists and watches the slices of one Service with one client, until that fails.
+//!
+//! Nothing is waited for without a bound: a list must be complete in time, and the API ends each
+//! watch in time, so a connection that is silent for longer is broken ([`super::access`]).
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -12,58 +15,65 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::endpoints::servers;
+use super::pause::Pause;
 use crate::causes::with_causes;
 use crate::config::SlicesSource;
 use crate::sources::news::News;
 
-/// The time in which the first list must be complete.
-const LIST: Duration = Duration::from_secs(15);
-
-/// In seconds: how long a watch runs before it is resumed.
-const WATCH: u32 = 60;
+#[cfg(test)]
+mod tests;
 
 /// The code of a watch whose resource version is too old.
 const GONE: u16 = 410;
 
-/// How following ended.
-pub(super) enum Followed {
-    /// Nobody receives the news.
-    Closed,
-    /// `listed`: the slices were listed before it failed.
-    Failed { listed: bool, problem: String },
+/// How long is waited for the API.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The time in which a list must be complete.
+    pub list: Duration,
+    /// In seconds: how long a watch runs before it is resumed.
+    pub watch: u32,
+    /// The first and the longest pause after a failure.
+    pub pause: [Duration; 2],
 }
 
-/// Sends the servers whenever slices change.
+/// Sends the servers whenever slices change. Returns why that ended; `None`: nobody receives them.
 pub(super) async fn follow(
     client: Client,
     source: &SlicesSource,
+    bounds: Bounds,
     news: &mpsc::Sender<News>,
-) -> Followed {
+) -> Option<String> {
     let api = Api::<EndpointSlice>::namespaced(client, source.namespace.as_str());
     let selector = format!("kubernetes.io/service-name={}", source.service);
-    let settings = watcher::Config::default().labels(&selector).timeout(WATCH);
+    let settings = watcher::Config::default().labels(&selector).timeout(bounds.watch);
     let mut events = pin!(watcher(api, settings));
-    let mut slices = Slices::default();
-    let deadline = Instant::now() + LIST;
+    let mut slices = Slices { listing: Some(Instant::now()), ..Slices::default() };
+    let [shortest, longest] = bounds.pause;
+    let mut pause = Pause::new(shortest, longest);
     loop {
         let next = events.next();
-        let event = if slices.listed {
-            next.await
-        } else {
-            match tokio::time::timeout_at(deadline, next).await {
+        let event = match slices.listing {
+            None => next.await,
+            Some(begun) => match tokio::time::timeout_at(begun + bounds.list, next).await {
                 Ok(event) => event,
-                Err(_) => return slices.failed(format!("no list within {} s", LIST.as_secs())),
-            }
+                Err(_) => return Some(format!("no list within {} s", bounds.list.as_secs_f64())),
+            },
         };
         match event {
-            None => return slices.failed("the watch ended"),
-            // The watcher lists again: the watch was behind what the API remembers.
-            Some(Err(watcher::Error::WatchError(status))) if status.code == GONE => continue,
-            Some(Err(error)) => return slices.failed(with_causes(&error)),
+            None => return Some("the watch ended".to_owned()),
+            // The watcher lists again: the watch was behind what the API remembers. If that goes on
+            // and on, the API must not be asked as fast as it answers.
+            Some(Err(watcher::Error::WatchError(status))) if status.code == GONE => {
+                pause.wait().await;
+                continue;
+            }
+            Some(Err(error)) => return Some(with_causes(&error)),
             Some(Ok(event)) => slices.take(event),
         }
-        if slices.listed && news.send(servers(slices.known.values(), &source.port)).await.is_err() {
-            return Followed::Closed;
+        let listed = slices.listing.is_none();
+        if listed && news.send(servers(slices.known.values(), &source.port)).await.is_err() {
+            return None;
         }
     }
 }
@@ -73,21 +83,24 @@ pub(super) async fn follow(
 struct Slices {
     known: BTreeMap<String, EndpointSlice>,
     /// Those of a list that is not complete.
-    listing: BTreeMap<String, EndpointSlice>,
-    /// Whether a list was ever complete.
-    listed: bool,
+    listed: BTreeMap<String, EndpointSlice>,
+    /// When the list began that is not complete, if there is one.
+    listing: Option<Instant>,
 }
 
 impl Slices {
     fn take(&mut self, event: Event<EndpointSlice>) {
         match event {
-            Event::Init => self.listing.clear(),
+            Event::Init => {
+                self.listed.clear();
+                self.listing = Some(Instant::now());
+            }
             Event::InitApply(slice) => {
-                self.listing.insert(slice.name_any(), slice);
+                self.listed.insert(slice.name_any(), slice);
             }
             Event::InitDone => {
-                self.known = std::mem::take(&mut self.listing);
-                self.listed = true;
+                self.known = std::mem::take(&mut self.listed);
+                self.listing = None;
             }
             Event::Apply(slice) => {
                 self.known.insert(slice.name_any(), slice);
@@ -96,9 +109,5 @@ impl Slices {
                 self.known.remove(&slice.name_any());
             }
         }
-    }
-
-    fn failed(&self, problem: impl Into<String>) -> Followed {
-        Followed::Failed { listed: self.listed, problem: problem.into() }
     }
 }
