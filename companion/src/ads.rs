@@ -2,7 +2,7 @@
 //! of the world), to any number of Envoys.
 //!
 //! ```text
-//!  publish ──Step──▶ AdsSink ──watch<Snapshot>──▶ a task for each stream: Session ◀──▶ Envoy
+//!  publish ──Step──▶ AdsSink ─Part─▶ Snapshots ──watch──▶ a task for each stream: Session ◀──▶ Envoy
 //!  settings ─certificates, names─▶ listener (mutual TLS) ─▶ service ──┘    └─▶ Envoys ─▶ /v1/envoys
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! - A stream looks at the latest snapshot and has no queue of earlier ones. It has at most one
 //!   unanswered push of each type, so no Envoy holds up another.
 //! - Nothing is sent without mutual TLS, and no private key is ever sent.
+//! - Control planes do not wait for each other. A change of one sends nothing of another.
 //! - Equal content has equal names and versions in every companion.
 
 mod body;
@@ -25,9 +26,15 @@ mod service;
 mod session;
 mod sink;
 mod snapshot;
+mod snapshots;
 mod stream;
+mod version;
 
 pub use envoys::Envoys;
+#[expect(unused_imports, reason = "there is one control plane so far")]
+pub use resource::{Chain, Listener};
 pub use service::Server;
 pub use sink::AdsSink;
+#[expect(unused_imports, reason = "there is one control plane so far")]
 pub use snapshot::Snapshot;
+pub use snapshots::Snapshots;

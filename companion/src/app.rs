@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use metrics::MainMetrics;
 use tasks::Tasks;
 
-use crate::ads::{Envoys, Server, Snapshot};
+use crate::ads::{Envoys, Server, Snapshots};
 use crate::config::{ControlPlanes, MainConfig};
 use crate::files;
 use crate::lock::Locks;
@@ -63,13 +63,13 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
         control_planes: serve::ControlPlanes::default(),
         only: None,
         ready: watch::channel(false).1,
-        envoys: ads.as_ref().map(|ads| ads.envoys.clone()).unwrap_or_default(),
+        envoys: ads.as_ref().map(|ads| ads.snapshots.envoys().clone()).unwrap_or_default(),
         registry: Arc::clone(&metrics.registry),
     };
     let mut tasks = Tasks::default();
     match &main.control_planes {
         ControlPlanes::One(config) => {
-            let snapshots = ads.as_ref().map(|ads| (ads.sender.clone(), ads.envoys.clone()));
+            let snapshots = ads.as_ref().map(|ads| ads.snapshots.clone());
             one::start(config, mains.clone(), snapshots, &mut views, &mut tasks)?;
         }
         ControlPlanes::Many(_) => {}
@@ -110,9 +110,7 @@ fn lock(main: &MainConfig) -> Result<Locks, AppError> {
 struct Ads {
     server: Server,
     settings: AdsSettings,
-    sender: watch::Sender<Option<Arc<Snapshot>>>,
-    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-    envoys: Envoys,
+    snapshots: Snapshots,
 }
 
 impl Ads {
@@ -121,8 +119,7 @@ impl Ads {
         let Some(server) = &main.ads else { return Ok(None) };
         let settings = AdsSettings::read(server).map_err(failed("configuration:\n"))?;
         let server = Server::bind(&settings).await.map_err(failed(""))?;
-        let (sender, snapshots) = watch::channel(None);
-        Ok(Some(Self { server, settings, sender, snapshots, envoys: Envoys::default() }))
+        Ok(Some(Self { server, settings, snapshots: Snapshots::new(Envoys::default()) }))
     }
 
     fn start(
@@ -131,10 +128,10 @@ impl Ads {
         metrics: MainMetrics,
         tasks: &mut Tasks,
     ) {
-        let Self { server, settings, snapshots, envoys, .. } = self;
+        let Self { server, settings, snapshots } = self;
         let (sender, settings) = watch::channel(Arc::new(settings));
         let secrets = AdsWatcher::new(mains, sender, metrics.secrets);
-        tasks.add_fallible("ADS", server.run(settings, snapshots, envoys, metrics.ads));
+        tasks.add_fallible("ADS", server.run(settings, snapshots, metrics.ads));
         tasks.add("ADS certificates", secrets.run());
     }
 }

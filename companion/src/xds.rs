@@ -25,7 +25,7 @@ pub use listener::{Encoded, ListenerTemplate, listener};
 pub(crate) use message::{ConfigSource, response};
 pub(crate) use protobuf::{EncodeError, encode};
 pub use upstream::upstream_filters;
-pub use wasm::Module;
+pub use wasm::{FILTER_NAME, Module};
 
 pub(crate) use secret::{
     CLIENT_CA, FRONT_PROXY, LISTENER, Secret, SecretContent, front_proxy_name, of_control_plane,

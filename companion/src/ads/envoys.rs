@@ -6,9 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::form::version_of_all;
 use super::kind::Kind;
-use super::resource::version_of;
 use super::session::Session;
 use super::snapshot::Snapshot;
 
@@ -41,6 +39,7 @@ struct Envoy {
 #[derive(Debug)]
 struct Refusal {
     kind: Kind,
+    part: String,
     reason: String,
     at: Instant,
 }
@@ -77,6 +76,9 @@ struct EnvoyView {
 #[serde(rename_all = "camelCase")]
 struct RefusalView {
     r#type: &'static str,
+    /// The control plane whose resource it was.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    control_plane: String,
     reason: String,
     seconds_ago: u64,
 }
@@ -108,24 +110,8 @@ impl Envoys {
 
     /// Takes note of what every Envoy shall have.
     pub fn expect(&self, snapshot: &Snapshot) {
-        let endpoints: BTreeMap<_, _> = snapshot
-            .endpoints
-            .iter()
-            .map(|(name, endpoints)| (name.clone(), version_of(endpoints)))
-            .collect();
-        let of = |kind| match kind {
-            Kind::Clusters => Some(&snapshot.clusters),
-            Kind::Secrets => Some(&snapshot.secrets),
-            Kind::Filter => Some(&snapshot.filter),
-            Kind::Endpoints => None,
-        };
-        let versions = Kind::ALL.into_iter().map(|kind| {
-            let version = match of(kind) {
-                Some(all) => version_of_all(all.iter().map(|(name, one)| (name, &one.version))),
-                None => version_of_all(endpoints.iter()),
-            };
-            (kind.as_str(), version)
-        });
+        let version = |kind: Kind| Some((kind.as_str(), snapshot.version(kind)?));
+        let versions = Kind::ALL.into_iter().filter_map(version);
         self.known().versions = versions.collect();
     }
 
@@ -141,6 +127,7 @@ impl Envoys {
             versions: envoy.versions.clone(),
             last_refusal: envoy.refusal.as_ref().map(|refusal| RefusalView {
                 r#type: refusal.kind.as_str(),
+                control_plane: refusal.part.clone(),
                 reason: refusal.reason.clone(),
                 seconds_ago: refusal.at.elapsed().as_secs(),
             }),
@@ -166,16 +153,17 @@ impl Entry {
 
     /// Takes note of what it has of a type.
     pub fn has(&self, kind: Kind, session: &Session) {
-        let held = session.state(kind).has().iter();
-        let version = version_of_all(held.map(|(name, held)| (name, &held.version)));
+        let version = session.version(kind);
         self.change(|envoy| {
-            envoy.versions.insert(kind.as_str(), version);
+            envoy.versions.remove(kind.as_str());
+            envoy.versions.extend(version.map(|version| (kind.as_str(), version)));
         });
     }
 
-    /// Takes note of a push that it refused.
-    pub fn refused(&self, kind: Kind, reason: &str) {
-        let refusal = Refusal { kind, reason: shortened(reason), at: Instant::now() };
+    /// Takes note of what it refused of a control plane.
+    pub fn refused(&self, kind: Kind, part: &str, reason: &str) {
+        let (part, reason) = (part.to_owned(), shortened(reason));
+        let refusal = Refusal { kind, part, reason, at: Instant::now() };
         self.change(|envoy| envoy.refusal = Some(refusal));
     }
 }

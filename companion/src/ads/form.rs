@@ -11,7 +11,7 @@ use prost::Message as _;
 use super::kind::Kind;
 use super::resource::Resource;
 use super::session::{Push, Request, Session};
-use crate::fingerprint::fingerprint;
+use super::version::version_of_all;
 
 /// What is on its way to an Envoy. It shares the resources with all other streams.
 #[derive(Debug)]
@@ -110,17 +110,17 @@ impl Form for StateOfTheWorld {
 
     fn read(request: Self::Request, session: &Session) -> Option<Request> {
         let kind = Kind::of_url(&request.type_url)?;
-        let state = session.state(kind);
         let nonce = request.response_nonce;
         // It was sent before the last push arrived, and is sent again after it.
-        if !nonce.is_empty() && nonce != state.last_nonce() {
+        if !nonce.is_empty() && nonce != session.last_nonce(kind) {
             return None;
         }
         let names: BTreeSet<_> = request.resource_names.into_iter().collect();
+        let before = session.names(kind);
         Some(Request {
             kind,
-            subscribe: names.difference(state.names()).cloned().collect(),
-            unsubscribe: state.names().difference(&names).cloned().collect(),
+            subscribe: names.difference(&before).cloned().collect(),
+            unsubscribe: before.difference(&names).cloned().collect(),
             versions: Vec::new(),
             nonce,
             refusal: request.error_detail.map(|status| status.message),
@@ -128,7 +128,7 @@ impl Form for StateOfTheWorld {
     }
 
     fn message(push: Push, session: &Session) -> Message {
-        let resources = session.state(push.kind).with(&push);
+        let resources = session.all_with(&push);
         Message { kind: push.kind, nonce: push.nonce, resources, removed: Vec::new() }
     }
 
@@ -149,15 +149,4 @@ impl Form for StateOfTheWorld {
 
 fn version(resources: &[Arc<Resource>]) -> String {
     version_of_all(resources.iter().map(|resource| (&resource.name, &resource.version)))
-}
-
-/// Returns one version for several resources: that of the only one, or one that all of theirs give.
-pub fn version_of_all<'r>(resources: impl Iterator<Item = (&'r String, &'r String)>) -> String {
-    let mut all: Vec<_> = resources.collect();
-    if let [(_, only)] = all.as_slice() {
-        return (*only).clone();
-    }
-    all.sort_unstable();
-    let lines: String = all.iter().map(|(name, version)| format!("{name} {version}\n")).collect();
-    fingerprint(lines.as_bytes())
 }

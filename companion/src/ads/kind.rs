@@ -1,4 +1,4 @@
-//! The four types of resources, as a stream names them.
+//! The types of resources, as a stream names them.
 
 /// The type of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -6,12 +6,26 @@ pub enum Kind {
     Clusters,
     Endpoints,
     Secrets,
+    Listeners,
+    /// Filters with their maps.
     Filter,
 }
 
+/// One of each type.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByKind<T> {
+    clusters: T,
+    endpoints: T,
+    secrets: T,
+    listeners: T,
+    filter: T,
+}
+
 impl Kind {
-    /// All types. The filter comes last: its map names what the others are about.
-    pub const ALL: [Self; 4] = [Self::Clusters, Self::Endpoints, Self::Secrets, Self::Filter];
+    /// All types, in the order in which they are sent. A listener names clusters and a filter, and
+    /// the map in a filter names what the others are about.
+    pub const ALL: [Self; 5] =
+        [Self::Clusters, Self::Endpoints, Self::Secrets, Self::Listeners, Self::Filter];
 
     /// Returns the type with this URL, if it is one of them.
     pub fn of_url(url: &str) -> Option<Self> {
@@ -23,6 +37,7 @@ impl Kind {
             Self::Clusters => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
             Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
             Self::Secrets => "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+            Self::Listeners => "type.googleapis.com/envoy.config.listener.v3.Listener",
             Self::Filter => "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         }
     }
@@ -33,7 +48,35 @@ impl Kind {
             Self::Clusters => "clusters",
             Self::Endpoints => "endpoints",
             Self::Secrets => "secrets",
+            Self::Listeners => "listeners",
             Self::Filter => "filter",
+        }
+    }
+
+    /// Returns whether whoever asks for this type without names asks for all of it.
+    pub fn is_for_all(self) -> bool {
+        matches!(self, Self::Clusters | Self::Listeners)
+    }
+}
+
+impl<T> ByKind<T> {
+    pub fn get(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Clusters => &self.clusters,
+            Kind::Endpoints => &self.endpoints,
+            Kind::Secrets => &self.secrets,
+            Kind::Listeners => &self.listeners,
+            Kind::Filter => &self.filter,
+        }
+    }
+
+    pub fn get_mut(&mut self, kind: Kind) -> &mut T {
+        match kind {
+            Kind::Clusters => &mut self.clusters,
+            Kind::Endpoints => &mut self.endpoints,
+            Kind::Secrets => &mut self.secrets,
+            Kind::Listeners => &mut self.listeners,
+            Kind::Filter => &mut self.filter,
         }
     }
 }

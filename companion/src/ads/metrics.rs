@@ -27,6 +27,8 @@ pub struct AdsMetrics {
 pub enum PushOutcome {
     Acknowledged,
     Refused,
+    /// It had something of several control planes, was refused, and is repeated in smaller ones.
+    Divided,
     /// There was no answer in time.
     Unanswered,
 }
@@ -59,6 +61,7 @@ impl AdsMetrics {
         let text = match outcome {
             PushOutcome::Acknowledged => "acknowledged",
             PushOutcome::Refused => "refused",
+            PushOutcome::Divided => "divided",
             PushOutcome::Unanswered => "unanswered",
         };
         self.pushes.get_or_create(&[("type", kind.as_str()), ("outcome", text)]).inc();
@@ -80,9 +83,12 @@ impl AdsMetrics {
     #[cfg(test)]
     pub fn touch(&self) {
         for kind in Kind::ALL {
-            for outcome in
-                [PushOutcome::Acknowledged, PushOutcome::Refused, PushOutcome::Unanswered]
-            {
+            for outcome in [
+                PushOutcome::Acknowledged,
+                PushOutcome::Refused,
+                PushOutcome::Divided,
+                PushOutcome::Unanswered,
+            ] {
                 self.pushed(kind, outcome, Duration::ZERO);
             }
         }

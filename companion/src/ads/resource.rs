@@ -4,6 +4,7 @@
 //! another and gets only what differs. The version of endpoints is their text: whoever reads it
 //! knows which endpoints an Envoy has, without having told it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use prost::Message;
 
 use super::kind::Kind;
 use crate::endpoints::Endpoints;
+use crate::xds::{self, Encoded};
 
 /// A resource, as it is on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,26 @@ pub struct Resource {
     pub delta: Bytes,
     /// The same in the older form.
     pub whole: Bytes,
+    /// What it was made of, if it is a listener.
+    pub listener: Option<Listener>,
+}
+
+/// A listener, and who has filter chains in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    pub name: String,
+    /// The listener without the filter chains of control planes.
+    pub base: Encoded,
+    /// By the prefix of the control plane's clusters.
+    pub chains: BTreeMap<String, Chain>,
+}
+
+/// The way of a control plane's clients through a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    pub chain: Encoded,
+    /// What the chain asks for by name: the connection manager. It goes where filters go.
+    pub connections: Option<(String, Encoded)>,
 }
 
 impl Resource {
@@ -38,7 +60,21 @@ impl Resource {
         let delta = pb::DeltaDiscoveryResponse { resources: vec![resource], ..Default::default() };
         let whole = pb::DiscoveryResponse { resources: vec![any], ..Default::default() };
         let (delta, whole) = (delta.encode_to_vec().into(), whole.encode_to_vec().into());
-        Self { name, version, delta, whole }
+        Self { name, version, delta, whole, listener: None }
+    }
+
+    /// Returns a listener as a resource.
+    pub fn of_listener(listener: Listener) -> Self {
+        let chains = listener.chains.values().map(|chain| &chain.chain);
+        let Encoded { body, version } = xds::listener(&listener.base, chains);
+        let resource = Self::new(Kind::Listeners, listener.name.clone(), version, body.to_vec());
+        Self { listener: Some(listener), ..resource }
+    }
+
+    /// Returns the connection manager of a chain as a resource.
+    pub fn of_connections(chain: &Chain) -> Option<Self> {
+        let (name, Encoded { body, version }) = chain.connections.clone()?;
+        Some(Self::new(Kind::Filter, name, version, body.to_vec()))
     }
 }
 

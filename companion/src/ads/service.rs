@@ -20,14 +20,15 @@ use super::body::{self, Frames};
 use super::client;
 use super::envoys::Envoys;
 use super::form::{Delta, Form, StateOfTheWorld};
+use super::kind::Kind;
 use super::listener::{self, TlsError};
 use super::metrics::{AdsMetrics, RefusalReason};
-use super::snapshot::Snapshot;
+use super::snapshots::Snapshots;
 use super::stream::{Context, Stream};
 use crate::secrets::AdsSettings;
 
-/// At most one unanswered push of each of four types is on its way, and an error.
-const QUEUE: usize = 8;
+/// At most one unanswered push of each type is on its way, and an error.
+const QUEUE: usize = Kind::ALL.len() + 3;
 
 /// The largest request, in bytes. Envoy names each resource that it has.
 const LARGEST_REQUEST: usize = 4 << 20;
@@ -65,14 +66,14 @@ impl Server {
     pub async fn run(
         self,
         settings: watch::Receiver<Arc<AdsSettings>>,
-        snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
-        envoys: Envoys,
+        snapshots: Snapshots,
         metrics: AdsMetrics,
     ) -> Result<(), String> {
         let (sender, connections) = mpsc::channel(1);
         let accept =
             listener::accept(self.listener, settings.clone(), self.tls, sender, metrics.clone());
-        let context = Context { snapshots, settings, metrics };
+        let envoys = snapshots.envoys().clone();
+        let context = Context { snapshots: snapshots.subscribe(), settings, metrics };
         let clients = Arc::new(Semaphore::new(self.max_clients));
         let service = Service { context, envoys, clients };
         let server = tonic::transport::Server::builder()

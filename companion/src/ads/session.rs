@@ -2,73 +2,78 @@
 //!
 //! ```text
 //!  Request ─▶ Session::handle ─▶ Answer (the Envoy acknowledged or refused a push)
+//!                 │ by the name of each resource
+//!                 ▼
+//!               Lane (one for each control plane: what the Envoy has of it, and gets next)
+//!                 │ what all of them have to send
+//!                 ▼
 //!  Snapshot ─▶ Session::next ──▶ Push (at most one of each type is unanswered)
 //! ```
 //!
-//! The order is that of `publish/plan.rs`, by acknowledgment and for each Envoy on its own:
-//!
-//! 1. the endpoints that leave, the clusters that are new or changed, and the authorities that they
-//!    name;
-//! 2. when the Envoy has acknowledged all of these: the filter with the map;
-//! 3. when it has acknowledged that: the endpoints that join, and the removal of clusters.
+//! Within a lane, the order is by acknowledgment (`session/lane.rs`). Lanes do not wait for each
+//! other. Listeners come after the clusters of every control plane that they name, and before what
+//! is left of one that they no longer name goes (`session/listeners.rs`).
 //!
 //! Invariants:
 //! - Whatever snapshots were left out in between, no Envoy gets a map before the clusters that it
 //!   names, with their endpoints.
-//! - What an Envoy has refused is not sent again unless something in it changes.
+//! - What an Envoy has refused is not sent again unless something in it changes, and then in a push
+//!   of its own. A push that has something of several control planes and is refused is repeated in
+//!   halves, until it is known whose it is.
 //! - The memory of a session is bounded by the resources that exist and by `MOST_NAMES`
 //!   (`session/exchange.rs`).
 
+mod channel;
 mod exchange;
+mod lane;
+mod listeners;
+mod names;
 mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::kind::Kind;
-use super::resource::{Resource, endpoints_of, version_of};
-use super::snapshot::{Resources, Snapshot};
-use crate::endpoints::Addresses;
-use crate::publish::endpoints_around_map;
+use super::kind::{ByKind, Kind};
+use super::resource::Resource;
+use super::snapshot::Snapshot;
+use super::version::version_of_parts;
 use crate::xds::EncodeError;
-pub use exchange::{Answer, Push, Request, TooManyNames};
-use state::Removals;
-pub use state::State;
+use channel::{ALL, Channel};
+pub use exchange::{Answer, Outcome, Push, Request, TooManyNames};
+use lane::{Around, Lane, Target};
+use names::{SHARED, owner};
+use state::Change;
 
 #[derive(Debug)]
 pub struct Session {
-    states: [State; Kind::ALL.len()],
+    /// By the prefix of the control plane's clusters.
+    lanes: BTreeMap<String, Lane>,
+    channels: ByKind<Channel>,
+    /// The latest snapshot.
+    target: Arc<Snapshot>,
+    /// The control plane to which names without one belong.
+    alone: String,
+    /// The lanes that may have something to send.
+    open: BTreeSet<String>,
     pushes: u64,
-    /// Whether the Envoy is told that what it asks for by name does not exist.
+    /// Whether the Envoy is told that what it asks for by name does not exist. Only one form of the
+    /// protocol can tell that; the other one always sends everything.
     tells_absence: bool,
 }
 
 impl Session {
-    /// Returns a session with an Envoy that has said nothing yet. Only one form of the protocol can
-    /// tell that something does not exist.
+    /// Returns a session with an Envoy that has said nothing yet.
     pub fn new(tells_absence: bool) -> Self {
-        Self { states: Default::default(), pushes: 0, tells_absence }
-    }
-
-    /// Returns what is known of one type.
-    pub fn state(&self, kind: Kind) -> &State {
-        let [clusters, endpoints, secrets, filter] = &self.states;
-        match kind {
-            Kind::Clusters => clusters,
-            Kind::Endpoints => endpoints,
-            Kind::Secrets => secrets,
-            Kind::Filter => filter,
-        }
-    }
-
-    fn state_mut(&mut self, kind: Kind) -> &mut State {
-        let [clusters, endpoints, secrets, filter] = &mut self.states;
-        match kind {
-            Kind::Clusters => clusters,
-            Kind::Endpoints => endpoints,
-            Kind::Secrets => secrets,
-            Kind::Filter => filter,
+        Self {
+            lanes: BTreeMap::from([(SHARED.to_owned(), Lane::default())]),
+            channels: ByKind::default(),
+            target: Arc::default(),
+            alone: SHARED.to_owned(),
+            open: BTreeSet::from([SHARED.to_owned()]),
+            pushes: 0,
+            tells_absence,
         }
     }
 
@@ -77,29 +82,82 @@ impl Session {
     /// # Errors
     /// The Envoy asks for too many names.
     pub fn handle(&mut self, request: Request) -> Result<Option<Answer>, TooManyNames> {
-        let kind = request.kind;
-        self.state_mut(kind).subscribe(&request)?;
-        let Request { nonce, refusal, .. } = request;
-        let Some(push) = self.state_mut(kind).take_answered(&nonce) else { return Ok(None) };
-        if refusal.is_some() {
-            self.state_mut(kind).refuse(push);
-        } else {
-            if kind == Kind::Clusters {
-                self.repeat_endpoints(&push);
+        self.subscribe(&request)?;
+        let Request { kind, nonce, refusal, .. } = request;
+        let Some(lanes) = self.channels.get_mut(kind).take_answered(&nonce) else {
+            return Ok(None);
+        };
+        let outcome = match (refusal, lanes.as_slice()) {
+            (None, _) => {
+                lanes.iter().for_each(|lane| self.acknowledge(lane, kind));
+                Outcome::Acknowledged
             }
-            self.state_mut(kind).acknowledge(push);
-        }
-        Ok(Some(Answer { kind, refusal }))
+            (Some(reason), [part]) => {
+                self.lane(part).state_mut(kind).refuse();
+                Outcome::Refused { part: part.clone(), reason }
+            }
+            (Some(_), _) => {
+                for lane in &lanes {
+                    self.lane(lane).state_mut(kind).withdraw();
+                }
+                self.channels.get_mut(kind).divide(lanes);
+                Outcome::Divided
+            }
+        };
+        Ok(Some(Answer { kind, outcome }))
     }
 
-    /// A cluster that replaces another of the same name waits for endpoints, even for those that
-    /// Envoy has already.
-    fn repeat_endpoints(&mut self, push: &Push) {
-        let replaced =
-            |cluster: &&Arc<Resource>| self.state(Kind::Clusters).has().contains_key(&cluster.name);
-        let replaced: Vec<_> = push.upserts.iter().filter(replaced).cloned().collect();
-        for cluster in replaced {
-            self.state_mut(Kind::Endpoints).repeat(&cluster.name);
+    fn subscribe(&mut self, request: &Request) -> Result<(), TooManyNames> {
+        let Request { kind, subscribe, unsubscribe, versions, .. } = request;
+        let kind = *kind;
+        let channel = self.channels.get_mut(kind);
+        let again = channel.asked;
+        if !again {
+            channel.asked = true;
+            channel.all = kind.is_for_all();
+            channel.count(versions.len(), versions.len())?;
+            self.open.extend(self.lanes.keys().cloned());
+            for (name, version) in versions {
+                let lane = self.lane_of(kind, name);
+                lane.state_mut(kind).resume(name.clone(), version.clone());
+            }
+        }
+        let (mut more, mut less) = (0, 0);
+        for name in unsubscribe.iter().filter(|name| *name != ALL) {
+            let lane = self.lane_of(kind, name);
+            less += usize::from(lane.state_mut(kind).unsubscribe(name));
+        }
+        for name in subscribe.iter().filter(|name| *name != ALL) {
+            let lane = self.lane_of(kind, name);
+            more += usize::from(lane.state_mut(kind).subscribe(name, again));
+        }
+        let channel = self.channels.get_mut(kind);
+        let has = |names: &[String]| names.iter().any(|name| name == ALL);
+        channel.all = (channel.all && !has(unsubscribe)) || has(subscribe);
+        channel.count(more, less)
+    }
+
+    fn acknowledge(&mut self, lane: &str, kind: Kind) {
+        let lane = self.lane(lane);
+        if kind == Kind::Clusters {
+            lane.repeat_endpoints();
+        }
+        lane.state_mut(kind).acknowledge();
+    }
+
+    /// Returns a lane. It may have something to send from now on.
+    fn lane(&mut self, name: &str) -> &mut Lane {
+        if !self.open.contains(name) {
+            self.open.insert(name.to_owned());
+        }
+        self.lanes.entry(name.to_owned()).or_default()
+    }
+
+    /// Returns the lane of a name.
+    fn lane_of(&mut self, kind: Kind, name: &str) -> &mut Lane {
+        match owner(kind, name) {
+            Some(lane) => self.lane(lane),
+            None => self.lane(&self.alone.clone()),
         }
     }
 
@@ -107,65 +165,164 @@ impl Session {
     ///
     /// # Errors
     /// A resource cannot be encoded: a fault of this program.
-    pub fn next(&mut self, target: &Snapshot) -> Result<Vec<Push>, EncodeError> {
-        let has_map = self.state(Kind::Filter).holds(&target.filter);
-        let endpoints = self.endpoints(target, has_map)?;
+    pub fn next(&mut self, target: &Arc<Snapshot>) -> Result<Vec<Push>, EncodeError> {
+        self.aim(target);
         let mut pushes = Vec::new();
-        pushes.extend(self.push(Kind::Clusters, &target.clusters, has_map));
-        pushes.extend(self.push(Kind::Endpoints, &endpoints, has_map));
-        pushes.extend(self.push(Kind::Secrets, &target.secrets, has_map));
-        if self.is_ready_for_map(target, &endpoints) {
-            pushes.extend(self.push(Kind::Filter, &target.filter, has_map));
+        let mut waiting = BTreeSet::from([SHARED.to_owned()]);
+        for kind in Kind::ALL {
+            if !self.channels.get(kind).asked {
+                continue;
+            }
+            let mut changes = self.changes(kind)?;
+            pushes.extend(self.push(kind, &mut changes));
+            waiting.extend(changes.into_keys());
         }
+        let lanes = &self.lanes;
+        self.open.retain(|name| {
+            let gone = |lane: &Lane| matches!(lane.target, Target::Gone) && !lane.is_empty();
+            waiting.contains(name) || lanes.get(name).is_some_and(gone)
+        });
+        self.lanes.retain(|name, lane| name == SHARED || !lane.is_empty());
         Ok(pushes)
     }
 
-    /// Returns the endpoints of each cluster: with the map those of the target, before it those that
-    /// are right with either map.
-    fn endpoints(&self, target: &Snapshot, has_map: bool) -> Result<Resources, EncodeError> {
-        let before;
-        let wanted = if has_map {
-            &target.endpoints
-        } else {
-            let has = self.state(Kind::Endpoints).has().iter();
-            let known =
-                has.filter_map(|(name, held)| Some((name.clone(), endpoints_of(&held.version)?)));
-            before = endpoints_around_map(&known.collect::<Addresses>(), &target.endpoints);
-            &before
+    /// Takes another snapshot as the target.
+    fn aim(&mut self, target: &Arc<Snapshot>) {
+        if Arc::ptr_eq(target, &self.target) {
+            return;
+        }
+        self.target = Arc::clone(target);
+        for (name, part) in &target.parts {
+            self.aim_lane(name, Target::Part(Arc::clone(part)));
+        }
+        for name in &target.awaited {
+            self.aim_lane(name, Target::Awaited);
+        }
+        let connections = target.listeners.iter().flat_map(|listeners| &listeners.connections);
+        let mut chains = BTreeSet::new();
+        for one in connections.map(|(_, one)| one) {
+            if let Some(lane) = owner(Kind::Filter, &one.name) {
+                self.aim_lane(lane, Target::Connections(Arc::clone(one)));
+                chains.insert(lane);
+            }
+        }
+        let exists = |lane: &str| {
+            let part = target.parts.contains_key(lane) || target.awaited.contains(lane);
+            part || chains.contains(lane)
         };
-        let asked = self.state(Kind::Endpoints);
-        let encode = |(name, endpoints): (&String, &_)| {
-            // Known by its version: it need not be encoded to see that nothing is to be sent.
-            let resource = match asked.has().get(name) {
-                Some(held) if held.version == version_of(endpoints) && held.resource.is_some() => {
-                    held.resource.clone()
-                }
-                _ => None,
+        let gone: Vec<_> = self.lanes.keys().filter(|lane| !exists(lane)).cloned().collect();
+        for name in gone {
+            self.aim_lane(&name, Target::Gone);
+        }
+        let mut known = target.known();
+        if let (Some(alone), None) = (known.next(), known.next()) {
+            self.alone.clone_from(alone);
+            self.adopt();
+        }
+    }
+
+    fn aim_lane(&mut self, name: &str, target: Target) {
+        if self.lanes.get(name).is_none_or(|lane| lane.target != target) {
+            self.lane(name).target = target;
+        }
+    }
+
+    /// Gives what belongs to no control plane to the only one that there is.
+    fn adopt(&mut self) {
+        let alone = self.alone.clone();
+        for kind in [Kind::Secrets, Kind::Filter] {
+            let state = std::mem::take(self.lane(SHARED).state_mut(kind));
+            self.lane(&alone).state_mut(kind).absorb(state);
+        }
+    }
+
+    /// Returns what each lane has to send of a type.
+    fn changes(&self, kind: Kind) -> Result<BTreeMap<String, Change>, EncodeError> {
+        let mut all = ByKind::default();
+        for kind in Kind::ALL {
+            *all.get_mut(kind) = self.channels.get(kind).all;
+        }
+        let mut changes = BTreeMap::new();
+        for name in &self.open {
+            let Some(lane) = self.lanes.get(name) else { continue };
+            let may_go = matches!(lane.target, Target::Gone) && self.may_go(name);
+            let around = Around { all, absent: self.tells_absence, may_go };
+            let change = match kind {
+                Kind::Listeners if name == SHARED => self.change_of_listeners(around),
+                Kind::Listeners => None,
+                _ => lane.change(kind, around)?,
             };
-            let resource = resource.map_or_else(|| target.encode(name, endpoints), Ok)?;
-            Ok((name.clone(), resource))
-        };
-        wanted.iter().map(encode).collect()
+            changes.extend(change.map(|change| (name.clone(), change)));
+        }
+        Ok(changes)
     }
 
-    /// Returns whether the Envoy has everything that the map of this snapshot names.
-    fn is_ready_for_map(&self, target: &Snapshot, endpoints: &Resources) -> bool {
-        self.state(Kind::Clusters).holds(&target.clusters)
-            && self.state(Kind::Endpoints).holds(endpoints)
-            && self.state(Kind::Secrets).holds(&target.secrets)
-    }
-
-    fn push(&mut self, kind: Kind, wanted: &Resources, has_map: bool) -> Option<Push> {
-        let pushes = self.pushes + 1;
-        let wildcard = kind == Kind::Clusters;
-        let removals = Removals { wildcard, unused: has_map, absent: self.tells_absence };
-        let state = self.state_mut(kind);
-        let (upserts, removed) = state.differences(wanted, removals)?;
-        let push = Push { kind, nonce: pushes.to_string(), upserts, removed };
-        if !state.send(&push) {
+    /// Takes what is sent next out of `changes`.
+    fn push(&mut self, kind: Kind, changes: &mut BTreeMap<String, Change>) -> Option<Push> {
+        if !self.channels.get(kind).is_free() {
             return None;
         }
-        self.pushes = pushes;
-        Some(push)
+        let mut sent = BTreeMap::new();
+        while sent.is_empty() && !changes.is_empty() {
+            let refused = |name: &&String| {
+                self.lanes.get(*name).is_some_and(|lane| lane.state(kind).is_refused())
+            };
+            let (suspects, healthy) = changes.keys().cloned().partition(|name| refused(&name));
+            let group = self.channels.get_mut(kind).next_group(healthy, suspects)?;
+            sent = group.iter().filter_map(|name| changes.remove_entry(name)).collect();
+        }
+        if sent.is_empty() {
+            return None;
+        }
+        // If an Envoy refuses a push, it removes nevertheless what that removes, and tells the next
+        // companion that it still has it. A push that only removes is not refused.
+        if kind.is_for_all() && sent.values().any(|change| !change.upserts.is_empty()) {
+            changes.extend(sent.extract_if(.., |_, change| change.upserts.is_empty()));
+        }
+        self.pushes += 1;
+        let nonce = self.pushes.to_string();
+        let (mut upserts, mut removed) = (Vec::new(), Vec::new());
+        self.channels.get_mut(kind).send(&nonce, sent.keys().cloned().collect());
+        for (name, change) in sent {
+            upserts.extend(change.upserts.iter().cloned());
+            removed.extend(change.removed.iter().cloned());
+            self.lane(&name).state_mut(kind).send(change);
+        }
+        Some(Push { kind, nonce, upserts, removed })
+    }
+
+    /// Returns the nonce of the last push of a type. Empty if there was none.
+    pub fn last_nonce(&self, kind: Kind) -> &str {
+        self.channels.get(kind).last_nonce()
+    }
+
+    /// Returns the names of a type that the Envoy asks for.
+    pub fn names(&self, kind: Kind) -> BTreeSet<String> {
+        let states = self.lanes.values().map(|lane| lane.state(kind));
+        let names = states.flat_map(|state| state.names().iter().cloned());
+        let all = self.channels.get(kind).all && !kind.is_for_all();
+        names.chain(all.then(|| ALL.to_owned())).collect()
+    }
+
+    /// Returns the version of everything that the Envoy has of a type. `None` if it has nothing.
+    pub fn version(&self, kind: Kind) -> Option<String> {
+        let lanes = self.lanes.iter();
+        let lanes =
+            lanes.filter_map(|(name, lane)| Some((name.as_str(), lane.state(kind).version()?)));
+        version_of_parts(&lanes.collect())
+    }
+
+    /// Returns everything that the Envoy has once it accepts a push, for the form of the protocol
+    /// that always sends everything.
+    pub fn all_with(&self, push: &Push) -> Vec<Arc<Resource>> {
+        let states = self.lanes.values().map(|lane| lane.state(push.kind));
+        let held = states.flat_map(|state| state.has().values());
+        let held = held.filter_map(|held| held.resource.as_ref());
+        let all = held.chain(&push.upserts).map(|resource| (&resource.name, resource));
+        let mut all: BTreeMap<_, _> = all.collect();
+        for name in &push.removed {
+            all.remove(name);
+        }
+        all.into_values().cloned().collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Collects the steps of a plan into the snapshot that every Envoy shall have.
+//! Collects the steps of a plan into the part of one control plane, which every Envoy shall have.
 //!
 //! Steps need no order here: each stream finds its own way from what its Envoy has to the latest
 //! snapshot. No private key gets into a snapshot: an Envoy reads its own from its own files.
@@ -9,24 +9,21 @@ use std::sync::Arc;
 
 use discovery_map::{MapDocument, NO_MAP};
 use serde_json::Value;
-use tokio::sync::watch;
 
-use super::envoys::Envoys;
 use super::kind::Kind;
 use super::resource::Resource;
-use super::snapshot::{Resources, Snapshot};
+use super::snapshot::{Part, Resources};
+use super::snapshots::Snapshots;
 use crate::endpoints::Addresses;
 use crate::fingerprint::fingerprint;
 use crate::publish::{Name, PublishError, Sink, Step};
 use crate::xds::{self, Cluster, ConfigSource, FilterConfig, Secret};
 
-/// What the streams send: the latest snapshot, once there is a map.
-pub type Snapshots = watch::Sender<Option<Arc<Snapshot>>>;
-
 #[derive(Debug)]
 pub struct AdsSink {
     snapshots: Snapshots,
-    envoys: Envoys,
+    /// The control plane, by the prefix of its clusters.
+    prefix: String,
     /// The file with the front-proxy certificate, as an Envoy sees it.
     front_proxy: Option<PathBuf>,
     endpoints: Addresses,
@@ -39,19 +36,21 @@ pub struct AdsSink {
 
 impl AdsSink {
     /// Goes on with the endpoints that an earlier run published: Envoys may have clusters of them.
+    /// Until it has a map, Envoys keep what they have of this control plane.
     pub fn new(
         snapshots: Snapshots,
-        envoys: Envoys,
+        prefix: String,
         front_proxy: Option<PathBuf>,
         endpoints: Addresses,
     ) -> Self {
         let (secrets, clusters) = (BTreeMap::new(), Vec::new());
         let (filter, changed) = (None, false);
-        Self { snapshots, envoys, front_proxy, endpoints, secrets, clusters, filter, changed }
+        snapshots.await_part(&prefix);
+        Self { snapshots, prefix, front_proxy, endpoints, secrets, clusters, filter, changed }
     }
 
-    /// Returns the snapshot of everything that was applied. `None` before the first map.
-    fn snapshot(&self) -> Result<Option<Snapshot>, PublishError> {
+    /// Returns the part with everything that was applied. `None` before the first map.
+    fn part(&self) -> Result<Option<Part>, PublishError> {
         let Some(filter) = &self.filter else { return Ok(None) };
         let filter = filter_resource(filter)?;
         let clusters = self.clusters.iter().map(|cluster| self.cluster(cluster));
@@ -64,7 +63,7 @@ impl AdsSink {
         let mut endpoints = self.endpoints.clone();
         endpoints.retain(|name, _| clusters.contains_key(name));
         let filter = Resources::from([filter]);
-        Ok(Some(Snapshot::new([clusters, secrets, filter], endpoints)))
+        Ok(Some(Part::new([clusters, secrets, filter], endpoints)))
     }
 
     /// A twin presents the certificate that its Envoy has in a file. It has a fixed name there.
@@ -129,13 +128,9 @@ impl Sink for AdsSink {
         if !self.changed {
             return Ok(());
         }
-        let Some(next) = self.snapshot()? else { return Ok(()) };
+        let Some(next) = self.part()? else { return Ok(()) };
         self.changed = false;
-        let same = self.snapshots.borrow().as_ref().is_some_and(|last| last.is_same(&next));
-        if !same {
-            self.envoys.expect(&next);
-            self.snapshots.send_replace(Some(Arc::new(next)));
-        }
+        self.snapshots.publish(&self.prefix, next);
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! Everything that an Envoy shall have. Never changed: the next one replaces it.
+//!
+//! Each control plane has a part, which is published on its own. Listeners belong to all of them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::kind::Kind;
+use super::kind::{ByKind, Kind};
 use super::resource::{Resource, version_of};
+use super::version::{version_of_all, version_of_parts};
 use crate::endpoints::{Addresses, Endpoints};
 use crate::xds::{self, EncodeError};
 
@@ -14,20 +17,65 @@ pub type Resources = BTreeMap<String, Arc<Resource>>;
 /// How many encodings of endpoints are kept. Envoys that have the same before get the same.
 const KEPT: usize = 1024;
 
-#[derive(Debug, Default)]
+/// What all Envoys shall have.
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// The parts of the control planes that have a map, by the prefix of their clusters.
+    pub parts: BTreeMap<String, Arc<Part>>,
+    /// The control planes that exist and have no map yet. What an Envoy has of them stays.
+    pub awaited: BTreeSet<String>,
+    /// The listeners. `None` as long as it is not known which there are, and if nobody makes any.
+    pub listeners: Option<Listeners>,
+}
+
+/// The listeners, and what their filter chains ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listeners {
+    pub all: Resources,
+    /// The connection managers, by the prefix of the control plane's clusters.
+    pub connections: Resources,
+}
+
+/// What an Envoy shall have for one control plane.
+#[derive(Debug, Default)]
+pub struct Part {
     pub clusters: Resources,
-    /// The authorities that the clusters name. Never a private key.
+    /// The authorities that clusters and listeners name. Never a private key.
     pub secrets: Resources,
     pub filter: Resources,
     /// The endpoints of each cluster.
     pub endpoints: Addresses,
     encoded: Mutex<BTreeMap<(String, String), Arc<Resource>>>,
+    versions: OnceLock<ByKind<Option<String>>>,
 }
 
 impl Snapshot {
+    /// Returns the control planes that exist.
+    pub fn known(&self) -> impl Iterator<Item = &String> {
+        self.parts.keys().chain(&self.awaited)
+    }
+
+    /// Returns the version of all resources of a type. `None` if there are none.
+    pub fn version(&self, kind: Kind) -> Option<String> {
+        if kind == Kind::Listeners {
+            return self.listeners.as_ref().map(|listeners| version_of_resources(&listeners.all));
+        }
+        let parts = self.parts.iter();
+        let versions =
+            parts.filter_map(|(prefix, part)| Some((prefix.as_str(), part.version(kind)?)));
+        let mut versions: BTreeMap<_, _> = versions.collect();
+        let connections = self.listeners.iter().flat_map(|listeners| &listeners.connections);
+        if kind == Kind::Filter {
+            versions.extend(connections.map(|(_, one)| (one.name.as_str(), one.version.as_str())));
+        }
+        version_of_parts(&versions)
+    }
+}
+
+impl Part {
+    /// Returns a part with these clusters, secrets and filter, and the endpoints of the clusters.
     pub fn new([clusters, secrets, filter]: [Resources; 3], endpoints: Addresses) -> Self {
-        Self { clusters, secrets, filter, endpoints, encoded: Mutex::default() }
+        Self { clusters, secrets, filter, endpoints, ..Self::default() }
     }
 
     /// Returns whether an Envoy would get the same from the other one.
@@ -36,6 +84,29 @@ impl Snapshot {
             && self.secrets == other.secrets
             && self.filter == other.filter
             && self.endpoints == other.endpoints
+    }
+
+    /// Returns whether it is the only one: then its filter has a name without a control plane, and
+    /// listeners that are not served over ADS may have it.
+    pub fn is_alone(&self) -> bool {
+        self.filter.contains_key(xds::FILTER_NAME)
+    }
+
+    /// Returns the version of all its resources of a type. `None` if it has none.
+    fn version(&self, kind: Kind) -> Option<&str> {
+        let some = |all: &Resources| (!all.is_empty()).then(|| version_of_resources(all));
+        let versions = self.versions.get_or_init(|| {
+            let endpoints: BTreeMap<_, _> =
+                self.endpoints.iter().map(|(name, all)| (name.clone(), version_of(all))).collect();
+            let mut versions = ByKind::default();
+            *versions.get_mut(Kind::Clusters) = some(&self.clusters);
+            *versions.get_mut(Kind::Secrets) = some(&self.secrets);
+            *versions.get_mut(Kind::Filter) = some(&self.filter);
+            *versions.get_mut(Kind::Endpoints) =
+                (!endpoints.is_empty()).then(|| version_of_all(endpoints.iter()));
+            versions
+        });
+        versions.get(kind).as_deref()
     }
 
     /// Returns these endpoints of a cluster as a resource. It is encoded once for all Envoys.
@@ -57,4 +128,8 @@ impl Snapshot {
         }
         Ok(resource)
     }
+}
+
+fn version_of_resources(all: &Resources) -> String {
+    version_of_all(all.iter().map(|(name, resource)| (name, &resource.version)))
 }

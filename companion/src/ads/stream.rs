@@ -14,7 +14,7 @@ use super::envoys::{Entry, shortened};
 use super::form::{Form, Message};
 use super::kind::Kind;
 use super::metrics::{AdsMetrics, PushOutcome};
-use super::session::{Answer, Session};
+use super::session::{Answer, Outcome, Session};
 use super::snapshot::Snapshot;
 use crate::secrets::AdsSettings;
 
@@ -25,7 +25,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// What all streams share.
 #[derive(Clone, Debug)]
 pub struct Context {
-    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub settings: watch::Receiver<Arc<AdsSettings>>,
     pub metrics: AdsMetrics,
 }
@@ -121,25 +121,24 @@ impl<F: Form> Stream<F> {
     }
 
     fn note(&mut self, answer: &Answer) {
-        let Answer { kind, refusal } = answer;
+        let Answer { kind, outcome } = answer;
         let sent = self.sent.remove(kind).unwrap_or_else(Instant::now);
-        let outcome = match refusal {
-            Some(reason) => {
+        let outcome = match outcome {
+            Outcome::Refused { part, reason } => {
                 let reason = shortened(reason);
-                tracing::error!(names = ?self.names, r#type = kind.as_str(), reason, "an Envoy refused resources: it keeps what it has");
-                self.entry.refused(*kind, &reason);
+                tracing::error!(names = ?self.names, control_plane = part, r#type = kind.as_str(), reason, "an Envoy refused resources: it keeps what it has");
+                self.entry.refused(*kind, part, &reason);
                 PushOutcome::Refused
             }
-            None => PushOutcome::Acknowledged,
+            Outcome::Divided => PushOutcome::Divided,
+            Outcome::Acknowledged => PushOutcome::Acknowledged,
         };
         self.context.metrics.pushed(*kind, outcome, sent.elapsed());
     }
 
     /// Sends what the Envoy gets now. It waits for nothing.
     fn send(&mut self) -> Result<(), Status> {
-        let Some(target) = self.context.snapshots.borrow_and_update().clone() else {
-            return Ok(());
-        };
+        let target = self.context.snapshots.borrow_and_update().clone();
         let pushes = self.session.next(&target).map_err(|error| {
             tracing::error!(%error, "cannot serve an Envoy over ADS");
             Status::internal(error.to_string())

@@ -10,12 +10,10 @@ use super::sinks::Sinks;
 use super::tasks::Tasks;
 use super::unit::Unit;
 use super::{AppError, failed};
-use crate::ads::{AdsSink, Envoys, Snapshot};
+use crate::ads::{AdsSink, Snapshots};
 use crate::config::{Config, ControlPlanes, MainConfig};
 use crate::publish::FileSink;
 use crate::serve::{ControlPlaneState, Views};
-
-type Snapshots = (watch::Sender<Option<Arc<Snapshot>>>, Envoys);
 
 /// Starts its tasks, and enters it in `views`.
 pub(super) fn start(
@@ -28,9 +26,10 @@ pub(super) fn start(
     let unit = Unit::read(Arc::clone(config))?;
     let files = config.envoy.directory.as_deref().map(FileSink::open).transpose();
     let files = files.map_err(failed("envoy.directory: "))?;
-    let ads = snapshots.map(|(snapshots, envoys)| {
+    let ads = snapshots.map(|snapshots| {
         let endpoints = unit.state.published.endpoints.clone();
-        AdsSink::new(snapshots, envoys, config.front_proxy_secret.clone(), endpoints)
+        let prefix = config.envoy.cluster_prefix.to_string();
+        AdsSink::new(snapshots, prefix, config.front_proxy_secret.clone(), endpoints)
     });
     let (sender, configs) = watch::channel(Arc::clone(config));
     let sinks = Sinks::new(files, ads);

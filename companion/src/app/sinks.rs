@@ -88,20 +88,21 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::ads::{Envoys, Snapshot};
+    use crate::ads::{Envoys, Snapshot, Snapshots};
     use crate::endpoints::Addresses;
     use crate::xds::{FilterConfig, Module};
 
     const MAP: &str = include_str!("../../../discovery-map/golden/map-0.1.0.json");
 
-    type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
+    type Latest = watch::Receiver<Arc<Snapshot>>;
 
     /// Files in a directory, and ADS that has a map.
-    fn both(directory: &std::path::Path) -> (Sinks, Snapshots) {
-        let (sender, snapshots) = watch::channel(None);
-        let ads = AdsSink::new(sender, Envoys::default(), None, BTreeMap::new());
+    fn both(directory: &std::path::Path) -> (Sinks, Latest) {
+        let snapshots = Snapshots::new(Envoys::default());
+        let latest = snapshots.subscribe();
+        let ads = AdsSink::new(snapshots, "kube-apiserver".to_owned(), None, BTreeMap::new());
         let sinks = Sinks::new(Some(FileSink::open(directory).unwrap()), Some(ads));
-        (sinks, snapshots)
+        (sinks, latest)
     }
 
     fn filter(map: &str) -> Step {
@@ -129,7 +130,7 @@ mod tests {
         fs::write(&eds, "").unwrap();
         let error = publish(&mut sinks).unwrap();
         assert!(error.contains("eds"), "{error}");
-        assert!(snapshots.borrow_and_update().is_some(), "over ADS there is a map");
+        assert!(snapshots.borrow_and_update().parts.len() == 1, "over ADS there is a map");
         assert!(!directory.path().join("ecds.json").exists(), "the map relies on the endpoints");
         assert!(publish(&mut sinks).is_some());
         assert!(!snapshots.has_changed().unwrap(), "which is not sent again");
@@ -147,7 +148,7 @@ mod tests {
         sinks.apply(&filter("no map")).unwrap();
         let error = sinks.finish().unwrap_err();
         assert!(matches!(error, PublishError::Json(_)), "{error}");
-        assert!(snapshots.borrow().is_none());
+        assert!(snapshots.borrow().parts.is_empty());
         assert!(directory.path().join("ecds.json").exists());
     }
 }

@@ -10,7 +10,7 @@ use crate::config::{ClusterPrefix, Config, module_at_servers};
 
 /// What the filter, its VM and its root are called, and the name under which the listener asks for
 /// it. With many control planes, all but the VM have the control plane's name behind it.
-pub(super) const FILTER_NAME: &str = "mixed-version-proxy";
+pub const FILTER_NAME: &str = "mixed-version-proxy";
 
 /// The module, and which of many control planes it works for.
 #[derive(Clone, Debug, PartialEq, Eq)]

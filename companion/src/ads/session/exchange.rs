@@ -35,8 +35,22 @@ pub struct Push {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub kind: Kind,
-    /// Why the Envoy refused it. `None` if it acknowledged it.
-    pub refusal: Option<String>,
+    pub outcome: Outcome,
+}
+
+/// How a push ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Acknowledged,
+    /// The Envoy refused what one control plane published. Nothing else was in the push.
+    Refused {
+        /// The prefix of its clusters. Empty for listeners.
+        part: String,
+        reason: String,
+    },
+    /// The Envoy refused a push that had something of several control planes. It is repeated in
+    /// smaller ones.
+    Divided,
 }
 
 /// The Envoy asks for more than exists anywhere.

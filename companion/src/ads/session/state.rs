@@ -1,11 +1,11 @@
-//! What one Envoy has of one type, and what it asks for.
+//! What one Envoy has of one type from one control plane, and what it asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::exchange::{MOST_NAMES, Push, Request, TooManyNames};
 use crate::ads::resource::Resource;
 use crate::ads::snapshot::Resources;
+use crate::ads::version::version_of_all;
 
 /// What an Envoy has accepted, of one name.
 #[derive(Clone, Debug)]
@@ -15,28 +15,38 @@ pub struct Held {
     pub resource: Option<Arc<Resource>>,
 }
 
+/// What is sent of one control plane and one type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    pub upserts: Vec<Arc<Resource>>,
+    pub removed: Vec<String>,
+}
+
 #[derive(Debug, Default)]
-pub struct State {
-    /// Whether the Envoy has asked for anything of this type.
-    asked: bool,
+pub(super) struct State {
     names: BTreeSet<String>,
     has: BTreeMap<String, Held>,
     /// The names that it wants again although it has them.
     due: BTreeSet<String>,
+    /// The names of which it is not known what the Envoy has: they were in a push that it refused,
+    /// and it may have taken a part of that.
+    doubtful: BTreeSet<String>,
     /// The names that it was told do not exist.
     absent: BTreeSet<String>,
-    last_nonce: String,
-    unanswered: Option<Push>,
-    refused: Option<Push>,
+    unanswered: Option<Change>,
+    refused: Option<Change>,
+    version: OnceLock<String>,
 }
 
-/// How far the removals of a push may go.
+/// What of a type an Envoy gets, and what it loses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Removals {
-    /// All resources are asked for, and not by name.
-    pub wildcard: bool,
-    /// Nothing that the Envoy has names what is gone.
+pub(super) struct Scope {
+    /// All resources are asked for, whatever the names.
+    pub all: bool,
+    /// What it has and shall not have is removed now. Nothing that it has names it.
     pub unused: bool,
+    /// So is what it asks for by its name. Otherwise, that goes with what names it.
+    pub named: bool,
     /// Names that never existed are told, too.
     pub absent: bool,
 }
@@ -51,130 +61,162 @@ impl State {
         &self.names
     }
 
-    /// Returns the nonce of the last push. Empty if there was none.
-    pub fn last_nonce(&self) -> &str {
-        &self.last_nonce
+    /// Returns the version of everything that it has. `None` if it has nothing.
+    pub fn version(&self) -> Option<&str> {
+        let all = || version_of_all(self.has.iter().map(|(name, held)| (name, &held.version)));
+        (!self.has.is_empty()).then(|| self.version.get_or_init(all).as_str())
     }
 
     /// Returns whether it has these, and nothing is on its way.
     pub fn holds(&self, wanted: &Resources) -> bool {
-        let holds = |(name, resource): (&String, &Arc<Resource>)| {
-            let held = self.has.get(name);
-            held.is_some_and(|held| held.version == resource.version) && !self.due.contains(name)
-        };
-        self.unanswered.is_none() && wanted.iter().all(holds)
+        self.unanswered.is_none() && wanted.values().all(|resource| self.has_this(resource))
     }
 
-    pub(super) fn subscribe(&mut self, request: &Request) -> Result<(), TooManyNames> {
-        if self.asked {
-            // Who asks again for what it has wants it again.
-            let again = request.subscribe.iter().filter(|name| self.has.contains_key(*name));
-            self.due.extend(again.cloned());
-        } else {
-            self.asked = true;
-            let held = |(name, version): &(String, String)| {
-                (name.clone(), Held { version: version.clone(), resource: None })
-            };
-            self.has.extend(request.versions.iter().take(MOST_NAMES).map(held));
+    /// Returns whether it has those of these that it asks for, and nothing is on its way.
+    pub fn holds_asked(&self, wanted: &Resources, all: bool) -> bool {
+        let mut asked = wanted.iter().filter(|(name, _)| all || self.names.contains(*name));
+        self.unanswered.is_none() && asked.all(|(_, resource)| self.has_this(resource))
+    }
+
+    fn has_this(&self, resource: &Resource) -> bool {
+        let name = &resource.name;
+        let same = self.has.get(name).is_some_and(|held| held.version == resource.version);
+        same && !self.due.contains(name) && !self.doubtful.contains(name)
+    }
+
+    /// Returns whether it is known what the Envoy has: no push is unanswered or was refused.
+    pub fn is_certain(&self) -> bool {
+        self.unanswered.is_none() && self.doubtful.is_empty()
+    }
+
+    /// Returns whether the last answer was a refusal.
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// Returns whether nothing is known of it.
+    pub fn is_empty(&self) -> bool {
+        let nothing = self.names.is_empty() && self.has.is_empty();
+        nothing && self.doubtful.is_empty() && self.unanswered.is_none()
+    }
+
+    /// Takes note of what it has from an earlier stream.
+    pub fn resume(&mut self, name: String, version: String) {
+        self.has.insert(name, Held { version, resource: None });
+        self.version = OnceLock::new();
+    }
+
+    /// Adds a name that it asks for. Who asks `again` for what it has wants it again. Returns whether
+    /// the name is new.
+    pub fn subscribe(&mut self, name: &str, again: bool) -> bool {
+        if again {
+            self.repeat(name);
         }
-        for name in &request.unsubscribe {
-            self.names.remove(name);
-            self.absent.remove(name);
-            self.has.remove(name);
-            self.due.remove(name);
-        }
-        for name in &request.subscribe {
-            self.absent.remove(name);
-        }
-        self.names.extend(request.subscribe.iter().cloned());
-        if self.names.len() > MOST_NAMES { Err(TooManyNames) } else { Ok(()) }
+        self.absent.remove(name);
+        self.names.insert(name.to_owned())
+    }
+
+    /// Forgets a name that it does not ask for any more. Returns whether it did.
+    pub fn unsubscribe(&mut self, name: &str) -> bool {
+        self.absent.remove(name);
+        self.has.remove(name);
+        self.due.remove(name);
+        self.doubtful.remove(name);
+        self.version = OnceLock::new();
+        self.names.remove(name)
     }
 
     /// Marks a name that it has to be sent once more.
-    pub(super) fn repeat(&mut self, name: &str) {
+    pub fn repeat(&mut self, name: &str) {
         if self.has.contains_key(name) {
             self.due.insert(name.to_owned());
         }
     }
 
-    /// Returns the push with this nonce, which is answered now. An answer to an earlier one says
-    /// nothing.
-    pub(super) fn take_answered(&mut self, nonce: &str) -> Option<Push> {
-        self.unanswered.take_if(|push| push.nonce == nonce)
+    /// Takes over what another one knows.
+    pub fn absorb(&mut self, other: Self) {
+        self.names.extend(other.names);
+        self.has.extend(other.has);
+        self.due.extend(other.due);
+        self.version = OnceLock::new();
     }
 
-    pub(super) fn acknowledge(&mut self, push: Push) {
-        for name in push.removed {
+    /// Returns the names in what was sent that replace what the Envoy has.
+    pub fn replaced(&self) -> Vec<String> {
+        let sent = self.unanswered.iter().flat_map(|change| &change.upserts);
+        let replaced = sent.filter(|resource| self.has.contains_key(&resource.name));
+        replaced.map(|resource| resource.name.clone()).collect()
+    }
+
+    /// Remembers what is sent.
+    pub fn send(&mut self, change: Change) {
+        self.unanswered = Some(change);
+    }
+
+    /// Takes note that the Envoy accepts what was sent.
+    pub fn acknowledge(&mut self) {
+        let Some(change) = self.unanswered.take() else { return };
+        for name in change.removed {
             self.has.remove(&name);
+            self.doubtful.remove(&name);
             // Who did not ask for it by name is not told of it again.
             if self.names.contains(&name) {
                 self.absent.insert(name);
             }
         }
-        for resource in push.upserts {
+        for resource in change.upserts {
             self.due.remove(&resource.name);
+            self.doubtful.remove(&resource.name);
             let held = Held { version: resource.version.clone(), resource: Some(resource.clone()) };
             self.has.insert(resource.name.clone(), held);
         }
         self.refused = None;
+        self.version = OnceLock::new();
     }
 
-    /// Remembers what the Envoy does not want. It still has what it had.
-    pub(super) fn refuse(&mut self, push: Push) {
-        self.refused = Some(push);
+    /// Remembers what the Envoy does not want. It still has what it had, or some of what was sent.
+    pub fn refuse(&mut self) {
+        self.refused = self.withdraw();
     }
 
-    /// Returns what is to be sent and to be removed. `None` if nothing is, or if the Envoy has not
-    /// answered yet.
-    pub(super) fn differences(
-        &self,
-        wanted: &Resources,
-        removals: Removals,
-    ) -> Option<(Vec<Arc<Resource>>, Vec<String>)> {
-        if !self.asked || self.unanswered.is_some() {
+    /// Forgets what was sent: the push had something of others that the Envoy may have refused.
+    pub fn withdraw(&mut self) -> Option<Change> {
+        let change = self.unanswered.take()?;
+        self.doubtful.extend(change.upserts.iter().map(|resource| resource.name.clone()));
+        // What it asks for by a name that never existed is no less there than before.
+        let had = change.removed.iter().filter(|name| self.has.contains_key(*name));
+        self.doubtful.extend(had.cloned());
+        Some(change)
+    }
+
+    /// Returns what is to be sent and to be removed. `None` if nothing is, if the Envoy has refused
+    /// exactly that, or if it has not answered yet.
+    pub fn change(&self, wanted: &Resources, scope: Scope) -> Option<Change> {
+        if self.unanswered.is_some() {
             return None;
         }
-        let differs = |(name, resource): &(&String, &Arc<Resource>)| {
-            let held = self.has.get(*name);
-            let same = held.is_some_and(|held| held.version == resource.version);
-            let asked = removals.wildcard || self.names.contains(*name);
-            asked && (!same || self.due.contains(*name))
-        };
+        let asked = |name: &String| scope.all || self.names.contains(name);
+        let differs =
+            |(name, resource): &(&String, &Arc<Resource>)| asked(name) && !self.has_this(resource);
         let upserts: Vec<_> =
             wanted.iter().filter(differs).map(|(_, resource)| Arc::clone(resource)).collect();
         let gone = |name: &&String| !wanted.contains_key(*name);
-        let removed: Vec<_> = if removals.wildcard {
-            self.has.keys().filter(|_| removals.unused).filter(gone).cloned().collect()
-        } else {
-            let news = |name: &&String| removals.absent && !self.absent.contains(*name);
-            // What it has goes with what names it.
+        let mut removed = BTreeSet::new();
+        if scope.unused && (scope.all || scope.named) {
+            removed.extend(self.has.keys().chain(&self.doubtful).filter(gone).cloned());
+        }
+        if scope.absent && !scope.all {
+            let told = |name: &&String| !self.absent.contains(*name);
             let never = |name: &&String| !self.has.contains_key(*name);
-            self.names.iter().filter(gone).filter(news).filter(never).cloned().collect()
-        };
-        (!upserts.is_empty() || !removed.is_empty()).then_some((upserts, removed))
-    }
-
-    /// Remembers what is sent. Returns whether it may be: what was refused may not.
-    pub(super) fn send(&mut self, push: &Push) -> bool {
-        let same =
-            |refused: &Push| (&refused.upserts, &refused.removed) == (&push.upserts, &push.removed);
-        if self.refused.as_ref().is_some_and(same) {
-            return false;
+            removed.extend(self.names.iter().filter(gone).filter(told).filter(never).cloned());
         }
-        self.last_nonce.clone_from(&push.nonce);
-        self.unanswered = Some(push.clone());
-        true
-    }
-
-    /// Returns everything that the Envoy has once it accepts a push, for the form of the protocol
-    /// that always sends everything.
-    pub fn with(&self, push: &Push) -> Vec<Arc<Resource>> {
-        let held = self.has.values().filter_map(|held| held.resource.clone());
-        let all = held.chain(push.upserts.iter().cloned());
-        let mut all: Resources = all.map(|resource| (resource.name.clone(), resource)).collect();
-        for name in &push.removed {
-            all.remove(name);
-        }
-        all.into_values().collect()
+        let removed: Vec<_> = removed.into_iter().collect();
+        // See `Session::push`: what all are asked for, and what goes, are not in one push.
+        let apart = [(upserts.clone(), Vec::new()), (Vec::new(), removed.clone())];
+        let together = [(upserts, removed), Default::default()];
+        let changes = if scope.all { apart } else { together };
+        let mut changes = changes.map(|(upserts, removed)| Change { upserts, removed }).into_iter();
+        let refused = self.refused.as_ref();
+        changes.find(|change| Some(change) != refused && *change != Change::default())
     }
 }

@@ -1,12 +1,20 @@
 //! An Envoy that answers, one that refuses, one that moves, and one that never answers.
 
+mod planes;
+mod random;
+
 use std::net::SocketAddr;
 
 use super::exchange::MOST_NAMES;
 use super::*;
+use crate::ads::resource::{endpoints_of, version_of};
+use crate::ads::snapshot::{Part, Resources};
 use crate::endpoints::Endpoints;
 
-const FILTER: &str = "filter";
+const FILTER: &str = crate::xds::FILTER_NAME;
+
+/// A push of the filter, in words.
+const MAP: &str = "filter mixed-version-proxy";
 
 fn resource(name: &str, version: &str) -> (String, Arc<Resource>) {
     let resource = Resource::new(Kind::Clusters, name.into(), version.into(), Vec::new());
@@ -18,12 +26,17 @@ fn endpoints(ports: &[u16]) -> Endpoints {
 }
 
 /// Returns a snapshot with clusters of these names and endpoints, and with a map.
-fn snapshot(clusters: &[(&str, &str, &[u16])], map: &str) -> Snapshot {
+fn snapshot(clusters: &[(&str, &str, &[u16])], map: &str) -> Arc<Snapshot> {
+    let parts = BTreeMap::from([("a".to_owned(), Arc::new(part(clusters, map)))]);
+    Arc::new(Snapshot { parts, ..Snapshot::default() })
+}
+
+fn part(clusters: &[(&str, &str, &[u16])], map: &str) -> Part {
     let resources = clusters.iter().map(|(name, version, _)| resource(name, version)).collect();
     let secrets = Resources::from([resource("ca", "1")]);
     let filter = Resources::from([resource(FILTER, map)]);
     let addresses = clusters.iter().map(|(name, _, ports)| ((*name).to_owned(), endpoints(ports)));
-    Snapshot::new([resources, secrets, filter], addresses.collect())
+    Part::new([resources, secrets, filter], addresses.collect())
 }
 
 fn request(kind: Kind, subscribe: &[&str]) -> Request {
@@ -61,7 +74,7 @@ fn words(push: &Push) -> String {
 /// An Envoy as Envoy behaves: it asks for the endpoints and secrets of the clusters that it gets.
 struct Envoy {
     session: Session,
-    clusters: std::collections::BTreeSet<String>,
+    clusters: BTreeSet<String>,
 }
 
 impl Envoy {
@@ -79,7 +92,7 @@ impl Envoy {
                     self.session.handle(request(Kind::Endpoints, &[&cluster.name])).unwrap();
                 }
             }
-            if self.session.state(Kind::Secrets).names().is_empty() {
+            if self.session.names(Kind::Secrets).is_empty() {
                 self.session.handle(request(Kind::Secrets, &["ca"])).unwrap();
             }
             for name in &push.removed {
@@ -93,7 +106,7 @@ impl Envoy {
     }
 
     /// Answers everything until nothing comes any more. Returns what came.
-    fn settle(&mut self, target: &Snapshot) -> Vec<String> {
+    fn settle(&mut self, target: &Arc<Snapshot>) -> Vec<String> {
         let mut came = Vec::new();
         let mut open = std::collections::VecDeque::from(self.session.next(target).unwrap());
         while let Some(push) = open.pop_front() {
@@ -109,7 +122,7 @@ impl Envoy {
 fn a_new_envoy_gets_the_map_last() {
     let mut envoy = Envoy::new();
     let target = snapshot(&[("a", "1", &[1, 2])], "m1");
-    let expected = ["clusters a", "endpoints a:1,2", "secrets ca", "filter filter"];
+    let expected = ["clusters a", "endpoints a:1,2", "secrets ca", MAP];
     assert_eq!(envoy.settle(&target), expected);
     assert!(envoy.settle(&target).is_empty());
 }
@@ -117,14 +130,14 @@ fn a_new_envoy_gets_the_map_last() {
 #[test]
 fn clusters_come_before_the_map_and_go_after_it_and_endpoints_as_well() {
     let mut envoy = Envoy::new();
-    envoy.settle(&snapshot(&[("a", "1", &[1, 2]), ("b", "1", &[2])], "m1"));
-    let came = envoy.settle(&snapshot(&[("a", "1", &[2, 3]), ("c", "1", &[3])], "m2"));
+    envoy.settle(&snapshot(&[("a", "1", &[1, 2]), ("a_b", "1", &[2])], "m1"));
+    let came = envoy.settle(&snapshot(&[("a", "1", &[2, 3]), ("a_c", "1", &[3])], "m2"));
     let expected = [
-        "clusters c",
+        "clusters a_c",
         "endpoints a:2",
-        "endpoints c:3",
-        "filter filter",
-        "clusters -b",
+        "endpoints a_c:3",
+        MAP,
+        "clusters -a_b",
         "endpoints a:2,3",
     ];
     assert_eq!(came, expected);
@@ -134,16 +147,16 @@ fn clusters_come_before_the_map_and_go_after_it_and_endpoints_as_well() {
 fn an_envoy_that_missed_snapshots_goes_to_the_latest_at_once() {
     let mut envoy = Envoy::new();
     envoy.settle(&snapshot(&[("a", "1", &[1])], "m1"));
-    let pushes = envoy.session.next(&snapshot(&[("a", "1", &[1]), ("b", "1", &[1])], "m2"));
+    let pushes = envoy.session.next(&snapshot(&[("a", "1", &[1]), ("a_b", "1", &[1])], "m2"));
     let [push] = pushes.unwrap().try_into().unwrap();
     // It has not answered: whatever changes, nothing more of this type is sent.
     for round in 0..100 {
-        let target = snapshot(&[("a", "1", &[1]), ("c", "1", &[1])], &format!("m{round}"));
+        let target = snapshot(&[("a", "1", &[1]), ("a_c", "1", &[1])], &format!("m{round}"));
         assert!(envoy.session.next(&target).unwrap().is_empty());
     }
     envoy.accept(&push);
-    let came = envoy.settle(&snapshot(&[("a", "1", &[1]), ("d", "1", &[1])], "m9"));
-    let expected = ["clusters d", "endpoints -b", "endpoints d:1", "filter filter", "clusters -b"];
+    let came = envoy.settle(&snapshot(&[("a", "1", &[1]), ("a_d", "1", &[1])], "m9"));
+    let expected = ["clusters a_d", "endpoints -a_b", "endpoints a_d:1", MAP, "clusters -a_b"];
     assert_eq!(came, expected);
 }
 
@@ -156,24 +169,25 @@ fn a_refused_resource_is_sent_again_only_if_it_changes_and_the_map_waits() {
     answer(&mut envoy.session, &push, Some("no"));
     assert!(envoy.session.next(&bad).unwrap().is_empty());
     let came = envoy.settle(&snapshot(&[("a", "2", &[1])], "m2"));
-    assert_eq!(came, ["clusters a", "endpoints a:1", "filter filter"]);
+    assert_eq!(came, ["clusters a", "endpoints a:1", MAP]);
 }
 
 #[test]
 fn a_refused_map_keeps_the_clusters_of_the_last_one() {
     let mut envoy = Envoy::new();
-    envoy.settle(&snapshot(&[("a", "1", &[1]), ("b", "1", &[1])], "m1"));
+    envoy.settle(&snapshot(&[("a", "1", &[1]), ("a_b", "1", &[1])], "m1"));
     let bad = snapshot(&[("a", "1", &[1, 2])], "bad");
     let [push] = envoy.session.next(&bad).unwrap().try_into().unwrap();
-    assert_eq!(words(&push), "filter filter");
+    assert_eq!(words(&push), MAP);
     answer(&mut envoy.session, &push, Some("no"));
     assert!(envoy.session.next(&bad).unwrap().is_empty());
     let came = envoy.settle(&snapshot(&[("a", "1", &[1, 2])], "m3"));
-    assert_eq!(came, ["filter filter", "clusters -b", "endpoints a:1,2"]);
+    assert_eq!(came, [MAP, "clusters -a_b", "endpoints a:1,2"]);
 }
 
 /// Returns a session with an Envoy that has `has` from another companion.
 fn moved(has: &Snapshot) -> Envoy {
+    let has = &has.parts["a"];
     let mut session = Session::new(true);
     let versions = |all: &Resources| -> Vec<_> {
         all.iter().map(|(name, one)| (name.clone(), one.version.clone())).collect()
@@ -194,20 +208,18 @@ fn moved(has: &Snapshot) -> Envoy {
 
 #[test]
 fn an_envoy_that_moves_to_another_companion_gets_what_differs_in_the_same_order() {
-    let has = snapshot(&[("a", "1", &[1, 2]), ("b", "1", &[2])], "m1");
+    let has = snapshot(&[("a", "1", &[1, 2]), ("a_b", "1", &[2])], "m1");
     assert!(moved(&has).settle(&has).is_empty());
     let came = moved(&has).settle(&snapshot(&[("a", "1", &[2, 3])], "m2"));
-    assert_eq!(came, ["endpoints a:2", "filter filter", "clusters -b", "endpoints a:2,3"]);
+    assert_eq!(came, ["endpoints a:2", MAP, "clusters -a_b", "endpoints a:2,3"]);
 }
 
 #[test]
 fn nothing_is_removed_before_it_is_known_which_map_the_envoy_has() {
-    let has = snapshot(&[("a", "1", &[1]), ("b", "1", &[1])], "m1");
     let mut session = Session::new(true);
-    let versions = [("a", "1"), ("b", "1")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+    let versions = [("a", "1"), ("a_b", "1")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
     session.handle(Request { versions, ..request(Kind::Clusters, &[]) }).unwrap();
     assert!(session.next(&snapshot(&[("a", "1", &[1])], "m2")).unwrap().is_empty());
-    drop(has);
 }
 
 #[test]

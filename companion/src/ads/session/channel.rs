@@ -1,0 +1,81 @@
+//! What an Envoy and a stream say about one type: what is asked for at all, and which push is
+//! unanswered.
+
+use std::collections::VecDeque;
+
+use super::exchange::{MOST_NAMES, TooManyNames};
+
+/// The name that asks for all resources of a type.
+pub(super) const ALL: &str = "*";
+
+/// A push to the Envoy that has something of these lanes.
+#[derive(Debug)]
+struct Unanswered {
+    nonce: String,
+    lanes: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Channel {
+    /// Whether the Envoy has asked for anything of this type.
+    pub asked: bool,
+    /// Whether it asks for all of it.
+    pub all: bool,
+    names: usize,
+    last_nonce: String,
+    unanswered: Option<Unanswered>,
+    /// The lanes that are sent together next. Those of which nothing was refused share a push; each
+    /// other one has its own.
+    groups: VecDeque<Vec<String>>,
+}
+
+impl Channel {
+    /// Returns the nonce of the last push. Empty if there was none.
+    pub fn last_nonce(&self) -> &str {
+        &self.last_nonce
+    }
+
+    /// Returns whether another push may be sent.
+    pub fn is_free(&self) -> bool {
+        self.asked && self.unanswered.is_none()
+    }
+
+    /// Counts names that it asks for, and others that it does not ask for any more.
+    pub fn count(&mut self, more: usize, less: usize) -> Result<(), TooManyNames> {
+        self.names = self.names.saturating_add(more).saturating_sub(less);
+        if self.names > MOST_NAMES { Err(TooManyNames) } else { Ok(()) }
+    }
+
+    /// Returns the lanes of the push with this nonce, which is answered now. An answer to an earlier
+    /// one says nothing.
+    pub fn take_answered(&mut self, nonce: &str) -> Option<Vec<String>> {
+        self.unanswered.take_if(|push| push.nonce == nonce).map(|push| push.lanes)
+    }
+
+    /// Remembers what is sent.
+    pub fn send(&mut self, nonce: &str, lanes: Vec<String>) {
+        nonce.clone_into(&mut self.last_nonce);
+        self.unanswered = Some(Unanswered { nonce: nonce.to_owned(), lanes });
+    }
+
+    /// Sends these lanes again, in two pushes.
+    pub fn divide(&mut self, mut lanes: Vec<String>) {
+        let other = lanes.split_off(lanes.len() / 2);
+        self.groups.push_front(other);
+        self.groups.push_front(lanes);
+    }
+
+    /// Returns which lanes are sent next, of those that have something to send: if there is no order
+    /// yet, first all that refused nothing, then the others one by one.
+    pub fn next_group(
+        &mut self,
+        healthy: Vec<String>,
+        suspects: Vec<String>,
+    ) -> Option<Vec<String>> {
+        if self.groups.is_empty() {
+            let suspects = suspects.into_iter().map(|lane| vec![lane]);
+            self.groups.extend([healthy].into_iter().chain(suspects));
+        }
+        self.groups.pop_front()
+    }
+}

@@ -1,0 +1,150 @@
+//! Random orders: control planes come, change, are refused and go, Envoy answers late, companions
+//! restart. Whatever happens, no Envoy has a chain or a map that names a cluster that it does not
+//! have, and at the end everything is there that was not refused.
+
+use proptest::prelude::*;
+
+use super::planes::{Plane, World, planes};
+use super::*;
+
+const NAMES: [&str; 4] = ["a", "b", "c", "c-d"];
+const VERSIONS: [&str; 3] = ["1", "2", "bad"];
+const MAPS: [&str; 4] = ["m1", "m2", "m3", "bad-map"];
+const PORTS: [&[u16]; 3] = [&[1], &[1, 2], &[2, 3]];
+
+/// What a control plane is.
+#[derive(Clone, Copy, Debug)]
+enum Is {
+    Gone,
+    /// It exists, and has no map.
+    Awaited,
+    There {
+        version: usize,
+        map: usize,
+        ports: usize,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Change(usize, Is),
+    /// The listener becomes one for what there is.
+    Listen,
+    Send,
+    Answer,
+    Reconnect,
+}
+
+fn is() -> impl Strategy<Value = Is> {
+    prop_oneof![
+        1 => Just(Is::Gone),
+        8 => (0..VERSIONS.len(), 0..MAPS.len(), 0..PORTS.len())
+            .prop_map(|(version, map, ports)| Is::There { version, map, ports }),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..NAMES.len(), is()).prop_map(|(plane, is)| Event::Change(plane, is)),
+        2 => Just(Event::Listen),
+        6 => Just(Event::Send),
+        6 => Just(Event::Answer),
+        1 => Just(Event::Reconnect),
+    ]
+}
+
+/// What the companion knows.
+#[derive(Debug)]
+struct Known {
+    planes: [Is; NAMES.len()],
+    chains: Vec<&'static str>,
+}
+
+impl Known {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        let named = || NAMES.into_iter().zip(self.planes);
+        let there: Vec<Plane<'_>> = named()
+            .filter_map(|(name, is)| match is {
+                Is::There { version, map, ports } => {
+                    Some((name, *VERSIONS.get(version)?, *PORTS.get(ports)?, *MAPS.get(map)?))
+                }
+                _ => None,
+            })
+            .collect();
+        let awaited: Vec<_> =
+            named().filter(|(_, is)| matches!(is, Is::Awaited)).map(|(name, _)| name).collect();
+        planes(&there, &awaited, &self.chains)
+    }
+
+    fn listen(&mut self) {
+        let there = |(_, is): &(_, Is)| matches!(is, Is::There { .. });
+        let named = NAMES.into_iter().zip(self.planes).filter(there);
+        self.chains = named.map(|(name, _)| name).collect();
+    }
+}
+
+/// Returns whether the Envoy has everything of a control plane, as far as it does not refuse it.
+fn is_complete(world: &World, name: &str, is: Is) -> bool {
+    let Is::There { version, map, ports } = is else {
+        // What it has without telling it, no companion can know.
+        return !world.tells.keys().any(|(kind, has)| {
+            *kind == Kind::Clusters && (has == name || has.starts_with(&format!("{name}_")))
+        });
+    };
+    if VERSIONS[version] == "bad" || MAPS[map] == "bad-map" {
+        return true;
+    }
+    let has = |kind, name: String, version: &str| {
+        world.has.get(&(kind, name)).is_some_and(|one| one.version == version)
+    };
+    let expected = VERSIONS[version];
+    let all = version_of(&endpoints(PORTS[ports]));
+    // It may use a newer cluster than it tells: part of a push that it refused.
+    let tells = world.tells.get(&(Kind::Clusters, name.to_owned()));
+    has(Kind::Filter, format!("{FILTER}/{name}"), MAPS[map])
+        && tells.is_some_and(|version| version == expected)
+        && world.has.contains_key(&(Kind::Clusters, name.to_owned()))
+        && has(Kind::Endpoints, name.to_owned(), &all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_order_of_events_lets_an_envoy_name_what_it_does_not_have(
+        events in proptest::collection::vec(event(), 1..120),
+    ) {
+        let mut world = World::new();
+        world.bad = ["bad", "bad-map"].map(str::to_owned).into();
+        let mut known = Known { planes: [Is::Gone; NAMES.len()], chains: Vec::new() };
+        for event in events {
+            match event {
+                Event::Change(plane, is) => known.planes[plane] = is,
+                Event::Listen => known.listen(),
+                Event::Send => world.next(&known.snapshot()),
+                Event::Answer => drop(world.answer()),
+                Event::Reconnect => {
+                    world.reconnect();
+                    // First, the companion knows no map.
+                    let now = known.planes;
+                    for is in &mut known.planes {
+                        if matches!(is, Is::There { .. }) {
+                            *is = Is::Awaited;
+                        }
+                    }
+                    world.next(&known.snapshot());
+                    world.answer();
+                    known.planes = now;
+                }
+            }
+            world.check(true);
+        }
+        known.listen();
+        let target = known.snapshot();
+        world.settle(&target);
+        world.check(true);
+        for (name, is) in NAMES.into_iter().zip(known.planes) {
+            prop_assert!(is_complete(&world, name, is), "{name} {is:?}: {:#?}", world.has.keys());
+        }
+    }
+}
