@@ -26,8 +26,11 @@ use crate::filter::{Common, Current, Filter, Phase};
 use crate::host::{Action, ContextId, Host, StreamId};
 use crate::metrics::{INTERVAL, Metrics, Summary};
 
-/// How many roots each push and each tick looks at, whether they are gone.
-const LOOKS: usize = 16;
+/// How many roots each push looks at, whether they are gone. It costs more than that by itself.
+const LOOKS_OF_PUSH: usize = 16;
+
+/// How many roots each tick looks at; each control plane with requests ticks.
+const LOOKS_OF_TICK: usize = 2;
 
 /// The filters of one VM.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ impl<H: Host + Clone> Filters<H> {
     pub fn on_tick(&self, context: ContextId) {
         self.metrics().publish(&self.host);
         let root_id = self.host.root_id();
-        self.forget_gone(context, root_id.as_deref());
+        self.forget_gone(context, root_id.as_deref(), LOOKS_OF_TICK);
         let roots = self.roots.borrow();
         if let Some(root) = root_id.and_then(|id| roots.by_id.get(&*id)) {
             // The next request asks for the next tick.
@@ -164,7 +167,7 @@ impl<H: Host + Clone> Filters<H> {
     /// host has dropped all configurations before. `None` if the host does not tell the root.
     fn configured(&self, context: ContextId) -> Option<Rc<Filter<H>>> {
         let root_id = self.host.root_id();
-        self.forget_gone(context, root_id.as_deref());
+        self.forget_gone(context, root_id.as_deref(), LOOKS_OF_PUSH);
         let mut roots = self.roots.borrow_mut();
         let Some(id) = root_id else {
             roots.has_nameless = true;
@@ -190,10 +193,10 @@ impl<H: Host + Clone> Filters<H> {
     }
 
     /// Looks at some roots other than the one at hand, and forgets those that the host has dropped.
-    fn forget_gone(&self, own: ContextId, root_id: Option<&[u8]>) {
+    fn forget_gone(&self, own: ContextId, root_id: Option<&[u8]>, looks: usize) {
         let mut roots = self.roots.borrow_mut();
         let mut is_any_gone = false;
-        for _ in 0..LOOKS.min(roots.by_id.len()) {
+        for _ in 0..looks.min(roots.by_id.len()) {
             let Some(id) = roots.next() else { break };
             roots.last.clone_from(&id);
             if root_id == Some(&*id) {
