@@ -75,7 +75,7 @@ conformance-matrix: ## Run the tests of version pairs on every combination of ve
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) -- \
 		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types \
-		--test cluster_old_discovery
+		--test cluster_old_discovery --test cluster_hosted
 
 e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
 	@$(with) $(call suite_of,$(PAIR)) -- true

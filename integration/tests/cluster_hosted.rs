@@ -10,6 +10,9 @@
 //!
 //! Meanwhile the hosting cluster's API stops and comes back, the Service is empty
 //! for a while, and a server of another control plane takes the address of a pod.
+//! In the end, the types of the servers that left are forgotten, and not before.
+//!
+//! With the feature `slow`, outages last a minute, and `forgetAfter` passes in full.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,7 +22,7 @@ use fake_apiserver::Version;
 use harness::control_plane::{
     ControlPlane, ControllerManager, ControllerManagerOptions, ServerOptions, User,
 };
-use harness::load::{Load, Operation};
+use harness::load::{Journal, Load, Operation};
 use harness::manifests::TAINT_RULES;
 use harness::namespace;
 use harness::report::Entry;
@@ -30,9 +33,17 @@ use harness::wait;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
+#[path = "cluster_hosted/dns.rs"]
+mod dns;
+#[path = "../../companion/tests/running/dns_server.rs"]
+mod dns_server;
 #[path = "cluster_garbage_collection/families.rs"]
 #[expect(dead_code, reason = "another test needs the rest")]
 mod families;
+#[path = "cluster_hosted/faults.rs"]
+mod faults;
+#[path = "cluster_hosted/in_cluster.rs"]
+mod in_cluster;
 #[path = "cluster_hosted/own.rs"]
 mod own;
 #[path = "cluster_hosted/pods.rs"]
@@ -50,6 +61,13 @@ const PROMISE: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(60);
 const OBJECT_PACE: Duration = Duration::from_millis(50);
 const PROBE_PACE: Duration = Duration::from_millis(50);
+/// How long an API or a DNS server is away, at least.
+const OUTAGE: Duration = Duration::from_secs(if cfg!(feature = "slow") { 60 } else { 1 });
+
+/// The companion's `forgetAfter`. The short form sets it to less when all else is done.
+const FORGET_AFTER: Duration =
+    Duration::from_secs(if cfg!(feature = "slow") { 4 * 60 } else { 3600 });
+
 const UNKNOWN: &str = "/apis/nothing.example/v1/things";
 
 #[test]
@@ -74,6 +92,7 @@ async fn replaced() -> Result<()> {
     site.outlast_the_hosting_api().await?;
     works(&load).await?;
     site.replace("again", OLDER, Leaving::AtOnce).await?;
+    let left = site.stops.last().context("servers that stopped")?.0;
     works(&load).await?;
     let admin = site.client(Http::Two)?;
     for family in &families {
@@ -88,23 +107,31 @@ async fn replaced() -> Result<()> {
 
     let children = families::count(&admin, &families).await?;
     drop(collector);
+    let forgotten_from = site.forget(left).await?;
+    works(&load).await?;
     let journal = load.finish().await?;
     let stopping =
         |o: &Operation| site.stops.iter().any(|(from, to)| o.started <= *to && o.ended >= *from);
     let wrong = journal.operations(|o| {
-        let known = is_common(o) || (o.label == "skewed" && o.started >= known_from);
+        let remembered = o.started >= known_from && o.ended <= forgotten_from;
+        let known = is_common(o) || (o.label == "skewed" && remembered);
         known && o.is_type_level_404()
     });
-    let failed =
-        journal.operations(|o| is_common(o) && !o.is_ok() && !(o.is_reset() && stopping(o)));
+    let failed = common_failed(&journal, stopping);
     let untrue = journal
         .operations(|o| o.label == "unknown" && !o.is_type_level_404() && !o.is_unavailable());
     entry.set("commonRequests", journal.count(is_common));
     entry.set("commonFailed", failed.len());
     entry.set("wrong404s", wrong.len());
+    let unavailable = |o: &Operation| {
+        o.label == "skewed" && o.started >= left && o.ended <= forgotten_from && o.is_unavailable()
+    };
+    entry.set("unavailableWhileRemembered", journal.count(unavailable));
     entry.set("childrenOfLivingOwnersDeleted", FAMILIES * CHILDREN * 2 - children);
     ensure!(children == FAMILIES * CHILDREN * 2, "only {children} children of living owners");
-    entry.set("true404s", journal.count(|o| o.label == "unknown" && o.is_type_level_404()));
+    let true_404s = journal.count(|o| o.label != "skewed" && o.is_type_level_404());
+    entry.set("true404s", true_404s);
+    ensure!(true_404s > 0, "no 404 passed when everything was known");
     entry.set_ms("slowestInRotationMs", site.slowest);
     ensure!(wrong.is_empty(), "wrong 404s: {wrong:#?}");
     ensure!(failed.is_empty(), "failed: {failed:#?}");
@@ -154,6 +181,7 @@ impl Hosted {
         }
         let mut options = stack_options(&plane, "stack")?;
         options.answering_version = None;
+        options.companion = json!({ "forgetAfter": format!("{}s", FORGET_AFTER.as_secs()) });
         let kubeconfig = hosting.kubeconfig(&hosting.server(0)?.url(), User::Admin)?;
         options.peer_source = Some(json!({ "endpointSlices": {
             "namespace": NAMESPACE,
@@ -222,7 +250,7 @@ impl Hosted {
             self.plane.server_mut(*place)?.wait_ready().await?;
             if leaving == Leaving::InTurn {
                 let ready = Instant::now();
-                self.in_rotation(*address).await?;
+                in_rotation(&self.stack, *address).await?;
                 self.slowest = self.slowest.max(ready.elapsed());
             }
             first.get_or_insert_with(Instant::now);
@@ -239,7 +267,7 @@ impl Hosted {
             Leaving::AtOnce => {
                 self.leave(&old).await?;
                 for (_, _, address) in &started {
-                    self.in_rotation(*address).await?;
+                    in_rotation(&self.stack, *address).await?;
                 }
                 // They had the time in which the old ones stopped.
                 self.slowest = self.slowest.max(ready.elapsed());
@@ -258,81 +286,6 @@ impl Hosted {
         self.plane.stop_together(&places).await?;
         self.stops.push((begun, Instant::now()));
         Ok(())
-    }
-
-    async fn in_rotation(&self, address: SocketAddr) -> Result<()> {
-        let address = address.to_string();
-        let what = format!("{address} in rotation");
-        self.stack.wait_for_map(&what, |map| map.rotation.contains(&address)).await
-    }
-
-    /// The hosting cluster's API ends and comes back: the peers stay.
-    async fn outlast_the_hosting_api(&mut self) -> Result<()> {
-        self.hosting.server_mut(0)?.kill_9();
-        self.source_is("failing").await?;
-        ensure!(self.rotation().await? == SERVERS, "the peers stay");
-        self.hosting.server_mut(0)?.start_again().await?;
-        self.source_is("fresh").await
-    }
-
-    /// The Service has no endpoints for a while: the peers stay.
-    async fn outlast_an_empty_service(&mut self) -> Result<()> {
-        let mut addresses = Vec::new();
-        for (pod, place) in &self.running {
-            self.pods.remove(pod).await?;
-            addresses.push((pod.clone(), self.plane.server(*place)?.port()));
-        }
-        self.source_is("failing").await?;
-        // The last one that went left the others' places first.
-        ensure!(self.rotation().await? >= 1, "the last peer stays");
-        for (pod, port) in addresses {
-            let address = self.pods.new_address(port);
-            self.pods.add(&pod, address).await?;
-            self.in_rotation(address).await?;
-        }
-        self.source_is("fresh").await
-    }
-
-    /// A pod dies, and a server of another control plane listens where it was.
-    async fn outlast_a_foreign_server(&mut self) -> Result<()> {
-        let (pod, place) = self.running.pop().context("a pod that runs")?;
-        let port = self.plane.server(place)?.port();
-        let begun = Instant::now();
-        self.plane.server_mut(place)?.kill_9();
-        // The last word on an argument counts.
-        let foreign = server("foreign", NEWER).argument(format!("--secure-port={port}"));
-        self.hosting.add(foreign)?;
-        let url = format!("https://127.0.0.1:{port}");
-        let direct = self.hosting.client(&url, User::Admin, Http::One)?;
-        wait::until("the foreign server", DEADLINE * 2, async || direct.get("/readyz").await?.ok())
-            .await?;
-        self.stops.push((begun, Instant::now()));
-        wait::until("the companion asked it", DEADLINE, async || {
-            let peers = self.stack.companion.json("/v1/peers").await?;
-            let mut all = peers.as_array().into_iter().flatten();
-            let peer = all.find(|peer| peer.get("name") == Some(&json!(pod)));
-            let error = peer.and_then(|peer| peer.get("lastError")).and_then(Value::as_str);
-            ensure!(error.is_some_and(|error| error.contains("certificate")), "{peers}");
-            Ok(())
-        })
-        .await?;
-        ensure!(self.rotation().await? == SERVERS - 1, "it is not in rotation");
-        self.pods.remove(&pod).await
-    }
-
-    async fn source_is(&self, state: &str) -> Result<()> {
-        wait::until("the source's state", DEADLINE, async || {
-            let sources = self.stack.companion.json("/v1/sources").await?;
-            let seen = sources.pointer("/0/state").and_then(Value::as_str);
-            ensure!(seen == Some(state), "{sources}");
-            Ok(())
-        })
-        .await
-    }
-
-    async fn rotation(&self) -> Result<usize> {
-        let map = self.stack.map().await?;
-        Ok(map.get("rotation").and_then(Value::as_array).map_or(0, Vec::len))
     }
 }
 
@@ -354,11 +307,37 @@ fn is_common(operation: &Operation) -> bool {
     !["skewed", "unknown", "watch-refused"].contains(&operation.label)
 }
 
+/// Returns the common requests that failed, but for those that `stopping` servers reset.
+fn common_failed(journal: &Journal, stopping: impl Fn(&Operation) -> bool) -> Vec<Operation> {
+    journal.operations(|o| is_common(o) && !o.is_ok() && !(o.is_reset() && stopping(o)))
+}
+
+async fn in_rotation(stack: &Stack, address: SocketAddr) -> Result<()> {
+    let address = address.to_string();
+    let what = format!("{address} in rotation");
+    stack.wait_for_map(&what, |map| map.rotation.contains(&address)).await
+}
+
+async fn source_is(stack: &Stack, state: &str) -> Result<()> {
+    wait::until("the source's state", DEADLINE, async || {
+        let sources = stack.companion.json("/v1/sources").await?;
+        let seen = sources.pointer("/0/state").and_then(Value::as_str);
+        ensure!(seen == Some(state), "{sources}");
+        Ok(())
+    })
+    .await
+}
+
 /// Waits until every client has done something more.
 async fn works(load: &Load) -> Result<()> {
+    has_done(load, &["create", "get", "list", "patch", "delete", "skewed", "unknown"]).await
+}
+
+/// Waits until more of each of these was done.
+async fn has_done(load: &Load, labels: &[&str]) -> Result<()> {
     let since = Instant::now();
     wait::until("work of all clients", DEADLINE, async || {
-        for label in ["create", "get", "list", "patch", "delete", "skewed", "unknown"] {
+        for &label in labels {
             let done = load.journal().count(|o| o.label == label && o.started > since);
             ensure!(done >= 4, "{done} of {label}");
         }

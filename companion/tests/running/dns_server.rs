@@ -1,14 +1,14 @@
 //! A DNS server on loopback, whose answers a test chooses.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::{A, SRV};
+use hickory_proto::rr::rdata::{A, AAAA, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// What it says of each name; nothing else exists.
@@ -23,7 +23,11 @@ pub struct DnsServer {
 
 impl DnsServer {
     pub fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1:0")
+    }
+
+    pub fn start_at(address: &str) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
         let address = socket.local_addr().unwrap();
         let mut server =
             Self { address, zone: Arc::new(Mutex::new(Some(Zone::new()))), running: None };
@@ -98,6 +102,10 @@ fn answer(query: &Message, zone: Option<&Zone>) -> Message {
 
 pub fn a(address: [u8; 4]) -> RData {
     RData::A(A(Ipv4Addr::from(address)))
+}
+
+pub fn aaaa(address: Ipv6Addr) -> RData {
+    RData::AAAA(AAAA(address))
 }
 
 pub fn srv(target: &str, port: u16) -> RData {

@@ -2,11 +2,15 @@
 //! EndpointSlice of a real kube-apiserver cannot have loopback addresses.
 //!
 //! The test's program runs itself again, for this one test, in a new namespace
-//! whose loopback interface has the addresses of [`pod_address`]. Everything
-//! that the test starts is in there as well, and nothing can leave it.
+//! whose loopback interface has the addresses of [`pod_address`] and
+//! [`pod_address_v6`]. Everything that the test starts is in there as well, and
+//! nothing can leave it. Mounts are its own, too, so that it can have files where
+//! programs look for those of the system.
 
 use std::env;
-use std::net::{IpAddr, Ipv4Addr};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -20,14 +24,53 @@ pub fn pod_address(number: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 77, 0, number))
 }
 
+/// Returns an IPv6 address of the namespace.
+pub fn pod_address_v6(number: u8) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, number.into()))
+}
+
+/// Puts a file in the place of another, which must exist, for this namespace only. Fails if it
+/// cannot be mounted.
+pub fn replace_file(place: &str, content: &str) -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(&file, content)?;
+    // Mounted, it lives on without its name.
+    let path = file.path().to_str().context("not UTF-8")?;
+    run("mount", &["--bind", path, place])
+}
+
+/// Puts these files in a folder below `/run`, which has nothing else, for this namespace only.
+/// Fails if it cannot be mounted.
+pub fn only_in_run(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
+    run("mount", &["-t", "tmpfs", "tmpfs", "/run"])?;
+    let folder = Path::new("/run").join(folder);
+    fs::create_dir_all(&folder)?;
+    for (name, content) in files {
+        fs::write(folder.join(name), content)?;
+    }
+    Ok(())
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    let status = Command::new(program).args(arguments).status();
+    let status = status.with_context(|| program.to_owned())?;
+    ensure!(status.success(), "{program} {}", arguments.join(" "));
+    Ok(())
+}
+
 /// Runs the test of this name in a namespace of its own. Returns whether this
 /// is that run: if not, the test has passed there. Fails if it has failed there,
 /// or there can be no namespace.
 pub fn enter(test: &str) -> Result<bool> {
+    enter_with(test, &[])
+}
+
+/// The same, with these environment variables.
+pub fn enter_with(test: &str, variables: &[(&str, &str)]) -> Result<bool> {
     if env::var_os(INSIDE).is_some() {
-        for arguments in ["link set lo up", "addr add 10.77.0.1/24 dev lo"] {
-            let status = Command::new("ip").args(arguments.split(' ')).status();
-            ensure!(status.context("ip (iproute2)")?.success(), "ip {arguments}");
+        let lo = ["link set lo up", "addr add 10.77.0.1/24 dev lo"];
+        for arguments in lo.into_iter().chain(["-6 route add local fd00:77::/64 dev lo"]) {
+            run("ip", &arguments.split(' ').collect::<Vec<_>>()).context("iproute2")?;
         }
         return Ok(true);
     }
@@ -35,7 +78,12 @@ pub fn enter(test: &str) -> Result<bool> {
     if !Uid::effective().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
-    command.arg("--net").arg(env::current_exe()?).args([test, "--exact", "--nocapture"]);
+    command.envs(variables.iter().copied());
+    command.args(["--net", "--mount"]).arg(env::current_exe()?).args([
+        test,
+        "--exact",
+        "--nocapture",
+    ]);
     let status = command.env(INSIDE, "1").status().context("unshare (util-linux)")?;
     ensure!(status.success(), "{test} failed in its network namespace");
     Ok(false)

@@ -27,7 +27,12 @@ struct State {
 impl Relay {
     /// Starts a relay to `target`. Fails if no port is free.
     pub async fn start(target: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_at(0, target).await
+    }
+
+    /// The same, at this port. Fails if it is not free.
+    pub async fn start_at(port: u16, target: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).await?;
         let port = listener.local_addr()?.port();
         let connections = JoinSet::new();
         let state = Arc::new(Mutex::new(State { target, connections, accepted: 0 }));
