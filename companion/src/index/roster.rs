@@ -23,7 +23,7 @@ impl Index {
     /// Takes the peers that the source has. Returns whether a peer was removed for good that
     /// served, or had just left.
     pub(super) fn follow(&mut self, roster: &Roster) -> bool {
-        self.watch.follow(roster.fresh, roster.by_hand);
+        self.watch.follow(roster.fresh, roster.fresh && roster.by_hand);
         let mut old = std::mem::take(&mut self.peers);
         // What a person adds may have been there for long.
         let joins_others = !old.is_empty() && !roster.by_hand;

@@ -22,7 +22,13 @@ fn with_source(config: &str, source: &str) -> String {
 
 /// A companion whose peers are the SRV records of `api.example`.
 fn following(authority: &Authority, dns: &DnsServer) -> Companion {
-    let mut companion = Companion::prepare(authority, &[], "polling: {interval: 200ms}");
+    following_with(authority, dns, "")
+}
+
+/// The same, with further settings (YAML).
+fn following_with(authority: &Authority, dns: &DnsServer, settings: &str) -> Companion {
+    let settings = format!("polling: {{interval: 200ms}}\n{settings}");
+    let mut companion = Companion::prepare(authority, &[], &settings);
     companion.write_config(|config| {
         let source = format!(
             "{{dns: {{name: api.example., recordType: SRV, servers: ['{}']}}}}",
@@ -84,6 +90,32 @@ fn servers_come_from_the_dns_and_go_and_what_only_they_served_stays_unavailable(
     within(PROMISE, "the newer one is back", || {
         companion.route("new/v1/things").as_deref() == Some("kube-apiserver_new")
     });
+}
+
+#[test]
+fn of_two_companions_one_without_state_neither_proves_a_404_for_types_of_a_server_that_left() {
+    let (authority, dns) = (Authority::new(), DnsServer::start());
+    let (old, new) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+    name(&dns, &[("old", &old), ("new", &new)]);
+    let forget = "forgetAfter: 10s";
+    let first = following_with(&authority, &dns, forget);
+    first.wait_until_ready();
+    first.wait_for_route("new/v1/things", "kube-apiserver_new");
+    // The rollback by replacement, and then another companion.
+    let back = Peer::start(&authority, COMMON);
+    name(&dns, &[("back", &back)]);
+    first.wait_for_route("new/v1/things", "unavailable");
+    let second = following_with(&authority, &dns, forget);
+    second.wait_until_ready();
+    let proves = |companion: &Companion| {
+        let map: Value = serde_json::from_str(&companion.map_text().unwrap()).unwrap();
+        companion.route("new/v1/things").as_deref() == Some("unknown") && map["complete"] == true
+    };
+    assert!(!proves(&first) && !proves(&second));
+    assert_eq!(second.route("apps/v1/deployments").unwrap(), "all");
+    for companion in [&first, &second] {
+        within(Duration::from_secs(30), "it is forgotten", || proves(companion));
+    }
 }
 
 #[test]

@@ -10,11 +10,12 @@ use harness::namespace::{self, pod_address, pod_address_v6};
 use harness::site::stack_options;
 use harness::skew::NEWER;
 use harness::stack::Stack;
+use harness::wait;
 use serde_json::json;
 use wire::client::Http;
 
 use super::dns_server::{DnsServer, a, aaaa, srv};
-use super::{OBJECT_PACE, OUTAGE, common_failed, has_done, in_rotation, source_is};
+use super::{DEADLINE, OBJECT_PACE, OUTAGE, common_failed, has_done, in_rotation, source_is};
 
 const NAME: &str = "api.hosted.example";
 const FOUR: &str = "four.api.hosted.example";
@@ -71,10 +72,14 @@ async fn named() -> Result<()> {
     let source = json!({ "name": SIX, "recordType": "AAAA", "port": ports[1] });
     options.peer_source = Some(json!({ "dns": source }));
     stack.companion.write_config(&options.companion_config(stack.companion.port())?)?;
-    stack.wait_for_map("one peer", |map| map.rotation == [six.to_string()]).await?;
-    let peers = stack.companion.json("/v1/peers").await?;
     let name = format!("fd00-77-0-0-0-0-0-c-{}", ports[1]);
-    ensure!(peers.pointer("/0/name") == Some(&json!(name)), "{peers}");
+    wait::until("another name", DEADLINE, async || {
+        let peers = stack.companion.json("/v1/peers").await?;
+        ensure!(peers.pointer("/0/name") == Some(&json!(name)), "{peers}");
+        Ok::<_, anyhow::Error>(())
+    })
+    .await?;
+    stack.wait_for_map("one peer", |map| map.rotation == [six.to_string()]).await?;
     client.get("/api/v1/namespaces").await?.ok()?;
     Ok(())
 }

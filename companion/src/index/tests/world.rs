@@ -61,9 +61,12 @@ impl World {
     }
 
     fn first(config: Config, names: &[&str]) -> Self {
-        let (config, roster) = (Arc::new(config), Roster { by_hand: false, ..roster(names) });
-        let index = Index::new(Arc::clone(&config), &roster, Memory::default());
-        Self { index, config, roster, now: Duration::ZERO }
+        let (config, memory) = (Arc::new(config), Memory::default());
+        let roster = memory.roster();
+        let index = Index::new(Arc::clone(&config), &roster, memory);
+        let mut world = Self { index, config, roster, now: Duration::ZERO };
+        world.source_has(names);
+        world
     }
 
     /// The source has these now.
