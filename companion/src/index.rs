@@ -208,7 +208,15 @@ impl Index {
     fn pass(&mut self, passed: Duration) -> bool {
         let was_proof = self.is_proof();
         self.watch.pass(passed);
-        self.pass_absent(passed) | (self.is_proof() != was_proof)
+        let forgotten = self.pass_absent(passed);
+        match (was_proof, self.is_proof()) {
+            (false, true) => tracing::info!("no server that left unseen is remembered any more"),
+            (true, false) => tracing::warn!(
+                "servers may have come and left unseen: unknown types get 503 until forgetAfter has passed"
+            ),
+            _ => return forgotten,
+        }
+        true
     }
 
     /// Returns whether a type that no peer serves is none of a server that left unseen.
