@@ -18,6 +18,7 @@ mod merged;
 mod openapi;
 mod origins;
 mod packing;
+mod pool;
 mod release;
 mod storage;
 mod verbs;
@@ -36,5 +37,6 @@ pub use openapi::{
     Additions, MergedOpenApi, MergedOpenApiContent, OpenApiError, OpenApiIndex, Outline, PackedForm,
 };
 pub use origins::{Origins, OriginsList};
+pub use pool::Pool;
 pub use release::{InvalidMinorVersion, MinorVersion, Release, ServerVersion};
 pub use verbs::Verbs;

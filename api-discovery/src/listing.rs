@@ -53,7 +53,7 @@ pub struct Version {
 }
 
 /// The names in a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GroupNames {
     /// The group's name; empty for the core group.
     pub name: Box<str>,

@@ -27,7 +27,7 @@ pub use outline::{Additions, Outline};
 
 /// A peer's `/openapi/v3`: path below it → URL of the document, with the
 /// document's hash in the query.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OpenApiIndex(pub BTreeMap<Box<str>, Box<str>>);
 
 /// A document that is made of those of several peers. Documents are known by their hashes, which

@@ -31,10 +31,8 @@ mod stream;
 mod version;
 
 pub use envoys::Envoys;
-#[expect(unused_imports, reason = "there is one control plane so far")]
 pub use resource::{Chain, Listener};
 pub use service::Server;
 pub use sink::AdsSink;
-#[expect(unused_imports, reason = "there is one control plane so far")]
 pub use snapshot::Snapshot;
 pub use snapshots::Snapshots;

@@ -1,7 +1,7 @@
 //! The running companion: what it has once, and its control planes.
 //!
 //! ```text
-//!  reload ──main file──▶ control planes, each a unit ──resources──▶ ads ──▶ streams
+//!  reload ──main file──▶ control planes, each with its tasks ──▶ ads ──▶ streams
 //!             │               └──views──▶ serve                      ▲
 //!             └──────▶ secrets ────────certificates, names───────────┘
 //! ```
@@ -9,14 +9,16 @@
 //! Each arrow is a channel. Every task is observed: if one ends, the companion
 //! ends, and its supervisor starts it again.
 
+mod check;
+mod control_plane;
+mod error;
 mod indexer;
+mod many;
 mod metrics;
-mod one;
+mod single;
 mod sinks;
 mod tasks;
-mod unit;
 
-use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +26,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+pub use check::{Checked, check};
+pub use error::AppError;
+use error::failed;
 use metrics::MainMetrics;
 use tasks::Tasks;
 
@@ -34,11 +39,6 @@ use crate::lock::Locks;
 use crate::reload::Follower;
 use crate::secrets::{AdsSettings, AdsWatcher};
 use crate::serve::{self, Views};
-
-/// Why the companion could not start, or had to end.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct AppError(String);
 
 /// Runs until a signal says to stop.
 pub async fn run(config_path: &Path) -> Result<(), AppError> {
@@ -54,6 +54,7 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     let listener = TcpListener::bind(main.listen).await.map_err(failed("listen: "))?;
     let ads = Ads::bind(&main).await?;
 
+    let snapshots = Snapshots::new(Envoys::default());
     let metrics = MainMetrics::new();
     let (configs, mains) = watch::channel(Arc::clone(&main));
     let reload = metrics.reload.clone();
@@ -63,23 +64,26 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
         control_planes: serve::ControlPlanes::default(),
         only: None,
         ready: watch::channel(false).1,
-        envoys: ads.as_ref().map(|ads| ads.snapshots.envoys().clone()).unwrap_or_default(),
+        envoys: snapshots.envoys().clone(),
         registry: Arc::clone(&metrics.registry),
     };
     let mut tasks = Tasks::default();
     match &main.control_planes {
         ControlPlanes::One(config) => {
-            let snapshots = ads.as_ref().map(|ads| ads.snapshots.clone());
-            one::start(config, mains.clone(), snapshots, &mut views, &mut tasks)?;
+            let snapshots = ads.is_some().then(|| snapshots.clone());
+            single::start(config, mains.clone(), snapshots, &mut views, &mut tasks)?;
         }
-        ControlPlanes::Many(_) => {}
+        ControlPlanes::Many(directory) => {
+            let seen = (&mut views, &metrics);
+            many::start(directory, mains.clone(), &snapshots, seen, &mut tasks)?;
+        }
     }
     tracing::info!(listen = %main.listen, control_planes = %main.control_planes, "starting");
     if let Some(warning) = main.warning() {
         tracing::warn!("{warning}");
     }
     if let Some(ads) = ads {
-        ads.start(mains, metrics, &mut tasks);
+        ads.start(mains, snapshots, metrics, &mut tasks);
     }
     let router = serve::router(views);
     tasks.add("configuration", follower.run());
@@ -110,7 +114,6 @@ fn lock(main: &MainConfig) -> Result<Locks, AppError> {
 struct Ads {
     server: Server,
     settings: AdsSettings,
-    snapshots: Snapshots,
 }
 
 impl Ads {
@@ -119,16 +122,17 @@ impl Ads {
         let Some(server) = &main.ads else { return Ok(None) };
         let settings = AdsSettings::read(server).map_err(failed("configuration:\n"))?;
         let server = Server::bind(&settings).await.map_err(failed(""))?;
-        Ok(Some(Self { server, settings, snapshots: Snapshots::new(Envoys::default()) }))
+        Ok(Some(Self { server, settings }))
     }
 
     fn start(
         self,
         mains: watch::Receiver<Arc<MainConfig>>,
+        snapshots: Snapshots,
         metrics: MainMetrics,
         tasks: &mut Tasks,
     ) {
-        let Self { server, settings, snapshots } = self;
+        let Self { server, settings } = self;
         let (sender, settings) = watch::channel(Arc::new(settings));
         let secrets = AdsWatcher::new(mains, sender, metrics.secrets);
         tasks.add_fallible("ADS", server.run(settings, snapshots, metrics.ads));
@@ -155,8 +159,4 @@ async fn stop(mut terminate: Signal, mut interrupt: Signal) -> &'static str {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     }
-}
-
-fn failed<E: Display>(what: &'static str) -> impl Fn(E) -> AppError {
-    move |error| AppError(format!("{what}{error}"))
 }

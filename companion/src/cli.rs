@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::app;
-use crate::config::MainConfig;
+use crate::app::{self, Checked};
 
 /// Watches every kube-apiserver's discovery and tells Envoy who serves what.
 #[derive(Debug, Parser)]
@@ -50,6 +49,8 @@ fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
+        // The span has the name of the control plane, if there are many.
+        .with_span_list(false)
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
@@ -64,16 +65,16 @@ fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn check_config(args: &ConfigArgs) -> ExitCode {
-    match MainConfig::load(&args.config) {
-        Ok(config) => {
-            println!("{}: valid, {}", args.config.display(), config.control_planes);
-            if let Some(warning) = config.warning() {
+    match app::check(&args.config) {
+        Ok(Checked { found, warning }) => {
+            println!("{}: valid, {found}", args.config.display());
+            if let Some(warning) = warning {
                 eprintln!("warning: {warning}");
             }
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("{error}");
+        Err(faults) => {
+            eprintln!("{faults}");
             ExitCode::FAILURE
         }
     }

@@ -44,7 +44,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_discovery::{MergedOpenApi, MinorVersion, Origins, PackCache};
+use api_discovery::{MergedOpenApi, MinorVersion, Origins, PackCache, Pool};
 use discovery_map::PeerState;
 
 use crate::config::{Config, RequestHeaders};
@@ -75,6 +75,7 @@ pub struct Index {
     /// The merged documents of OpenAPI v3.
     open_api: Vec<Arc<MergedOpenApi>>,
     packs: PackCache,
+    pool: Pool,
     now: Duration,
     /// When a peer was last removed from the configuration while it served, or had just left.
     removed_at: Option<Duration>,
@@ -114,6 +115,7 @@ impl Index {
             origins: Origins::default(),
             open_api: Vec::new(),
             packs: PackCache::default(),
+            pool: Pool::default(),
             now: Duration::ZERO,
             removed_at: None,
             removed_before: false,
@@ -121,6 +123,12 @@ impl Index {
         index.peers = peer::restore(memory.peers);
         index.removed_before = index.follow(roster);
         index
+    }
+
+    /// Shares with others what their peers say as well.
+    pub fn share(mut self, pool: Pool) -> Self {
+        self.peers.iter_mut().for_each(|peer| pool.share(&mut peer.belief));
+        Self { pool, ..self }
     }
 
     /// Takes in an event. Returns whether the snapshot may have changed.
@@ -245,6 +253,7 @@ impl Index {
         let Some((peer, after)) = rest.split_first_mut() else { return false };
         let changed = peer.observe(observation, self.now);
         if changed {
+            self.pool.share(&mut peer.belief);
             for other in before.iter().chain(after.iter()) {
                 peer.belief.share_with(&other.belief);
             }

@@ -24,6 +24,7 @@ pub mod cli;
 mod clock;
 pub mod config;
 mod control_plane;
+mod directory;
 pub mod endpoints;
 mod facts;
 mod files;

@@ -55,9 +55,12 @@ impl AdsSink {
         let filter = filter_resource(filter)?;
         let clusters = self.clusters.iter().map(|cluster| self.cluster(cluster));
         let clusters = clusters.collect::<Result<Resources, _>>()?;
-        // The listener's are those of this host, if there is an Envoy here.
+        // The listener's are those of this host, if there is an Envoy here. With many control planes,
+        // the chain of each asks for its authorities.
         let needed: BTreeSet<_> = self.clusters.iter().map(|one| one.peer_ca.clone()).collect();
-        let secrets = self.secrets.values().filter(|secret| needed.contains(&secret.name));
+        let client_ca = format!("{}/{}", self.prefix, xds::CLIENT_CA);
+        let secrets = self.secrets.values();
+        let secrets = secrets.filter(|one| needed.contains(&one.name) || one.name == client_ca);
         let secrets = secrets.map(|secret| resource(Kind::Secrets, &secret.name, secret.to_json()));
         let secrets = secrets.collect::<Result<Resources, _>>()?;
         let mut endpoints = self.endpoints.clone();

@@ -53,7 +53,6 @@ impl Snapshots {
     }
 
     /// Removes a control plane that does not exist any more. Envoys lose everything of it.
-    #[expect(dead_code, reason = "there is one control plane so far")]
     pub fn remove(&self, prefix: &str) {
         self.change(|snapshot| {
             let awaited = snapshot.awaited.remove(prefix);
@@ -62,7 +61,6 @@ impl Snapshots {
     }
 
     /// Replaces the listeners. Until it is called, the listeners that an Envoy has stay.
-    #[expect(dead_code, reason = "there is one control plane so far")]
     pub fn listen(&self, listeners: impl IntoIterator<Item = Listener>) {
         let mut next = Listeners::default();
         for listener in listeners {

@@ -6,6 +6,7 @@ use prometheus_client::metrics::info::Info;
 
 use super::indexer::metrics::IndexMetrics;
 use crate::ads::metrics::AdsMetrics;
+use crate::directory::metrics::DirectoryMetrics;
 use crate::metrics::{Registry, registry};
 use crate::open_api::metrics::OpenApiMetrics;
 use crate::poll::metrics::PollMetrics;
@@ -19,11 +20,12 @@ pub(super) struct MainMetrics {
     pub secrets: SecretMetrics,
     pub ads: AdsMetrics,
     pub reload: ReloadMetrics,
+    pub directory: DirectoryMetrics,
     pub registry: Arc<Registry>,
 }
 
 /// The metrics of a control plane, in a registry that goes with it.
-pub(super) struct UnitMetrics {
+pub(super) struct ControlPlaneMetrics {
     pub poll: PollMetrics,
     pub open_api: OpenApiMetrics,
     pub index: IndexMetrics,
@@ -43,12 +45,13 @@ impl MainMetrics {
             secrets: SecretMetrics::new(r),
             ads: AdsMetrics::new(r),
             reload: ReloadMetrics::new(r),
+            directory: DirectoryMetrics::new(r),
             registry: Arc::new(registry),
         }
     }
 }
 
-impl UnitMetrics {
+impl ControlPlaneMetrics {
     /// Returns the metrics of a control plane, with its name as a label if it is one of many.
     pub(super) fn new(name: Option<&str>) -> Self {
         let mut registry = registry(name);
@@ -83,7 +86,7 @@ mod tests {
     const DOCUMENT: &str = include_str!("../../../docs/operations/metrics.md");
 
     /// Touches every metric with every value of its labels.
-    fn touch(main: &MainMetrics, metrics: &UnitMetrics) {
+    fn touch(main: &MainMetrics, metrics: &ControlPlaneMetrics) {
         let peer = "cp-1".parse().unwrap();
         use PeerState::{NotReady, Serving, Unreachable};
         for outcome in [Some(Serving), Some(NotReady), Some(Unreachable), None] {
@@ -131,6 +134,8 @@ mod tests {
             metrics.sources.failed(kind);
         }
         main.ads.touch();
+        main.directory.read(true);
+        main.directory.count(&BTreeMap::new(), 0);
         use SecretLabel::{Ads, AdsClientCa, ClientCa, FrontProxy, Listener, PeerCa};
         for secret in [Listener, ClientCa, FrontProxy, PeerCa, Ads, AdsClientCa] {
             metrics.secrets.failed(secret);
@@ -187,9 +192,9 @@ mod tests {
 
     #[test]
     fn the_document_lists_every_metric_and_every_label_value() {
-        let (main, unit) = (MainMetrics::new(), UnitMetrics::new(None));
-        touch(&main, &unit);
-        let text = exposition([&*main.registry, &*unit.registry]).unwrap();
+        let (main, control_plane) = (MainMetrics::new(), ControlPlaneMetrics::new(None));
+        touch(&main, &control_plane);
+        let text = exposition([&*main.registry, &*control_plane.registry]).unwrap();
         let (exposed, documented) = (exposed(&text), documented());
         assert!(exposed.keys().eq(documented.keys()), "{exposed:#?}\n{documented:#?}");
         for ((metric, values), meaning) in exposed.iter().zip(documented.values()) {

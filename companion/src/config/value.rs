@@ -10,8 +10,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerName(Arc<str>);
 
-/// The default cluster's name. `_` joins it to peer names, which contain none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The default cluster's name, and the name of one of many control planes. `_` joins it to peer
+/// names, which contain none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClusterPrefix(Box<str>);
 
 /// A DNS name in certificates and SNI.

@@ -1,11 +1,12 @@
-//! The task that reads and merges, one merged document after the other.
+//! The task that reads and merges, one merged document after the other, and with many control
+//! planes no more at once than there are slots: each takes megabytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api_discovery::MergedOpenApi;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
 use super::fetch::Fetcher;
@@ -27,6 +28,7 @@ pub struct OpenApiReader {
     merges: watch::Receiver<Arc<[OpenApiMerge]>>,
     merged: mpsc::Sender<MergedOpenApi>,
     clients: Clients,
+    slots: Arc<Semaphore>,
     metrics: OpenApiMetrics,
     /// What was tried, by path.
     tried: BTreeMap<Box<str>, Tried>,
@@ -43,11 +45,13 @@ struct Tried {
 }
 
 impl OpenApiReader {
-    /// Returns a reader of the documents in `merges`. `merged` gets what is made of them.
+    /// Returns a reader of the documents in `merges`. `merged` gets what is made of them. `slots` are
+    /// those of all readers.
     pub fn new(
         configs: watch::Receiver<Arc<Config>>,
         merges: watch::Receiver<Arc<[OpenApiMerge]>>,
         merged: mpsc::Sender<MergedOpenApi>,
+        slots: Arc<Semaphore>,
         metrics: OpenApiMetrics,
     ) -> Self {
         Self {
@@ -55,6 +59,7 @@ impl OpenApiReader {
             merges,
             merged,
             clients: Clients::default(),
+            slots,
             metrics,
             tried: BTreeMap::new(),
         }
@@ -126,6 +131,8 @@ impl OpenApiReader {
     }
 
     async fn attempt(&mut self, merge: &OpenApiMerge) -> Attempt {
+        // Never closed.
+        let _slot = self.slots.acquire().await;
         let config = self.configs.borrow().clone();
         let (clients, metrics) = (&mut self.clients, &self.metrics);
         let fetcher = Fetcher { config: &config, clients, metrics, path: &merge.path };

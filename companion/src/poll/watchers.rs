@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tracing::Instrument;
 
 use super::metrics::PollMetrics;
 use super::nudge::Nudge;
@@ -77,7 +78,8 @@ impl Watchers {
                 reports: self.reports.clone(),
                 metrics: self.metrics.clone(),
             };
-            let handle = self.tasks.spawn(task.run(self.nudge.join()));
+            let task = task.run(self.nudge.join()).in_current_span();
+            let handle = self.tasks.spawn(task);
             self.running.insert(name, (settings, handle));
         }
     }

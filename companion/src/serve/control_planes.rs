@@ -23,10 +23,12 @@ pub struct ControlPlaneView {
 }
 
 impl ControlPlaneView {
-    /// Waits until it has a map, or its tasks end.
+    /// Waits until it has a map. Forever, if its tasks end before.
     pub async fn published(&self) {
         let mut outcomes = self.outcomes.clone();
-        drop(outcomes.wait_for(|outcome| outcome.publication.is_some()).await);
+        if outcomes.wait_for(|outcome| outcome.publication.is_some()).await.is_err() {
+            std::future::pending().await
+        }
     }
 }
 
@@ -91,10 +93,7 @@ impl ControlPlanes {
     pub fn is(&self, name: &str, state: ControlPlaneState, error: Option<String>) {
         let mut all = self.all();
         let entry = all.entry(name.to_owned()).or_default();
-        if entry.state != state || entry.since_seconds == 0 {
-            entry.state = state;
-            entry.since_seconds = since_1970().as_secs();
-        }
+        entry.set(state);
         entry.error = error.or(entry.error.take());
     }
 
@@ -106,15 +105,22 @@ impl ControlPlanes {
         entry.view = Some(view);
     }
 
-    /// Takes note of what is wrong with a file; nothing if it is used.
-    pub fn refused(&self, name: &str, faults: Vec<String>) {
+    /// Takes note of what is wrong with a file; nothing if it is used. `runs`: there is a
+    /// configuration in use.
+    pub fn refused(&self, name: &str, faults: Vec<String>, runs: bool) {
+        let state = if runs { ControlPlaneState::Starting } else { ControlPlaneState::Refused };
         let mut all = self.all();
-        all.entry(name.to_owned()).or_default().faults = faults;
+        let entry = all.entry(name.to_owned()).or_default();
+        entry.faults = faults;
+        // What runs tells its state itself.
+        if entry.since_seconds == 0 || (runs && entry.state == ControlPlaneState::Refused) {
+            entry.set(state);
+        }
     }
 
-    /// Forgets a control plane.
-    pub fn remove(&self, name: &str) {
-        self.all().remove(name);
+    /// Forgets the control planes that are not wanted.
+    pub fn retain(&self, wanted: impl Fn(&str) -> bool) {
+        self.all().retain(|name, _| wanted(name));
     }
 
     /// Returns what one shows, if it runs.
@@ -145,6 +151,13 @@ impl ControlPlanes {
 }
 
 impl Entry {
+    fn set(&mut self, state: ControlPlaneState) {
+        if self.state != state || self.since_seconds == 0 {
+            self.state = state;
+            self.since_seconds = since_1970().as_secs();
+        }
+    }
+
     fn shown(&self, name: &str) -> Shown {
         let outcome = self.view.as_ref().map(|view| view.outcomes.borrow().clone());
         let outcome = outcome.unwrap_or_default();

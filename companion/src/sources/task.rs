@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::metrics::SourceMetrics;
 use super::news::News;
@@ -86,11 +87,12 @@ impl Task {
         match &config.peers {
             PeerSource::Static(_) => {}
             PeerSource::Dns(source) => {
-                running.spawn(dns::run(source.clone(), news));
+                running.spawn(dns::run(source.clone(), news).in_current_span());
             }
             PeerSource::EndpointSlices(source) => {
                 let peers = self.outputs.rosters.subscribe();
-                running.spawn(slices::run(source.clone(), Arc::clone(config), peers, news));
+                let slices = slices::run(source.clone(), Arc::clone(config), peers, news);
+                running.spawn(slices.in_current_span());
             }
         }
         running

@@ -6,6 +6,8 @@
 //! The modules are `cfg(test)` so that the lints treat them as tests.
 
 #[cfg(test)]
+mod ads_client;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod companion;
@@ -21,6 +23,8 @@ mod first;
 mod identity;
 #[cfg(test)]
 mod locks;
+#[cfg(test)]
+mod many;
 #[cfg(test)]
 mod open_api;
 #[cfg(test)]

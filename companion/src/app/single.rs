@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::metrics::UnitMetrics;
+use super::control_plane::{Common, ControlPlane};
+use super::error::{AppError, failed};
+use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
 use super::tasks::Tasks;
-use super::unit::Unit;
-use super::{AppError, failed};
 use crate::ads::{AdsSink, Snapshots};
 use crate::config::{Config, ControlPlanes, MainConfig};
 use crate::publish::FileSink;
@@ -23,18 +23,18 @@ pub(super) fn start(
     views: &mut Views,
     tasks: &mut Tasks,
 ) -> Result<(), AppError> {
-    let unit = Unit::read(Arc::clone(config))?;
+    let control_plane = ControlPlane::read(Arc::clone(config))?;
     let files = config.envoy.directory.as_deref().map(FileSink::open).transpose();
     let files = files.map_err(failed("envoy.directory: "))?;
+    let name = config.envoy.cluster_prefix.to_string();
     let ads = snapshots.map(|snapshots| {
-        let endpoints = unit.state.published.endpoints.clone();
-        let prefix = config.envoy.cluster_prefix.to_string();
-        AdsSink::new(snapshots, prefix, config.front_proxy_secret.clone(), endpoints)
+        let endpoints = control_plane.state.published.endpoints.clone();
+        AdsSink::new(snapshots, name.clone(), config.front_proxy_secret.clone(), endpoints)
     });
     let (sender, configs) = watch::channel(Arc::clone(config));
     let sinks = Sinks::new(files, ads);
-    let view = unit.start(configs, sinks, UnitMetrics::new(None), tasks);
-    let name = config.envoy.cluster_prefix.to_string();
+    let view =
+        control_plane.start(configs, sinks, Common::new(1), ControlPlaneMetrics::new(None), tasks);
     views.control_planes.runs(&name, Vec::new(), view.clone());
     views.only = Some(name.clone());
     tasks.add("control plane", follow(mains, sender));

@@ -13,13 +13,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use api_discovery::Pool;
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::error::{AppError, failed};
 use super::indexer::{Indexer, Inputs, Outputs};
-use super::metrics::UnitMetrics;
+use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
 use super::tasks::Tasks;
-use super::{AppError, failed};
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::index::Index;
@@ -31,14 +32,30 @@ use crate::serve::ControlPlaneView;
 use crate::sources;
 use crate::state::{State, Store};
 
+/// What control planes have in common. Nothing of one reaches another by it.
+#[derive(Clone)]
+pub(super) struct Common {
+    /// How many read OpenAPI documents at once: each takes megabytes.
+    open_api: Arc<Semaphore>,
+    /// What their peers say alike.
+    pool: Pool,
+}
+
+impl Common {
+    /// Returns what no control plane has yet. `open_api`: how many read OpenAPI documents at once.
+    pub(super) fn new(open_api: usize) -> Self {
+        Self { open_api: Arc::new(Semaphore::new(open_api)), pool: Pool::default() }
+    }
+}
+
 /// What a control plane is started with: read from disk, without a task.
-pub(super) struct Unit {
+pub(super) struct ControlPlane {
     settings: Settings,
     store: Store,
     pub state: State,
 }
 
-impl Unit {
+impl ControlPlane {
     /// Reads the files that the configuration names, and what an earlier run saved.
     ///
     /// # Errors
@@ -55,19 +72,20 @@ impl Unit {
     }
 
     /// Connects the parts by channels and adds their tasks. Returns what they show. `configs` has the
-    /// configuration that was read.
+    /// configuration that was read; `common` is what it has in common with others.
     pub(super) fn start(
         self,
         configs: watch::Receiver<Arc<Config>>,
         sinks: Sinks,
-        metrics: UnitMetrics,
+        common: Common,
+        metrics: ControlPlaneMetrics,
         tasks: &mut Tasks,
     ) -> ControlPlaneView {
         let Self { settings, store, state } = self;
         let config = Arc::clone(&settings.config);
         let publisher = Publisher::new(&settings, store, &state, sinks);
         let roster = sources::first_roster(&config.peers, state.memory.roster());
-        let index = Index::new(config, &roster, state.memory);
+        let index = Index::new(config, &roster, state.memory).share(common.pool);
 
         let (report_sender, reports) = mpsc::channel(64);
         let (name_sender, names) = mpsc::channel(1);
@@ -89,7 +107,13 @@ impl Unit {
         let shared = || (configs.clone(), peers.clone(), rosters.clone());
         let names_reader = Reader::<RequestHeadersConfigMap>::new(shared(), name_sender);
         let origins_reader = Reader::<ApiServices>::new(shared(), origin_sender);
-        let open_api = OpenApiReader::new(configs.clone(), merges, merged_sender, metrics.open_api);
+        let open_api = OpenApiReader::new(
+            configs.clone(),
+            merges,
+            merged_sender,
+            common.open_api,
+            metrics.open_api,
+        );
         let secrets = secrets::Watcher::new(configs.clone(), settings_sender, metrics.secrets);
         let outputs =
             Outputs { snapshots: snapshot_sender, peers: peer_sender, open_api: merge_sender };

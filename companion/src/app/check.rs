@@ -1,0 +1,31 @@
+//! What `check-config` looks at: all that a start looks at, and every file of many control planes.
+
+use std::path::Path;
+
+use super::error::AppError;
+use super::many;
+use crate::config::{ControlPlanes, MainConfig};
+
+/// A configuration without a fault.
+pub struct Checked {
+    /// What it has, in a few words.
+    pub found: String,
+    /// What is valid, and needs another setting elsewhere.
+    pub warning: Option<String>,
+}
+
+/// Checks a configuration and all files that it names.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn check(config_path: &Path) -> Result<Checked, AppError> {
+    let main = MainConfig::load(config_path).map_err(|error| AppError(error.to_string()))?;
+    let found = match &main.control_planes {
+        ControlPlanes::One(_) => main.control_planes.to_string(),
+        ControlPlanes::Many(directory) => {
+            let count = many::check(directory).map_err(|faults| AppError(faults.join("\n")))?;
+            format!("{count} {}", main.control_planes)
+        }
+    };
+    Ok(Checked { found, warning: main.warning() })
+}

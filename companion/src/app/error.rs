@@ -1,0 +1,13 @@
+//! Why the companion ends.
+
+use std::fmt::Display;
+
+/// Why the companion could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AppError(pub(super) String);
+
+/// Returns what makes an error of another one, with what failed in front.
+pub(super) fn failed<E: Display>(what: &'static str) -> impl Fn(E) -> AppError {
+    move |error| AppError(format!("{what}{error}"))
+}

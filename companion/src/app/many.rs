@@ -1,0 +1,153 @@
+//! Many control planes: keeps the tasks of each running, whatever happens to another.
+//!
+//! ```text
+//!  directory ──Known──▶ Many ──configuration──▶ Supervisor of each ──part──▶ ads::Snapshots
+//!      │                                             │ progress              │        ▲
+//!      └────────────────────────────▶ listener task ◀┴───────────────────────┘        │
+//!                                          └───────────────listener───────────────────┘
+//! ```
+
+mod listener;
+mod progress;
+mod supervisor;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use super::control_plane::Common;
+use super::error::AppError;
+use super::metrics::MainMetrics;
+use super::tasks::Tasks;
+use crate::ads::Snapshots;
+use crate::config::{ClusterPrefix, Config, ControlPlaneDirectory, MainConfig};
+use crate::directory::{Follower, Known};
+use crate::serve::Views;
+use listener::ListenerTask;
+use progress::Progress;
+use supervisor::{Shared, Supervisor};
+use template::TemplateFile;
+
+/// How many control planes start at once. Each reads the discovery of its peers, parses it and
+/// saves its state, and those that run must not wait for that.
+const STARTS: usize = 16;
+
+/// How many control planes read and merge OpenAPI documents at once.
+const OPEN_API: usize = 2;
+
+/// Starts the control planes of the directory, and enters them in `views`.
+pub(super) fn start(
+    directory: &ControlPlaneDirectory,
+    mains: watch::Receiver<Arc<MainConfig>>,
+    snapshots: &Snapshots,
+    (views, metrics): (&mut Views, &MainMetrics),
+    tasks: &mut Tasks,
+) -> Result<(), AppError> {
+    let shown = views.control_planes.clone();
+    let follower = Follower::start(directory.clone(), shown.clone(), metrics.directory.clone());
+    let known = follower.known();
+    let first = known.borrow().clone();
+    // What an Envoy has of them stays until they have a map, although this run has nothing yet.
+    first.names().into_iter().for_each(|name| snapshots.await_part(name));
+    let progress = Progress::default();
+    let listener = ListenerTask::new(directory, (known.clone(), snapshots.clone()), &progress)?;
+    views.ready = listener.ready();
+    let starts = Arc::new(Semaphore::new(STARTS));
+    let common = Common::new(OPEN_API);
+    let shared = Shared { snapshots: snapshots.clone(), shown, starts, common, progress };
+    raise_file_limit();
+    let many = Many { known, shared, running: BTreeMap::new(), tasks: JoinSet::new() };
+    tasks.add("directory of control planes", follower.run(mains.clone()));
+    tasks.add_fallible("control planes", many.run());
+    tasks.add("listener", listener.run(mains));
+    Ok(())
+}
+
+struct Many {
+    known: watch::Receiver<Arc<Known>>,
+    shared: Shared,
+    /// The configuration of each goes here. `None` while its tasks end.
+    running: BTreeMap<ClusterPrefix, Option<watch::Sender<Arc<Config>>>>,
+    tasks: JoinSet<ClusterPrefix>,
+}
+
+impl Many {
+    /// Runs until nobody follows the directory.
+    async fn run(mut self) -> Result<(), String> {
+        loop {
+            let known = self.known.borrow_and_update().clone();
+            self.apply(&known.configs);
+            self.forget(&known.names());
+            tokio::select! {
+                changed = self.known.changed() => if changed.is_err() { return Ok(()) },
+                Some(ended) = self.tasks.join_next() => {
+                    let name = ended.map_err(|error| error.to_string())?;
+                    self.shared.progress.ended(&name);
+                    self.running.remove(&name);
+                }
+            }
+        }
+    }
+
+    /// Ends what is not wanted, changes what is another, and starts what is missing.
+    fn apply(&mut self, wanted: &BTreeMap<ClusterPrefix, Arc<Config>>) {
+        for (name, configs) in &mut self.running {
+            match (wanted.get(name), configs.as_ref()) {
+                // Its tasks end without it.
+                (None, _) => *configs = None,
+                (Some(next), Some(configs)) => {
+                    configs.send_if_modified(|config| {
+                        let changed = config != next;
+                        config.clone_from(next);
+                        changed
+                    });
+                }
+                (Some(_), None) => {}
+            }
+        }
+        for (name, config) in wanted {
+            if self.running.contains_key(name) {
+                continue;
+            }
+            let (sender, configs) = watch::channel(Arc::clone(config));
+            self.running.insert(name.clone(), Some(sender));
+            self.shared.progress.begun(name);
+            let supervisor = Supervisor::new(name.clone(), configs, self.shared.clone());
+            let span = tracing::info_span!("control plane", control_plane = %name);
+            self.tasks.spawn(supervisor.run().instrument(span));
+        }
+    }
+
+    /// Shows no more of those that have no file and no task.
+    fn forget(&self, names: &BTreeSet<&str>) {
+        let runs = |name: &str| self.running.keys().any(|one| one.as_str() == name);
+        self.shared.shown.retain(|name| names.contains(name) || runs(name));
+    }
+}
+
+/// Permits as many open files as the system grants: every peer has some connections.
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::info!(limit, "limit of open files"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
+}
+
+/// Checks the template of the listener and every file in the directory. Returns how many control
+/// planes there are.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(super) fn check(directory: &ControlPlaneDirectory) -> Result<usize, Vec<String>> {
+    let template = TemplateFile::open(&directory.listener_template).err();
+    let files = crate::directory::check(directory);
+    match (template, files) {
+        (None, files) => files,
+        (Some(template), Ok(_)) => Err(vec![template]),
+        (Some(template), Err(faults)) => Err([template].into_iter().chain(faults).collect()),
+    }
+}

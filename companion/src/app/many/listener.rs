@@ -1,0 +1,176 @@
+//! The listener of many control planes: one chain for each, made from the template.
+//!
+//! Nobody gets a listener before every control plane of the start has a map, or had the time to get
+//! one: an Envoy that comes from another companion would lose the chains that are missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use discovery_map::NO_MAP;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::progress::Progress;
+use super::template::TemplateFile;
+use crate::ads::{Chain, Listener, Snapshot, Snapshots};
+use crate::app::error::{AppError, failed};
+use crate::config::{ClusterPrefix, Config, ControlPlaneDirectory, ControlPlanes, MainConfig};
+use crate::directory::Known;
+use crate::xds::{EncodeError, FilterConfig, ListenerTemplate, Module};
+
+/// The time in which changes of several control planes are collected.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// How often the template is read.
+const CHECK: Duration = Duration::from_secs(1);
+
+pub(super) struct ListenerTask {
+    template: TemplateFile,
+    known: watch::Receiver<Arc<Known>>,
+    snapshots: Snapshots,
+    progress: watch::Receiver<BTreeMap<ClusterPrefix, bool>>,
+    /// The control planes of the start. Envoys may have chains of them.
+    first: BTreeSet<ClusterPrefix>,
+    /// The chains of the present listener, with what they were made from.
+    chains: BTreeMap<ClusterPrefix, (Arc<Config>, Chain)>,
+    ready: watch::Sender<bool>,
+}
+
+impl ListenerTask {
+    /// Returns a task that has read the template. `known` has the control planes of the start.
+    pub(super) fn new(
+        directory: &ControlPlaneDirectory,
+        (known, snapshots): (watch::Receiver<Arc<Known>>, Snapshots),
+        progress: &Progress,
+    ) -> Result<Self, AppError> {
+        let template = TemplateFile::open(&directory.listener_template);
+        let template = template.map_err(failed("configuration:\n"))?;
+        let first = known.borrow().configs.keys().cloned().collect();
+        let (chains, ready) = (BTreeMap::new(), watch::Sender::new(false));
+        let progress = progress.subscribe();
+        Ok(Self { template, known, snapshots, progress, first, chains, ready })
+    }
+
+    /// Returns whether there is a listener.
+    pub(super) fn ready(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    /// Runs until nobody follows the directory.
+    pub(super) async fn run(mut self, mains: watch::Receiver<Arc<MainConfig>>) {
+        let mut snapshots = self.snapshots.subscribe();
+        let mut check = tokio::time::interval(CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let changed = tokio::select! {
+                changed = self.known.changed() => changed,
+                changed = self.progress.changed() => changed,
+                changed = snapshots.changed() => changed,
+                _ = check.tick() => {
+                    self.look(&mains);
+                    Ok(())
+                }
+            };
+            if changed.is_err() {
+                return;
+            }
+            tokio::time::sleep(SETTLE).await;
+            let snapshot = snapshots.borrow_and_update().clone();
+            tokio::task::block_in_place(|| self.update(&snapshot));
+        }
+    }
+
+    /// Reads the template. What was made from another one is made again.
+    fn look(&mut self, mains: &watch::Receiver<Arc<MainConfig>>) {
+        if let Some(path) = template_path(&mains.borrow())
+            && self.template.look(&path)
+        {
+            self.chains.clear();
+        }
+    }
+
+    /// Replaces the listener if its chains are others now, and removes what is left of control planes
+    /// that are gone.
+    fn update(&mut self, snapshot: &Snapshot) {
+        let known = self.known.borrow_and_update().clone();
+        let progress = self.progress.borrow_and_update().clone();
+        let settled = |name| progress.get(name).copied().unwrap_or_default();
+        if !*self.ready.borrow() && !known.configs.keys().all(settled) {
+            return;
+        }
+        let enters = |name: &ClusterPrefix| {
+            snapshot.parts.contains_key(name.as_str()) || self.first.contains(name)
+        };
+        let wanted: BTreeMap<_, _> =
+            known.configs.iter().filter(|(name, _)| enters(name)).collect();
+        let same = |(name, config): (&&ClusterPrefix, &&Arc<Config>)| {
+            self.chains.get(*name).is_some_and(|(made_from, _)| is_same(made_from, config))
+        };
+        let is_new = wanted.len() != self.chains.len() || !wanted.iter().all(same);
+        if is_new || !*self.ready.borrow() {
+            self.listen(&wanted);
+        }
+        let names = known.names();
+        let parts = snapshot.parts.keys().chain(&snapshot.awaited);
+        for part in parts.filter(|part| !names.contains(part.as_str())) {
+            // Its tasks could publish it again.
+            if !progress.keys().any(|name| name.as_str() == part) {
+                self.snapshots.remove(part);
+            }
+        }
+    }
+
+    fn listen(&mut self, wanted: &BTreeMap<&ClusterPrefix, &Arc<Config>>) {
+        let template = self.template.template();
+        let mut chains = BTreeMap::new();
+        for (&name, &config) in wanted {
+            let last = self.chains.remove(name);
+            let made = match last.filter(|(made_from, _)| is_same(made_from, config)) {
+                Some((_, chain)) => Ok(chain),
+                None => chain(template, name, config),
+            };
+            match made {
+                Ok(chain) => drop(chains.insert(name.clone(), (Arc::clone(config), chain))),
+                Err(error) => {
+                    tracing::error!(control_plane = %name, %error, "cannot make the filter chain");
+                }
+            }
+        }
+        self.chains = chains;
+        let chains = self.chains.iter();
+        let listener = Listener {
+            name: template.name().to_owned(),
+            base: template.base().clone(),
+            chains: chains.map(|(name, (_, chain))| (name.to_string(), chain.clone())).collect(),
+        };
+        tracing::info!(chains = listener.chains.len(), "listener published");
+        self.snapshots.listen([listener]);
+        self.ready.send_replace(true);
+    }
+}
+
+fn template_path(main: &MainConfig) -> Option<PathBuf> {
+    match &main.control_planes {
+        ControlPlanes::Many(directory) => Some(directory.listener_template.clone()),
+        ControlPlanes::One(_) => None,
+    }
+}
+
+/// Returns whether the two configurations give the same chain.
+fn is_same(one: &Config, other: &Config) -> bool {
+    let made_from = |config: &Config| (config.server_names.clone(), Module::from(config));
+    made_from(one) == made_from(other)
+}
+
+fn chain(
+    template: &ListenerTemplate,
+    name: &ClusterPrefix,
+    config: &Config,
+) -> Result<Chain, EncodeError> {
+    let names = config.server_names.as_deref().unwrap_or_default();
+    let without_map = FilterConfig { map: NO_MAP.to_owned(), module: Module::from(config) };
+    let connections = template.connections(name.as_str(), &without_map)?;
+    Ok(Chain { chain: template.chain(name.as_str(), names)?, connections: Some(connections) })
+}

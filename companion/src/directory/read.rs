@@ -1,0 +1,63 @@
+//! Reads the directory.
+//!
+//! Content is compared instead of times, and nothing is watched by the system, for the reason that
+//! `reload.rs` gives: in a mounted ConfigMap, each file is a link through a directory that gets
+//! replaced.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// How the name of each file ends.
+pub(super) const EXTENSION: &str = "yaml";
+
+/// The content of each file by its name without the extension, or why it cannot be read.
+pub(super) type Read = BTreeMap<String, Result<String, String>>;
+
+/// Reads all files.
+///
+/// # Errors
+/// Why the directory cannot be read.
+pub(super) fn read(directory: &Path) -> Result<Read, String> {
+    let unreadable = |error| format!("{} cannot be read: {error}", directory.display());
+    let mut all = Read::new();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.file_name();
+        let file = file.to_string_lossy();
+        let Some((name, EXTENSION)) = file.rsplit_once('.') else { continue };
+        // Such as the links of a mounted ConfigMap, and a file that is being written.
+        if file.starts_with('.') {
+            continue;
+        }
+        let content = fs::read_to_string(directory.join(&*file));
+        all.insert(name.to_owned(), content.map_err(|error| format!("cannot be read: {error}")));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_mounted_config_map_are_read_through_its_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::create_dir(path("..1")).unwrap();
+        fs::write(path("..1/a.yaml"), "a").unwrap();
+        symlink("..1", path("..data")).unwrap();
+        symlink("..data/a.yaml", path("a.yaml")).unwrap();
+        symlink("..data/b.yaml", path("b.yaml")).unwrap();
+        for other in [".c.yaml", "d.yaml.new", "e.json", "yaml"] {
+            fs::write(path(other), "").unwrap();
+        }
+        let found = read(directory.path()).unwrap();
+        assert!(found.keys().eq(["a", "b"]), "{found:?}");
+        assert_eq!(found["a"], Ok("a".to_owned()));
+        // A key that was removed, whose link is about to go.
+        assert!(found["b"].as_ref().unwrap_err().starts_with("cannot be read: "));
+        assert!(read(&path("missing")).unwrap_err().contains("missing cannot be read: "));
+    }
+}
