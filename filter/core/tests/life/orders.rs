@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use filter_core::Action;
-use filter_core::mock::{Call, Fields, MockProxy};
+use filter_core::mock::{Call, Fields, GOLDEN, MockProxy};
 use proptest::prelude::*;
 
 use crate::setup::*;
@@ -157,8 +157,47 @@ fn id(step: &Step) -> Option<StreamId> {
     }
 }
 
+/// The same step on the streams of another control plane.
+fn of_another(step: Step) -> Step {
+    let other = |id: StreamId| StreamId(id.0 + 100);
+    match step {
+        Step::Request(id, fields) => Step::Request(other(id), fields),
+        Step::Trailers(id, fields) => Step::Trailers(other(id), fields),
+        Step::Response(id, fields, end) => Step::Response(other(id), fields, end),
+        Step::Body(id, body, end) => Step::Body(other(id), body, end),
+        Step::Push(_) | Step::Tick => step,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_another_control_plane_does_changes_nothing(
+        turns in prop::collection::vec((step(), any::<bool>()), 1..80),
+        is_removed in any::<bool>(),
+        name in prop::sample::select(vec!["a", "z"]),
+    ) {
+        let [alone, shared] = [(); 2].map(|()| MockProxy::default().beside("m"));
+        [&alone, &shared].map(|proxy| proxy.configure(GOLDEN).unwrap());
+        let other = shared.beside(name);
+        for (step, is_others) in turns {
+            if is_others {
+                take(&other, &of_another(step));
+            } else {
+                prop_assert_eq!(take(&alone, &step), take(&shared, &step));
+            }
+        }
+        if is_removed {
+            other.remove();
+            shared.tick();
+        }
+        for id in (0..4).map(StreamId) {
+            let streams = [alone.stream(id), shared.stream(id)].map(|stream| format!("{stream:?}"));
+            prop_assert_eq!(&streams[0], &streams[1]);
+        }
+        prop_assert_eq!(alone.shared(), shared.shared());
+    }
 
     #[test]
     fn no_order_of_callbacks_panics_or_lets_a_claim_through(
