@@ -56,8 +56,8 @@ use view::View;
 pub struct ReplayOptions {
     /// The peer's name.
     pub name: String,
-    /// The recording that it serves.
-    pub recording: Recording,
+    /// The recording that it serves. Many peers can share one.
+    pub recording: Arc<Recording>,
     /// The store of its objects.
     pub store: Store,
     /// Its server certificate.
@@ -70,10 +70,11 @@ impl ReplayOptions {
     /// Returns a peer on a free port, with a store of its own.
     pub fn new(
         name: impl Into<String>,
-        recording: Recording,
+        recording: impl Into<Arc<Recording>>,
         certificate: CertificateFiles,
     ) -> Self {
-        let (name, store, client_ca_pem) = (name.into(), Store::default(), None);
+        let (name, recording) = (name.into(), recording.into());
+        let (store, client_ca_pem) = (Store::default(), None);
         Self { name, recording, store, certificate, client_ca_pem }
     }
 }
@@ -91,7 +92,7 @@ impl ReplayPeer {
     /// Starts a peer; it accepts connections when this returns, and is ready.
     /// Fails if the port is taken, or the recording or certificate is unusable.
     pub async fn start(options: ReplayOptions) -> Result<Self> {
-        let recording = Arc::new(options.recording);
+        let recording = options.recording;
         let view = Arc::new(View::new(Arc::clone(&recording), Changes::default())?);
         let state = State {
             recording,

@@ -41,6 +41,7 @@ pub mod pushed;
 pub mod recordings;
 pub mod relay;
 pub mod report;
+pub mod shared_ingress;
 pub mod simulated;
 pub mod site;
 pub mod skew;

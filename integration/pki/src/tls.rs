@@ -71,10 +71,20 @@ pub fn signed_by(ca_pem: Option<&str>) -> Result<Arc<dyn ClientCertVerifier>> {
 /// Returns a connection to the server on `port` of 127.0.0.1. Fails if none can
 /// be made.
 pub async fn connect(port: u16, config: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>> {
+    connect_as(port, config, "localhost").await
+}
+
+/// Returns a connection to the server on `port` of 127.0.0.1, asking for the server called `name`,
+/// which must be in its certificate. Fails if none can be made.
+pub async fn connect_as(
+    port: u16,
+    config: &Arc<ClientConfig>,
+    name: &str,
+) -> Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.set_nodelay(true)?;
     let connector = TlsConnector::from(Arc::clone(config));
-    Ok(connector.connect(ServerName::try_from("localhost")?, stream).await?)
+    Ok(connector.connect(ServerName::try_from(name)?.to_owned(), stream).await?)
 }
 
 /// Returns the certificate that the server on `port` of 127.0.0.1 presents.

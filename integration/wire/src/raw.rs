@@ -20,6 +20,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub struct Raw {
     port: u16,
+    server_name: String,
     one: Arc<ClientConfig>,
     two: Arc<ClientConfig>,
 }
@@ -53,7 +54,15 @@ impl Raw {
     /// signed, that presents `files`. Fails if a certificate cannot be read.
     pub fn new(port: u16, ca_pem: &str, files: Option<&CertificateFiles>) -> Result<Self> {
         let config = |protocol| tls::client(ca_pem, files, &[protocol]);
-        Ok(Self { port, one: Arc::new(config("http/1.1")?), two: Arc::new(config("h2")?) })
+        let (one, two) = (Arc::new(config("http/1.1")?), Arc::new(config("h2")?));
+        Ok(Self { port, server_name: "localhost".to_owned(), one, two })
+    }
+
+    /// Returns a client that asks for the server of this name (SNI).
+    #[must_use]
+    pub fn asking_for(mut self, server_name: &str) -> Self {
+        server_name.clone_into(&mut self.server_name);
+        self
     }
 
     /// Returns a connection for HTTP/1.1. Fails if the server does not accept
@@ -86,7 +95,7 @@ impl Raw {
     }
 
     async fn connect(&self, config: &Arc<ClientConfig>) -> Result<TlsStream<TcpStream>> {
-        let connect = tls::connect(self.port, config);
+        let connect = tls::connect_as(self.port, config, &self.server_name);
         tokio::time::timeout(CONNECT_LIMIT, connect).await.context("no connection")?
     }
 }

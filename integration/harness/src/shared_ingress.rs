@@ -1,0 +1,258 @@
+//! Many control planes behind Envoys with `envoy-config/shared-ingress`, and companions that serve
+//! them.
+//!
+//! ```text
+//!   client ── SNI ──▶ Envoy (shared-ingress/envoy.yaml) ──▶ peers of the control plane of that name
+//!                        ▲ ADS, mutual TLS                     ▲ poll
+//!                        └──────────── companion ──────────────┘ control-planes/*.yaml
+//! ```
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use pki::{CertificateFiles, Pki};
+use serde_json::{Value, json};
+
+use crate::ads::AdsCompanion;
+use crate::artifacts::{Artifact, integration_folder};
+use crate::companion::{Companion, CompanionOptions};
+use crate::envoy::EnvoyOptions;
+use crate::ports;
+
+/// The name of the listener in the template.
+pub const LISTENER: &str = "kubernetes";
+
+/// A place for files of companions, Envoys and control planes.
+#[derive(Debug)]
+pub struct SharedIngress {
+    folder: PathBuf,
+    /// The authority of companions and Envoys.
+    pki: Pki,
+    /// Whether Envoys read the listener's certificates by SDS, as shipped. Each takes two inotify
+    /// instances. If not, the chains name the files.
+    pub watches_certificates: bool,
+}
+
+/// A control plane as it is configured.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    /// Its name.
+    pub name: String,
+    /// The names by which clients ask for it.
+    pub server_names: Vec<String>,
+    /// Its peers by name.
+    pub peers: Vec<(String, SocketAddr)>,
+    /// The authority (PEM file) of its peers.
+    pub peer_ca_file: PathBuf,
+    /// The token with which the companion reads discovery.
+    pub token: String,
+    /// The authority (PEM file) of its clients.
+    pub client_ca_file: Option<PathBuf>,
+    /// The certificate that Envoy shows its clients.
+    pub server: CertificateFiles,
+    /// The front-proxy client certificate.
+    pub front_proxy: Option<CertificateFiles>,
+    /// Further top-level fields of its file.
+    pub more: Value,
+}
+
+impl SharedIngress {
+    /// Returns a place in `folder` without control planes. Fails if a file cannot be written.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self> {
+        let folder = folder.into();
+        let pki = Pki::create_as(folder.join("ads-pki"), "ads-ca")?;
+        pki.for_any_purpose("companion", "companion")?;
+        pki.for_any_purpose("envoy", "envoy")?;
+        let ingress = Self { folder, pki, watches_certificates: true };
+        for folder in
+            [ingress.control_planes(), ingress.envoy_files("tls"), ingress.envoy_files("sds")]
+        {
+            fs::create_dir_all(folder)?;
+        }
+        ingress.write_ads_secrets()?;
+        Ok(ingress)
+    }
+
+    /// Returns the folder of everything.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn control_planes(&self) -> PathBuf {
+        self.folder.join("control-planes")
+    }
+
+    /// All Envoys share their files.
+    fn envoy_files(&self, kind: &str) -> PathBuf {
+        self.folder.join("envoy-files").join(kind)
+    }
+
+    fn write_ads_secrets(&self) -> Result<()> {
+        let tls = self.envoy_files("tls");
+        let envoy = self.pki.issued("envoy");
+        fs::copy(&envoy.certificate, tls.join("ads-client.crt"))?;
+        fs::copy(&envoy.key, tls.join("ads-client.key"))?;
+        fs::copy(self.pki.ca_file(), tls.join("ads-ca.crt"))?;
+        for file in ["ads-client.yaml", "ads-ca.yaml"] {
+            self.write_secret(file, file, &tls)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a shipped file of a secret, about the files in `tls`.
+    fn write_secret(&self, shipped: &str, file: &str, tls: &Path) -> Result<()> {
+        let text = read_shipped(&format!("sds/{shipped}"))?;
+        let tls = tls.to_str().context("the folder is not UTF-8")?;
+        let text = text.replace("/etc/mixed-version-proxy/tls/example", tls);
+        let text = text.replace("/etc/mixed-version-proxy/tls", tls);
+        let path = self.envoy_files("sds").join(file);
+        fs::create_dir_all(path.parent().context("no folder")?)?;
+        Ok(fs::write(path, text)?)
+    }
+
+    /// Adds or changes a control plane: first its files at the Envoys, then its file at the
+    /// companions. Fails if a file cannot be written.
+    pub fn add(&self, control_plane: &ControlPlane) -> Result<()> {
+        let name = &control_plane.name;
+        let tls = self.envoy_files("tls").join(name);
+        fs::create_dir_all(&tls)?;
+        let pairs = [
+            ("server", Some(&control_plane.server)),
+            ("front-proxy-client", control_plane.front_proxy.as_ref()),
+        ];
+        for (file, pair) in pairs.iter().filter_map(|(file, pair)| Some((file, (*pair)?))) {
+            fs::copy(&pair.certificate, tls.join(format!("{file}.crt")))?;
+            fs::copy(&pair.key, tls.join(format!("{file}.key")))?;
+        }
+        for file in ["listener.yaml", "front-proxy.yaml"] {
+            self.write_secret(&format!("example/{file}"), &format!("{name}/{file}"), &tls)?;
+        }
+        self.configure(control_plane)
+    }
+
+    /// Writes a control plane's file at the companions. Fails if it cannot be written.
+    pub fn configure(&self, control_plane: &ControlPlane) -> Result<()> {
+        let ControlPlane { name, peers, .. } = control_plane;
+        let token_file = self.folder.join("tokens").join(name);
+        fs::create_dir_all(token_file.parent().context("no folder")?)?;
+        fs::write(&token_file, &control_plane.token)?;
+        let peers: Vec<_> = peers
+            .iter()
+            .map(|(name, address)| json!({ "name": name, "address": address.to_string() }))
+            .collect();
+        let mut file = json!({
+            "serverNames": control_plane.server_names,
+            "peers": { "static": peers },
+            "peerTls": { "caFile": control_plane.peer_ca_file, "serverName": "kubernetes" },
+            "credentials": { "tokenFile": token_file },
+            "answeringVersion": "any",
+        });
+        let fields = file.as_object_mut().context("no fields")?;
+        if let Some(client_ca) = &control_plane.client_ca_file {
+            fields.insert("clientCaFile".to_owned(), json!(client_ca));
+        }
+        if control_plane.front_proxy.is_some() {
+            let secret = self.envoy_files("sds").join(name).join("front-proxy.yaml");
+            fields.insert("frontProxySecret".to_owned(), json!(secret));
+        }
+        fields.extend(control_plane.more.as_object().cloned().unwrap_or_default());
+        self.write_file(name, &file.to_string())
+    }
+
+    /// Replaces a control plane's file at the companions. Fails if it cannot be written.
+    pub fn write_file(&self, name: &str, text: &str) -> Result<()> {
+        let new = self.control_planes().join(format!(".{name}.new"));
+        fs::write(&new, text)?;
+        Ok(fs::rename(new, self.control_planes().join(format!("{name}.yaml")))?)
+    }
+
+    /// Removes a control plane's file at the companions. Fails if there is none.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        Ok(fs::remove_file(self.control_planes().join(format!("{name}.yaml")))?)
+    }
+
+    /// Starts a companion. Fails if it does not become ready.
+    pub async fn companion(&self, name: &str) -> Result<AdsCompanion> {
+        let [http, ads] = [ports::free_port()?, ports::free_port()?];
+        let files = self.pki.issued("companion");
+        let config = json!({
+            "listen": format!("127.0.0.1:{http}"),
+            "stateDirectory": self.folder.join(name).join("state"),
+            "controlPlanes": { "directory": self.control_planes() },
+            "listener": { "template": self.write_template()? },
+            "ads": {
+                "listen": format!("127.0.0.1:{ads}"),
+                "certificateFile": files.certificate,
+                "keyFile": files.key,
+                "clientCaFile": self.pki.ca_file(),
+                "allowedClientNames": ["envoy"],
+            },
+            "envoy": { "filterModule": Artifact::Filter.path()? },
+        });
+        let (config, folder) = (serde_json::to_string_pretty(&config)?, self.folder.join(name));
+        let options = CompanionOptions { config, port: http, folder };
+        let mut companion = Companion::start(options).await?;
+        companion.wait_ready().await?;
+        Ok(AdsCompanion { companion, port: ads })
+    }
+
+    /// Writes the shipped template for this place. Fails if it has changed, or cannot be written.
+    pub fn write_template(&self) -> Result<PathBuf> {
+        let sds = self.envoy_files("sds");
+        // Not every machine that runs tests has IPv6.
+        let mut text = replaced(
+            &read_shipped("listener.yaml")?,
+            &[
+                ("address: \"::\", ipv4_compat: true", "address: 127.0.0.1"),
+                ("port_value: 6443", "port_value: 0"),
+                ("/etc/mixed-version-proxy/sds", sds.to_str().context("not UTF-8")?),
+            ],
+        )?;
+        if !self.watches_certificates {
+            let (before, rest) = text
+                .split_once("tls_certificate_sds_secret_configs:")
+                .context("the template names no secret")?;
+            let (_, after) = rest.split_once("listener.yaml\" }\n").context("no file")?;
+            let tls = self.envoy_files("tls");
+            let file = |end: &str| tls.join("${control_plane}").join(format!("server.{end}"));
+            let pair = json!([{
+                "certificate_chain": { "filename": file("crt") },
+                "private_key": { "filename": file("key") },
+            }]);
+            text = format!("{before}tls_certificates: {pair}\n{after}");
+        }
+        let path = self.folder.join("listener.yaml");
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// Returns an Envoy that asks the companion at this port. Fails if the shipped configuration has
+    /// changed.
+    pub fn envoy(&self, name: &str, companion: u16) -> Result<EnvoyOptions> {
+        let file = integration_folder().join("../envoy-config/shared-ingress/envoy.yaml");
+        let sds = self.envoy_files("sds");
+        let endpoint = |host: &str, port: u16| format!("{{ address: {host}, port_value: {port} }}");
+        let here = endpoint("127.0.0.1", companion);
+        EnvoyOptions::from_file(&file, self.folder.join(name))?
+            .replacing("port_value: 9901", "port_value: 0")?
+            .replacing("port_value: 9903", "port_value: 0")?
+            .replacing("id: envoy-1", &format!("id: {name}"))?
+            .replacing(&endpoint("companion-1.example.com", 9904), &here)?
+            .replacing(&endpoint("companion-2.example.com", 9904), &here)?
+            .replacing("/etc/mixed-version-proxy/sds", sds.to_str().context("not UTF-8")?)
+    }
+}
+
+fn read_shipped(file: &str) -> Result<String> {
+    let path = integration_folder().join("../envoy-config/shared-ingress").join(file);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn replaced(text: &str, all: &[(&str, &str)]) -> Result<String> {
+    all.iter().try_fold(text.to_owned(), |text, (from, to)| {
+        ensure!(text.contains(from), "the shipped file does not have {from:?}");
+        Ok(text.replace(from, to))
+    })
+}
