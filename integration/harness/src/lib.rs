@@ -46,6 +46,7 @@ pub mod simulated;
 pub mod site;
 pub mod skew;
 pub mod stack;
+pub mod tap;
 pub mod wait;
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ impl SharedIngress {
         &self.folder
     }
 
+    /// Returns the authority of companions and Envoys, and their certificates.
+    pub fn ads_certificates(&self) -> (&Pki, [CertificateFiles; 2]) {
+        (&self.pki, ["companion", "envoy"].map(|name| self.pki.issued(name)))
+    }
+
     fn control_planes(&self) -> PathBuf {
         self.folder.join("control-planes")
     }
