@@ -16,3 +16,5 @@ mod names;
 mod run;
 #[path = "envoy_control_planes/scene.rs"]
 mod scene;
+#[path = "envoy_control_planes/types.rs"]
+mod types;

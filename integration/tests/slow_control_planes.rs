@@ -25,16 +25,24 @@ mod corpus;
 mod many;
 #[path = "envoy_control_planes/names.rs"]
 mod names;
+#[path = "slow_control_planes/real.rs"]
+mod real;
 #[path = "envoy_control_planes/run.rs"]
 mod run;
+#[path = "envoy_control_planes/types.rs"]
+mod types;
 
 use many::{Recordings, Small};
+use real::Real;
 
 /// How many there are, unless `CONTROL_PLANES` says otherwise.
 const CONTROL_PLANES: usize = 1_000;
 
 /// How many are asked each second, and changed.
 const ACTIVE: usize = 10;
+
+/// How many real ones come to them.
+const REAL: usize = 5;
 
 /// The time that the project promises for one that comes or goes, and for a change of one.
 const COMES: Duration = Duration::from_secs(3);
@@ -58,7 +66,7 @@ async fn a_thousand_control_planes_cost_little_and_do_not_notice_each_other() ->
         planes.push(plane);
     }
     let began = Instant::now();
-    let mut companion = ingress.companion("companion-1").await?;
+    let mut companion = ingress.start_companion("companion-1").await?;
     let mut memory = BTreeMap::new();
     let mut last = None;
     for workers in [1, 4, 2] {
@@ -80,6 +88,7 @@ async fn a_thousand_control_planes_cost_little_and_do_not_notice_each_other() ->
     scene.one_comes_and_goes(&mut entry).await?;
     scene.one_changes(&mut entry).await?;
     scene.nothing_crosses(&mut entry).await?;
+    scene.real_ones_are_among_them(&mut entry).await?;
     entry.set("companionPeakKib", peak_kib(companion_pid(&mut companion)?)?);
     entry.passed()
 }
@@ -218,6 +227,20 @@ impl Scene {
         Ok(self.envoy.admin(&path).await?.contains(text))
     }
 
+    async fn real_ones_are_among_them(&self, entry: &mut Entry) -> Result<()> {
+        let port = self.port().await?;
+        let mut all = Vec::new();
+        for number in 1..=REAL {
+            let one = Real::start(&self.ingress, &format!("real-{number}")).await?;
+            wait::until("it to be served", DEADLINE, async || one.is_served(port).await).await?;
+            all.push(one);
+        }
+        real::are_separate(&all, port).await?;
+        entry.set("realControlPlanes", all.len());
+        println!("{} real control planes among them", all.len());
+        Ok(())
+    }
+
     /// Sends the hostile corpus from each of some control planes about others.
     async fn nothing_crosses(&self, entry: &mut Entry) -> Result<()> {
         let port = self.port().await?;
@@ -232,7 +255,7 @@ impl Scene {
                 // Over HTTP/1.1 the header with the server's name is among the bytes.
                 let server = format!(": {}-", other.name());
                 ensure!(!text.contains(&server), "{} was answered by {server}", case.name);
-                let is_own = case.name.contains(&names::group(other.name()));
+                let is_own = case.name.contains(&types::group(other.name()));
                 ensure!(!is_own || got.status != Some(200), "{}: {text}", case.name);
             }
             sent += got.len();

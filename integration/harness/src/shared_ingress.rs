@@ -178,8 +178,16 @@ impl SharedIngress {
         Ok(fs::remove_file(self.control_planes().join(format!("{name}.yaml")))?)
     }
 
-    /// Starts a companion. Fails if it does not become ready.
+    /// Starts a companion, and waits until every control plane has a map. Fails if it does not
+    /// become ready.
     pub async fn companion(&self, name: &str) -> Result<AdsCompanion> {
+        let mut started = self.start_companion(name).await?;
+        started.companion.wait_ready().await?;
+        Ok(started)
+    }
+
+    /// Starts a companion. Fails if it does not answer.
+    pub async fn start_companion(&self, name: &str) -> Result<AdsCompanion> {
         let [http, ads] = [ports::free_port()?, ports::free_port()?];
         let files = self.pki.issued("companion");
         let config = json!({
@@ -198,8 +206,7 @@ impl SharedIngress {
         });
         let (config, folder) = (serde_json::to_string_pretty(&config)?, self.folder.join(name));
         let options = CompanionOptions { config, port: http, folder };
-        let mut companion = Companion::start(options).await?;
-        companion.wait_ready().await?;
+        let companion = Companion::start(options).await?;
         Ok(AdsCompanion { companion, port: ads })
     }
 

@@ -10,8 +10,8 @@ use reqwest::Response;
 use serde_json::Value;
 use wire::client::Http;
 
-use super::names::widgets;
 use super::scene::{DEADLINE, Plane, Scene};
+use super::types::widgets;
 
 /// The time that the project promises for a control plane that comes or goes.
 const PROMISE: Duration = Duration::from_secs(3);

@@ -2,7 +2,8 @@
 
 use wire::raw::Request;
 
-use super::names::{group, host, widgets};
+use super::names::host;
+use super::types::{group, widgets};
 
 /// The header that has the number of the case.
 pub const CASE: &str = "x-case";

@@ -18,9 +18,10 @@ use wire::client::Http;
 use wire::raw::{Answer, Request};
 
 use super::corpus::{self, Case, FROM};
-use super::names::{group, host, widgets};
+use super::names::host;
 use super::run::{self, Got};
 use super::scene::{DEADLINE, Plane, Scene};
+use super::types::{group, widgets};
 
 /// Returns the ordered pairs of different control planes.
 fn pairs(scene: &Scene) -> impl Iterator<Item = (&Plane, &Plane)> {

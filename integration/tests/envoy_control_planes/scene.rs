@@ -19,7 +19,8 @@ use wire::client::{Client, ClientOptions, Http};
 use wire::raw::Raw;
 
 use super::corpus::Side;
-use super::names::{group, host, widgets};
+use super::names::host;
+use super::types::{group, widgets};
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
 

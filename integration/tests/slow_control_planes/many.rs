@@ -14,7 +14,8 @@ use wire::client::{Client, ClientOptions, Http};
 use wire::raw::Raw;
 
 use super::corpus::Side;
-use super::names::{group, host, widgets};
+use super::names::host;
+use super::types::{group, widgets};
 
 /// How often the peers of most control planes are asked: all fake servers share the machine.
 const SELDOM: &str = "60s";
