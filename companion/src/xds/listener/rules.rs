@@ -164,15 +164,14 @@ fn check_field(field: &Field<'_>, faults: &mut Vec<Fault>) {
     }
     let text = field.value.as_str();
     let key = key.as_str();
-    let in_clusters = key == "name" && place.contains("weighted_clusters");
+    let is_weighted = key == "name" && place.contains("weighted_clusters");
+    let is_cluster = is_weighted || CLUSTERS.contains(&key);
     match (key, text) {
         ("cluster_header", Some(name)) if name != CLUSTER_HEADER => {
             fault(format!("{name:?} must be {CLUSTER_HEADER}"));
         }
-        (_, Some(name)) if CLUSTERS.contains(&key) || in_clusters => {
-            if !is_own_cluster(name) {
-                fault(format!("{name:?} must be {PLACEHOLDER}, or start with {PLACEHOLDER}_"));
-            }
+        (_, Some(name)) if is_cluster && !is_own_cluster(name) => {
+            fault(format!("{name:?} must be {PLACEHOLDER}, or start with {PLACEHOLDER}_"));
         }
         (_, Some(name)) if NAMES.contains(&key) && !is_own(name) => {
             fault(format!("{name:?} {}", must_contain()));

@@ -179,7 +179,7 @@ proptest! {
         name in prop::sample::select(vec!["a", "z"]),
     ) {
         let [alone, shared] = [(); 2].map(|()| MockProxy::default().beside("m"));
-        [&alone, &shared].map(|proxy| proxy.configure(GOLDEN).unwrap());
+        [&alone, &shared].into_iter().for_each(|proxy| proxy.configure(GOLDEN).unwrap());
         let other = shared.beside(name);
         for (step, is_others) in turns {
             if is_others {
