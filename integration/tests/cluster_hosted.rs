@@ -35,6 +35,7 @@ use wire::client::{Client, Http};
 
 #[path = "cluster_hosted/dns.rs"]
 mod dns;
+#[cfg(test)]
 #[path = "../../companion/tests/running/dns_server.rs"]
 mod dns_server;
 #[path = "cluster_garbage_collection/families.rs"]

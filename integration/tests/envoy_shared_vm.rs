@@ -1,7 +1,5 @@
 //! One VM of a worker serves several control planes: each has its own map.
 
-#![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
-
 use anyhow::{Result, ensure};
 use harness::artifacts::Artifact;
 use harness::wait;

@@ -1,7 +1,7 @@
 //! A DNS server on loopback, whose answers a test chooses.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -100,12 +100,12 @@ fn answer(query: &Message, zone: Option<&Zone>) -> Message {
     answer
 }
 
-pub fn a(address: [u8; 4]) -> RData {
-    RData::A(A(Ipv4Addr::from(address)))
-}
-
-pub fn aaaa(address: Ipv6Addr) -> RData {
-    RData::AAAA(AAAA(address))
+/// Returns the record with an address: A or AAAA.
+pub fn a(address: impl Into<IpAddr>) -> RData {
+    match address.into() {
+        IpAddr::V4(address) => RData::A(A(address)),
+        IpAddr::V6(address) => RData::AAAA(AAAA(address)),
+    }
 }
 
 pub fn srv(target: &str, port: u16) -> RData {

@@ -14,7 +14,7 @@ use harness::wait;
 use serde_json::json;
 use wire::client::Http;
 
-use super::dns_server::{DnsServer, a, aaaa, srv};
+use super::dns_server::{DnsServer, a, srv};
 use super::{DEADLINE, OBJECT_PACE, OUTAGE, common_failed, has_done, in_rotation, source_is};
 
 const NAME: &str = "api.hosted.example";
@@ -42,7 +42,7 @@ async fn named() -> Result<()> {
         unreachable!("one of each")
     };
     let services = vec![srv(&format!("{FOUR}."), ports[0]), srv(&format!("{SIX}."), ports[1])];
-    dns.set([(NAME, services), (FOUR, vec![a(four_ip.octets())]), (SIX, vec![aaaa(six_ip)])]);
+    dns.set([(NAME, services), (FOUR, vec![a(four_ip.octets())]), (SIX, vec![a(six_ip)])]);
     let mut options = stack_options(&plane, "stack")?;
     options.peer_source = Some(json!({ "dns": { "name": NAME, "recordType": "SRV" } }));
     let stack = Stack::start(options).await?;
