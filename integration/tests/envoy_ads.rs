@@ -22,6 +22,10 @@ use wire::client::{Client, Http};
 mod golden;
 #[path = "envoy_ads/keys.rs"]
 mod keys;
+#[path = "envoy_ads/refusals.rs"]
+mod refusals;
+#[path = "envoy_ads/replacement.rs"]
+mod replacement;
 
 const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 

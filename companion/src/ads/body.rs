@@ -43,7 +43,9 @@ pub fn response<F: Form>(messages: Messages) -> Response<Frames<F>> {
 /// Returns a message as it is on the wire, in parts.
 fn parts<F: Form>(message: &Message) -> Result<VecDeque<Bytes>, Status> {
     let envelope = F::envelope(message);
-    let resources: Vec<_> = message.resources.iter().map(|resource| F::part(resource)).collect();
+    let resources = message.resources.iter();
+    let resources: Vec<_> =
+        resources.flat_map(|(resource, generation)| F::pieces(resource, *generation)).collect();
     let length = envelope.len() + resources.iter().map(Bytes::len).sum::<usize>();
     let length =
         u32::try_from(length).map_err(|_| Status::internal("a response of more than 4 GiB"))?;

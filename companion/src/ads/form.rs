@@ -18,7 +18,8 @@ use super::version::version_of_all;
 pub struct Message {
     pub kind: Kind,
     pub nonce: String,
-    pub resources: Vec<Arc<Resource>>,
+    /// Each with the generation of its map, which only filters have.
+    pub resources: Vec<(Arc<Resource>, u64)>,
     pub removed: Vec<String>,
 }
 
@@ -44,8 +45,8 @@ pub trait Form: Send + 'static {
     /// Returns the response without its resources, encoded.
     fn envelope(message: &Message) -> Vec<u8>;
 
-    /// Returns a response with this resource and nothing else, encoded.
-    fn part(resource: &Resource) -> Bytes;
+    /// Returns a response with this resource and nothing else, encoded, in pieces.
+    fn pieces(resource: &Resource, generation: u64) -> Vec<Bytes>;
 }
 
 /// Each response has what changed.
@@ -78,8 +79,9 @@ impl Form for Delta {
     }
 
     fn message(push: Push, _: &Session) -> Message {
-        let Push { kind, nonce, upserts, removed } = push;
-        Message { kind, nonce, resources: upserts, removed }
+        let Push { kind, nonce, upserts, removed, generation } = push;
+        let resources = upserts.into_iter().map(|resource| (resource, generation)).collect();
+        Message { kind, nonce, resources, removed }
     }
 
     fn envelope(message: &Message) -> Vec<u8> {
@@ -93,8 +95,8 @@ impl Form for Delta {
         envelope.encode_to_vec()
     }
 
-    fn part(resource: &Resource) -> Bytes {
-        resource.delta.clone()
+    fn pieces(resource: &Resource, generation: u64) -> Vec<Bytes> {
+        resource.delta(generation)
     }
 }
 
@@ -142,11 +144,11 @@ impl Form for StateOfTheWorld {
         envelope.encode_to_vec()
     }
 
-    fn part(resource: &Resource) -> Bytes {
-        resource.whole.clone()
+    fn pieces(resource: &Resource, generation: u64) -> Vec<Bytes> {
+        resource.whole(generation)
     }
 }
 
-fn version(resources: &[Arc<Resource>]) -> String {
-    version_of_all(resources.iter().map(|resource| (&resource.name, &resource.version)))
+fn version(resources: &[(Arc<Resource>, u64)]) -> String {
+    version_of_all(resources.iter().map(|(resource, _)| (&resource.name, &resource.version)))
 }

@@ -3,6 +3,10 @@
 //! Equal content has an equal version in every companion, so that an Envoy can go from one to
 //! another and gets only what differs. The version of endpoints is their text: whoever reads it
 //! knows which endpoints an Envoy has, without having told it.
+//!
+//! The version of a filter says nothing of the generation of its map, which differs from push to
+//! push. Otherwise Envoy would take a filter that it refused for known when it gets it again, and a
+//! worker that still has the plugin of an earlier push would not configure it with the map.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,17 +20,33 @@ use super::kind::Kind;
 use crate::endpoints::Endpoints;
 use crate::xds::{self, Encoded};
 
+/// The generation in the bytes of a filter that are shared. Others have as many digits.
+pub const GENERATION: u64 = 1_000_000_000_000_000;
+const DIGITS: usize = 16;
+
+/// Metrics and JSON readers have 53 bits. As microseconds since 1970: in the year 2255.
+const MOST: u64 = (1 << 53) - 1;
+
 /// A resource, as it is on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     pub name: String,
     pub version: String,
     /// A response in the delta form that has this resource and nothing else.
-    pub delta: Bytes,
+    delta: Bytes,
     /// The same in the older form.
-    pub whole: Bytes,
+    whole: Bytes,
     /// What it was made of, if it is a listener.
     pub listener: Option<Listener>,
+    /// Where the generation of its map is, if it is a filter.
+    generation: Option<Place>,
+}
+
+/// Where something is in either form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    delta: usize,
+    whole: usize,
 }
 
 /// A listener, and who has filter chains in it.
@@ -60,7 +80,35 @@ impl Resource {
         let delta = pb::DeltaDiscoveryResponse { resources: vec![resource], ..Default::default() };
         let whole = pb::DiscoveryResponse { resources: vec![any], ..Default::default() };
         let (delta, whole) = (delta.encode_to_vec().into(), whole.encode_to_vec().into());
-        Self { name, version, delta, whole, listener: None }
+        Self { name, version, delta, whole, listener: None, generation: None }
+    }
+
+    /// Returns a filter as a resource. The generation of its map must be [`GENERATION`].
+    pub fn of_filter(name: String, version: String, body: Vec<u8>) -> Self {
+        let mut filter = Self::new(Kind::Filter, name, version, body);
+        let field = format!("\"generation\":{GENERATION}");
+        // Quotes in a text of the map have a backslash before them, so the first is the field.
+        let place = |bytes: &Bytes| {
+            let at = bytes.windows(field.len()).position(|window| window == field.as_bytes())?;
+            Some(at + field.len() - DIGITS)
+        };
+        let places = (place(&filter.delta), place(&filter.whole));
+        filter.generation = match places {
+            (Some(delta), Some(whole)) => Some(Place { delta, whole }),
+            _ => None,
+        };
+        filter
+    }
+
+    /// Returns a response in the delta form, in pieces. If it is a filter, its map has this
+    /// generation.
+    pub fn delta(&self, generation: u64) -> Vec<Bytes> {
+        pieces(&self.delta, self.generation.map(|place| place.delta), generation)
+    }
+
+    /// Returns a response in the older form, in pieces.
+    pub fn whole(&self, generation: u64) -> Vec<Bytes> {
+        pieces(&self.whole, self.generation.map(|place| place.whole), generation)
     }
 
     /// Returns a listener as a resource.
@@ -76,6 +124,13 @@ impl Resource {
         let (name, Encoded { body, version }) = chain.connections.clone()?;
         Some(Self::new(Kind::Filter, name, version, body.to_vec()))
     }
+}
+
+/// Returns these bytes, with another generation at this place. All but that is shared.
+fn pieces(bytes: &Bytes, place: Option<usize>, generation: u64) -> Vec<Bytes> {
+    let Some(place) = place else { return vec![bytes.clone()] };
+    let text = generation.clamp(GENERATION, MOST).to_string();
+    vec![bytes.slice(..place), text.into(), bytes.slice(place + DIGITS..)]
 }
 
 /// Returns the version of endpoints: the addresses, in levels.
@@ -96,6 +151,26 @@ pub fn endpoints_of(version: &str) -> Option<Endpoints> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_push_of_a_filter_has_another_generation_in_the_same_bytes() {
+        let map = format!("{{\"a\":\"\\\"generation\\\":1\",\"generation\":{GENERATION},\"b\":1}}");
+        let filter = Resource::of_filter("filter".into(), "v".into(), map.into_bytes());
+        for (generation, expected) in
+            [(1_790_000_000_000_000, 1_790_000_000_000_000), (7, GENERATION)]
+        {
+            let delta = filter.delta(generation).concat();
+            let delta = pb::DeltaDiscoveryResponse::decode(delta.as_slice()).unwrap();
+            let whole = filter.whole(generation).concat();
+            let whole = pb::DiscoveryResponse::decode(whole.as_slice()).unwrap();
+            let body = delta.resources[0].resource.as_ref().unwrap();
+            assert_eq!((&delta.resources[0].version, body), (&"v".to_owned(), &whole.resources[0]));
+            let map: serde_json::Value = serde_json::from_slice(&body.value).unwrap();
+            assert_eq!((&map["generation"], &map["b"]), (&expected.into(), &1.into()));
+        }
+        let other = Resource::new(Kind::Clusters, "a".into(), "v".into(), vec![1, 2]);
+        assert_eq!(other.delta(1), other.delta(2));
+    }
 
     #[test]
     fn the_version_of_endpoints_says_which_they_are() {

@@ -58,6 +58,7 @@ pub struct Session {
     /// The lanes that may have something to send.
     open: BTreeSet<String>,
     pushes: u64,
+    generation: u64,
     /// Whether the Envoy is told that what it asks for by name does not exist. Only one form of the
     /// protocol can tell that; the other one always sends everything.
     tells_absence: bool,
@@ -73,6 +74,7 @@ impl Session {
             alone: SHARED.to_owned(),
             open: BTreeSet::from([SHARED.to_owned()]),
             pushes: 0,
+            generation: 0,
             tells_absence,
         }
     }
@@ -89,7 +91,7 @@ impl Session {
         };
         let outcome = match (refusal, lanes.as_slice()) {
             (None, _) => {
-                lanes.iter().for_each(|lane| self.acknowledge(lane, kind));
+                lanes.iter().for_each(|lane| self.lane(lane).state_mut(kind).acknowledge());
                 Outcome::Acknowledged
             }
             (Some(reason), [part]) => {
@@ -137,14 +139,6 @@ impl Session {
         channel.count(more, less)
     }
 
-    fn acknowledge(&mut self, lane: &str, kind: Kind) {
-        let lane = self.lane(lane);
-        if kind == Kind::Clusters {
-            lane.repeat_endpoints();
-        }
-        lane.state_mut(kind).acknowledge();
-    }
-
     /// Returns a lane. It may have something to send from now on.
     fn lane(&mut self, name: &str) -> &mut Lane {
         if !self.open.contains(name) {
@@ -161,12 +155,14 @@ impl Session {
         }
     }
 
-    /// Returns what the Envoy gets now, on the way to this snapshot. Remembers it as sent.
+    /// Returns what the Envoy gets now, on the way to this snapshot. Remembers it as sent. `now`, in
+    /// microseconds since 1970, makes generations that the Envoy never had from any companion.
     ///
     /// # Errors
     /// A resource cannot be encoded: a fault of this program.
-    pub fn next(&mut self, target: &Arc<Snapshot>) -> Result<Vec<Push>, EncodeError> {
+    pub fn next(&mut self, target: &Arc<Snapshot>, now: u64) -> Result<Vec<Push>, EncodeError> {
         self.aim(target);
+        self.generation = self.generation.max(now);
         let mut pushes = Vec::new();
         let mut waiting = BTreeSet::from([SHARED.to_owned()]);
         for kind in Kind::ALL {
@@ -280,15 +276,16 @@ impl Session {
             changes.extend(sent.extract_if(.., |_, change| change.upserts.is_empty()));
         }
         self.pushes += 1;
-        let nonce = self.pushes.to_string();
+        self.generation += 1;
+        let (nonce, generation) = (self.pushes.to_string(), self.generation);
         let (mut upserts, mut removed) = (Vec::new(), Vec::new());
         self.channels.get_mut(kind).send(&nonce, sent.keys().cloned().collect());
         for (name, change) in sent {
             upserts.extend(change.upserts.iter().cloned());
             removed.extend(change.removed.iter().cloned());
-            self.lane(&name).state_mut(kind).send(change);
+            self.lane(&name).send(kind, change, generation);
         }
-        Some(Push { kind, nonce, upserts, removed })
+        Some(Push { kind, nonce, upserts, removed, generation })
     }
 
     /// Returns the nonce of the last push of a type. Empty if there was none.
@@ -314,15 +311,18 @@ impl Session {
 
     /// Returns everything that the Envoy has once it accepts a push, for the form of the protocol
     /// that always sends everything.
-    pub fn all_with(&self, push: &Push) -> Vec<Arc<Resource>> {
+    pub fn all_with(&self, push: &Push) -> Vec<(Arc<Resource>, u64)> {
         let states = self.lanes.values().map(|lane| lane.state(push.kind));
         let held = states.flat_map(|state| state.has().values());
-        let held = held.filter_map(|held| held.resource.as_ref());
-        let all = held.chain(&push.upserts).map(|resource| (&resource.name, resource));
+        let held = held.filter_map(|held| Some((held.resource.clone()?, held.generation)));
+        let sent = push.upserts.iter().map(|resource| (Arc::clone(resource), push.generation));
+        let all = held
+            .chain(sent)
+            .map(|(resource, generation)| (resource.name.clone(), (resource, generation)));
         let mut all: BTreeMap<_, _> = all.collect();
         for name in &push.removed {
             all.remove(name);
         }
-        all.into_values().cloned().collect()
+        all.into_values().collect()
     }
 }

@@ -11,7 +11,7 @@ use discovery_map::{MapDocument, NO_MAP};
 use serde_json::Value;
 
 use super::kind::Kind;
-use super::resource::Resource;
+use super::resource::{GENERATION, Resource};
 use super::snapshot::{Part, Resources};
 use super::snapshots::Snapshots;
 use crate::endpoints::Addresses;
@@ -81,16 +81,16 @@ impl AdsSink {
     }
 }
 
-/// Returns the filter with a map whose generation says what is in it: the numbers of two companions
-/// have nothing in common.
+/// Returns the filter with a map without a generation of its own: the numbers of two companions have
+/// nothing in common, and each push has another.
 fn filter_resource(filter: &FilterConfig) -> Result<(String, Arc<Resource>), PublishError> {
     let mut map: MapDocument = serde_json::from_str(&filter.map)?;
-    map.generation = 1;
-    let hash = u64::from_str_radix(&fingerprint(map.to_json()?.as_bytes()), 16).unwrap_or(1);
-    // Metrics and JSON readers have 53 bits.
-    map.generation = (hash >> 11).max(1);
+    map.generation = GENERATION;
     let filter = FilterConfig { map: map.to_json()?, module: filter.module.clone() };
-    resource(Kind::Filter, &filter.module.filter_name(), filter.to_json())
+    let (name, json) = (filter.module.filter_name(), filter.to_json());
+    let version = fingerprint(&serde_json::to_vec(&json)?);
+    let resource = Resource::of_filter(name.clone(), version, xds::encode(json)?);
+    Ok((name, Arc::new(resource)))
 }
 
 fn resource(kind: Kind, name: &str, json: Value) -> Result<(String, Arc<Resource>), PublishError> {

@@ -16,6 +16,7 @@ use super::kind::Kind;
 use super::metrics::{AdsMetrics, PushOutcome};
 use super::session::{Answer, Outcome, Session};
 use super::snapshot::Snapshot;
+use crate::clock::since_1970;
 use crate::secrets::AdsSettings;
 
 /// The time in which an Envoy must answer a push. Who does not is disconnected, so that nothing is
@@ -139,7 +140,8 @@ impl<F: Form> Stream<F> {
     /// Sends what the Envoy gets now. It waits for nothing.
     fn send(&mut self) -> Result<(), Status> {
         let target = self.context.snapshots.borrow_and_update().clone();
-        let pushes = self.session.next(&target).map_err(|error| {
+        let now = u64::try_from(since_1970().as_micros()).unwrap_or(u64::MAX >> 1);
+        let pushes = self.session.next(&target, now).map_err(|error| {
             tracing::error!(%error, "cannot serve an Envoy over ADS");
             Status::internal(error.to_string())
         })?;

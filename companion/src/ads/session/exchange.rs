@@ -29,6 +29,8 @@ pub struct Push {
     pub nonce: String,
     pub upserts: Vec<Arc<Resource>>,
     pub removed: Vec<String>,
+    /// The generation of the maps in it. No other push to this Envoy has it.
+    pub generation: u64,
 }
 
 /// The end of a push.

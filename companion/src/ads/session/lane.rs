@@ -99,12 +99,18 @@ impl Lane {
         }
     }
 
+    /// Remembers what is sent.
+    ///
     /// A cluster that replaces another of the same name waits for endpoints, even for those that
-    /// Envoy has already.
-    pub fn repeat_endpoints(&mut self) {
-        for name in self.state(Kind::Clusters).replaced() {
-            self.state_mut(Kind::Endpoints).repeat(&name);
+    /// Envoy has already. It waits as long before it acknowledges, so they are sent with it.
+    pub fn send(&mut self, kind: Kind, change: Change, generation: u64) {
+        let clusters = if kind == Kind::Clusters { change.upserts.as_slice() } else { &[] };
+        for cluster in clusters {
+            if self.state(Kind::Clusters).has().contains_key(&cluster.name) {
+                self.state_mut(Kind::Endpoints).repeat(&cluster.name);
+            }
         }
+        self.state_mut(kind).send(change, generation);
     }
 
     /// Returns what the Envoy gets of a type now.

@@ -11,6 +11,8 @@ use crate::ads::version::version_of_all;
 #[derive(Clone, Debug)]
 pub struct Held {
     pub version: String,
+    /// The generation of its map, if it is a filter.
+    pub generation: u64,
     /// `None` if it has it from an earlier stream.
     pub resource: Option<Arc<Resource>>,
 }
@@ -33,7 +35,7 @@ pub(super) struct State {
     doubtful: BTreeSet<String>,
     /// The names that it was told do not exist.
     absent: BTreeSet<String>,
-    unanswered: Option<Change>,
+    unanswered: Option<(Change, u64)>,
     refused: Option<Change>,
     version: OnceLock<String>,
 }
@@ -102,7 +104,7 @@ impl State {
 
     /// Takes note of what it has from an earlier stream.
     pub fn resume(&mut self, name: String, version: String) {
-        self.has.insert(name, Held { version, resource: None });
+        self.has.insert(name, Held { version, generation: 0, resource: None });
         self.version = OnceLock::new();
     }
 
@@ -141,21 +143,14 @@ impl State {
         self.version = OnceLock::new();
     }
 
-    /// Returns the names in what was sent that replace what the Envoy has.
-    pub fn replaced(&self) -> Vec<String> {
-        let sent = self.unanswered.iter().flat_map(|change| &change.upserts);
-        let replaced = sent.filter(|resource| self.has.contains_key(&resource.name));
-        replaced.map(|resource| resource.name.clone()).collect()
-    }
-
-    /// Remembers what is sent.
-    pub fn send(&mut self, change: Change) {
-        self.unanswered = Some(change);
+    /// Remembers what is sent, with this generation.
+    pub fn send(&mut self, change: Change, generation: u64) {
+        self.unanswered = Some((change, generation));
     }
 
     /// Takes note that the Envoy accepts what was sent.
     pub fn acknowledge(&mut self) {
-        let Some(change) = self.unanswered.take() else { return };
+        let Some((change, generation)) = self.unanswered.take() else { return };
         for name in change.removed {
             self.has.remove(&name);
             self.doubtful.remove(&name);
@@ -167,8 +162,8 @@ impl State {
         for resource in change.upserts {
             self.due.remove(&resource.name);
             self.doubtful.remove(&resource.name);
-            let held = Held { version: resource.version.clone(), resource: Some(resource.clone()) };
-            self.has.insert(resource.name.clone(), held);
+            let (name, version) = (resource.name.clone(), resource.version.clone());
+            self.has.insert(name, Held { version, generation, resource: Some(resource) });
         }
         self.refused = None;
         self.version = OnceLock::new();
@@ -181,7 +176,7 @@ impl State {
 
     /// Forgets what was sent: the push had something of others that the Envoy may have refused.
     pub fn withdraw(&mut self) -> Option<Change> {
-        let change = self.unanswered.take()?;
+        let (change, _) = self.unanswered.take()?;
         self.doubtful.extend(change.upserts.iter().map(|resource| resource.name.clone()));
         // What it asks for by a name that never existed is no less there than before.
         let had = change.removed.iter().filter(|name| self.has.contains_key(*name));

@@ -108,11 +108,11 @@ impl Envoy {
     /// Answers everything until nothing comes any more. Returns what came.
     fn settle(&mut self, target: &Arc<Snapshot>) -> Vec<String> {
         let mut came = Vec::new();
-        let mut open = std::collections::VecDeque::from(self.session.next(target).unwrap());
+        let mut open = std::collections::VecDeque::from(self.session.next(target, 1).unwrap());
         while let Some(push) = open.pop_front() {
             came.push(words(&push));
             self.accept(&push);
-            open.extend(self.session.next(target).unwrap());
+            open.extend(self.session.next(target, 1).unwrap());
         }
         came
     }
@@ -147,12 +147,12 @@ fn clusters_come_before_the_map_and_go_after_it_and_endpoints_as_well() {
 fn an_envoy_that_missed_snapshots_goes_to_the_latest_at_once() {
     let mut envoy = Envoy::new();
     envoy.settle(&snapshot(&[("a", "1", &[1])], "m1"));
-    let pushes = envoy.session.next(&snapshot(&[("a", "1", &[1]), ("a_b", "1", &[1])], "m2"));
+    let pushes = envoy.session.next(&snapshot(&[("a", "1", &[1]), ("a_b", "1", &[1])], "m2"), 1);
     let [push] = pushes.unwrap().try_into().unwrap();
     // It has not answered: whatever changes, nothing more of this type is sent.
     for round in 0..100 {
         let target = snapshot(&[("a", "1", &[1]), ("a_c", "1", &[1])], &format!("m{round}"));
-        assert!(envoy.session.next(&target).unwrap().is_empty());
+        assert!(envoy.session.next(&target, 1).unwrap().is_empty());
     }
     envoy.accept(&push);
     let came = envoy.settle(&snapshot(&[("a", "1", &[1]), ("a_d", "1", &[1])], "m9"));
@@ -165,9 +165,12 @@ fn a_refused_resource_is_sent_again_only_if_it_changes_and_the_map_waits() {
     let mut envoy = Envoy::new();
     envoy.settle(&snapshot(&[("a", "1", &[1])], "m1"));
     let bad = snapshot(&[("a", "bad", &[1])], "m2");
-    let [push] = envoy.session.next(&bad).unwrap().try_into().unwrap();
-    answer(&mut envoy.session, &push, Some("no"));
-    assert!(envoy.session.next(&bad).unwrap().is_empty());
+    // Envoy does not answer before the cluster has endpoints, even if it has them.
+    let [clusters, endpoints] = envoy.session.next(&bad, 1).unwrap().try_into().unwrap();
+    assert_eq!([words(&clusters), words(&endpoints)], ["clusters a", "endpoints a:1"]);
+    answer(&mut envoy.session, &clusters, Some("no"));
+    answer(&mut envoy.session, &endpoints, None);
+    assert!(envoy.session.next(&bad, 1).unwrap().is_empty());
     let came = envoy.settle(&snapshot(&[("a", "2", &[1])], "m2"));
     assert_eq!(came, ["clusters a", "endpoints a:1", MAP]);
 }
@@ -177,10 +180,10 @@ fn a_refused_map_keeps_the_clusters_of_the_last_one() {
     let mut envoy = Envoy::new();
     envoy.settle(&snapshot(&[("a", "1", &[1]), ("a_b", "1", &[1])], "m1"));
     let bad = snapshot(&[("a", "1", &[1, 2])], "bad");
-    let [push] = envoy.session.next(&bad).unwrap().try_into().unwrap();
+    let [push] = envoy.session.next(&bad, 1).unwrap().try_into().unwrap();
     assert_eq!(words(&push), MAP);
     answer(&mut envoy.session, &push, Some("no"));
-    assert!(envoy.session.next(&bad).unwrap().is_empty());
+    assert!(envoy.session.next(&bad, 1).unwrap().is_empty());
     let came = envoy.settle(&snapshot(&[("a", "1", &[1, 2])], "m3"));
     assert_eq!(came, [MAP, "clusters -a_b", "endpoints a:1,2"]);
 }
@@ -219,7 +222,7 @@ fn nothing_is_removed_before_it_is_known_which_map_the_envoy_has() {
     let mut session = Session::new(true);
     let versions = [("a", "1"), ("a_b", "1")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
     session.handle(Request { versions, ..request(Kind::Clusters, &[]) }).unwrap();
-    assert!(session.next(&snapshot(&[("a", "1", &[1])], "m2")).unwrap().is_empty());
+    assert!(session.next(&snapshot(&[("a", "1", &[1])], "m2"), 1).unwrap().is_empty());
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl World {
     }
 
     pub fn next(&mut self, target: &Arc<Snapshot>) {
-        self.open.extend(self.session.next(target).unwrap());
+        self.open.extend(self.session.next(target, 1).unwrap());
     }
 
     /// Answers everything until nothing comes any more. Returns what came.
