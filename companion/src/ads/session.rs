@@ -23,6 +23,7 @@
 //! - The memory of a session is bounded by the resources that exist and by `MOST_NAMES`
 //!   (`session/exchange.rs`).
 
+mod admission;
 mod channel;
 mod exchange;
 mod lane;
@@ -40,6 +41,7 @@ use super::resource::Resource;
 use super::snapshot::Snapshot;
 use super::version::version_of_parts;
 use crate::xds::EncodeError;
+use admission::Admission;
 use channel::{ALL, Channel};
 pub use exchange::{Answer, Outcome, Push, Request, TooManyNames};
 use lane::{Around, Lane, Target};
@@ -51,6 +53,7 @@ pub struct Session {
     /// By the prefix of the control plane's clusters.
     lanes: BTreeMap<String, Lane>,
     channels: ByKind<Channel>,
+    admission: Admission,
     /// The latest snapshot.
     target: Arc<Snapshot>,
     /// The control plane to which names without one belong.
@@ -70,6 +73,7 @@ impl Session {
         Self {
             lanes: BTreeMap::from([(SHARED.to_owned(), Lane::default())]),
             channels: ByKind::default(),
+            admission: Admission::default(),
             target: Arc::default(),
             alone: SHARED.to_owned(),
             open: BTreeSet::from([SHARED.to_owned()]),
@@ -94,6 +98,7 @@ impl Session {
                 lanes.iter().for_each(|lane| self.lane(lane).state_mut(kind).acknowledge());
                 Outcome::Acknowledged
             }
+            (Some(reason), [_]) if kind == Kind::Listeners => self.refuse_listeners(reason),
             (Some(reason), [part]) => {
                 self.lane(part).state_mut(kind).refuse();
                 Outcome::Refused { part: part.clone(), reason }
@@ -162,6 +167,7 @@ impl Session {
     /// A resource cannot be encoded: a fault of this program.
     pub fn next(&mut self, target: &Arc<Snapshot>, now: u64) -> Result<Vec<Push>, EncodeError> {
         self.aim(target);
+        self.admit();
         self.generation = self.generation.max(now);
         let mut pushes = Vec::new();
         let mut waiting = BTreeSet::from([SHARED.to_owned()]);
@@ -186,6 +192,11 @@ impl Session {
     fn aim(&mut self, target: &Arc<Snapshot>) {
         if Arc::ptr_eq(target, &self.target) {
             return;
+        }
+        if let Some(listeners) = &target.listeners
+            && target.listeners != self.target.listeners
+        {
+            self.admission.aim(&listeners.all);
         }
         self.target = Arc::clone(target);
         for (name, part) in &target.parts {

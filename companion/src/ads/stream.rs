@@ -23,6 +23,9 @@ use crate::secrets::AdsSettings;
 /// kept for it.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// How long filter chains that an Envoy refused are left out.
+const RETRY: Duration = Duration::from_secs(60);
+
 /// What all streams share.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -47,6 +50,8 @@ pub struct Stream<F> {
     session: Session,
     /// When the unanswered push of each type was sent.
     sent: BTreeMap<Kind, Instant>,
+    /// When filter chains that the Envoy refused are sent again.
+    retry: Option<Instant>,
     introduced: bool,
     form: PhantomData<F>,
 }
@@ -59,8 +64,8 @@ impl<F: Form> Stream<F> {
         sender: mpsc::Sender<Result<Message, Status>>,
     ) -> Self {
         let session = Session::new(F::TELLS_ABSENCE);
-        let (sent, form) = (BTreeMap::new(), PhantomData);
-        Self { context, names, entry, sender, session, sent, introduced: false, form }
+        let (sent, retry, introduced, form) = (BTreeMap::new(), None, false, PhantomData);
+        Self { context, names, entry, sender, session, sent, retry, introduced, form }
     }
 
     /// Runs until either side ends the stream.
@@ -151,16 +156,22 @@ impl<F: Form> Stream<F> {
             let full = |_| Status::resource_exhausted("the client does not read");
             self.sender.try_send(Ok(message)).map_err(full)?;
         }
+        let retry = self.session.leaves_out();
+        self.retry = retry.then(|| self.retry.unwrap_or_else(|| Instant::now() + RETRY));
         Ok(())
     }
 
     fn next_deadline(&self) -> Instant {
         // Without a push there is nothing to wake up for.
-        self.sent.values().min().copied().unwrap_or_else(Instant::now) + ANSWER
+        let answer = self.sent.values().min().copied().unwrap_or_else(Instant::now) + ANSWER;
+        self.retry.map_or(answer, |retry| retry.min(answer))
     }
 
     fn check_deadlines(&mut self) -> Result<(), Status> {
         let now = Instant::now();
+        if self.retry.take_if(|retry| *retry <= now).is_some() {
+            self.session.retry();
+        }
         let late = |(kind, sent): (&Kind, &Instant)| (*sent + ANSWER <= now).then_some(*kind);
         let late: Vec<_> = self.sent.iter().filter_map(late).collect();
         if late.is_empty() {

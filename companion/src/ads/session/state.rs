@@ -148,6 +148,11 @@ impl State {
         self.unanswered = Some((change, generation));
     }
 
+    /// Returns the resources that were sent and are not answered.
+    pub fn sent(&self) -> &[Arc<Resource>] {
+        self.unanswered.as_ref().map_or(&[], |(change, _)| change.upserts.as_slice())
+    }
+
     /// Takes note that the Envoy accepts what was sent.
     pub fn acknowledge(&mut self) {
         let Some((change, generation)) = self.unanswered.take() else { return };

@@ -66,7 +66,7 @@ pub(super) struct World {
     asked: BTreeSet<(Kind, String)>,
     /// What it has not answered yet.
     pub open: VecDeque<Push>,
-    /// The versions that it refuses.
+    /// The versions that it refuses, and the control planes whose chains it refuses.
     pub bad: BTreeSet<String>,
 }
 
@@ -144,7 +144,12 @@ impl World {
     pub fn answer(&mut self) -> Option<String> {
         let push = self.open.pop_front()?;
         let text = words(&push);
-        let bad = push.upserts.iter().position(|one| self.bad.contains(&one.version));
+        let is_bad = |one: &Arc<Resource>| {
+            let chains = one.listener.iter().flat_map(|listener| listener.chains.keys());
+            self.bad.contains(&one.version)
+                || chains.into_iter().any(|name| self.bad.contains(name))
+        };
+        let bad = push.upserts.iter().position(is_bad);
         for (number, one) in push.upserts.iter().enumerate() {
             // Clusters are taken one by one; whatever else comes after a bad one is not.
             let is_taken = match push.kind {
@@ -303,4 +308,52 @@ fn a_companion_that_starts_takes_nothing_from_an_envoy() {
     world.reconnect();
     let came = world.settle(&planes(&[a], &[], &["a"]));
     assert_eq!(came, ["listeners listener", "clusters -b -b_m1"]);
+}
+
+/// Returns the chains that an Envoy has.
+fn chains(world: &World) -> Vec<String> {
+    let listener = world.has.get(&(Kind::Listeners, "listener".to_owned()));
+    let listener = listener.and_then(|listener| listener.listener.as_ref());
+    listener.iter().flat_map(|listener| listener.chains.keys().cloned()).collect()
+}
+
+#[test]
+fn a_chain_that_an_envoy_refuses_is_left_out_until_it_is_tried_again() {
+    let mut world = World::new();
+    world.bad.insert("c".to_owned());
+    let names = ["a", "b", "c", "d", "e"];
+    let all = names.map(|name| (name, "1", [1].as_slice(), "m1"));
+    world.settle(&planes(&all, &[], &names));
+    assert_eq!(chains(&world), ["a", "b", "d", "e"]);
+    world.check(false);
+    assert!(world.session.leaves_out());
+    // Others come and go.
+    world.settle(&planes(&all, &[], &["a", "c", "d", "e"]));
+    assert_eq!(chains(&world), ["a", "d", "e"]);
+    // Another stream finds out by itself, and takes no chain away on the way.
+    world.reconnect();
+    let target = planes(&all, &[], &names);
+    world.next(&target);
+    while world.answer().is_some() {
+        world.next(&target);
+        let has = chains(&world);
+        assert!(["a", "d", "e"].iter().all(|name| has.iter().any(|has| has == name)), "{has:?}");
+    }
+    assert_eq!(chains(&world), ["a", "b", "d", "e"]);
+    world.bad.clear();
+    assert!(world.settle(&target).is_empty());
+    world.session.retry();
+    world.settle(&target);
+    assert_eq!(chains(&world), names);
+    assert!(!world.session.leaves_out());
+}
+
+#[test]
+fn an_envoy_that_refuses_every_chain_gets_no_listener() {
+    let mut world = World::new();
+    world.bad.extend(["a", "b"].map(str::to_owned));
+    let all = ["a", "b"].map(|name| (name, "1", [1].as_slice(), "m1"));
+    let came = world.settle(&planes(&all, &[], &["a", "b"]));
+    let refused = came.iter().filter(|text| *text == "!listeners listener").count();
+    assert_eq!((chains(&world).len(), refused), (0, 3), "{came:?}");
 }
