@@ -43,6 +43,7 @@ use super::version::version_of_parts;
 use crate::xds::EncodeError;
 use admission::Admission;
 use channel::{ALL, Channel};
+use exchange::MOST_NAMES;
 pub use exchange::{Answer, Outcome, Push, Request, TooManyNames};
 use lane::{Around, Lane, Target};
 use names::{SHARED, owner};
@@ -122,26 +123,29 @@ impl Session {
         if !again {
             channel.asked = true;
             channel.all = kind.is_for_all();
-            channel.count(versions.len(), versions.len())?;
+            if versions.len() > MOST_NAMES {
+                return Err(TooManyNames);
+            }
             self.open.extend(self.lanes.keys().cloned());
             for (name, version) in versions {
                 let lane = self.lane_of(kind, name);
                 lane.state_mut(kind).resume(name.clone(), version.clone());
             }
         }
-        let (mut more, mut less) = (0, 0);
         for name in unsubscribe.iter().filter(|name| *name != ALL) {
-            let lane = self.lane_of(kind, name);
-            less += usize::from(lane.state_mut(kind).unsubscribe(name));
+            if self.lane_of(kind, name).state_mut(kind).unsubscribe(name) {
+                self.channels.get_mut(kind).uncount(name);
+            }
         }
         for name in subscribe.iter().filter(|name| *name != ALL) {
-            let lane = self.lane_of(kind, name);
-            more += usize::from(lane.state_mut(kind).subscribe(name, again));
+            if self.lane_of(kind, name).state_mut(kind).subscribe(name, again) {
+                self.channels.get_mut(kind).count(name)?;
+            }
         }
         let channel = self.channels.get_mut(kind);
         let has = |names: &[String]| names.iter().any(|name| name == ALL);
         channel.all = (channel.all && !has(unsubscribe)) || has(subscribe);
-        channel.count(more, less)
+        Ok(())
     }
 
     /// Returns a lane. It may have something to send from now on.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::exchange::{MOST_NAMES, TooManyNames};
+use super::exchange::{MOST_BYTES, MOST_NAMES, TooManyNames};
 
 /// The name that asks for all resources of a type.
 pub(super) const ALL: &str = "*";
@@ -22,6 +22,7 @@ pub(super) struct Channel {
     /// Whether it asks for all of it.
     pub all: bool,
     names: usize,
+    bytes: usize,
     last_nonce: String,
     unanswered: Option<Unanswered>,
     /// The lanes that are sent together next. Those of which nothing was refused share a push; each
@@ -40,10 +41,17 @@ impl Channel {
         self.asked && self.unanswered.is_none()
     }
 
-    /// Counts names that it asks for, and others that it does not ask for any more.
-    pub fn count(&mut self, more: usize, less: usize) -> Result<(), TooManyNames> {
-        self.names = self.names.saturating_add(more).saturating_sub(less);
-        if self.names > MOST_NAMES { Err(TooManyNames) } else { Ok(()) }
+    /// Counts a name that it asks for.
+    pub fn count(&mut self, name: &str) -> Result<(), TooManyNames> {
+        self.names = self.names.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(name.len());
+        if self.names > MOST_NAMES || self.bytes > MOST_BYTES { Err(TooManyNames) } else { Ok(()) }
+    }
+
+    /// Counts a name that it does not ask for any more.
+    pub fn uncount(&mut self, name: &str) {
+        self.names = self.names.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(name.len());
     }
 
     /// Returns the lanes of the push with this nonce, which is answered now. An answer to an earlier

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use crate::ads::kind::Kind;
 use crate::ads::resource::Resource;
 
-/// How many names of one type an Envoy may ask for.
-pub const MOST_NAMES: usize = 10_000;
+/// How many names of one type an Envoy may ask for. A thousand control planes have 8,000 clusters.
+pub const MOST_NAMES: usize = 20_000;
+
+/// How many bytes these names may have.
+pub const MOST_BYTES: usize = 2 << 20;
 
 /// What an Envoy says, in either form of the protocol.
 #[derive(Clone, Debug)]
@@ -57,5 +60,5 @@ pub enum Outcome {
 
 /// The Envoy asks for more than exists anywhere.
 #[derive(Debug, thiserror::Error)]
-#[error("more than {MOST_NAMES} names of one type")]
+#[error("more than {MOST_NAMES} names of one type, or more than {MOST_BYTES} bytes")]
 pub struct TooManyNames;

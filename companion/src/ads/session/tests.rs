@@ -5,7 +5,7 @@ mod random;
 
 use std::net::SocketAddr;
 
-use super::exchange::MOST_NAMES;
+use super::exchange::{MOST_BYTES, MOST_NAMES};
 use super::*;
 use crate::ads::resource::{endpoints_of, version_of};
 use crate::ads::snapshot::{Part, Resources};
@@ -241,4 +241,12 @@ fn who_asks_for_too_many_names_is_refused() {
     let names: Vec<_> = (0..=MOST_NAMES).map(|number| number.to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     assert!(session.handle(request(Kind::Secrets, &names)).is_err());
+    let long = "n".repeat(MOST_BYTES / 2);
+    let mut session = Session::new(true);
+    session.handle(request(Kind::Secrets, &[&long])).unwrap();
+    // What it does not ask for any more does not count.
+    let unsubscribe = vec![long.clone()];
+    session.handle(Request { unsubscribe, ..request(Kind::Secrets, &[]) }).unwrap();
+    session.handle(request(Kind::Secrets, &[&long])).unwrap();
+    assert!(session.handle(request(Kind::Secrets, &[&format!("{long}{long}")])).is_err());
 }
