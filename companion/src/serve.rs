@@ -71,7 +71,7 @@ fn of_one(
 async fn readyz(State(views): State<Views>) -> Response {
     let Some(only) = views.only() else {
         let ready = *views.ready.borrow();
-        let waits = "not every control plane has a map yet, or had the time to get one\n";
+        let waits = "there is no control plane yet, or not every one has a map or had the time to get one\n";
         return if ready { "ok\n".into_response() } else { unavailable(waits) };
     };
     let outcome = only.outcomes.borrow();

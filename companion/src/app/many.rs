@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::control_plane::Common;
-use super::error::AppError;
+use super::error::{AppError, failed};
 use super::metrics::MainMetrics;
 use super::tasks::Tasks;
 use crate::ads::Snapshots;
@@ -49,6 +49,7 @@ pub(super) fn start(
 ) -> Result<(), AppError> {
     let shown = views.control_planes.clone();
     let follower = Follower::start(directory.clone(), shown.clone(), metrics.directory.clone());
+    let follower = follower.map_err(failed("controlPlanes.directory: "))?;
     let known = follower.known();
     let first = known.borrow().clone();
     // What an Envoy has of them stays until they have a map, although this run has nothing yet.

@@ -25,15 +25,21 @@ pub struct Follower {
 
 impl Follower {
     /// Returns a follower that has read the directory once.
+    ///
+    /// # Errors
+    /// Why it cannot be read: then nobody knows what Envoys shall keep.
     pub fn start(
         directory: ControlPlaneDirectory,
         shown: serve::ControlPlanes,
         metrics: DirectoryMetrics,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let (files, problem, known) = (Files::default(), None, watch::Sender::default());
         let mut follower = Self { directory, files, problem, known, shown, metrics };
         follower.look(true, true);
-        follower
+        match follower.problem.take() {
+            None => Ok(follower),
+            Some(problem) => Err(problem),
+        }
     }
 
     /// Returns what is known, now and later.

@@ -237,3 +237,35 @@ fn each_control_plane_is_shown_and_logged_under_its_own_name() {
         );
     }
 }
+
+#[test]
+fn a_directory_that_is_lost_changes_nothing_and_a_companion_does_not_start_without_it() {
+    let mut world = World::new();
+    let peer = Peer::start(&world.authority, &["/v1/pods"]);
+    world.write("blue", &world.file("blue.example.com", &[&peer]));
+    world.start();
+    let client = world.connect();
+    world.soon("the client has it", || has(&client, "blue"));
+    client.forget_changes();
+    let [here, away] = ["control-planes", "away"].map(|name| world.companion.path(name));
+    fs::rename(&here, &away).unwrap();
+    world.soon("the metric says so", || {
+        world.companion.metric("control_plane_directory_readable") == 0
+    });
+    fs::create_dir(&here).unwrap();
+    world.soon("the log says that it is empty", || {
+        world.companion.log().contains("has no files any more")
+    });
+    assert!(client.held().changes.is_empty(), "{:?}", client.held().changes);
+    assert_eq!(world.shown("blue")["state"], "serving");
+
+    world.companion.kill();
+    fs::remove_dir(&here).unwrap();
+    let ended = world.companion.command("run").output().unwrap();
+    let error = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success());
+    assert!(
+        error.contains("controlPlanes.directory: ") && error.contains("cannot be read"),
+        "{error}"
+    );
+}

@@ -97,7 +97,9 @@ impl ListenerTask {
         let known = self.known.borrow_and_update().clone();
         let progress = self.progress.borrow_and_update().clone();
         let settled = |name| progress.get(name).copied().unwrap_or_default();
-        if !*self.ready.borrow() && !known.configs.keys().all(settled) {
+        // A directory that was empty at the start says nothing of what Envoys shall lose.
+        let complete = !known.configs.is_empty() && known.configs.keys().all(settled);
+        if !*self.ready.borrow() && !complete {
             return;
         }
         let enters = |name: &ClusterPrefix| {
@@ -146,7 +148,8 @@ impl ListenerTask {
             chains: chains.map(|(name, (_, chain))| (name.to_string(), chain.clone())).collect(),
         };
         tracing::info!(chains = listener.chains.len(), "listener published");
-        self.snapshots.listen([listener]);
+        // Envoy refuses a listener without chains.
+        self.snapshots.listen(Some(listener).filter(|listener| !listener.chains.is_empty()));
         self.ready.send_replace(true);
     }
 }
