@@ -18,6 +18,8 @@ use pki::Pki;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
+#[path = "envoy_ads/again.rs"]
+mod again;
 #[path = "envoy_ads/golden.rs"]
 mod golden;
 #[path = "envoy_ads/keys.rs"]
