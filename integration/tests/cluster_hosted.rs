@@ -12,7 +12,8 @@
 //! for a while, and a server of another control plane takes the address of a pod.
 //! In the end, the types of the servers that left are forgotten, and not before.
 //!
-//! With the feature `slow`, outages last a minute, and `forgetAfter` passes in full.
+//! With the feature `slow`, outages last a minute, the hosting cluster's API hangs as well, and
+//! `forgetAfter` passes in full.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -92,6 +93,10 @@ async fn replaced() -> Result<()> {
     let families = site.families().await?;
     site.outlast_the_hosting_api().await?;
     works(&load).await?;
+    if cfg!(feature = "slow") {
+        site.outlast_a_hanging_hosting_api().await?;
+        works(&load).await?;
+    }
     site.replace("again", OLDER, Leaving::AtOnce).await?;
     let left = site.stops.last().context("servers that stopped")?.0;
     works(&load).await?;

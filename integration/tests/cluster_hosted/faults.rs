@@ -7,6 +7,7 @@ use harness::control_plane::User;
 use harness::manifests::{CONFIG_MAPS, TAINT_RULES};
 use harness::skew::NEWER;
 use harness::wait;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use wire::client::Http;
 
@@ -20,6 +21,18 @@ impl Hosted {
         tokio::time::sleep(OUTAGE).await;
         ensure!(self.rotation().await? == SERVERS, "the peers stay");
         self.hosting.server_mut(0)?.start_again().await?;
+        source_is(&self.stack, "fresh").await
+    }
+
+    /// The hosting cluster's API takes connections and answers nothing, not even its watches end: the
+    /// companion notices, and the peers stay.
+    pub async fn outlast_a_hanging_hosting_api(&mut self) -> Result<()> {
+        let hosting = self.hosting.server_mut(0)?;
+        hosting.process().context("it runs")?.signal(Signal::SIGSTOP)?;
+        source_is(&self.stack, "failing").await?;
+        ensure!(self.rotation().await? == SERVERS, "the peers stay");
+        let hosting = self.hosting.server_mut(0)?;
+        hosting.process().context("it runs")?.signal(Signal::SIGCONT)?;
         source_is(&self.stack, "fresh").await
     }
 
