@@ -48,7 +48,7 @@ const REAL: usize = 5;
 const COMES: Duration = Duration::from_secs(3);
 const CHANGES: Duration = Duration::from_secs(2);
 
-const DEADLINE: Duration = Duration::from_secs(300);
+const DEADLINE: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_control_planes_cost_little_and_do_not_notice_each_other() -> Result<()> {
@@ -67,17 +67,24 @@ async fn a_thousand_control_planes_cost_little_and_do_not_notice_each_other() ->
     }
     let began = Instant::now();
     let mut companion = ingress.start_companion("companion-1").await?;
+    wait::until("every control plane to have a map", DEADLINE, async || {
+        companion.companion.get("/readyz").await?.ok()
+    })
+    .await?;
+    entry.set_ms("allReadMs", began.elapsed());
+    println!("all were read after {:?}", began.elapsed());
     let mut memory = BTreeMap::new();
     let mut last = None;
     for workers in [1, 4, 2] {
         // One at a time: the machine has no room for more.
         drop(last.take());
         let options = ingress.envoy(&format!("envoy-{workers}"), companion.port)?;
-        let envoy = Envoy::start(options.concurrency(workers)).await?;
+        let began = Instant::now();
+        // Ready only when it has everything, which takes longer than others may.
+        let envoy = Envoy::spawn(options.concurrency(workers)).await?;
         all_are_served(&envoy, &planes).await?;
-        if workers == 1 {
-            entry.set_ms("firstServedMs", began.elapsed());
-        }
+        entry.set_ms(&format!("envoyOf{workers}WorkersServesMs"), began.elapsed());
+        println!("an Envoy of {workers} workers serves all after {:?}", began.elapsed());
         memory.insert(workers, resident_kib(envoy.pid()?)?);
         last = Some(envoy);
     }
