@@ -10,17 +10,21 @@
 //! - Resources are encoded once. Whoever sends them shares them.
 //! - A stream looks at the latest snapshot and has no queue of earlier ones. It has at most one
 //!   unanswered push of each type, so no Envoy holds up another.
-//! - Nothing is sent without mutual TLS, and no private key is ever sent.
+//! - Nothing is sent without mutual TLS, except by a mirror over a socket of its host. No private
+//!   key is ever sent.
 //! - Control planes do not wait for each other. A change of one sends nothing of another.
 //! - Equal content has equal names and versions in every companion.
 
+mod access;
 mod body;
 mod client;
 mod envoys;
 mod form;
 mod kind;
 mod listener;
+mod local;
 pub mod metrics;
+mod received;
 mod resource;
 mod service;
 mod session;
@@ -30,7 +34,10 @@ mod snapshots;
 mod stream;
 mod version;
 
-pub use envoys::Envoys;
+pub use envoys::{Envoys, MIRROR};
+pub use kind::Kind;
+pub use local::LocalServer;
+pub use received::{is_endpoints_version, snapshot};
 pub use resource::{Chain, Listener};
 pub use service::Server;
 pub use sink::AdsSink;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{self, Checked};
+use crate::mirror;
 
 /// Watches every kube-apiserver's discovery and tells Envoy who serves what.
 #[derive(Debug, Parser)]
@@ -20,6 +21,8 @@ pub struct Cli {
 enum Command {
     /// Run until SIGTERM or SIGINT; SIGHUP reloads the configuration.
     Run(ConfigArgs),
+    /// Run beside an Envoy, and keep for it what companions serve; until SIGTERM or SIGINT.
+    Mirror(ConfigArgs),
     /// Validate a configuration, report every fault, and exit.
     CheckConfig(ConfigArgs),
 }
@@ -38,13 +41,16 @@ impl Cli {
     /// What went wrong, as a text for the terminal.
     pub fn execute(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Run(args) => run(&args),
+            Command::Run(args) => run(app::run(&args.config)),
+            Command::Mirror(args) => run(mirror::run(&args.config)),
             Command::CheckConfig(args) => Ok(check_config(&args)),
         }
     }
 }
 
-fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
+fn run<E: std::error::Error + Send + Sync + 'static>(
+    program: impl Future<Output = Result<(), E>>,
+) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .json()
@@ -60,7 +66,7 @@ fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
         .max_blocking_threads(8)
         .enable_all()
         .build()?;
-    runtime.block_on(app::run(&args.config))?;
+    runtime.block_on(program)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -20,6 +20,7 @@ mod build_one_of_many;
 mod files;
 mod header;
 mod main;
+mod mirror;
 mod model;
 mod peers;
 mod reader;
@@ -40,6 +41,8 @@ pub(crate) use files::check_front_proxy;
 pub(crate) use header::{RequestHeaders, Role};
 pub(crate) use main::AdsServer;
 pub use main::{ControlPlaneDirectory, ControlPlanes, MainConfig};
+pub(crate) use mirror::Companions;
+pub use mirror::MirrorConfig;
 pub use model::Config;
 pub(crate) use model::{
     CredentialFiles, PeerTls, Polling, module_at_servers, too_many_for_attempts,

@@ -32,6 +32,7 @@ mod fingerprint;
 mod index;
 mod lock;
 mod metrics;
+mod mirror;
 mod open_api;
 mod poll;
 mod publish;

@@ -23,7 +23,7 @@ pub(crate) use cluster::{Cluster, endpoints};
 pub use filter::{FilterConfig, MAP};
 pub use listener::{Encoded, ListenerTemplate, listener};
 pub(crate) use message::{ConfigSource, response};
-pub(crate) use protobuf::{EncodeError, encode};
+pub(crate) use protobuf::{EncodeError, decode, encode};
 pub use upstream::upstream_filters;
 pub use wasm::{FILTER_NAME, Module};
 

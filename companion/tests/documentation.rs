@@ -3,3 +3,7 @@
 #[cfg(test)]
 #[path = "documentation/configuration.rs"]
 mod configuration;
+
+#[cfg(test)]
+#[path = "documentation/mirror.rs"]
+mod mirror;

@@ -227,6 +227,8 @@ fn no_retry_that_chooses_a_cluster_chooses_a_priority() -> Result<()> {
     for file in FILES {
         let (configuration, mut policies) = (configuration(file)?, Vec::new());
         values_of("retry_policy", &configuration, &mut policies);
+        // That of the ADS stream has no route.
+        policies.retain(|policy| policy.get("retry_on").is_some());
         ensure!(!policies.is_empty(), "{file} has no retry policy");
         for policy in policies {
             ensure!(

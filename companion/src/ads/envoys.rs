@@ -10,6 +10,9 @@ use super::kind::Kind;
 use super::session::Session;
 use super::snapshot::Snapshot;
 
+/// The name by which a mirror calls its program.
+pub const MIRROR: &str = "mixed-version-mirror";
+
 /// How much is shown of a text that an Envoy sends, in characters.
 const MOST_SHOWN: usize = 1024;
 
@@ -27,6 +30,7 @@ struct Known {
 
 #[derive(Debug)]
 struct Envoy {
+    mirror: bool,
     node: String,
     cluster: String,
     certificate: Vec<String>,
@@ -62,6 +66,9 @@ pub struct View {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct EnvoyView {
+    /// It is a mirror, which serves the Envoy of its host.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    mirror: bool,
     node: String,
     cluster: String,
     certificate_names: Vec<String>,
@@ -96,6 +103,7 @@ impl Envoys {
         known.envoys.insert(
             number,
             Envoy {
+                mirror: false,
                 node: String::new(),
                 cluster: String::new(),
                 certificate,
@@ -119,6 +127,7 @@ impl Envoys {
     pub fn view(&self) -> View {
         let known = self.known();
         let envoys = known.envoys.values().map(|envoy| EnvoyView {
+            mirror: envoy.mirror,
             node: envoy.node.clone(),
             cluster: envoy.cluster.clone(),
             certificate_names: envoy.certificate.clone(),
@@ -144,8 +153,9 @@ impl Entry {
     }
 
     /// Takes note of who the Envoy says it is.
-    pub fn introduce(&self, node: &str, cluster: &str) {
+    pub fn introduce(&self, node: &str, cluster: &str, program: &str) {
         self.change(|envoy| {
+            envoy.mirror = program == MIRROR;
             envoy.node = shortened(node);
             envoy.cluster = shortened(cluster);
         });

@@ -42,6 +42,8 @@ pub enum RefusalReason {
     Name,
     /// There are too many.
     Limit,
+    /// There is no map yet.
+    NoMap,
 }
 
 impl AdsMetrics {
@@ -49,7 +51,7 @@ impl AdsMetrics {
         let duration = ("ads_ack_duration", Unit::Seconds);
         let help = "Time from a push over ADS to its acknowledgment";
         Self {
-            clients: add(r, "ads_clients", "Envoys that are served over ADS"),
+            clients: add(r, "ads_clients", "Envoys and mirrors that are served over ADS"),
             pushes: add(r, "ads_pushes", "Pushes over ADS, by type and outcome"),
             refused: add(r, "ads_clients_refused", "Clients of ADS that are refused, by reason"),
             answer_duration: add_with_unit(r, duration, help, durations()),
@@ -75,6 +77,7 @@ impl AdsMetrics {
             RefusalReason::Handshake => "handshake",
             RefusalReason::Name => "name",
             RefusalReason::Limit => "limit",
+            RefusalReason::NoMap => "no_map",
         };
         self.refused.get_or_create(&[("reason", reason)]).inc();
     }
@@ -92,7 +95,8 @@ impl AdsMetrics {
                 self.pushed(kind, outcome, Duration::ZERO);
             }
         }
-        for reason in [RefusalReason::Handshake, RefusalReason::Name, RefusalReason::Limit] {
+        use RefusalReason::{Handshake, Limit, Name, NoMap};
+        for reason in [Handshake, Name, Limit, NoMap] {
             self.refused(reason);
         }
     }

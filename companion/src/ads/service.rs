@@ -10,12 +10,14 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Status, Streaming};
 use tonic_prost::ProstDecoder;
 
+use super::access::{Access, without_map_status};
 use super::body::{self, Frames};
 use super::client;
 use super::envoys::Envoys;
@@ -73,7 +75,8 @@ impl Server {
         let accept =
             listener::accept(self.listener, settings.clone(), self.tls, sender, metrics.clone());
         let envoys = snapshots.envoys().clone();
-        let context = Context { snapshots: snapshots.subscribe(), settings, metrics };
+        let access = Access::Names { settings, started: Instant::now() };
+        let context = Context { snapshots: snapshots.subscribe(), access, metrics };
         let clients = Arc::new(Semaphore::new(self.max_clients));
         let service = Service { context, envoys, clients };
         let server = tonic::transport::Server::builder()
@@ -90,10 +93,10 @@ impl Server {
 }
 
 #[derive(Clone)]
-struct Service {
-    context: Context,
-    envoys: Envoys,
-    clients: Arc<Semaphore>,
+pub(super) struct Service {
+    pub context: Context,
+    pub envoys: Envoys,
+    pub clients: Arc<Semaphore>,
 }
 
 impl Service {
@@ -119,10 +122,15 @@ impl Service {
         request: &Request<Body>,
     ) -> Result<(Vec<String>, OwnedSemaphorePermit), Status> {
         let names = names(request);
-        if !self.context.is_allowed(&names) {
+        if !self.context.access.is_allowed(&names) {
             tracing::warn!(?names, "refused a client of ADS: its certificate has no allowed name");
             self.context.metrics.refused(RefusalReason::Name);
             return Err(Status::permission_denied("the certificate has no allowed name"));
+        }
+        if !self.context.access.is_ready(&self.context.snapshots.borrow()) {
+            tracing::info!(?names, "sent a client of ADS away: there is no map yet");
+            self.context.metrics.refused(RefusalReason::NoMap);
+            return Err(without_map_status());
         }
         let Ok(slot) = Arc::clone(&self.clients).try_acquire_owned() else {
             tracing::warn!(?names, "refused a client of ADS: there are too many");

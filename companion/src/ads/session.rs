@@ -46,7 +46,8 @@ use channel::{ALL, Channel};
 use exchange::MOST_NAMES;
 pub use exchange::{Answer, Outcome, Push, Request, TooManyNames};
 use lane::{Around, Lane, Target};
-use names::{SHARED, owner};
+use names::SHARED;
+pub use names::owner;
 use state::Change;
 
 #[derive(Debug)]

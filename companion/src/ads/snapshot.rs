@@ -130,6 +130,17 @@ impl Part {
     }
 }
 
+impl Part {
+    /// Keeps endpoints as they were received.
+    pub fn keep(&self, endpoints: Resource) {
+        let mut encoded = self.encoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if encoded.len() < KEPT {
+            let key = (endpoints.name.clone(), endpoints.version.clone());
+            encoded.insert(key, Arc::new(endpoints));
+        }
+    }
+}
+
 fn version_of_resources(all: &Resources) -> String {
     version_of_all(all.iter().map(|(name, resource)| (name, &resource.version)))
 }

@@ -86,6 +86,20 @@ impl Snapshots {
         });
     }
 
+    /// Replaces everything, by what was received from a companion.
+    pub fn replace(&self, mut next: Snapshot) {
+        self.change(|snapshot| {
+            for (prefix, part) in &mut next.parts {
+                match snapshot.parts.get(prefix) {
+                    Some(last) if last.is_same(part) => *part = Arc::clone(last),
+                    _ => {}
+                }
+            }
+            *snapshot = next;
+            true
+        });
+    }
+
     /// Changes the snapshot and shows it, unless `change` returns false.
     fn change(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
         self.latest.send_if_modified(|latest| {

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
+use super::access::Access;
 use super::envoys::{Entry, shortened};
 use super::form::{Form, Message};
 use super::kind::Kind;
@@ -17,7 +18,6 @@ use super::metrics::{AdsMetrics, PushOutcome};
 use super::session::{Answer, Outcome, Session};
 use super::snapshot::Snapshot;
 use crate::clock::since_1970;
-use crate::secrets::AdsSettings;
 
 /// The time in which an Envoy must answer a push. Who does not is disconnected, so that nothing is
 /// kept for it.
@@ -30,16 +30,8 @@ const RETRY: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Context {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    pub settings: watch::Receiver<Arc<AdsSettings>>,
+    pub access: Access,
     pub metrics: AdsMetrics,
-}
-
-impl Context {
-    /// Returns whether a client may have a stream, whose certificate has these names.
-    pub fn is_allowed(&self, names: &[String]) -> bool {
-        let settings = self.settings.borrow();
-        settings.server.allowed_client_names.iter().any(|name| names.contains(name))
-    }
 }
 
 pub struct Stream<F> {
@@ -81,6 +73,9 @@ impl<F: Form> Stream<F> {
 
     async fn serve(&mut self, mut requests: Streaming<F::Request>) -> Result<(), Status> {
         let sender = self.sender.clone();
+        let (access, latest) = (self.context.access.clone(), self.context.snapshots.clone());
+        let end = access.end(self.names.clone(), latest);
+        tokio::pin!(end);
         loop {
             let wake = self.next_deadline();
             tokio::select! {
@@ -92,13 +87,7 @@ impl<F: Form> Stream<F> {
                 changed = self.context.snapshots.changed() => {
                     if changed.is_err() { return Ok(()) }
                 }
-                changed = self.context.settings.changed() => {
-                    if changed.is_err() { return Ok(()) }
-                    self.context.settings.mark_unchanged();
-                    if !self.context.is_allowed(&self.names) {
-                        return Err(Status::permission_denied("the name is not allowed any more"));
-                    }
-                }
+                ended = &mut end => return ended,
                 () = tokio::time::sleep_until(wake) => self.check_deadlines()?,
                 () = sender.closed() => return Ok(()),
             }
@@ -111,7 +100,7 @@ impl<F: Form> Stream<F> {
             && let Some(node) = F::node(&request)
         {
             self.introduced = true;
-            self.entry.introduce(&node.id, &node.cluster);
+            self.entry.introduce(&node.id, &node.cluster, &node.user_agent_name);
             let (id, cluster) = (shortened(&node.id), shortened(&node.cluster));
             tracing::info!(node = id, cluster, names = ?self.names, "serving an Envoy over ADS");
         }

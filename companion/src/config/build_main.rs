@@ -170,7 +170,7 @@ fn shared_envoy(section: &mut Section<'_>) -> Result<(PathBuf, Duration), Faulty
     Ok((filter_module?, delay?))
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr =
         text.parse().map_err(|_| "must be an IP address and port, such as 127.0.0.1:9902")?;
     // The endpoint lists all types of the cluster and authenticates nobody.

@@ -127,7 +127,7 @@ fn token(place: &str, file: &Path, log: &FaultLog) {
 }
 
 /// Both files by themselves, and whether they belong together.
-fn pair(place: &str, files: &KeyPairFiles, log: &FaultLog) -> Option<KeyPair> {
+pub(super) fn pair(place: &str, files: &KeyPairFiles, log: &FaultLog) -> Option<KeyPair> {
     let key_place = format!("{place}.keyFile");
     let certificates =
         certificates(&format!("{place}.certificateFile"), &files.certificate_file, log);
@@ -135,7 +135,7 @@ fn pair(place: &str, files: &KeyPairFiles, log: &FaultLog) -> Option<KeyPair> {
     noted(&key_place, KeyPair::of(certificates?, key?, files), log)
 }
 
-fn certificates(place: &str, file: &Path, log: &FaultLog) -> Option<Certificates> {
+pub(super) fn certificates(place: &str, file: &Path, log: &FaultLog) -> Option<Certificates> {
     noted(place, Certificates::read(file), log)
 }
 

@@ -34,5 +34,19 @@ pub fn encode(mut resource: Value) -> Result<Vec<u8>, EncodeError> {
     Ok(message.map_err(|error| EncodeError(error.to_string()))?.encode_to_vec())
 }
 
+/// Returns the proto3 JSON of a message.
+///
+/// # Errors
+/// The type is not known, or the bytes are not a message of it.
+pub fn decode(url: &str, message: &[u8]) -> Result<Value, EncodeError> {
+    let failed = |error: &dyn std::fmt::Display| EncodeError(error.to_string());
+    let pool = POOL.as_ref().map_err(|error| failed(error))?;
+    let name = url.rsplit('/').next().unwrap_or_default();
+    let unknown = || EncodeError(format!("the type {url:?} is not known"));
+    let descriptor = pool.get_message_by_name(name).ok_or_else(unknown)?;
+    let message = DynamicMessage::decode(descriptor, message).map_err(|error| failed(&error))?;
+    serde_json::to_value(&message).map_err(|error| failed(&error))
+}
+
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,8 @@ impl AdsSite {
     /// written.
     pub fn envoy(&self, name: &str, companions: [u16; 2]) -> Result<EnvoyOptions> {
         let secrets = self.secrets(name);
+        let mirror = self.mirror_folder(name);
+        let mirror = mirror.to_str().context("the folder is not UTF-8")?;
         self.write_secrets(&secrets)?;
         let secrets = secrets.to_str().context("the folder is not UTF-8")?;
         let [one, other] = companions;
@@ -166,7 +168,39 @@ impl AdsSite {
             .replacing("id: envoy-1", &format!("id: {name}"))?
             .replacing(&endpoint("companion-1.example.com", 9904), &endpoint("127.0.0.1", one))?
             .replacing(&endpoint("companion-2.example.com", 9904), &endpoint("127.0.0.1", other))?
+            .replacing("/var/lib/mixed-version-proxy/mirror", mirror)?
             .replacing("/etc/mixed-version-proxy/sds", secrets)
+    }
+
+    /// Starts a mirror of the companions at these ports, beside the Envoy of this name. Fails if it
+    /// does not answer.
+    pub async fn mirror(&self, envoy: &str, companions: [u16; 2]) -> Result<Companion> {
+        let (port, files) = (ports::free_port()?, self.envoy_certificate());
+        let config = json!({
+            "listen": format!("127.0.0.1:{port}"),
+            "stateDirectory": self.mirror_folder(envoy),
+            "node": envoy,
+            "companions": {
+                "addresses": companions.map(|port| format!("127.0.0.1:{port}")),
+                "caFile": self.pki.ca_file(),
+                "certificateFile": files.certificate,
+                "keyFile": files.key,
+            },
+        });
+        let folder = self.options.folder.join(envoy).join("m");
+        fs::create_dir_all(&folder)?;
+        let config = config.to_string();
+        Companion::start_mirror(CompanionOptions { config, port, folder }).await
+    }
+
+    /// Returns the folder of the files and the socket of the mirror beside an Envoy.
+    pub fn mirror_folder(&self, envoy: &str) -> PathBuf {
+        self.options.folder.join(envoy).join("mirror")
+    }
+
+    /// Returns the log of the mirror beside an Envoy.
+    pub fn mirror_log(&self, envoy: &str) -> PathBuf {
+        self.options.folder.join(envoy).join("m").join("companion.log")
     }
 
     /// Writes the shipped files of secrets, with the certificates of this site.

@@ -30,6 +30,7 @@ pub struct CompanionOptions {
 /// A companion, running or not; dropping it kills it.
 #[derive(Debug)]
 pub struct Companion {
+    command: &'static str,
     options: CompanionOptions,
     client: Client,
     process: Option<Process>,
@@ -39,8 +40,17 @@ impl Companion {
     /// Starts it and waits until `/healthz` answers. Fails if it ends or does
     /// not answer; the message shows the end of its log.
     pub async fn start(options: CompanionOptions) -> Result<Self> {
+        Self::start_as("run", options).await
+    }
+
+    /// Starts a mirror in its place, with the configuration of one.
+    pub async fn start_mirror(options: CompanionOptions) -> Result<Self> {
+        Self::start_as("mirror", options).await
+    }
+
+    async fn start_as(command: &'static str, options: CompanionOptions) -> Result<Self> {
         let client = Client::plain(options.port)?;
-        let mut companion = Self { options, client, process: None };
+        let mut companion = Self { command, options, client, process: None };
         companion.write_config(&companion.options.config)?;
         companion.start_again().await?;
         Ok(companion)
@@ -54,7 +64,7 @@ impl Companion {
         let program =
             Program::new("companion", Artifact::Companion.path()?, folder.join("companion.log"))
                 .current_dir(folder)
-                .arg("run")
+                .arg(self.command)
                 .arg("--config")
                 .arg(self.config_file());
         let process = self.process.insert(program.spawn()?);

@@ -8,7 +8,7 @@ pub(super) const SHARED: &str = "";
 
 /// Returns the lane of a name. `None` if it names no control plane: then it is that of the only one.
 /// A prefix is a DNS label, without `_` and `/`; what a filter chain asks for has a lane of its own.
-pub(super) fn owner(kind: Kind, name: &str) -> Option<&str> {
+pub fn owner(kind: Kind, name: &str) -> Option<&str> {
     match kind {
         Kind::Clusters | Kind::Endpoints => {
             Some(name.split_once('_').map_or(name, |(prefix, _)| prefix))

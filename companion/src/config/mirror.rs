@@ -1,0 +1,150 @@
+//! The configuration of a mirror.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use discovery_map::Faults;
+
+use super::build_main::loopback;
+use super::reader::{FaultLog, Faulty, Section};
+use super::tls::pair;
+use super::value::{ServerName, absolute};
+use super::{ConfigError, files, read};
+use crate::certificates::KeyPairFiles;
+
+/// The socket that Envoy asks, in the state directory.
+const SOCKET: &str = "ads.sock";
+
+/// The longest path of a socket (`sun_path` of `unix(7)`), in bytes.
+const LONGEST_SOCKET: usize = 107;
+
+/// The validated configuration of a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorConfig {
+    /// The address of the HTTP endpoint.
+    pub listen: SocketAddr,
+    /// Where the mirror keeps its file, and has the socket for Envoy.
+    pub state_directory: PathBuf,
+    /// Who it says it is.
+    pub node: String,
+    /// Whom it mirrors.
+    pub companions: Companions,
+}
+
+/// The companions, and what a mirror needs to be served by one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Companions {
+    /// Each a host and a port.
+    pub addresses: Vec<String>,
+    /// A DNS name in the certificate of each.
+    pub server_name: ServerName,
+    /// The authorities of their certificates (PEM).
+    pub ca_file: PathBuf,
+    /// The certificate that is presented to them.
+    pub pair: KeyPairFiles,
+}
+
+impl MirrorConfig {
+    /// Reads and validates a file, and the files that it names.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
+        let config = Self::from_yaml(&read(path)?)?;
+        let log = FaultLog::default();
+        files::pair("companions", &config.companions.pair, &log);
+        files::certificates("companions.caFile", &config.companions.ca_file, &log);
+        Ok(log.into_result(Ok(config))?)
+    }
+
+    /// Validates a text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_yaml(text: &str) -> Result<Self, Faults> {
+        let log = FaultLog::default();
+        let config = Section::document(text, &log).and_then(mirror);
+        log.into_result(config)
+    }
+
+    /// Returns the path of the socket that Envoy asks.
+    pub fn socket(&self) -> PathBuf {
+        self.state_directory.join(SOCKET)
+    }
+}
+
+fn mirror(mut top: Section<'_>) -> Result<MirrorConfig, Faulty> {
+    let listen = top.or_default("listen", "127.0.0.1:9905", loopback);
+    let state_directory = top.required("stateDirectory", state_directory);
+    let node = top.required("node", node);
+    let companions = top.section("companions").and_then(companions);
+    top.finish();
+    Ok(MirrorConfig {
+        listen: listen?,
+        state_directory: state_directory?,
+        node: node?,
+        companions: companions?,
+    })
+}
+
+fn companions(mut section: Section<'_>) -> Result<Companions, Faulty> {
+    let addresses = section.required_strings("addresses", host_and_port);
+    let server_name = section.or_default("serverName", "companion", str::parse);
+    let ca_file = section.required("caFile", absolute);
+    let pair = pair(&mut section);
+    section.finish();
+    Ok(Companions {
+        addresses: addresses?,
+        server_name: server_name?,
+        ca_file: ca_file?,
+        pair: pair?,
+    })
+}
+
+fn state_directory(text: &str) -> Result<PathBuf, String> {
+    let path = absolute(text)?;
+    if path.join(SOCKET).as_os_str().len() > LONGEST_SOCKET {
+        let most = LONGEST_SOCKET - SOCKET.len() - 1;
+        return Err(format!("must be at most {most} bytes long, because it has a socket"));
+    }
+    Ok(path)
+}
+
+fn node(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+fn host_and_port(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match port.and_then(|(_, port)| port.parse::<u16>().ok()) {
+        Some(1..) => Ok(text.to_owned()),
+        _ => Err("must be a host and a port, such as companion-1.example.com:9904".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_names_its_field() {
+        let long = "/".repeat(200);
+        let faults = MirrorConfig::from_yaml(&format!(
+            "{{listen: '0.0.0.0:1', stateDirectory: {long}, node: '', more: 1, companions: \
+             {{addresses: [a, 'a:b', ':1', 'a:0'], serverName: 10.0.0.1, caFile: a, keyFile: /k}}}}"
+        ));
+        let faults = faults.unwrap_err();
+        let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
+        let expected = [
+            "listen",
+            "stateDirectory",
+            "node",
+            "companions.addresses[0]",
+            "companions.addresses[1]",
+            "companions.addresses[2]",
+            "companions.addresses[3]",
+            "companions.serverName",
+            "companions.caFile",
+            "companions.certificateFile",
+            "more",
+        ];
+        assert_eq!(places, expected);
+    }
+}

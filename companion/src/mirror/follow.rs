@@ -1,0 +1,241 @@
+//! Follows one companion after the other, and keeps what they say.
+//!
+//! ```text
+//!  companion ──responses──▶ received ──if complete──▶ kept ──▶ SetFile
+//!                                                       └────▶ Snapshots ──▶ Envoy
+//! ```
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::check::{Incomplete, check};
+use super::connection::Connection;
+use super::file::SetFile;
+use super::metrics::MirrorMetrics;
+use super::set::Set;
+use super::status::Status;
+use crate::ads::{self, Kind, Snapshots};
+use crate::config::MirrorConfig;
+
+/// The time between two attempts, at least and at most. All companions are asked in each.
+const PAUSES: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(250)..=Duration::from_secs(2);
+
+/// How often it is noted that a companion still says the same.
+const CONFIRM: Duration = Duration::from_secs(60);
+
+/// The time in which a set must be complete.
+const COMPLETE: Duration = Duration::from_secs(10);
+
+/// Follows companions.
+pub struct Follower {
+    config: Arc<MirrorConfig>,
+    file: SetFile,
+    snapshots: Snapshots,
+    /// Everything that was acknowledged, complete or not.
+    received: Set,
+    kept: Option<Set>,
+    status: watch::Sender<Status>,
+    connected: watch::Sender<bool>,
+    metrics: MirrorMetrics,
+    /// Since when what was received is not complete.
+    incomplete: Option<Instant>,
+    warned: bool,
+}
+
+impl Follower {
+    /// Starts with the set on disk.
+    pub fn new(
+        config: Arc<MirrorConfig>,
+        snapshots: Snapshots,
+        status: watch::Sender<Status>,
+        connected: watch::Sender<bool>,
+        metrics: MirrorMetrics,
+    ) -> Self {
+        let file = SetFile::new(&config.state_directory);
+        let (received, incomplete) = (Set::default(), None);
+        let (kept, warned) = (None, false);
+        let mut follower = Self {
+            config,
+            file,
+            snapshots,
+            received,
+            kept,
+            status,
+            connected,
+            metrics,
+            incomplete,
+            warned,
+        };
+        follower.load();
+        follower
+    }
+
+    fn load(&mut self) {
+        let loaded = self.file.load().and_then(|(set, confirmed)| match check(&set) {
+            Ok(()) => Some((set, confirmed)),
+            Err(problem) => {
+                tracing::error!(%problem, "the saved resources are not complete");
+                None
+            }
+        });
+        let Some((set, confirmed)) = loaded else {
+            tracing::warn!("there are no saved resources: Envoy waits until a companion answers");
+            return;
+        };
+        let age = confirmed.elapsed().unwrap_or_default().as_secs();
+        tracing::info!(age_seconds = age, resources = set.len(), "has the saved resources");
+        self.status.send_modify(|status| status.confirmed = Some(confirmed));
+        self.metrics.confirmed(confirmed);
+        self.received = set.clone();
+        self.show(set);
+    }
+
+    /// Follows until the process ends.
+    pub async fn run(mut self) {
+        let mut pause = *PAUSES.start();
+        loop {
+            for address in self.config.companions.addresses.clone() {
+                if self.follow(&address).await {
+                    pause = *PAUSES.start();
+                }
+            }
+            sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(*PAUSES.end());
+        }
+    }
+
+    /// Follows one companion until the stream ends. Returns whether there was one.
+    async fn follow(&mut self, address: &str) -> bool {
+        let config = Arc::clone(&self.config);
+        let opened =
+            Connection::open(&config.companions, address, &config.node, &self.received).await;
+        let mut connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.failed(address, &error.to_string());
+                return false;
+            }
+        };
+        tracing::info!(companion = address, "follows a companion");
+        self.connected(Some(address));
+        let error = self.hear(&mut connection).await;
+        self.confirm();
+        self.connected(None);
+        self.failed(address, &error);
+        true
+    }
+
+    /// Takes what the companion sends, until it ends the stream.
+    async fn hear(&mut self, connection: &mut Connection) -> String {
+        let mut minutes = interval(CONFIRM);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let deadline = self.incomplete.filter(|_| !self.warned).map(|since| since + COMPLETE);
+            tokio::select! {
+                response = connection.response() => {
+                    let response = match response {
+                        Ok(response) => response,
+                        Err(error) => return error,
+                    };
+                    let Some(kind) = Kind::of_url(&response.type_url) else { continue };
+                    self.received.apply(kind, response.resources, &response.removed_resources);
+                    self.keep();
+                    connection.acknowledge(kind, response.nonce).await;
+                }
+                _ = minutes.tick() => self.confirm(),
+                () = until(deadline) => self.warn(),
+            }
+        }
+    }
+
+    /// Keeps what was received, if it is complete.
+    fn keep(&mut self) {
+        match check(&self.received) {
+            Ok(()) => {
+                (self.incomplete, self.warned) = (None, false);
+                if self.kept.as_ref() != Some(&self.received) {
+                    self.save();
+                    self.show(self.received.clone());
+                }
+                self.confirm();
+            }
+            Err(problem) => self.note(&problem),
+        }
+    }
+
+    fn save(&self) {
+        let saved = self.file.save(&self.received);
+        self.metrics.saved(saved.is_ok());
+        if let Err(error) = saved {
+            tracing::error!(%error, "cannot save the resources: the last saved ones stay");
+        }
+    }
+
+    /// Serves a set from now on.
+    fn show(&mut self, set: Set) {
+        let all =
+            Kind::ALL.into_iter().flat_map(|kind| set.of(kind).map(move |(_, one)| (kind, one)));
+        match ads::snapshot(all) {
+            Some(snapshot) => {
+                self.snapshots.replace(snapshot);
+                self.status.send_modify(|status| status.resources = set.len());
+                self.metrics.resources(set.len());
+                self.kept = Some(set);
+            }
+            None => tracing::error!("cannot read a listener: the last resources stay"),
+        }
+    }
+
+    fn note(&mut self, problem: &Incomplete) {
+        tracing::debug!(%problem, "the resources are not complete yet");
+        self.incomplete.get_or_insert_with(Instant::now);
+    }
+
+    fn warn(&mut self) {
+        self.warned = true;
+        if let Err(problem) = check(&self.received) {
+            tracing::warn!(%problem, "what the companion sends is not complete: the last complete resources stay");
+        }
+    }
+
+    /// Notes that a companion says what is kept.
+    fn confirm(&self) {
+        if self.kept.as_ref() == Some(&self.received) {
+            let now = SystemTime::now();
+            self.file.confirm();
+            self.status.send_modify(|status| status.confirmed = Some(now));
+            self.metrics.confirmed(now);
+        }
+    }
+
+    fn connected(&self, companion: Option<&str>) {
+        self.status.send_modify(|status| {
+            status.companion = companion.map(str::to_owned);
+            status.since = SystemTime::now();
+        });
+        self.metrics.connected(companion.is_some());
+        self.connected.send_replace(companion.is_some());
+    }
+
+    /// Tells each problem of a companion once in a row.
+    fn failed(&self, address: &str, problem: &str) {
+        self.metrics.failed();
+        self.status.send_modify(|status| {
+            let last = status.problems.insert(address.to_owned(), problem.to_owned());
+            if last.as_deref() != Some(problem) {
+                tracing::warn!(companion = address, problem, "cannot follow a companion");
+            }
+        });
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
