@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{self, Checked};
+use crate::config::MirrorConfig;
 use crate::mirror;
 
 /// Watches every kube-apiserver's discovery and tells Envoy who serves what.
@@ -24,7 +25,16 @@ enum Command {
     /// Run beside an Envoy, and keep for it what companions serve; until SIGTERM or SIGINT.
     Mirror(ConfigArgs),
     /// Validate a configuration, report every fault, and exit.
-    CheckConfig(ConfigArgs),
+    CheckConfig(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    file: ConfigArgs,
+    /// The file is that of a mirror.
+    #[arg(long)]
+    mirror: bool,
 }
 
 #[derive(Debug, Args)]
@@ -43,7 +53,8 @@ impl Cli {
         match self.command {
             Command::Run(args) => run(app::run(&args.config)),
             Command::Mirror(args) => run(mirror::run(&args.config)),
-            Command::CheckConfig(args) => Ok(check_config(&args)),
+            Command::CheckConfig(CheckArgs { file, mirror: true }) => Ok(check_mirror(&file)),
+            Command::CheckConfig(CheckArgs { file, mirror: false }) => Ok(check_config(&file)),
         }
     }
 }
@@ -77,6 +88,19 @@ fn check_config(args: &ConfigArgs) -> ExitCode {
             if let Some(warning) = warning {
                 eprintln!("warning: {warning}");
             }
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            eprintln!("{faults}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_mirror(args: &ConfigArgs) -> ExitCode {
+    match MirrorConfig::load(&args.config) {
+        Ok(_) => {
+            println!("{}: valid", args.config.display());
             ExitCode::SUCCESS
         }
         Err(faults) => {
