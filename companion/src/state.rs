@@ -20,6 +20,9 @@ use crate::index::Memory;
 /// The format of the file. A file of another version is not read.
 const VERSION: u32 = 1;
 
+/// How far a clock is set back when it is corrected while it runs.
+const CLOCK_STEP: Duration = Duration::from_secs(5);
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The generation that was used last, or was about to be.
@@ -129,11 +132,15 @@ impl Store {
         }
     }
 
-    /// Returns how long ago a companion last knew that the state is right, in whole seconds.
+    /// Returns how long ago a companion last knew that the state is right, in whole seconds. If nobody
+    /// can tell, because the clock was set back, that was too long ago.
     fn age(&self) -> Duration {
         let written = std::fs::metadata(&self.0).and_then(|metadata| metadata.modified());
-        let age = written.ok().and_then(|written| written.elapsed().ok()).unwrap_or_default();
-        Duration::from_secs(age.as_secs())
+        let age = written.map(|written| match written.elapsed() {
+            Err(ahead) if ahead.duration() < CLOCK_STEP => Duration::ZERO,
+            age => age.unwrap_or(Duration::MAX),
+        });
+        Duration::from_secs(age.unwrap_or(Duration::MAX).as_secs())
     }
 
     /// Notes that what was saved is still right. If that fails, it seems older than it is.
@@ -193,6 +200,8 @@ mod tests {
         assert!(store.load().unwrap().memory.ago >= hour);
         store.confirm();
         assert!(store.load().unwrap().memory.ago < hour);
+        file.set_modified(SystemTime::now() + hour).unwrap();
+        assert!(store.load().unwrap().memory.ago > hour, "nobody can tell");
     }
 
     #[test]

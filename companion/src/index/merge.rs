@@ -162,10 +162,12 @@ impl Index {
 
     fn memory(&self) -> Memory {
         let peers = self.peers.iter().map(|peer| peer.memory(&self.origins));
+        let (watched, gap) = self.watch.to_save(self.config.forget_after);
         Memory {
             peers: peers.collect(),
             by_hand: self.by_hand,
-            watched_seconds: self.watch.to_save(self.config.forget_after).as_secs(),
+            watched_seconds: watched.as_secs(),
+            gap_seconds: gap.as_secs(),
             ago: Duration::ZERO,
             request_headers: self.request_headers.clone(),
             answering: self.answering.memory(),

@@ -158,6 +158,7 @@ impl Tracked {
 
     fn restore(&mut self, remembered: PeerMemory) {
         self.state = remembered.state;
+        self.left = remembered.left;
         self.has_served = has_served(&remembered);
         self.in_last_rotation = remembered.in_rotation;
         self.late = remembered.late;

@@ -51,6 +51,9 @@ pub struct Memory {
     /// For how long the source was watched without a gap that could hide a server.
     #[serde(default, rename = "watchedSeconds")]
     pub watched_seconds: u64,
+    /// For how long the source had said nothing.
+    #[serde(default, rename = "gapSeconds")]
+    pub gap_seconds: u64,
     /// How long ago that was written.
     #[serde(skip)]
     pub ago: Duration,
@@ -68,6 +71,7 @@ impl Default for Memory {
             peers: Vec::new(),
             by_hand: true,
             watched_seconds: 0,
+            gap_seconds: 0,
             ago: Duration::ZERO,
             request_headers: None,
             answering: None,
@@ -82,10 +86,12 @@ fn yes() -> bool {
 impl Memory {
     /// Returns for how long the source was watched; a person's list always is.
     pub(super) fn watch(&self, trusts_first: bool) -> Watch {
+        let gap = Duration::from_secs(self.gap_seconds).saturating_add(self.ago);
         match (self.peers.is_empty(), self.by_hand) {
             (true, _) => Watch::new(trusts_first),
-            (false, true) => Watch::restore(Duration::MAX, Duration::ZERO),
-            (false, false) => Watch::restore(Duration::from_secs(self.watched_seconds), self.ago),
+            // If it still is a list, that is said again.
+            (false, true) => Watch::restore(Duration::MAX, gap),
+            (false, false) => Watch::restore(Duration::from_secs(self.watched_seconds), gap),
         }
     }
 

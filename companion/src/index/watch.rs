@@ -36,11 +36,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Goes on from what an earlier run remembered: for how long it had watched, and how long ago
-    /// that was.
-    pub(super) fn restore(watched: Duration, ago: Duration) -> Self {
+    /// Goes on from what an earlier run remembered: for how long it had watched, and for how long the
+    /// source has said nothing since.
+    pub(super) fn restore(watched: Duration, gap: Duration) -> Self {
         let (fresh, steady, trusts_first) = (false, Duration::ZERO, false);
-        let mut watch = Self { fresh, watched, steady, gap: ago, trusts_first };
+        let mut watch = Self { fresh, watched, steady, gap, trusts_first };
         watch.forget_if_gap_hides();
         watch
     }
@@ -94,9 +94,10 @@ impl Watch {
         self.steady >= STEADY
     }
 
-    /// Returns what the next run must know. More than `forget_after` makes no difference.
-    pub(super) fn to_save(self, forget_after: Duration) -> Duration {
-        self.watched.min(forget_after)
+    /// Returns what the next run must know: for how long the source was watched, of which more than
+    /// `forget_after` makes no difference, and for how long it has said nothing.
+    pub(super) fn to_save(self, forget_after: Duration) -> (Duration, Duration) {
+        (self.watched.min(forget_after), self.gap.min(GAP))
     }
 
     fn forget_if_gap_hides(&mut self) {
@@ -153,6 +154,9 @@ mod tests {
         gap(&mut watch, GAP - MINUTE);
         assert!(!watch.is_proof(HOUR));
         assert!(!Watch::restore(HOUR, GAP).is_proof(HOUR));
+        let mut watch = Watch::restore(HOUR, MINUTE);
+        gap(&mut watch, MINUTE);
+        assert_eq!(watch.to_save(HOUR), (HOUR, 2 * MINUTE), "a restart does not end a gap");
     }
 
     #[test]
@@ -171,7 +175,7 @@ mod tests {
         let mut watch = Watch::new(true);
         assert!(!watched(&mut watch, STEADY / 2));
         assert!(watched(&mut watch, STEADY / 2));
-        assert_eq!(watch.to_save(HOUR), HOUR);
+        assert_eq!(watch.to_save(HOUR), (HOUR, Duration::ZERO));
         gap(&mut watch, GAP);
         assert!(!watched(&mut watch, STEADY), "they are the first only once");
     }

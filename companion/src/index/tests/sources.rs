@@ -42,6 +42,18 @@ fn a_peer_that_left_its_source_is_remembered_as_one_that_died() {
 }
 
 #[test]
+fn a_peer_that_left_its_source_is_remembered_when_a_list_replaces_it_also_over_a_restart() {
+    let mut world = world();
+    world.source_has(&["a", "b"]);
+    let listed = Roster { by_hand: true, ..world.roster.clone() };
+    world.follow(listed.clone());
+    assert_eq!(world.route("new/v1/y"), "unavailable");
+    let memory = world.index.snapshot().memory;
+    let world = World::restored_with(listed, memory);
+    assert_eq!(names(&world), ["a", "b", "c-"], "no person removed it");
+}
+
+#[test]
 fn a_peer_that_the_source_has_again_is_the_same() {
     let mut world = world();
     world.source_has(&["a", "b"]);
