@@ -1,7 +1,7 @@
 //! The files of many control planes, and what they say.
 //!
 //! ```text
-//!  directory ──read (every second)──▶ Files::take ──▶ Known ─▶ units, listener
+//!  directory ──read (every second)──▶ Files::take ──▶ Known ─▶ control planes, listener
 //!  main file ──────────────────────────▲     └──News─▶ log, serve, the last good text on disk
 //! ```
 //!

@@ -86,19 +86,17 @@ impl Files {
         Ok(news)
     }
 
-    /// Uses an earlier text of a file that has none that is good. Returns whether it can be used.
-    pub(super) fn restore(
-        &mut self,
-        name: &str,
-        text: &str,
-        directory: &ControlPlaneDirectory,
-    ) -> bool {
-        let Ok(config) = self.load(name, text, directory) else { return false };
-        let Some(file) = self.0.get_mut(name).filter(|file| file.good.is_none()) else {
-            return false;
-        };
-        file.good = Some(config);
-        true
+    /// Uses the text that an earlier run used, if it still can be used. Nobody else can take a server
+    /// name from it.
+    pub(super) fn restore(&mut self, name: &str, text: &str, directory: &ControlPlaneDirectory) {
+        if let Ok(config) = self.load(name, text, directory) {
+            self.0.entry(name.to_owned()).or_default().good = Some(config);
+        }
+    }
+
+    /// Returns whether a control plane has a good configuration.
+    pub(super) fn is_used(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|file| file.good.is_some())
     }
 
     /// Returns what is known now.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::files::{Files, Known, News};
 use super::metrics::DirectoryMetrics;
+use super::read::Read;
 use super::{file, read, saved};
 use crate::config::{ControlPlaneDirectory, ControlPlanes, MainConfig};
 use crate::serve;
@@ -68,6 +69,9 @@ impl Follower {
     /// Reads the directory. `first`: there is no last good configuration in memory.
     fn look(&mut self, again: bool, first: bool) {
         let read = read::read(&self.directory.path);
+        if let (true, Ok(read)) = (first, &read) {
+            self.restore(read);
+        }
         let taken = read.and_then(|read| self.files.take(read, &self.directory, again));
         self.metrics.read(taken.is_ok());
         match taken {
@@ -89,6 +93,15 @@ impl Follower {
         }
         let (states, refused) = self.shown.count();
         self.metrics.count(&states, refused);
+    }
+
+    /// Begins with what an earlier run used of these files.
+    fn restore(&mut self, read: &Read) {
+        for name in read.keys() {
+            if let Some(text) = saved::load(&self.directory.states, name) {
+                self.files.restore(name, &text, &self.directory);
+            }
+        }
     }
 
     fn note(&mut self, news: News, first: bool) {
@@ -115,8 +128,7 @@ impl Follower {
                     faults,
                     "file refused: the last good configuration stays"
                 );
-                let saved = saved::load(states, &name).filter(|_| first);
-                if saved.is_some_and(|text| self.files.restore(&name, &text, &self.directory)) {
+                if first && self.files.is_used(&name) {
                     tracing::warn!(
                         control_plane = name,
                         "using the last good configuration of an earlier run"

@@ -128,7 +128,7 @@ fn a_file_whose_named_files_arrive_after_it_is_used_then() {
 }
 
 #[test]
-fn a_server_name_belongs_to_the_control_plane_that_runs_and_at_a_start_to_the_first() {
+fn a_server_name_belongs_to_the_control_plane_that_runs_and_a_new_one_to_the_first() {
     let mut world = World::new();
     world.write("b", world.text("x.x"));
     world.write("c", world.text("x.x"));
@@ -180,16 +180,17 @@ fn what_all_have_in_common_changes_every_control_plane() {
 }
 
 #[test]
-fn an_earlier_text_is_used_only_if_there_is_no_good_one() {
+fn a_start_goes_on_with_what_an_earlier_run_used_whatever_the_files_say_now() {
     let mut world = World::new();
+    world.files.restore("a", &world.text("a.x"), &world.directory);
+    world.files.restore("z", &world.text("z.x"), &world.directory);
+    world.files.restore("y", "faulty by now", &world.directory);
     world.write("a", "faulty".to_owned());
-    world.write("b", world.text("b.x"));
-    world.look();
-    let earlier = |server_name| world.text(server_name);
-    let (taken, good) = (earlier("b.x"), earlier("a.x"));
-    assert!(!world.files.restore("a", &taken, &world.directory), "b has this name");
-    assert!(!world.files.restore("b", &good, &world.directory));
-    assert!(world.files.restore("a", &good, &world.directory));
-    assert_eq!(world.names(), [pair("a", "a.x"), pair("b", "b.x")]);
+    world.write("b", world.text("a.x"));
+    world.write("c", world.text("z.x"));
+    world.write("z", world.text("z.x"));
+    assert_eq!(world.look(), ["a refused", "b refused", "c refused"]);
+    assert_eq!(world.names(), [pair("a", "a.x"), pair("z", "z.x")]);
+    assert!(world.files.is_used("a") && !world.files.is_used("b") && !world.files.is_used("y"));
     assert!(!world.faults("a").is_empty());
 }
