@@ -6,7 +6,8 @@
 //!             └──────▶ secrets ────────certificates, names───────────┘
 //! ```
 //!
-//! Each arrow is a channel. Every task is observed: if one ends, the companion
+//! Each arrow is a channel. Every task is observed. If a task of one of many control
+//! planes ends, that control plane is started again; if another one ends, the companion
 //! ends, and its supervisor starts it again.
 
 mod check;
