@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
-use fake_apiserver::replay::{Crd, PEER_HEADER};
-use harness::ads::{self, AdsCompanion, AdsSite};
+use fake_apiserver::replay::Crd;
+use harness::ads::{self, AdsCompanion, client, is_served};
 use harness::envoy::Envoy;
 use harness::fleet::Fleet;
+use harness::manifests::POLICIES;
 use harness::simulated::{FILTER, Simulated, tls};
 use harness::wait;
 use pki::Pki;
 use serde_json::{Value, json};
-use wire::client::{Client, Http};
+use wire::client::Client;
 
 #[path = "envoy_ads/again.rs"]
 mod again;
@@ -29,31 +29,10 @@ mod refusals;
 #[path = "envoy_ads/replacement.rs"]
 mod replacement;
 
-const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
-
 /// The time that the project promises from a change on a peer to the route in Envoy.
 const PROMISE: Duration = Duration::from_secs(2);
 
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Two peers, of which only the second serves [`POLICIES`].
-async fn fleet() -> Result<(Fleet, AdsSite)> {
-    let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
-    let site = AdsSite::new(fleet.stack_options()?)?;
-    Ok((fleet, site))
-}
-
-async fn client(fleet: &Fleet, envoy: &Envoy) -> Result<Client> {
-    fleet.client(&envoy.url("kubernetes").await?, Http::Two)
-}
-
-async fn is_served(client: &Client) -> Result<()> {
-    for _ in 0..8 {
-        let answer = client.get(POLICIES).await?.ok()?;
-        assert_eq!(answer.header(PEER_HEADER), Some("cp-2"));
-    }
-    Ok(())
-}
 
 /// Waits until Envoy has a map with a new type of the second peer, and serves it.
 async fn learns(fleet: &Fleet, envoy: &Envoy, client: &Client, group: &str) -> Result<Duration> {
@@ -76,7 +55,7 @@ async fn learns(fleet: &Fleet, envoy: &Envoy, client: &Client, group: &str) -> R
 
 #[tokio::test]
 async fn the_first_map_and_every_change_reach_an_envoy() -> Result<()> {
-    let (mut fleet, site) = fleet().await?;
+    let (mut fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
     let envoy = ads::start(&site, "envoy-1", &companion).await?;
     companion.wait_for_envoys(1).await?;
@@ -107,7 +86,7 @@ async fn filter_version(companion: &AdsCompanion) -> Result<Value> {
 
 #[tokio::test]
 async fn an_envoy_that_speaks_the_older_form_gets_the_same() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
     let options = site.envoy("envoy-1", [companion.port; 2])?.replacing("DELTA_GRPC", "GRPC")?;
     let envoy = Envoy::start(options).await?;
@@ -121,7 +100,7 @@ async fn an_envoy_that_speaks_the_older_form_gets_the_same() -> Result<()> {
 
 #[tokio::test]
 async fn an_envoy_that_refuses_resources_keeps_the_last_ones_and_says_why() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
     let envoy = ads::start(&site, "envoy-1", &companion).await?;
     companion.wait_for_envoys(1).await?;
@@ -149,7 +128,7 @@ async fn an_envoy_that_refuses_resources_keeps_the_last_ones_and_says_why() -> R
 
 #[tokio::test]
 async fn envoy_serves_while_its_companion_is_gone_and_goes_on_when_it_is_back() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let mut companion = site.companion("companion-1").await?;
     let envoy = ads::start(&site, "envoy-1", &companion).await?;
     companion.wait_for_envoys(1).await?;
@@ -171,7 +150,7 @@ async fn envoy_serves_while_its_companion_is_gone_and_goes_on_when_it_is_back() 
 
 #[tokio::test]
 async fn two_companions_give_the_same_and_an_envoy_moves_between_them() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let mut companions =
         [site.companion("companion-1").await?, site.companion("companion-2").await?];
     let ports = [companions[0].port, companions[1].port];
@@ -208,7 +187,7 @@ async fn two_companions_give_the_same_and_an_envoy_moves_between_them() -> Resul
 
 #[tokio::test]
 async fn a_client_without_an_allowed_certificate_gets_nothing() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
     let stranger = site.pki().for_any_purpose("stranger", "stranger")?;
     let error = Simulated::connect(companion.port, tls(&site, &stranger)?, "a").await;
@@ -244,7 +223,7 @@ async fn a_client_without_an_allowed_certificate_gets_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn clients_that_do_not_read_or_refuse_everything_hold_nobody_up() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
     let config = tls(&site, &site.envoy_certificate())?;
     let mut silent = Vec::new();

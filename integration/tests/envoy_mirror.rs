@@ -6,41 +6,17 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
-use fake_apiserver::replay::{Crd, PEER_HEADER};
-use harness::ads::{AdsCompanion, AdsSite};
+use fake_apiserver::replay::Crd;
+use harness::ads::{self, AdsCompanion, client, is_served};
 use harness::companion::Companion;
 use harness::envoy::Envoy;
-use harness::fleet::Fleet;
 use harness::wait;
-use wire::client::{Client, Http};
-
-const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long an Envoy may take to go back to a companion that answers again, which leaves out the
 /// first companion for three seconds and asks again within two.
 const BACK: Duration = Duration::from_secs(12);
-
-/// Two peers, of which only the second serves [`POLICIES`].
-async fn fleet() -> Result<(Fleet, AdsSite)> {
-    let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
-    let site = AdsSite::new(fleet.stack_options()?)?;
-    Ok((fleet, site))
-}
-
-async fn client(fleet: &Fleet, envoy: &Envoy) -> Result<Client> {
-    fleet.client(&envoy.url("kubernetes").await?, Http::Two)
-}
-
-async fn is_served(client: &Client) -> Result<()> {
-    for _ in 0..8 {
-        let answer = client.get(POLICIES).await?.ok()?;
-        assert_eq!(answer.header(PEER_HEADER), Some("cp-2"));
-    }
-    Ok(())
-}
 
 /// Waits until the mirror has what the companion serves.
 async fn follows(companion: &AdsCompanion, mirror: &mut Companion) -> Result<()> {
@@ -57,7 +33,7 @@ async fn follows(companion: &AdsCompanion, mirror: &mut Companion) -> Result<()>
     .await
 }
 
-/// Waits until the Envoys of this companion or mirror, and no mirror, are as many.
+/// Waits until this companion or mirror serves so many Envoys, not counting mirrors.
 async fn serves(server: &Companion, count: usize) -> Result<()> {
     wait::until("Envoys to have everything", DEADLINE, async || {
         let view = server.json("/v1/envoys").await?;
@@ -72,7 +48,7 @@ async fn serves(server: &Companion, count: usize) -> Result<()> {
 
 #[tokio::test]
 async fn an_envoy_starts_without_a_companion_and_goes_back_to_it() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let mut companion = site.companion("companion-1").await?;
     let ports = [companion.port; 2];
     let mut mirror = site.mirror("envoy-1", ports).await?;
@@ -116,7 +92,7 @@ async fn an_envoy_starts_without_a_companion_and_goes_back_to_it() -> Result<()>
 #[tokio::test]
 async fn a_companion_that_goes_leaves_its_envoys_to_the_other_one_and_then_to_the_mirror()
 -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let mut one = site.companion("companion-1").await?;
     let mut other = site.companion("companion-2").await?;
     let ports = [one.port, other.port];
@@ -138,7 +114,7 @@ async fn a_companion_that_goes_leaves_its_envoys_to_the_other_one_and_then_to_th
 
 #[tokio::test]
 async fn a_mirror_that_has_nothing_lets_envoy_wait_and_says_so() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let mut companion = site.companion("companion-1").await?;
     let ports = [companion.port; 2];
     companion.companion.kill_9();
@@ -156,7 +132,7 @@ async fn a_mirror_that_has_nothing_lets_envoy_wait_and_says_so() -> Result<()> {
 
 #[tokio::test]
 async fn a_damaged_file_is_not_served_and_no_file_has_a_private_key() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let mut companion = site.companion("companion-1").await?;
     let ports = [companion.port; 2];
     let mut mirror = site.mirror("envoy-1", ports).await?;

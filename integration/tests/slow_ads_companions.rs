@@ -9,16 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
 use fake_apiserver::replay::Crd;
-use harness::ads::{AdsCompanion, AdsSite};
+use harness::ads::{self, AdsCompanion};
 use harness::envoy::Envoy;
-use harness::fleet::Fleet;
+use harness::manifests::POLICIES;
 use harness::report::Entry;
 use harness::wait;
-use wire::client::Http;
 
-const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
 const DURATION: Duration = Duration::from_secs(120);
 const PERIOD: Duration = Duration::from_secs(5);
 const ENVOYS: usize = 3;
@@ -27,8 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn companions_that_come_and_go_break_nothing() -> Result<()> {
     let mut entry = Entry::begin("slow_ads_companions");
-    let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
-    let site = AdsSite::new(fleet.stack_options()?)?;
+    let (fleet, site) = ads::skewed().await?;
     let mut companions =
         [site.companion("companion-1").await?, site.companion("companion-2").await?];
     let ports = [companions[0].port, companions[1].port];
@@ -41,7 +37,7 @@ async fn companions_that_come_and_go_break_nothing() -> Result<()> {
     let sent = Arc::new(AtomicUsize::new(0));
     let mut loads = Vec::new();
     for envoy in &envoys {
-        let client = fleet.client(&envoy.url("kubernetes").await?, Http::Two)?;
+        let client = ads::client(&fleet, envoy).await?;
         let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
         loads.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {

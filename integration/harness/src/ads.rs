@@ -12,12 +12,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
+use fake_apiserver::replay::PEER_HEADER;
 use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
+use wire::client::{Client, Http};
 
 use crate::artifacts::integration_folder;
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{Envoy, EnvoyOptions};
+use crate::fleet::Fleet;
+use crate::manifests::POLICIES;
 use crate::stack::StackOptions;
 use crate::{ports, wait};
 
@@ -253,6 +258,32 @@ impl AdsCompanion {
         })
         .await
     }
+}
+
+/// Returns two peers, of which only `cp-2` serves [`POLICIES`], and a site in front of them. Fails if
+/// a peer cannot be started.
+pub async fn skewed() -> Result<(Fleet, AdsSite)> {
+    let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
+    let site = AdsSite::new(fleet.stack_options()?)?;
+    Ok((fleet, site))
+}
+
+/// Returns a client of an Envoy in front of these peers. Fails if Envoy does not say where it
+/// listens.
+pub async fn client(fleet: &Fleet, envoy: &Envoy) -> Result<Client> {
+    fleet.client(&envoy.url("kubernetes").await?, Http::Two)
+}
+
+/// Sends requests for [`POLICIES`]. Fails if one is not answered.
+///
+/// # Panics
+/// Another peer than `cp-2` answers.
+pub async fn is_served(client: &Client) -> Result<()> {
+    for _ in 0..8 {
+        let answer = client.get(POLICIES).await?.ok()?;
+        assert_eq!(answer.header(PEER_HEADER), Some("cp-2"));
+    }
+    Ok(())
 }
 
 /// Starts an Envoy of the fleet at one companion. Fails if it does not become ready.

@@ -1,10 +1,12 @@
 //! A map that comes again.
 
 use anyhow::{Result, ensure};
-use harness::{ads, wait};
+use harness::ads::{self, client, is_served};
+use harness::manifests::POLICIES;
+use harness::wait;
 use wire::client::Client;
 
-use super::{DEADLINE, POLICIES, client, fleet, is_served};
+use super::DEADLINE;
 
 /// The connections of the test: the kernel spreads them over the workers.
 const CLIENTS: usize = 12;
@@ -25,7 +27,7 @@ async fn all_answer(clients: &[Client], status: u16) -> Result<()> {
 /// with the map in between.
 #[tokio::test]
 async fn a_map_that_was_in_use_before_is_used_again_while_watches_go_on() -> Result<()> {
-    let (mut fleet, site) = fleet().await?;
+    let (mut fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
     let envoy = ads::start(&site, "envoy-1", &companion).await?;
     companion.wait_for_envoys(1).await?;

@@ -1,16 +1,15 @@
 //! Every byte that an Envoy is sent, read between the companion and Envoy.
 
 use anyhow::{Context, Result, ensure};
+use harness::ads::{self, is_served};
 use harness::envoy::Envoy;
 use harness::tap::Tap;
 use pki::CertificateFiles;
 use serde_json::json;
 
-use super::{fleet, is_served};
-
 #[tokio::test]
 async fn no_private_key_is_ever_sent() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     // This companion also writes files, with all the keys in them.
     let pair = |files: &CertificateFiles| json!({ "certificateFile": files.certificate, "keyFile": files.key });
     let front_proxy = site.pki().client("front-proxy", "front-proxy-client", &[])?;

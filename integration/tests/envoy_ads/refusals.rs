@@ -4,11 +4,11 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::replay::Crd;
-use harness::ads::{self, AdsCompanion};
+use harness::ads::{self, AdsCompanion, client, is_served};
 use harness::wait;
 use serde_json::Value;
 
-use super::{DEADLINE, client, fleet, is_served};
+use super::DEADLINE;
 
 /// Waits until the companion shows that an Envoy refused its filter.
 async fn refuses_the_filter(companion: &AdsCompanion) -> Result<()> {
@@ -26,7 +26,7 @@ async fn refuses_the_filter(companion: &AdsCompanion) -> Result<()> {
 /// the companion removes clusters that the map in use still names.
 #[tokio::test]
 async fn a_refused_map_is_refused_again_after_a_restart_and_costs_no_cluster() -> Result<()> {
-    let (mut fleet, site) = fleet().await?;
+    let (mut fleet, site) = ads::skewed().await?;
     let mut companion = site.companion("companion-1").await?;
     let file = companion.companion.config_file();
     let mut config: Value = serde_json::from_str(&fs::read_to_string(&file)?)?;

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use harness::ads::{self, AdsCompanion};
+use harness::ads::{self, AdsCompanion, client, is_served};
 use pki::Pki;
 use serde_json::{Value, json};
 
-use super::{client, fleet, is_served, learns};
+use super::learns;
 
 /// Envoy waits as long for the endpoints of a cluster, unless it gets them.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -32,7 +32,7 @@ async fn applied(companion: &AdsCompanion, config: &Value) -> Result<Duration> {
 
 #[tokio::test]
 async fn a_new_authority_and_a_new_module_are_used_without_waiting() -> Result<()> {
-    let (fleet, site) = fleet().await?;
+    let (fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
     let envoy = ads::start(&site, "envoy-1", &companion).await?;
     companion.wait_for_envoys(1).await?;
