@@ -1,12 +1,12 @@
 //! The companion's HTTP endpoint, on loopback only.
 
+pub mod answer;
 mod control_planes;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use discovery_map::MapDocument;
@@ -14,8 +14,9 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::ads::Envoys;
-use crate::metrics::{Registry, exposition};
+use crate::metrics::Registry;
 
+use answer::{json, not_found, unavailable};
 pub use control_planes::{ControlPlaneState, ControlPlaneView, ControlPlanes};
 
 #[derive(Clone)]
@@ -83,13 +84,8 @@ async fn readyz(State(views): State<Views>) -> Response {
 }
 
 async fn metrics(State(views): State<Views>) -> Response {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let registries = views.control_planes.registries();
-    let all = [&views.registry].into_iter().chain(&registries).map(|registry| &**registry);
-    match exposition(all) {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    answer::metrics([&views.registry].into_iter().chain(&registries).map(|registry| &**registry))
 }
 
 fn map(view: &ControlPlaneView) -> Response {
@@ -124,19 +120,4 @@ async fn control_planes(State(views): State<Views>) -> Response {
 
 async fn envoys(State(views): State<Views>) -> Response {
     json(&views.envoys.view())
-}
-
-pub(crate) fn json(value: &impl Serialize) -> Response {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-fn not_found(reason: &str) -> Response {
-    (StatusCode::NOT_FOUND, reason.to_owned()).into_response()
-}
-
-fn unavailable(reason: &str) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()).into_response()
 }

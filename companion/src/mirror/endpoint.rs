@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
 use super::status::Status;
 use crate::ads::Envoys;
-use crate::metrics::{Registry, exposition};
-use crate::serve::json;
+use crate::metrics::Registry;
+use crate::serve::answer::{self, json, unavailable};
 
 #[derive(Clone)]
 pub struct Views {
@@ -34,17 +33,12 @@ pub fn router(views: Views) -> Router {
 async fn readyz(State(views): State<Views>) -> Response {
     match views.status.borrow().confirmed {
         Some(_) => "ok\n".into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "has nothing yet: no companion has answered\n")
-            .into_response(),
+        None => unavailable("has nothing yet: no companion has answered\n"),
     }
 }
 
 async fn metrics(State(views): State<Views>) -> Response {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match exposition([&*views.registry]) {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    answer::metrics([&*views.registry])
 }
 
 async fn mirror(State(views): State<Views>) -> Response {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::keeper::{CHECK, Keeper, Read, authorities, pair};
+use super::keeper::{Keeper, Read, authorities, next_look, pair};
 use super::metrics::{SecretLabel, SecretMetrics};
 use crate::certificates::{Certificates, FileError, KeyPair};
 use crate::config::{AdsServer, MainConfig};
@@ -56,10 +56,8 @@ impl AdsWatcher {
                     self.settings.send_replace(Arc::new(next));
                 }
             }
-            tokio::select! {
-                changed = self.configs.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(CHECK) => {}
-                () = self.settings.closed() => return,
+            if !next_look(&mut self.configs, &self.settings).await {
+                return;
             }
         }
     }

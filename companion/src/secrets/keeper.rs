@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::metrics::{SecretLabel, SecretMetrics};
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles};
 use crate::clock::since_1970;
 
 /// How often files are read.
-pub(super) const CHECK: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_secs(1);
 
 /// What is known of files besides their content.
 pub(super) struct Keeper {
@@ -91,6 +93,19 @@ impl Keeper {
             tracing::error!(secret = label.as_str(), %error, "secret cannot be used: the last good one stays");
             self.problems.insert(label, error);
         }
+    }
+}
+
+/// Waits until the files are to be read again: because the configuration changed, or it is time.
+/// Returns whether anybody still wants to know.
+pub(super) async fn next_look<C, S>(
+    configs: &mut watch::Receiver<C>,
+    settings: &watch::Sender<S>,
+) -> bool {
+    tokio::select! {
+        changed = configs.changed() => changed.is_ok(),
+        () = tokio::time::sleep(CHECK) => true,
+        () = settings.closed() => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::keeper::{CHECK, Keeper, Read, authorities, pair};
+use super::keeper::{Keeper, Read, authorities, next_look, pair};
 use super::metrics::{SecretLabel, SecretMetrics};
 use super::{Secrets, Settings};
 use crate::certificates::KeyPair;
@@ -39,10 +39,8 @@ impl Watcher {
             if next != *last {
                 self.settings.send_replace(Arc::new(next));
             }
-            tokio::select! {
-                changed = self.configs.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(CHECK) => {}
-                () = self.settings.closed() => return,
+            if !next_look(&mut self.configs, &self.settings).await {
+                return;
             }
         }
     }
