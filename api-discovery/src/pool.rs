@@ -1,5 +1,5 @@
-//! Holds in memory only once what peers of whichever control planes say alike: API servers of one
-//! version say mostly the same.
+//! Shares equal answers of peers in memory, across control planes: API servers of one version give
+//! mostly equal answers.
 //!
 //! A pool keeps nothing alive, and a look-up needs the content itself, so nobody learns from it what
 //! others say.

@@ -227,7 +227,7 @@ impl Index {
         true
     }
 
-    /// Returns whether a type that no peer serves is none of a server that left unseen.
+    /// Returns whether it is certain that no server that left unseen served a type that no peer serves.
     fn is_proof(&self) -> bool {
         self.watch.is_proof(self.config.forget_after)
     }

@@ -65,7 +65,7 @@ impl Access {
 
 /// Returns what a client is told that is to go to another server.
 pub fn without_map_status() -> Status {
-    Status::unavailable("there is no map yet")
+    Status::unavailable("this server has no map yet")
 }
 
 fn is_allowed(settings: &watch::Receiver<Arc<AdsSettings>>, names: &[String]) -> bool {
@@ -73,7 +73,7 @@ fn is_allowed(settings: &watch::Receiver<Arc<AdsSettings>>, names: &[String]) ->
     settings.server.allowed_client_names.iter().any(|name| names.contains(name))
 }
 
-/// Without control planes, there is no map to wait for.
+/// Returns whether a map has come, or none is awaited because there are no control planes.
 fn has_map(latest: &Snapshot) -> bool {
     !latest.parts.is_empty() || latest.awaited.is_empty()
 }

@@ -42,7 +42,7 @@ pub enum RefusalReason {
     Name,
     /// There are too many.
     Limit,
-    /// There is no map yet.
+    /// The server has no map yet.
     NoMap,
 }
 

@@ -128,7 +128,7 @@ impl Service {
             return Err(Status::permission_denied("the certificate has no allowed name"));
         }
         if !self.context.access.is_ready(&self.context.snapshots.borrow()) {
-            tracing::info!(?names, "sent a client of ADS away: there is no map yet");
+            tracing::info!(?names, "sent a client of ADS away, because this server has no map yet");
             self.context.metrics.refused(RefusalReason::NoMap);
             return Err(without_map_status());
         }

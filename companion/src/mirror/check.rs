@@ -1,4 +1,4 @@
-//! Whether a set is complete: everything is there that something in it names.
+//! Decides whether a set is complete: it contains everything that its resources name.
 
 use discovery_map::ROTATION_SUFFIX;
 use envoy_types::pb::envoy::service::discovery::v3::Resource;
@@ -11,7 +11,7 @@ use crate::xds;
 /// What keeps a set from being complete.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Incomplete {
-    #[error("there is no map yet")]
+    #[error("the companion has sent no map yet")]
     NoMap,
     #[error("the {kind} {name:?} cannot be read: {problem}")]
     Unreadable { kind: &'static str, name: String, problem: String },

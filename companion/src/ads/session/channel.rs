@@ -25,8 +25,8 @@ pub(super) struct Channel {
     bytes: usize,
     last_nonce: String,
     unanswered: Option<Unanswered>,
-    /// The lanes that are sent together next. Those of which nothing was refused share a push; each
-    /// other one has its own.
+    /// The lanes of each of the next pushes. Lanes without a refusal share a push, and a lane with a
+    /// refusal gets a push of its own.
     groups: VecDeque<Vec<String>>,
 }
 
@@ -73,8 +73,8 @@ impl Channel {
         self.groups.push_front(lanes);
     }
 
-    /// Returns which lanes are sent next, of those that have something to send: if there is no order
-    /// yet, first all that refused nothing, then the others one by one.
+    /// Returns the lanes of the next push. If no pushes are planned, plans them: one with all healthy
+    /// lanes, then one for each suspect.
     pub fn next_group(
         &mut self,
         healthy: Vec<String>,

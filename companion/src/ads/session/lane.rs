@@ -27,7 +27,7 @@ pub(super) enum Target {
     Part(Arc<Part>),
     /// What a filter chain asks for. It waits for nothing.
     Connections(Arc<Resource>),
-    /// There is no map yet: everything stays.
+    /// The control plane has no map yet: Envoy keeps everything.
     Awaited,
     /// The control plane does not exist.
     #[default]
