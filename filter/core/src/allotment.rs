@@ -14,7 +14,7 @@ pub const MAX_BODY_BYTES: usize = 16 << 20;
 /// VM ends at 4 GiB.
 pub(crate) const MANY_BYTES: usize = 256 << 20;
 
-/// What nobody can take away.
+/// The bytes that each control plane can always keep.
 pub(crate) const OWN_BYTES: usize = 1 << 20;
 
 /// What one control plane keeps of one kind.

@@ -43,7 +43,7 @@ impl<H: Host> Filter<H> {
         }
     }
 
-    /// Takes back what proves a 404, unless another map does by now. The control plane is gone; what
+    /// Removes what proves a 404, unless another map has replaced it. The control plane is gone; what
     /// is left here would be taken for newer than a later one's of the same name.
     pub(crate) fn retire(&self) {
         let (Some(current), Some(key)) = (self.current.take(), &self.evidence) else { return };

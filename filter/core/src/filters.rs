@@ -173,15 +173,8 @@ impl<H: Host + Clone> Filters<H> {
             roots.has_nameless = true;
             return None;
         };
-        if let Some(root) = roots.by_id.get_mut(&*id) {
-            root.ask(&self.host, context);
-            if root.contexts.is_empty() {
-                root.filter.retire();
-                roots.by_id.remove(&*id);
-            }
-        }
-        let filter = || self.filter(Some(evidence::key(&id)));
-        let root = || Root { filter: filter(), contexts: Vec::new() };
+        roots.forget_if_gone(&id, &self.host, context);
+        let root = || Root { filter: self.filter(Some(evidence::key(&id))), contexts: Vec::new() };
         let root = roots.by_id.entry(id.clone()).or_insert_with(root);
         if root.filter.is_tick_due.get() {
             // The host would lose those of a configuration that it drops, but not the timer.
@@ -199,15 +192,8 @@ impl<H: Host + Clone> Filters<H> {
         for _ in 0..looks.min(roots.by_id.len()) {
             let Some(id) = roots.next() else { break };
             roots.last.clone_from(&id);
-            if root_id == Some(&*id) {
-                continue;
-            }
-            let Some(root) = roots.by_id.get_mut(&id) else { break };
-            root.ask(&self.host, own);
-            if root.contexts.is_empty() {
-                root.filter.retire();
-                roots.by_id.remove(&id);
-                is_any_gone = true;
+            if root_id != Some(&*id) {
+                is_any_gone |= roots.forget_if_gone(&id, &self.host, own);
             }
         }
         drop(roots);
@@ -235,6 +221,18 @@ impl<H: Host> Roots<H> {
             _ => self.by_id.get(&*host.root_id()?)?,
         };
         Some(Rc::clone(&root.filter))
+    }
+
+    /// Forgets a root if the host has dropped all its configurations. Returns whether it did.
+    fn forget_if_gone(&mut self, id: &[u8], host: &H, own: ContextId) -> bool {
+        let Some(root) = self.by_id.get_mut(id) else { return false };
+        root.ask(host, own);
+        let is_gone = root.contexts.is_empty();
+        if is_gone {
+            root.filter.retire();
+            self.by_id.remove(id);
+        }
+        is_gone
     }
 
     /// Returns the root after the one that was looked at last.
