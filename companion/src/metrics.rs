@@ -36,6 +36,7 @@ pub fn exposition<'r>(
     registries: impl IntoIterator<Item = &'r Registry>,
 ) -> Result<String, fmt::Error> {
     const END: &str = "# EOF\n";
+    let sample = format!("\n{PREFIX}");
     let mut families = Vec::<String>::new();
     let mut places = HashMap::new();
     let mut text = String::new();
@@ -44,7 +45,7 @@ pub fn exposition<'r>(
         text::encode(&mut text, registry)?;
         // Every family begins with the line of its help.
         for family in text.trim_end_matches(END).split("# HELP ").skip(1) {
-            let samples = family.find(&format!("\n{PREFIX}")).map_or(family.len(), |end| end + 1);
+            let samples = family.find(&sample).map_or(family.len(), |end| end + 1);
             let (head, samples) = family.split_at(samples);
             let place = *places.entry(head.to_owned()).or_insert(families.len());
             match families.get_mut(place) {

@@ -80,8 +80,9 @@ impl Index {
                 (true, false) => Loss::Nothing,
                 (true, true) => Loss::Types,
             };
-            order.insert(0, (loss, at));
+            order.push((loss, at));
         }
+        order.reverse();
         order.sort_by_key(|(loss, _)| *loss);
         order.truncate(surplus);
         if order.iter().any(|(loss, _)| *loss != Loss::Nothing) {
@@ -114,7 +115,7 @@ impl Index {
     }
 }
 
-/// What is not known any more without a peer, the least first.
+/// What the index loses if it forgets a peer. The smallest loss comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Loss {
     Nothing,

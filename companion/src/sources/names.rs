@@ -16,27 +16,36 @@ pub(super) fn peers(servers: Vec<Server>, before: &[Peer]) -> Vec<Peer> {
         by_address.entry(server.address).or_insert(server);
     }
     let mut taken = BTreeSet::new();
+    let mut peers = Vec::new();
     // Those that keep their names come first.
-    let (kept, new): (Vec<_>, Vec<_>) = by_address
-        .into_values()
-        .map(|server| (kept_name(&server, before), server))
-        .partition(|(name, _)| name.as_ref().is_some_and(|name| taken.insert(name.clone())));
-    let kept = kept.into_iter().filter_map(|(name, server)| Some((name?, server.address)));
-    let mut peers: Vec<_> = kept.map(|(name, address)| Peer { name, address }).collect();
+    let new =
+        claim(by_address.into_values(), |server| kept_name(server, before), &mut taken, &mut peers);
     // The source's own names come before those that are made.
-    let (named, unnamed): (Vec<_>, Vec<_>) = new
-        .into_iter()
-        .map(|(_, server)| (own_name(&server), server))
-        .partition(|(name, _)| name.as_ref().is_some_and(|name| taken.insert(name.clone())));
-    let named = named.into_iter().filter_map(|(name, server)| Some((name?, server.address)));
-    peers.extend(named.map(|(name, address)| Peer { name, address }));
-    for (_, Server { address, .. }) in unnamed {
+    let unnamed = claim(new, own_name, &mut taken, &mut peers);
+    for Server { address, .. } in unnamed {
         let name = PeerName::of_address(address, |name| taken.contains(name));
         taken.insert(name.clone());
         peers.push(Peer { name, address });
     }
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     peers
+}
+
+/// Makes peers of the servers that have a name that is not taken. Returns the others.
+fn claim(
+    servers: impl IntoIterator<Item = Server>,
+    name: impl Fn(&Server) -> Option<PeerName>,
+    taken: &mut BTreeSet<PeerName>,
+    peers: &mut Vec<Peer>,
+) -> Vec<Server> {
+    let mut others = Vec::new();
+    for server in servers {
+        match name(&server).filter(|name| taken.insert(name.clone())) {
+            Some(name) => peers.push(Peer { name, address: server.address }),
+            None => others.push(server),
+        }
+    }
+    others
 }
 
 /// Returns the name that a peer with the server's address has, unless the source now says that it

@@ -43,8 +43,7 @@ pub(super) async fn run(
     // A watch that the API does not end in time has a connection that is broken.
     let silence = Duration::from_secs(u64::from(BOUNDS.watch) + 3);
     let mut accessor = Accessor::new(source.access.clone(), config, peers, silence);
-    let [shortest, longest] = BOUNDS.pause;
-    let mut pause = Pause::new(shortest, longest);
+    let mut pause = Pause::new(BOUNDS.pause);
     loop {
         let problem = match accessor.client().await {
             Err(problem) => problem,

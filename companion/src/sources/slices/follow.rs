@@ -49,8 +49,7 @@ pub(super) async fn follow(
     let settings = watcher::Config::default().labels(&selector).timeout(bounds.watch);
     let mut events = pin!(watcher(api, settings));
     let mut slices = Slices { listing: Some(Instant::now()), ..Slices::default() };
-    let [shortest, longest] = bounds.pause;
-    let mut pause = Pause::new(shortest, longest);
+    let mut pause = Pause::new(bounds.pause);
     loop {
         let next = events.next();
         let event = match slices.listing {

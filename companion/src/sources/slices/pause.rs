@@ -16,7 +16,7 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    pub(super) fn new(shortest: Duration, longest: Duration) -> Self {
+    pub(super) fn new([shortest, longest]: [Duration; 2]) -> Self {
         Self { shortest, longest, next: shortest, over: None }
     }
 
@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_grows_up_to_a_bound_and_begins_anew_after_a_time_without_failures() {
-        let mut pause = Pause::new(SECOND, SECOND * 4);
+        let mut pause = Pause::new([SECOND, SECOND * 4]);
         for expected in [1.0, 2.0, 4.0, 4.0] {
             let waited = waited(&mut pause).await.as_secs_f64();
             assert!((0.79..1.21).contains(&(waited / expected)), "{waited} for {expected}");
