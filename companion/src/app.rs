@@ -99,9 +99,7 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
 /// Makes and locks the directories that the companion writes to.
 fn lock(main: &MainConfig) -> Result<Locks, AppError> {
     let mut directories = vec![("stateDirectory", main.state_directory.as_path())];
-    if let ControlPlanes::One(config) = &main.control_planes
-        && let Some(directory) = &config.envoy.directory
-    {
+    if let Some(directory) = main.only().and_then(|config| config.envoy.directory.as_ref()) {
         directories.push(("envoy.directory", directory));
     }
     for (field, directory) in &directories {

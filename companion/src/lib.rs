@@ -20,6 +20,7 @@ mod apiserver;
 mod app;
 mod causes;
 mod certificates;
+mod channel;
 pub mod cli;
 mod clock;
 pub mod config;

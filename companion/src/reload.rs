@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
+use crate::channel::send_changed;
 use crate::config::MainConfig;
 use crate::metrics::{Label, Registry, add};
 
@@ -86,11 +87,7 @@ impl Follower {
             tracing::warn!("{warning}");
         }
         self.metrics.reloaded(true);
-        self.configs.send_if_modified(|config| {
-            let changed = **config != next;
-            *config = Arc::new(next);
-            changed
-        });
+        send_changed(&self.configs, &Arc::new(next));
         Ok(())
     }
 }

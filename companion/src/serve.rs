@@ -24,7 +24,7 @@ pub struct Views {
     pub control_planes: ControlPlanes,
     /// The name of the only control plane. `None` if there can be many.
     pub only: Option<String>,
-    /// Whether there is all that Envoys need, if there can be many.
+    /// Whether the listener of many control planes was published.
     pub ready: watch::Receiver<bool>,
     pub envoys: Envoys,
     pub registry: Arc<Registry>,
@@ -72,7 +72,7 @@ fn of_one(
 async fn readyz(State(views): State<Views>) -> Response {
     let Some(only) = views.only() else {
         let ready = *views.ready.borrow();
-        let waits = "there is no control plane yet, or not every one has a map or had the time to get one\n";
+        let waits = "no control plane exists yet, or some control planes are still waiting for their first map\n";
         return if ready { "ok\n".into_response() } else { unavailable(waits) };
     };
     let outcome = only.outcomes.borrow();

@@ -10,7 +10,7 @@ use crate::config::{ControlPlanes, MainConfig};
 pub struct Checked {
     /// What it has, in a few words.
     pub found: String,
-    /// What is valid, and needs another setting elsewhere.
+    /// A warning: what is valid, but needs a matching setting elsewhere.
     pub warning: Option<String>,
 }
 

@@ -21,6 +21,7 @@ use super::indexer::{Indexer, Inputs, Outputs};
 use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
 use super::tasks::Tasks;
+use crate::ads::{AdsSink, Snapshots};
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::index::Index;
@@ -32,17 +33,17 @@ use crate::serve::ControlPlaneView;
 use crate::sources;
 use crate::state::{State, Store};
 
-/// What control planes have in common. Nothing of one reaches another by it.
+/// What control planes share. It passes nothing from one to another.
 #[derive(Clone)]
 pub(super) struct Common {
     /// How many read OpenAPI documents at once: each takes megabytes.
     open_api: Arc<Semaphore>,
-    /// What their peers say alike.
+    /// Equal answers of their peers are kept once.
     pool: Pool,
 }
 
 impl Common {
-    /// Returns what no control plane has yet. `open_api`: how many read OpenAPI documents at once.
+    /// Returns what they share at the start. `open_api` control planes read OpenAPI documents at once.
     pub(super) fn new(open_api: usize) -> Self {
         Self { open_api: Arc::new(Semaphore::new(open_api)), pool: Pool::default() }
     }
@@ -52,7 +53,7 @@ impl Common {
 pub(super) struct ControlPlane {
     settings: Settings,
     store: Store,
-    pub state: State,
+    state: State,
 }
 
 impl ControlPlane {
@@ -69,6 +70,14 @@ impl ControlPlane {
             State::default()
         });
         Ok(Self { settings, store, state })
+    }
+
+    /// Returns what publishes its part to Envoys over ADS.
+    pub(super) fn ads_sink(&self, snapshots: Snapshots) -> AdsSink {
+        let config = &self.settings.config;
+        let name = config.envoy.cluster_prefix.to_string();
+        let endpoints = self.state.published.endpoints.clone();
+        AdsSink::new(snapshots, name, config.front_proxy_secret.clone(), endpoints)
     }
 
     /// Connects the parts by channels and adds their tasks. Returns what they show. `configs` has the

@@ -7,7 +7,7 @@ use std::fmt::Display;
 #[error("{0}")]
 pub struct AppError(pub(super) String);
 
-/// Returns what makes an error of another one, with what failed in front.
+/// Returns a function that converts an error, and puts what failed in front.
 pub(super) fn failed<E: Display>(what: &'static str) -> impl Fn(E) -> AppError {
     move |error| AppError(format!("{what}{error}"))
 }

@@ -24,6 +24,7 @@ use super::error::{AppError, failed};
 use super::metrics::MainMetrics;
 use super::tasks::Tasks;
 use crate::ads::Snapshots;
+use crate::channel::send_changed;
 use crate::config::{ClusterPrefix, Config, ControlPlaneDirectory, MainConfig};
 use crate::directory::{Follower, Known};
 use crate::serve::Views;
@@ -94,18 +95,14 @@ impl Many {
         }
     }
 
-    /// Ends what is not wanted, changes what is another, and starts what is missing.
+    /// Stops unwanted control planes, sends changed configurations, and starts missing control planes.
     fn apply(&mut self, wanted: &BTreeMap<ClusterPrefix, Arc<Config>>) {
         for (name, configs) in &mut self.running {
             match (wanted.get(name), configs.as_ref()) {
                 // Its tasks end without it.
                 (None, _) => *configs = None,
                 (Some(next), Some(configs)) => {
-                    configs.send_if_modified(|config| {
-                        let changed = config != next;
-                        config.clone_from(next);
-                        changed
-                    });
+                    send_changed(configs, next);
                 }
                 (Some(_), None) => {}
             }
@@ -123,10 +120,9 @@ impl Many {
         }
     }
 
-    /// Shows no more of those that have no file and no task.
+    /// Stops showing control planes that have neither a file nor tasks.
     fn forget(&self, names: &BTreeSet<&str>) {
-        let runs = |name: &str| self.running.keys().any(|one| one.as_str() == name);
-        self.shared.shown.retain(|name| names.contains(name) || runs(name));
+        self.shared.shown.retain(|name| names.contains(name) || self.running.contains_key(name));
     }
 }
 
@@ -144,11 +140,7 @@ fn raise_file_limit() {
 /// # Errors
 /// Everything that is wrong with them.
 pub(super) fn check(directory: &ControlPlaneDirectory) -> Result<usize, Vec<String>> {
-    let template = TemplateFile::open(&directory.listener_template).err();
-    let files = crate::directory::check(directory);
-    match (template, files) {
-        (None, files) => files,
-        (Some(template), Ok(_)) => Err(vec![template]),
-        (Some(template), Err(faults)) => Err([template].into_iter().chain(faults).collect()),
-    }
+    let mut faults = Vec::from_iter(TemplateFile::open(&directory.listener_template).err());
+    let count = crate::directory::check(directory).map_err(|more| faults.extend(more)).ok();
+    count.filter(|_| faults.is_empty()).ok_or(faults)
 }

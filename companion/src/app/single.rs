@@ -10,8 +10,9 @@ use super::error::{AppError, failed};
 use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
 use super::tasks::Tasks;
-use crate::ads::{AdsSink, Snapshots};
-use crate::config::{Config, ControlPlanes, MainConfig};
+use crate::ads::Snapshots;
+use crate::channel::send_changed;
+use crate::config::{Config, MainConfig};
 use crate::publish::FileSink;
 use crate::serve::{ControlPlaneState, Views};
 
@@ -27,10 +28,7 @@ pub(super) fn start(
     let files = config.envoy.directory.as_deref().map(FileSink::open).transpose();
     let files = files.map_err(failed("envoy.directory: "))?;
     let name = config.envoy.cluster_prefix.to_string();
-    let ads = snapshots.map(|snapshots| {
-        let endpoints = control_plane.state.published.endpoints.clone();
-        AdsSink::new(snapshots, name.clone(), config.front_proxy_secret.clone(), endpoints)
-    });
+    let ads = snapshots.map(|snapshots| control_plane.ads_sink(snapshots));
     let (sender, configs) = watch::channel(Arc::clone(config));
     let sinks = Sinks::new(files, ads);
     let view =
@@ -53,11 +51,8 @@ async fn follow(mut mains: watch::Receiver<Arc<MainConfig>>, configs: watch::Sen
     while mains.changed().await.is_ok() {
         let main = Arc::clone(&mains.borrow_and_update());
         // A main file that begins to have many is refused.
-        let ControlPlanes::One(next) = &main.control_planes else { continue };
-        configs.send_if_modified(|config| {
-            let changed = *config != *next;
-            config.clone_from(next);
-            changed
-        });
+        if let Some(next) = main.only() {
+            send_changed(&configs, next);
+        }
     }
 }

@@ -57,7 +57,9 @@ impl Sink for Sinks {
             let ended = failed.take().map_or_else(|| sink.finish(), Err);
             match (&first, ended) {
                 (Ok(()), ended) => first = ended,
-                (Err(_), Err(error)) => tracing::error!(%error, "could not publish either"),
+                (Err(_), Err(error)) => {
+                    tracing::error!(%error, "cannot publish to the other destination either")
+                }
                 (Err(_), Ok(())) => {}
             }
         }

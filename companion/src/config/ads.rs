@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::main::{AdsServer, ControlPlanes, MainConfig};
+use super::main::{AdsServer, MainConfig};
 use super::reader::{FaultLog, Faulty, Section};
 use super::tls::pair;
 use super::value::absolute;
@@ -35,7 +35,7 @@ pub(super) fn ads(mut section: Section<'_>) -> Result<Ads, Faulty> {
 
 /// Logs what contradicts itself: a map speaks of a front proxy to all Envoys or to none.
 pub(super) fn check(main: &MainConfig, log: &FaultLog) {
-    let ControlPlanes::One(config) = &main.control_planes else { return };
+    let Some(config) = main.only() else { return };
     let own = config.front_proxy_secret.as_ref();
     match (&config.envoy.directory, &main.ads) {
         (None, None) => {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,34 +74,29 @@ impl Display for ControlPlanes {
 }
 
 impl MainConfig {
-    /// Returns what is valid, and needs another setting elsewhere.
+    /// Returns a warning: what is valid, but needs a matching setting elsewhere.
     pub fn warning(&self) -> Option<String> {
-        match &self.control_planes {
-            ControlPlanes::One(config) => config.warning(),
-            ControlPlanes::Many(_) => None,
-        }
+        self.only()?.warning()
     }
 
     /// Returns the fields that `next` changes although a running companion
     /// cannot change them: its own endpoint and the places of its files.
     pub fn fixed_fields_changed(&self, next: &Self) -> Option<Faults> {
-        let ads = |config: &Self| config.ads.as_ref().map(|ads| (ads.listen, ads.max_clients));
-        let (listen, max_clients) = (ads(self).map(|ads| ads.0), ads(self).map(|ads| ads.1));
-        let one = |config: &Self| match &config.control_planes {
-            ControlPlanes::One(config) => {
-                (config.envoy.directory.clone(), config.front_proxy_secret.clone())
-            }
-            ControlPlanes::Many(_) => (None, None),
-        };
-        let ((directory, secret), (next_directory, next_secret)) = (one(self), one(next));
+        let (ads, next_ads) = (self.ads.as_ref(), next.ads.as_ref());
+        let (only, next_only) = (self.only(), next.only());
+        let listen = |ads: &AdsServer| ads.listen;
+        let max_clients = |ads: &AdsServer| ads.max_clients;
+        let secret = |config: &Arc<Config>| config.front_proxy_secret.clone();
+        let output = |config: &Arc<Config>| config.envoy.directory.clone();
+        let path = |directory: &ControlPlaneDirectory| directory.path.clone();
         let changes = [
-            ("ads.listen", listen != ads(next).map(|ads| ads.0)),
-            ("ads.frontProxySecret", secret != next_secret),
-            ("ads.maxClients", max_clients != ads(next).map(|ads| ads.1)),
+            ("ads.listen", ads.map(listen) != next_ads.map(listen)),
+            ("ads.frontProxySecret", only.map(secret) != next_only.map(secret)),
+            ("ads.maxClients", ads.map(max_clients) != next_ads.map(max_clients)),
             ("listen", self.listen != next.listen),
             ("stateDirectory", self.state_directory != next.state_directory),
-            ("envoy.directory", directory != next_directory),
-            ("controlPlanes.directory", self.directory() != next.directory()),
+            ("envoy.directory", only.map(output) != next_only.map(output)),
+            ("controlPlanes.directory", self.many().map(path) != next.many().map(path)),
         ];
         let problem = "cannot change while the companion runs; restart the companion";
         let faults = changes
@@ -111,11 +106,19 @@ impl MainConfig {
         Faults::from_list(faults.collect()).err()
     }
 
-    /// Returns the directory of the control planes, if there is one.
-    fn directory(&self) -> Option<&Path> {
+    /// Returns the only control plane. `None` if there can be many.
+    pub fn only(&self) -> Option<&Arc<Config>> {
+        match &self.control_planes {
+            ControlPlanes::One(config) => Some(config),
+            ControlPlanes::Many(_) => None,
+        }
+    }
+
+    /// Returns the directory of the control planes, if there can be many.
+    pub fn many(&self) -> Option<&ControlPlaneDirectory> {
         match &self.control_planes {
             ControlPlanes::One(_) => None,
-            ControlPlanes::Many(many) => Some(&many.path),
+            ControlPlanes::Many(directory) => Some(directory),
         }
     }
 }

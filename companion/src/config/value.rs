@@ -62,7 +62,8 @@ fn text_of(address: SocketAddr) -> String {
     format!("{ip}-{}", address.port())
 }
 
-/// Implements `as_str`, `Display` and the checked conversions for values that wrap a string.
+/// Implements `as_str`, `Display`, look-ups by text and the checked conversions for values that wrap
+/// a string.
 macro_rules! string_values {
     ($($name:ident: $check:ident,)+) => {$(
         impl $name {
@@ -75,6 +76,12 @@ macro_rules! string_values {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
             }
         }
 

@@ -15,7 +15,7 @@ pub struct Files(BTreeMap<String, File>);
 struct File {
     /// A hash of the content that was looked at last.
     seen: Option<String>,
-    good: Option<(ClusterPrefix, Arc<Config>)>,
+    good: Option<Arc<Config>>,
     faults: Vec<String>,
 }
 
@@ -101,9 +101,10 @@ impl Files {
 
     /// Returns what is known now.
     pub fn known(&self) -> Known {
+        let good = self.0.values().filter_map(|file| file.good.clone());
         let faulty = self.0.iter().filter(|(_, file)| !file.faults.is_empty());
         Known {
-            configs: self.0.values().filter_map(|file| file.good.clone()).collect(),
+            configs: good.map(|config| (config.envoy.cluster_prefix.clone(), config)).collect(),
             faults: faulty.map(|(name, file)| (name.clone(), file.faults.clone())).collect(),
         }
     }
@@ -117,14 +118,14 @@ impl Files {
         name: &str,
         text: &str,
         directory: &ControlPlaneDirectory,
-    ) -> Result<(ClusterPrefix, Arc<Config>), Vec<String>> {
+    ) -> Result<Arc<Config>, Vec<String>> {
         let prefix: ClusterPrefix =
             name.parse().map_err(|problem| vec![format!("the file's name {problem}")])?;
         let config = directory
             .load(&prefix, text)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let taken = self.taken(name, &config);
-        if taken.is_empty() { Ok((prefix, Arc::new(config))) } else { Err(taken) }
+        if taken.is_empty() { Ok(Arc::new(config)) } else { Err(taken) }
     }
 
     /// Returns the faults of server names that another control plane has.
@@ -133,7 +134,7 @@ impl Files {
         let mut faults = Vec::new();
         for (at, server_name) in names.enumerate() {
             let owner = self.0.iter().find(|(other, file)| {
-                let names = file.good.iter().flat_map(|(_, config)| &config.server_names).flatten();
+                let names = file.good.iter().flat_map(|config| &config.server_names).flatten();
                 *other != name && names.into_iter().any(|taken| taken == server_name)
             });
             if let Some((other, _)) = owner {
@@ -150,20 +151,18 @@ impl Files {
         name: String,
         seen: Option<String>,
         text: String,
-        (prefix, config): (ClusterPrefix, Arc<Config>),
+        config: Arc<Config>,
     ) -> Option<News> {
         let file = self.0.entry(name.clone()).or_default();
         let mended = !std::mem::take(&mut file.faults).is_empty();
         file.seen = seen;
-        let last = file.good.replace((prefix, Arc::clone(&config)));
-        match last {
-            None => Some(News::Added { name, text }),
-            Some((_, last)) if mended || last != config => Some(News::Changed { name, text }),
-            Some(same) => {
-                file.good = Some(same);
-                None
-            }
+        if !mended && file.good.as_ref() == Some(&config) {
+            return None;
         }
+        Some(match file.good.replace(config) {
+            None => News::Added { name, text },
+            Some(_) => News::Changed { name, text },
+        })
     }
 
     fn refuse(&mut self, name: String, seen: Option<String>, faults: Vec<String>) -> Option<News> {

@@ -9,7 +9,7 @@ use super::files::{Files, Known, News};
 use super::metrics::DirectoryMetrics;
 use super::read::Read;
 use super::{file, read, saved};
-use crate::config::{ControlPlaneDirectory, ControlPlanes, MainConfig};
+use crate::config::{ControlPlaneDirectory, MainConfig};
 use crate::serve;
 
 const CHECK: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ impl Follower {
                 () = tokio::time::sleep(CHECK) => false,
                 () = self.known.closed() => return,
             };
-            if let ControlPlanes::Many(directory) = &mains.borrow_and_update().control_planes {
+            if let Some(directory) = mains.borrow_and_update().many() {
                 self.directory.clone_from(directory);
             }
             tokio::task::block_in_place(|| self.look(again, false));
@@ -74,6 +74,7 @@ impl Follower {
         }
         let taken = read.and_then(|read| self.files.take(read, &self.directory, again));
         self.metrics.read(taken.is_ok());
+        let changed = first || taken.as_ref().is_ok_and(|news| !news.is_empty());
         match taken {
             Ok(news) => {
                 self.problem = None;
@@ -86,8 +87,8 @@ impl Follower {
                 self.problem = Some(problem);
             }
         }
-        let known = self.files.known();
-        if **self.known.borrow() != known {
+        if changed {
+            let known = self.files.known();
             self.show(&known);
             self.known.send_replace(Arc::new(known));
         }
@@ -145,7 +146,7 @@ impl Follower {
     fn show(&self, known: &Known) {
         for name in known.names() {
             let faults = known.faults.get(name).cloned().unwrap_or_default();
-            self.shown.refused(name, faults, known.configs.keys().any(|one| one.as_str() == name));
+            self.shown.refused(name, faults, known.configs.contains_key(name));
         }
     }
 }

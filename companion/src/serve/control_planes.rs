@@ -32,7 +32,7 @@ impl ControlPlaneView {
     }
 }
 
-/// How a control plane is.
+/// The state of a control plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ControlPlaneState {
@@ -47,7 +47,7 @@ pub enum ControlPlaneState {
     Refused,
 }
 
-/// A control plane, as the rest of the companion tells it.
+/// What the rest of the companion reported about a control plane.
 #[derive(Clone, Debug, Default)]
 struct Entry {
     server_names: Vec<String>,
@@ -89,7 +89,7 @@ impl ControlPlanes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a state, and of why tasks ended, if they did.
+    /// Records a state, and the reason if the tasks ended.
     pub fn is(&self, name: &str, state: ControlPlaneState, error: Option<String>) {
         let mut all = self.all();
         let entry = all.entry(name.to_owned()).or_default();

@@ -11,6 +11,7 @@ use super::metrics::SourceMetrics;
 use super::news::News;
 use super::standing::{Change, SourceKind, SourceState, SourceStatus, Standing};
 use super::{dns, slices};
+use crate::channel::send_changed;
 use crate::clock::since_1970;
 use crate::config::{Config, CredentialFiles, PeerSource, PeerTls, too_many_for_attempts};
 use crate::facts::Roster;
@@ -117,11 +118,7 @@ impl Task {
 
     fn show(&self, standing: &Standing) {
         self.metrics.source(&standing.status);
-        self.outputs.rosters.send_if_modified(|roster| {
-            let changed = *roster != standing.roster;
-            roster.clone_from(&standing.roster);
-            changed
-        });
+        send_changed(&self.outputs.rosters, &standing.roster);
         self.outputs.statuses.send_replace(Some(standing.status.clone()));
     }
 }

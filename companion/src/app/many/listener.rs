@@ -4,7 +4,6 @@
 //! one: an Envoy that comes from another companion would lose the chains that are missing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::progress::Progress;
 use super::template::TemplateFile;
 use crate::ads::{Chain, Listener, Snapshot, Snapshots};
 use crate::app::error::{AppError, failed};
-use crate::config::{ClusterPrefix, Config, ControlPlaneDirectory, ControlPlanes, MainConfig};
+use crate::config::{ClusterPrefix, Config, ControlPlaneDirectory, MainConfig};
 use crate::directory::Known;
 use crate::xds::{EncodeError, FilterConfig, ListenerTemplate, Module};
 
@@ -84,15 +83,13 @@ impl ListenerTask {
 
     /// Reads the template. What was made from another one is made again.
     fn look(&mut self, mains: &watch::Receiver<Arc<MainConfig>>) {
-        if let Some(path) = template_path(&mains.borrow())
-            && self.template.look(&path)
-        {
+        let path = mains.borrow().many().map(|directory| directory.listener_template.clone());
+        if path.is_some_and(|path| self.template.look(&path)) {
             self.chains.clear();
         }
     }
 
-    /// Replaces the listener if its chains are others now, and removes what is left of control planes
-    /// that are gone.
+    /// Replaces the listener if its chains changed, and removes the parts of removed control planes.
     fn update(&mut self, snapshot: &Snapshot) {
         let known = self.known.borrow_and_update().clone();
         let progress = self.progress.borrow_and_update().clone();
@@ -118,7 +115,7 @@ impl ListenerTask {
         let parts = snapshot.parts.keys().chain(&snapshot.awaited);
         for part in parts.filter(|part| !names.contains(part.as_str())) {
             // Its tasks could publish it again.
-            if !progress.keys().any(|name| name.as_str() == part) {
+            if !progress.contains_key(part.as_str()) {
                 self.snapshots.remove(part);
             }
         }
@@ -154,17 +151,11 @@ impl ListenerTask {
     }
 }
 
-fn template_path(main: &MainConfig) -> Option<PathBuf> {
-    match &main.control_planes {
-        ControlPlanes::Many(directory) => Some(directory.listener_template.clone()),
-        ControlPlanes::One(_) => None,
-    }
-}
-
 /// Returns whether the two configurations give the same chain.
-fn is_same(one: &Config, other: &Config) -> bool {
-    let made_from = |config: &Config| (config.server_names.clone(), Module::from(config));
-    made_from(one) == made_from(other)
+fn is_same(one: &Arc<Config>, other: &Arc<Config>) -> bool {
+    let module = |config: &Arc<Config>| Module::from(&**config);
+    Arc::ptr_eq(one, other)
+        || (one.server_names == other.server_names && module(one) == module(other))
 }
 
 fn chain(

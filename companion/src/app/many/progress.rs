@@ -1,4 +1,4 @@
-//! How far each control plane is: whether its tasks run, and whether others need not wait for it.
+//! The progress of each control plane: whether its tasks run, and whether the listener waits for it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

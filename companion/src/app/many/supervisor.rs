@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::progress::Progress;
-use crate::ads::{AdsSink, Snapshots};
+use crate::ads::Snapshots;
 use crate::app::control_plane::{Common, ControlPlane};
 use crate::app::metrics::ControlPlaneMetrics;
 use crate::app::sinks::Sinks;
@@ -49,7 +49,7 @@ pub(super) struct Supervisor {
 enum Ended {
     /// The control plane is not wanted any more.
     Removed,
-    /// Something changed that they cannot follow.
+    /// A setting changed that requires a restart of the tasks.
     Outdated,
     /// It is a fault.
     Failed(String),
@@ -111,10 +111,7 @@ impl Supervisor {
             Err(error) => return Ended::Failed(error.to_string()),
         };
         let name = self.name.as_str();
-        let endpoints = control_plane.state.published.endpoints.clone();
-        let snapshots = self.shared.snapshots.clone();
-        let ads =
-            AdsSink::new(snapshots, name.to_owned(), config.front_proxy_secret.clone(), endpoints);
+        let ads = control_plane.ads_sink(self.shared.snapshots.clone());
         let mut tasks = Tasks::default();
         let metrics = ControlPlaneMetrics::new(Some(name));
         let common = self.shared.common.clone();
