@@ -12,6 +12,7 @@ use fake_apiserver::recordings::Recording;
 use fake_apiserver::replay::{Crd, PEER_HEADER};
 use harness::envoy::Envoy;
 use harness::fleet::Fleet;
+use harness::measure::resident_kib;
 use harness::wait;
 use wire::client::Http;
 
@@ -321,10 +322,4 @@ async fn many_pushes_do_not_make_envoy_grow() -> Result<()> {
     let after = resident_kib(pid)?;
     ensure!(after < before + 16 * 1024, "{before} KiB grew to {after} KiB");
     Ok(())
-}
-
-fn resident_kib(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -5,7 +5,6 @@
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use fake_apiserver::replay::Crd;
 use futures_util::future::try_join_all;
 use harness::ads::{self, AdsCompanion, AdsSite};
 use harness::fleet::Fleet;
-use harness::measure::cpu_time;
+use harness::measure::{cpu_time, peak_kib};
 use harness::report::Entry;
 use harness::simulated::{FILTER, Simulated, tls};
 use harness::wait;
@@ -161,11 +160,4 @@ async fn wait_for_all(companion: &AdsCompanion) -> Result<()> {
         anyhow::Ok(())
     })
     .await
-}
-
-/// Returns the most memory that a process has had, in KiB.
-fn peak_kib(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -5,7 +5,6 @@
 //! 8,192, to which `tools/ci-setup` raises it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +12,7 @@ use fake_apiserver::replay::Crd;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use harness::ads::AdsCompanion;
 use harness::envoy::Envoy;
-use harness::measure::cpu_time;
+use harness::measure::{cpu_time, peak_kib, resident_kib};
 use harness::report::Entry;
 use harness::shared_ingress::{LISTENER, SharedIngress};
 use harness::wait;
@@ -274,18 +273,4 @@ impl Scene {
         println!("{sent} hostile requests, {answered} answered, none crossed");
         Ok(())
     }
-}
-
-fn resident_kib(pid: u32) -> Result<u64> {
-    status_kib(pid, "VmRSS:")
-}
-
-fn peak_kib(pid: u32) -> Result<u64> {
-    status_kib(pid, "VmHWM:")
-}
-
-fn status_kib(pid: u32, field: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }

@@ -27,6 +27,24 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from_nanos(sum))
 }
 
+/// Returns the memory that a process has now, in KiB. Fails if it has ended.
+pub fn resident_kib(pid: u32) -> Result<u64> {
+    status_kib(pid, "VmRSS")
+}
+
+/// Returns the most memory that a process has had, in KiB. Fails if it has ended.
+pub fn peak_kib(pid: u32) -> Result<u64> {
+    status_kib(pid, "VmHWM")
+}
+
+/// Returns a field of what the kernel says of a process, in KiB. Fails if the field is missing.
+fn status_kib(pid: u32, field: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let value = value.with_context(|| format!("process {pid} has no {field}"))?;
+    Ok(value.trim().trim_end_matches(" kB").parse()?)
+}
+
 /// Returns whether the error means that a thread has just ended.
 fn has_ended(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
@@ -59,5 +77,14 @@ mod tests {
     #[test]
     fn a_running_process_uses_cpu_time() {
         assert!(cpu_time(std::process::id()).unwrap() > Duration::ZERO);
+    }
+
+    #[test]
+    fn a_running_process_has_memory_and_a_missing_field_is_an_error() {
+        let pid = std::process::id();
+        assert!(resident_kib(pid).unwrap() > 0);
+        assert!(peak_kib(pid).unwrap() > 0);
+        let error = status_kib(pid, "VmNothing").unwrap_err().to_string();
+        assert_eq!(error, format!("process {pid} has no VmNothing"));
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use discovery_map::Packer;
 use harness::artifacts::Artifact;
 use harness::envoy::{Envoy, EnvoyOptions};
+use harness::measure::resident_kib;
 use harness::wait;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -94,11 +95,7 @@ impl Many {
 
     /// Returns the memory that Envoy has, in bytes.
     pub fn memory(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.envoy.pid()?))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kilobytes * 1024)
+        Ok(resident_kib(self.envoy.pid()?)? * 1024)
     }
 }
 
