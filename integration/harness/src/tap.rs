@@ -1,8 +1,9 @@
 //! A relay between Envoys and a companion that keeps every byte that Envoys are sent.
 
+use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use pki::{CertificateFiles, Pki, TlsServer, tls};
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,9 +45,29 @@ impl Tap {
 
     /// Returns whether this text was sent to an Envoy.
     pub fn has_seen(&self, text: &str) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.windows(text.len()).any(|window| window == text.as_bytes())
+        has(&self.seen(), text)
     }
+
+    /// Returns all bytes that were sent to Envoys.
+    pub fn seen(&self) -> Vec<u8> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Returns whether this text is among these bytes.
+pub fn has(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Fails if these bytes have any private key as PEM, or the beginning of one of these keys.
+pub fn has_no_key(bytes: &[u8], files: &[&CertificateFiles]) -> Result<()> {
+    ensure!(!has(bytes, "PRIVATE KEY"), "there is a private key");
+    for CertificateFiles { key, .. } in files {
+        let text = fs::read_to_string(key)?;
+        let line = text.lines().nth(1).with_context(|| format!("{} is no key", key.display()))?;
+        ensure!(!has(bytes, line), "there is the private key of {}", key.display());
+    }
+    Ok(())
 }
 
 async fn relay(
@@ -72,4 +93,25 @@ async fn relay(
     };
     tokio::select! { _ = up => {}, _ = down => {} }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_key_is_found_with_and_without_its_first_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::create(folder.path()).unwrap();
+        let [one, other] = ["one", "other"].map(|name| pki.for_any_purpose(name, name).unwrap());
+        let key = fs::read_to_string(&one.key).unwrap();
+        let certificate = fs::read(&one.certificate).unwrap();
+        assert!(has(&certificate, "BEGIN CERTIFICATE"));
+        has_no_key(&certificate, &[&one, &other]).unwrap();
+        assert!(has_no_key(key.as_bytes(), &[]).is_err());
+        let (_, base64) = key.split_once('\n').unwrap();
+        let (base64, _) = base64.split_once("-----").unwrap();
+        has_no_key(base64.as_bytes(), &[&other]).unwrap();
+        assert!(has_no_key(base64.as_bytes(), &[&other, &one]).is_err());
+    }
 }
