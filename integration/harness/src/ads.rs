@@ -52,9 +52,7 @@ impl AdsSite {
     /// Returns a site in front of the peers of these options. Fails if a certificate cannot be
     /// written.
     pub fn new(options: StackOptions) -> Result<Self> {
-        let pki = Pki::create_as(options.folder.join("ads-pki"), "ads-ca")?;
-        pki.for_any_purpose(COMPANION, COMPANION)?;
-        pki.for_any_purpose("envoy", "envoy")?;
+        let pki = authority(&options.folder)?;
         Ok(Self { options, pki })
     }
 
@@ -96,17 +94,11 @@ impl AdsSite {
         }
         let state = self.options.folder.join(name).join("state");
         fields.insert("stateDirectory".to_owned(), json!(state));
-        let files = self.companion_certificate();
-        let mut ads = json!({
-            "listen": format!("127.0.0.1:{ads_port}"),
-            "certificateFile": files.certificate,
-            "keyFile": files.key,
-            "clientCaFile": self.pki.ca_file(),
-            "allowedClientNames": ["envoy"],
-            "frontProxySecret": self.secrets("envoy-1").join("front-proxy.yaml"),
-        });
-        if let (Some(ads), Some(changes)) = (ads.as_object_mut(), changes.as_object()) {
-            ads.extend(changes.clone());
+        let mut ads = section(&self.pki, ads_port);
+        if let Some(ads) = ads.as_object_mut() {
+            let secret = self.secrets("envoy-1").join("front-proxy.yaml");
+            ads.insert("frontProxySecret".to_owned(), json!(secret));
+            ads.extend(changes.as_object().cloned().unwrap_or_default());
         }
         fields.insert("ads".to_owned(), ads);
         Ok(serde_json::to_string_pretty(&config)?)
@@ -157,24 +149,13 @@ impl AdsSite {
     /// written.
     pub fn envoy(&self, name: &str, companions: [u16; 2]) -> Result<EnvoyOptions> {
         let secrets = self.secrets(name);
-        let mirror = self.mirror_folder(name);
-        let mirror = mirror.to_str().context("the folder is not UTF-8")?;
         self.write_secrets(&secrets)?;
-        let secrets = secrets.to_str().context("the folder is not UTF-8")?;
-        let [one, other] = companions;
         let file = integration_folder().join("../envoy-config/fleet/envoy.yaml");
-        let endpoint = |host: &str, port: u16| format!("{{ address: {host}, port_value: {port} }}");
-        EnvoyOptions::from_file(&file, self.options.folder.join(name))?
+        let options = EnvoyOptions::from_file(&file, self.options.folder.join(name))?
             // Not every machine that runs tests has IPv6.
             .replacing("address: \"::\", ipv4_compat: true", "address: 127.0.0.1")?
-            .replacing("port_value: 6443", "port_value: 0")?
-            .replacing("port_value: 9901", "port_value: 0")?
-            .replacing("port_value: 9903", "port_value: 0")?
-            .replacing("id: envoy-1", &format!("id: {name}"))?
-            .replacing(&endpoint("companion-1.example.com", 9904), &endpoint("127.0.0.1", one))?
-            .replacing(&endpoint("companion-2.example.com", 9904), &endpoint("127.0.0.1", other))?
-            .replacing("/var/lib/mixed-version-proxy/mirror", mirror)?
-            .replacing("/etc/mixed-version-proxy/sds", secrets)
+            .replacing("port_value: 6443", "port_value: 0")?;
+        named(options, name, companions, &secrets)
     }
 
     /// Starts a mirror of the companions at these ports, beside the Envoy of this name. Fails if it
@@ -200,7 +181,7 @@ impl AdsSite {
 
     /// Returns the folder of the files and the socket of the mirror beside an Envoy.
     pub fn mirror_folder(&self, envoy: &str) -> PathBuf {
-        self.options.folder.join(envoy).join("mirror")
+        mirror_folder(&self.options.folder.join(envoy))
     }
 
     /// Returns the log of the mirror beside an Envoy.
@@ -222,8 +203,7 @@ impl AdsSite {
             ("ads-client", &self.envoy_certificate()),
             ("front-proxy-client", &front_proxy),
         ] {
-            fs::copy(&files.certificate, tls.join(format!("{name}.crt")))?;
-            fs::copy(&files.key, tls.join(format!("{name}.key")))?;
+            files.copy_to(&tls, name)?;
         }
         fs::copy(&self.options.client_ca_file, tls.join("client-ca.crt"))?;
         fs::copy(self.pki.ca_file(), tls.join("ads-ca.crt"))?;
@@ -258,6 +238,54 @@ impl AdsCompanion {
         })
         .await
     }
+}
+
+/// Makes the authority of companions and Envoys in a folder, with a certificate of each. Fails if one
+/// cannot be written.
+pub(crate) fn authority(folder: &Path) -> Result<Pki> {
+    let pki = Pki::create_as(folder.join("ads-pki"), "ads-ca")?;
+    pki.for_any_purpose(COMPANION, COMPANION)?;
+    pki.for_any_purpose("envoy", "envoy")?;
+    Ok(pki)
+}
+
+/// Returns the section `ads` of a companion's configuration, with certificates of [`authority`].
+pub(crate) fn section(pki: &Pki, port: u16) -> Value {
+    let files = pki.issued(COMPANION);
+    json!({
+        "listen": format!("127.0.0.1:{port}"),
+        "certificateFile": files.certificate,
+        "keyFile": files.key,
+        "clientCaFile": pki.ca_file(),
+        "allowedClientNames": ["envoy"],
+    })
+}
+
+/// Gives an Envoy with a shipped configuration its name, the companions at these ports, a mirror in
+/// its folder, and its folder of secrets. Fails if the shipped configuration has changed.
+pub(crate) fn named(
+    options: EnvoyOptions,
+    name: &str,
+    companions: [u16; 2],
+    secrets: &Path,
+) -> Result<EnvoyOptions> {
+    const NOT_UTF_8: &str = "the folder is not UTF-8";
+    let mirror = mirror_folder(&options.folder);
+    let endpoint = |host: &str, port: u16| format!("{{ address: {host}, port_value: {port} }}");
+    let [one, other] = companions.map(|port| endpoint("127.0.0.1", port));
+    options
+        .replacing("port_value: 9901", "port_value: 0")?
+        .replacing("port_value: 9903", "port_value: 0")?
+        .replacing("id: envoy-1", &format!("id: {name}"))?
+        .replacing(&endpoint("companion-1.example.com", 9904), &one)?
+        .replacing(&endpoint("companion-2.example.com", 9904), &other)?
+        .replacing("/var/lib/mixed-version-proxy/mirror", mirror.to_str().context(NOT_UTF_8)?)?
+        .replacing("/etc/mixed-version-proxy/sds", secrets.to_str().context(NOT_UTF_8)?)
+}
+
+/// Returns the folder of the files and the socket of the mirror beside the Envoy of a folder.
+fn mirror_folder(envoy: &Path) -> PathBuf {
+    envoy.join("mirror")
 }
 
 /// Returns two peers, of which only `cp-2` serves [`POLICIES`], and a site in front of them. Fails if

@@ -52,8 +52,7 @@ impl EnvoyOptions {
     /// Replaces text in the bootstrap, such as a fixed port by 0. Fails if
     /// `from` is not in it, because the test would then test something else.
     pub fn replacing(mut self, from: &str, to: &str) -> Result<Self> {
-        ensure!(self.bootstrap.contains(from), "the bootstrap does not have {from:?}");
-        self.bootstrap = self.bootstrap.replace(from, to);
+        self.bootstrap = replaced(&self.bootstrap, from, to)?;
         Ok(self)
     }
 
@@ -70,6 +69,12 @@ impl EnvoyOptions {
         self.arguments.push(argument.into());
         self
     }
+}
+
+/// Returns a shipped configuration with other text. Fails if `from` is not in it.
+pub(crate) fn replaced(text: &str, from: &str, to: &str) -> Result<String> {
+    ensure!(text.contains(from), "the shipped configuration does not have {from:?}");
+    Ok(text.replace(from, to))
 }
 
 /// A running Envoy; dropping it ends it.

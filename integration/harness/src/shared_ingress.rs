@@ -11,14 +11,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 
-use crate::ads::AdsCompanion;
+use crate::ads::{self, AdsCompanion};
 use crate::artifacts::{Artifact, integration_folder};
 use crate::companion::{Companion, CompanionOptions};
-use crate::envoy::EnvoyOptions;
+use crate::envoy::{EnvoyOptions, replaced};
 use crate::ports;
 
 /// The name of the listener in the template.
@@ -30,9 +30,6 @@ pub struct SharedIngress {
     folder: PathBuf,
     /// The authority of companions and Envoys.
     pki: Pki,
-    /// Whether Envoys read the listener's certificates by SDS, as shipped. Each takes two inotify
-    /// instances. If not, the chains name the files.
-    pub watches_certificates: bool,
 }
 
 /// A control plane as it is configured.
@@ -62,10 +59,8 @@ impl SharedIngress {
     /// Returns a place in `folder` without control planes. Fails if a file cannot be written.
     pub fn new(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
-        let pki = Pki::create_as(folder.join("ads-pki"), "ads-ca")?;
-        pki.for_any_purpose("companion", "companion")?;
-        pki.for_any_purpose("envoy", "envoy")?;
-        let ingress = Self { folder, pki, watches_certificates: true };
+        let pki = ads::authority(&folder)?;
+        let ingress = Self { folder, pki };
         for folder in
             [ingress.control_planes(), ingress.envoy_files("tls"), ingress.envoy_files("sds")]
         {
@@ -96,9 +91,7 @@ impl SharedIngress {
 
     fn write_ads_secrets(&self) -> Result<()> {
         let tls = self.envoy_files("tls");
-        let envoy = self.pki.issued("envoy");
-        fs::copy(&envoy.certificate, tls.join("ads-client.crt"))?;
-        fs::copy(&envoy.key, tls.join("ads-client.key"))?;
+        self.pki.issued("envoy").copy_to(&tls, "ads-client")?;
         fs::copy(self.pki.ca_file(), tls.join("ads-ca.crt"))?;
         for file in ["ads-client.yaml", "ads-ca.yaml"] {
             self.write_secret(file, file, &tls)?;
@@ -128,8 +121,7 @@ impl SharedIngress {
             ("front-proxy-client", control_plane.front_proxy.as_ref()),
         ];
         for (file, pair) in pairs.iter().filter_map(|(file, pair)| Some((file, (*pair)?))) {
-            fs::copy(&pair.certificate, tls.join(format!("{file}.crt")))?;
-            fs::copy(&pair.key, tls.join(format!("{file}.key")))?;
+            pair.copy_to(&tls, file)?;
         }
         for file in ["listener.yaml", "front-proxy.yaml"] {
             self.write_secret(&format!("example/{file}"), &format!("{name}/{file}"), &tls)?;
@@ -188,53 +180,33 @@ impl SharedIngress {
 
     /// Starts a companion. Fails if it does not answer.
     pub async fn start_companion(&self, name: &str) -> Result<AdsCompanion> {
-        let [http, ads] = [ports::free_port()?, ports::free_port()?];
-        let files = self.pki.issued("companion");
+        let [http, ads_port] = [ports::free_port()?, ports::free_port()?];
         let config = json!({
             "listen": format!("127.0.0.1:{http}"),
             "stateDirectory": self.folder.join(name).join("state"),
             "controlPlanes": { "directory": self.control_planes() },
             "listener": { "template": self.write_template()? },
-            "ads": {
-                "listen": format!("127.0.0.1:{ads}"),
-                "certificateFile": files.certificate,
-                "keyFile": files.key,
-                "clientCaFile": self.pki.ca_file(),
-                "allowedClientNames": ["envoy"],
-            },
+            "ads": ads::section(&self.pki, ads_port),
             "envoy": { "filterModule": Artifact::Filter.path()? },
         });
         let (config, folder) = (serde_json::to_string_pretty(&config)?, self.folder.join(name));
         let options = CompanionOptions { config, port: http, folder };
         let companion = Companion::start(options).await?;
-        Ok(AdsCompanion { companion, port: ads })
+        Ok(AdsCompanion { companion, port: ads_port })
     }
 
     /// Writes the shipped template for this place. Fails if it has changed, or cannot be written.
     pub fn write_template(&self) -> Result<PathBuf> {
         let sds = self.envoy_files("sds");
-        // Not every machine that runs tests has IPv6.
-        let mut text = replaced(
-            &read_shipped("listener.yaml")?,
-            &[
-                ("address: \"::\", ipv4_compat: true", "address: 127.0.0.1"),
-                ("port_value: 6443", "port_value: 0"),
-                ("/etc/mixed-version-proxy/sds", sds.to_str().context("not UTF-8")?),
-            ],
-        )?;
-        if !self.watches_certificates {
-            let (before, rest) = text
-                .split_once("tls_certificate_sds_secret_configs:")
-                .context("the template names no secret")?;
-            let (_, after) = rest.split_once("listener.yaml\" }\n").context("no file")?;
-            let tls = self.envoy_files("tls");
-            let file = |end: &str| tls.join("${control_plane}").join(format!("server.{end}"));
-            let pair = json!([{
-                "certificate_chain": { "filename": file("crt") },
-                "private_key": { "filename": file("key") },
-            }]);
-            text = format!("{before}tls_certificates: {pair}\n{after}");
-        }
+        let replacements = [
+            // Not every machine that runs tests has IPv6.
+            ("address: \"::\", ipv4_compat: true", "address: 127.0.0.1"),
+            ("port_value: 6443", "port_value: 0"),
+            ("/etc/mixed-version-proxy/sds", sds.to_str().context("not UTF-8")?),
+        ];
+        let template = read_shipped("listener.yaml")?;
+        let text =
+            replacements.iter().try_fold(template, |text, (from, to)| replaced(&text, from, to))?;
         let path = self.folder.join("listener.yaml");
         fs::write(&path, text)?;
         Ok(path)
@@ -244,27 +216,12 @@ impl SharedIngress {
     /// changed.
     pub fn envoy(&self, name: &str, companion: u16) -> Result<EnvoyOptions> {
         let file = integration_folder().join("../envoy-config/shared-ingress/envoy.yaml");
-        let sds = self.envoy_files("sds");
-        let endpoint = |host: &str, port: u16| format!("{{ address: {host}, port_value: {port} }}");
-        let here = endpoint("127.0.0.1", companion);
-        EnvoyOptions::from_file(&file, self.folder.join(name))?
-            .replacing("port_value: 9901", "port_value: 0")?
-            .replacing("port_value: 9903", "port_value: 0")?
-            .replacing("id: envoy-1", &format!("id: {name}"))?
-            .replacing(&endpoint("companion-1.example.com", 9904), &here)?
-            .replacing(&endpoint("companion-2.example.com", 9904), &here)?
-            .replacing("/etc/mixed-version-proxy/sds", sds.to_str().context("not UTF-8")?)
+        let options = EnvoyOptions::from_file(&file, self.folder.join(name))?;
+        ads::named(options, name, [companion; 2], &self.envoy_files("sds"))
     }
 }
 
 fn read_shipped(file: &str) -> Result<String> {
     let path = integration_folder().join("../envoy-config/shared-ingress").join(file);
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn replaced(text: &str, all: &[(&str, &str)]) -> Result<String> {
-    all.iter().try_fold(text.to_owned(), |text, (from, to)| {
-        ensure!(text.contains(from), "the shipped file does not have {from:?}");
-        Ok(text.replace(from, to))
-    })
 }

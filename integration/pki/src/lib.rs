@@ -74,6 +74,16 @@ impl CertificateFiles {
         let digest = digest(&SHA256, &self.certificate()?);
         Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
     }
+
+    /// Copies both to `<file>.crt` and `<file>.key` in `folder`. Fails if a file cannot be read or
+    /// written.
+    pub fn copy_to(&self, folder: &Path, file: &str) -> Result<()> {
+        for (from, extension) in [(&self.certificate, "crt"), (&self.key, "key")] {
+            let to = folder.join(format!("{file}.{extension}"));
+            fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+        Ok(())
+    }
 }
 
 /// The authority. Its files are in the folder that it was created with.
