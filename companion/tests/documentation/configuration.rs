@@ -15,7 +15,8 @@ fn rows() -> Vec<(String, String)> {
     rows_of(DOCUMENT.split(OWN_FILE).next().unwrap())
 }
 
-fn rows_of(text: &str) -> Vec<(String, String)> {
+/// The same of each row of a text.
+pub(crate) fn rows_of(text: &str) -> Vec<(String, String)> {
     let cells = |line: &str| -> Vec<_> { line.split(" | ").map(str::to_owned).collect() };
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|line| {
@@ -54,7 +55,7 @@ fn fields(prefix: &str, nest: &dyn Fn(Value) -> Value) -> Vec<String> {
 }
 
 /// The fields that the fault of an unknown one lists.
-fn known(fault: &Fault) -> impl Iterator<Item = &str> {
+pub(crate) fn known(fault: &Fault) -> impl Iterator<Item = &str> {
     fault.problem.split("known fields: ").skip(1).flat_map(|known| known.split(", "))
 }
 

@@ -93,7 +93,7 @@ fn servers_come_from_the_dns_and_go_and_what_only_they_served_stays_unavailable(
 }
 
 #[test]
-fn of_two_companions_one_without_state_neither_proves_a_404_for_types_of_a_server_that_left() {
+fn neither_of_two_companions_proves_a_404_for_types_of_a_server_that_left() {
     let (authority, dns) = (Authority::new(), DnsServer::start());
     let (old, new) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     name(&dns, &[("old", &old), ("new", &new)]);
