@@ -137,13 +137,17 @@ impl Scene {
     pub async fn is_served(&self, plane: &Plane) -> Result<()> {
         let path = widgets(plane.name());
         wait::until(&format!("{} to be served", plane.name()), DEADLINE, async || {
-            let client = plane.client(self.port().await?, false, Http::Two)?;
-            for _ in 0..4 {
-                let answer = client.get(&path).await?;
-                ensure!(answer.status == 200, "{answer:?}");
-            }
-            anyhow::Ok(())
+            serves(&plane.client(self.port().await?, false, Http::Two)?, &path).await
         })
         .await
     }
+}
+
+/// Fails unless the answers to requests for this path are 200, whichever server is asked.
+pub async fn serves(client: &Client, path: &str) -> Result<()> {
+    for _ in 0..4 {
+        let answer = client.get(path).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+    }
+    Ok(())
 }
