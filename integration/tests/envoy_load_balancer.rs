@@ -16,7 +16,7 @@ const FILES: [&str; 4] = [
     "shared-ingress/listener.yaml",
 ];
 
-/// The main listener, in both files after the other listener is removed.
+/// The main listener of a file, once the other listener is removed.
 const LISTENER: &str = "/static_resources/listeners/0";
 
 /// What only the load balancer has, as JSON pointers; `LISTENER` and `HTTP`

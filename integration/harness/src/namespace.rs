@@ -68,8 +68,11 @@ pub fn enter(test: &str) -> Result<bool> {
 /// The same, with these environment variables.
 pub fn enter_with(test: &str, variables: &[(&str, &str)]) -> Result<bool> {
     if env::var_os(INSIDE).is_some() {
-        let lo = ["link set lo up", "addr add 10.77.0.1/24 dev lo"];
-        for arguments in lo.into_iter().chain(["-6 route add local fd00:77::/64 dev lo"]) {
+        for arguments in [
+            "link set lo up",
+            "addr add 10.77.0.1/24 dev lo",
+            "-6 route add local fd00:77::/64 dev lo",
+        ] {
             run("ip", &arguments.split(' ').collect::<Vec<_>>()).context("iproute2")?;
         }
         return Ok(true);

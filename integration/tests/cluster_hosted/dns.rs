@@ -1,7 +1,7 @@
 //! Servers that the DNS names, as the host's `/etc/resolv.conf` asks it: SRV records whose targets
 //! have IPv4 or IPv6 addresses, then AAAA records alone. The DNS server stops meanwhile.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use harness::control_plane::{ControlPlane, ServerOptions, User};
@@ -15,7 +15,9 @@ use serde_json::json;
 use wire::client::Http;
 
 use super::dns_server::{DnsServer, a, srv};
-use super::{DEADLINE, OBJECT_PACE, OUTAGE, common_failed, has_done, in_rotation, source_is};
+use super::{
+    DEADLINE, OBJECT_PACE, OBJECTS, OUTAGE, common_failed, has_done, in_rotation, source_is,
+};
 
 const NAME: &str = "api.hosted.example";
 const FOUR: &str = "four.api.hosted.example";
@@ -38,11 +40,8 @@ async fn named() -> Result<()> {
     let four = SocketAddr::new(pod_address(11), ports[0]);
     let six = SocketAddr::new(pod_address_v6(12), ports[1]);
     let mut dns = DnsServer::start_at("127.0.0.1:53");
-    let (IpAddr::V4(four_ip), IpAddr::V6(six_ip)) = (four.ip(), six.ip()) else {
-        unreachable!("one of each")
-    };
     let services = vec![srv(&format!("{FOUR}."), ports[0]), srv(&format!("{SIX}."), ports[1])];
-    dns.set([(NAME, services), (FOUR, vec![a(four_ip.octets())]), (SIX, vec![a(six_ip)])]);
+    dns.set([(NAME, services), (FOUR, vec![a(four.ip())]), (SIX, vec![a(six.ip())])]);
     let mut options = stack_options(&plane, "stack")?;
     options.peer_source = Some(json!({ "dns": { "name": NAME, "recordType": "SRV" } }));
     let stack = Stack::start(options).await?;
@@ -54,12 +53,12 @@ async fn named() -> Result<()> {
     let over_h1 = plane.client(&stack.url(), User::Admin, Http::One)?;
     load.objects(client.clone(), "over-h2", OBJECT_PACE);
     load.objects(over_h1, "over-h1", OBJECT_PACE);
-    has_done(&load, OBJECTS).await?;
+    has_done(&load, &OBJECTS).await?;
 
     dns.stop();
     source_is(&stack, "failing").await?;
     tokio::time::sleep(OUTAGE).await;
-    has_done(&load, OBJECTS).await?;
+    has_done(&load, &OBJECTS).await?;
     dns.start_again();
     source_is(&stack, "fresh").await?;
     let journal = load.finish().await?;
@@ -83,8 +82,6 @@ async fn named() -> Result<()> {
     client.get("/api/v1/namespaces").await?.ok()?;
     Ok(())
 }
-
-const OBJECTS: &[&str] = &["create", "get", "list", "patch", "delete"];
 
 /// It listens at every address of both families.
 fn server(name: &str) -> ServerOptions {
