@@ -4,17 +4,16 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_stream::wrappers::UnixListenerStream;
 
 use super::access::Access;
 use super::metrics::AdsMetrics;
 use super::service::Service;
 use super::snapshots::Snapshots;
-use super::stream::Context;
+use crate::files;
 
 /// How many Envoys a mirror serves.
 const CLIENTS: usize = 16;
@@ -28,10 +27,7 @@ impl LocalServer {
     /// Binds a socket that only its owner can open. Whoever holds the lock on its directory may
     /// replace what an earlier run left.
     pub fn bind(path: &Path) -> io::Result<Self> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        files::remove(path).map_err(io::Error::other)?;
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, Permissions::from_mode(0o600))?;
         Ok(Self { listener })
@@ -44,9 +40,7 @@ impl LocalServer {
         snapshots: Snapshots,
         metrics: AdsMetrics,
     ) -> Result<(), String> {
-        let (access, envoys) = (Access::Socket(following), snapshots.envoys().clone());
-        let context = Context { snapshots: snapshots.subscribe(), access, metrics };
-        let service = Service { context, envoys, clients: Arc::new(Semaphore::new(CLIENTS)) };
+        let service = Service::new(&snapshots, Access::Socket(following), metrics, CLIENTS);
         let served = tonic::transport::Server::builder()
             .serve_with_incoming(service, UnixListenerStream::new(self.listener));
         served.await.map_err(|error| error.to_string())

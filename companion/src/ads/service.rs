@@ -74,11 +74,8 @@ impl Server {
         let (sender, connections) = mpsc::channel(1);
         let accept =
             listener::accept(self.listener, settings.clone(), self.tls, sender, metrics.clone());
-        let envoys = snapshots.envoys().clone();
         let access = Access::Names { settings, started: Instant::now() };
-        let context = Context { snapshots: snapshots.subscribe(), access, metrics };
-        let clients = Arc::new(Semaphore::new(self.max_clients));
-        let service = Service { context, envoys, clients };
+        let service = Service::new(&snapshots, access, metrics, self.max_clients);
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
@@ -94,12 +91,24 @@ impl Server {
 
 #[derive(Clone)]
 pub(super) struct Service {
-    pub context: Context,
-    pub envoys: Envoys,
-    pub clients: Arc<Semaphore>,
+    context: Context,
+    envoys: Envoys,
+    clients: Arc<Semaphore>,
 }
 
 impl Service {
+    /// Returns a service with the latest snapshot, for at most `clients` streams at once.
+    pub(super) fn new(
+        snapshots: &Snapshots,
+        access: Access,
+        metrics: AdsMetrics,
+        clients: usize,
+    ) -> Self {
+        let context = Context { snapshots: snapshots.subscribe(), access, metrics };
+        let clients = Arc::new(Semaphore::new(clients));
+        Self { context, envoys: snapshots.envoys().clone(), clients }
+    }
+
     /// Starts the task of a stream, for a client that may have one.
     fn serve<F: Form>(&self, request: Request<Body>) -> Response<Body> {
         let (names, slot) = match self.admit(&request) {
