@@ -35,7 +35,7 @@ mod stream;
 mod version;
 
 pub use envoys::{Envoys, MIRROR};
-pub use kind::Kind;
+pub use kind::{Kind, WILDCARD};
 pub use local::LocalServer;
 pub use received::{is_endpoints_version, snapshot};
 pub use resource::{Chain, Listener};

@@ -11,6 +11,9 @@ pub enum Kind {
     Filter,
 }
 
+/// The name that asks for all resources of a type.
+pub const WILDCARD: &str = "*";
+
 /// One of each type.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByKind<T> {
@@ -60,6 +63,17 @@ impl Kind {
 }
 
 impl<T> ByKind<T> {
+    /// Returns what `make` makes of each type.
+    pub fn of(mut make: impl FnMut(Kind) -> T) -> Self {
+        Self {
+            clusters: make(Kind::Clusters),
+            endpoints: make(Kind::Endpoints),
+            secrets: make(Kind::Secrets),
+            listeners: make(Kind::Listeners),
+            filter: make(Kind::Filter),
+        }
+    }
+
     pub fn get(&self, kind: Kind) -> &T {
         match kind {
             Kind::Clusters => &self.clusters,

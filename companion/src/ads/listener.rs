@@ -4,11 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -31,15 +29,12 @@ pub struct TlsError(String);
 /// Returns what TLS connections are made with.
 pub fn tls(settings: &AdsSettings) -> Result<Arc<ServerConfig>, TlsError> {
     let error = |problem: &dyn std::fmt::Display| TlsError(problem.to_string());
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(settings.client_ca.der().iter().cloned());
+    let roots = Arc::new(settings.client_ca.roots());
     let provider = Arc::new(ring::default_provider());
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|problem| error(&problem))?;
-    let key = PrivateKeyDer::from_pem_slice(settings.pair.key().as_bytes())
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
         .map_err(|problem| error(&problem))?;
+    let key = settings.pair.private_key().map_err(|problem| error(&problem))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|problem| error(&problem))?

@@ -36,13 +36,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::kind::{ByKind, Kind};
+use super::kind::{ByKind, Kind, WILDCARD};
 use super::resource::Resource;
 use super::snapshot::Snapshot;
 use super::version::version_of_parts;
 use crate::xds::EncodeError;
 use admission::Admission;
-use channel::{ALL, Channel};
+use channel::Channel;
 use exchange::MOST_NAMES;
 pub use exchange::{Answer, Outcome, Push, Request, TooManyNames};
 use lane::{Around, Lane, Target};
@@ -133,18 +133,18 @@ impl Session {
                 lane.state_mut(kind).resume(name.clone(), version.clone());
             }
         }
-        for name in unsubscribe.iter().filter(|name| *name != ALL) {
+        for name in unsubscribe.iter().filter(|name| *name != WILDCARD) {
             if self.lane_of(kind, name).state_mut(kind).unsubscribe(name) {
                 self.channels.get_mut(kind).uncount(name);
             }
         }
-        for name in subscribe.iter().filter(|name| *name != ALL) {
+        for name in subscribe.iter().filter(|name| *name != WILDCARD) {
             if self.lane_of(kind, name).state_mut(kind).subscribe(name, again) {
                 self.channels.get_mut(kind).count(name)?;
             }
         }
         let channel = self.channels.get_mut(kind);
-        let has = |names: &[String]| names.iter().any(|name| name == ALL);
+        let has = |names: &[String]| names.iter().any(|name| name == WILDCARD);
         channel.all = (channel.all && !has(unsubscribe)) || has(subscribe);
         Ok(())
     }
@@ -250,10 +250,7 @@ impl Session {
 
     /// Returns what each lane has to send of a type.
     fn changes(&self, kind: Kind) -> Result<BTreeMap<String, Change>, EncodeError> {
-        let mut all = ByKind::default();
-        for kind in Kind::ALL {
-            *all.get_mut(kind) = self.channels.get(kind).all;
-        }
+        let all = ByKind::of(|kind| self.channels.get(kind).all);
         let mut changes = BTreeMap::new();
         for name in &self.open {
             let Some(lane) = self.lanes.get(name) else { continue };
@@ -314,7 +311,7 @@ impl Session {
         let states = self.lanes.values().map(|lane| lane.state(kind));
         let names = states.flat_map(|state| state.names().iter().cloned());
         let all = self.channels.get(kind).all && !kind.is_for_all();
-        names.chain(all.then(|| ALL.to_owned())).collect()
+        names.chain(all.then(|| WILDCARD.to_owned())).collect()
     }
 
     /// Returns the version of everything that the Envoy has of a type. `None` if it has nothing.

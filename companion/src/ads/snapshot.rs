@@ -98,13 +98,15 @@ impl Part {
         let versions = self.versions.get_or_init(|| {
             let endpoints: BTreeMap<_, _> =
                 self.endpoints.iter().map(|(name, all)| (name.clone(), version_of(all))).collect();
-            let mut versions = ByKind::default();
-            *versions.get_mut(Kind::Clusters) = some(&self.clusters);
-            *versions.get_mut(Kind::Secrets) = some(&self.secrets);
-            *versions.get_mut(Kind::Filter) = some(&self.filter);
-            *versions.get_mut(Kind::Endpoints) =
-                (!endpoints.is_empty()).then(|| version_of_all(endpoints.iter()));
-            versions
+            ByKind::of(|kind| match kind {
+                Kind::Clusters => some(&self.clusters),
+                Kind::Secrets => some(&self.secrets),
+                Kind::Filter => some(&self.filter),
+                Kind::Endpoints => {
+                    (!endpoints.is_empty()).then(|| version_of_all(endpoints.iter()))
+                }
+                Kind::Listeners => None,
+            })
         });
         versions.get(kind).as_deref()
     }

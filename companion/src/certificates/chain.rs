@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -48,6 +49,13 @@ impl Certificates {
 
     pub fn der(&self) -> &[CertificateDer<'static>] {
         &self.der
+    }
+
+    /// Returns what verifies that one of these authorities signed a peer's certificate.
+    pub fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.der.iter().cloned());
+        roots
     }
 
     /// Returns the certificates and nothing else (PEM).

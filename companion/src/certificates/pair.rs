@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
@@ -82,6 +82,14 @@ impl KeyPair {
 
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Returns the key as TLS takes it.
+    ///
+    /// # Errors
+    /// The key is not PEM: a fault of this program, which encoded it.
+    pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, pem::Error> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes())
     }
 
     /// Checks that the certificate, read from these files, is valid at `now` (seconds since 1970).

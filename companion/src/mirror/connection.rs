@@ -8,10 +8,9 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3 as pb;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -22,7 +21,7 @@ use tonic::Streaming;
 use tonic::transport::Endpoint;
 
 use super::set::Set;
-use crate::ads::{Kind, MIRROR};
+use crate::ads::{Kind, MIRROR, WILDCARD};
 use crate::causes::with_causes;
 use crate::certificates::{Certificates, FileError, KeyPair};
 use crate::config::Companions;
@@ -32,9 +31,6 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// The largest response, in bytes. A map has some hundred for each type.
 const LARGEST: usize = 256 << 20;
-
-/// The name that asks for all resources of a type.
-const ALL: &str = "*";
 
 /// Why there is no stream.
 #[derive(Debug, thiserror::Error)]
@@ -129,11 +125,9 @@ async fn connect(
 }
 
 fn tls(companions: &Companions) -> Result<Arc<ClientConfig>, ConnectError> {
-    let mut roots = RootCertStore::empty();
-    let authorities = Certificates::read(&companions.ca_file)?;
-    roots.add_parsable_certificates(authorities.der().iter().cloned());
+    let roots = Certificates::read(&companions.ca_file)?.roots();
     let pair = KeyPair::read(&companions.pair)?;
-    let key = PrivateKeyDer::from_pem_slice(pair.key().as_bytes());
+    let key = pair.private_key();
     let key = key.map_err(|error| rustls::Error::General(error.to_string()))?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
@@ -146,7 +140,7 @@ fn tls(companions: &Companions) -> Result<Arc<ClientConfig>, ConnectError> {
 /// Returns the first request of each type: for all of it, with what is known already.
 fn requests(node: &str, set: &Set) -> Vec<pb::DeltaDiscoveryRequest> {
     let first = |kind: Kind| pb::DeltaDiscoveryRequest {
-        resource_names_subscribe: vec![ALL.to_owned()],
+        resource_names_subscribe: vec![WILDCARD.to_owned()],
         initial_resource_versions: set.versions(kind).collect(),
         ..request(kind, String::new())
     };

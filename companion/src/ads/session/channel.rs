@@ -5,9 +5,6 @@ use std::collections::VecDeque;
 
 use super::exchange::{MOST_BYTES, MOST_NAMES, TooManyNames};
 
-/// The name that asks for all resources of a type.
-pub(super) const ALL: &str = "*";
-
 /// A push to the Envoy that has something of these lanes.
 #[derive(Debug)]
 struct Unanswered {
