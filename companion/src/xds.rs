@@ -21,7 +21,7 @@ mod wasm;
 
 pub(crate) use cluster::{Cluster, endpoints};
 pub use filter::{FilterConfig, MAP};
-pub use listener::{Encoded, ListenerTemplate, listener};
+pub use listener::{CONNECTIONS, Encoded, ListenerTemplate, listener};
 pub(crate) use message::{ConfigSource, response};
 pub(crate) use protobuf::{EncodeError, decode, encode};
 pub use upstream::upstream_filters;

@@ -16,10 +16,7 @@ use super::resource::{Chain, GENERATION, Listener, Resource, endpoints_of};
 use super::session::owner;
 use super::snapshot::{Listeners, Part, Resources, Snapshot};
 use crate::endpoints::Addresses;
-use crate::xds::Encoded;
-
-/// What the name of a connection manager ends in.
-const CONNECTIONS: &str = "/connections";
+use crate::xds::{CONNECTIONS, Encoded};
 
 /// What was received for one control plane.
 #[derive(Default)]

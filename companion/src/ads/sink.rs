@@ -15,9 +15,8 @@ use super::resource::{GENERATION, Resource};
 use super::snapshot::{Part, Resources};
 use super::snapshots::Snapshots;
 use crate::endpoints::Addresses;
-use crate::fingerprint::fingerprint;
 use crate::publish::{Name, PublishError, Sink, Step};
-use crate::xds::{self, Cluster, ConfigSource, FilterConfig, Secret};
+use crate::xds::{self, Cluster, ConfigSource, Encoded, FilterConfig, Secret};
 
 #[derive(Debug)]
 pub struct AdsSink {
@@ -88,14 +87,14 @@ fn filter_resource(filter: &FilterConfig) -> Result<(String, Arc<Resource>), Pub
     map.generation = GENERATION;
     let filter = FilterConfig { map: map.to_json()?, module: filter.module.clone() };
     let (name, json) = (filter.module.filter_name(), filter.to_json());
-    let version = fingerprint(&serde_json::to_vec(&json)?);
-    let resource = Resource::of_filter(name.clone(), version, xds::encode(json)?);
+    let Encoded { body, version } = Encoded::new(json)?;
+    let resource = Resource::of_filter(name.clone(), version, body.into());
     Ok((name, Arc::new(resource)))
 }
 
 fn resource(kind: Kind, name: &str, json: Value) -> Result<(String, Arc<Resource>), PublishError> {
-    let version = fingerprint(&serde_json::to_vec(&json)?);
-    let resource = Resource::new(kind, name.to_owned(), version, xds::encode(json)?);
+    let Encoded { body, version } = Encoded::new(json)?;
+    let resource = Resource::new(kind, name.to_owned(), version, body.into());
     Ok((name.to_owned(), Arc::new(resource)))
 }
 

@@ -20,6 +20,7 @@ use self::placeholder::{PLACEHOLDER, substituted};
 use super::filter::FilterConfig;
 use super::message::{ConfigSource, type_url};
 use super::protobuf::{EncodeError, encode};
+use super::wasm::FILTER_NAME;
 use crate::config::ServerName;
 use crate::fingerprint::fingerprint;
 
@@ -31,6 +32,9 @@ mod visit;
 
 /// The field `filter_chains` of a listener.
 const FILTER_CHAINS: u32 = 3;
+
+/// What the name of a connection manager ends in.
+pub const CONNECTIONS: &str = "/connections";
 
 /// A message in protobuf. Equal content has an equal version in every companion; its bytes can
 /// differ, because maps have no order.
@@ -142,7 +146,11 @@ impl ListenerTemplate {
 }
 
 impl Encoded {
-    fn new(json: Value) -> Result<Self, EncodeError> {
+    /// Encodes a resource. Its JSON gives the version.
+    ///
+    /// # Errors
+    /// The JSON has no type, or has what the type does not know.
+    pub fn new(json: Value) -> Result<Self, EncodeError> {
         let version = fingerprint(json.to_string().as_bytes());
         Ok(Self { body: encode(json)?.into(), version })
     }
@@ -169,7 +177,7 @@ fn encode_connections(name: &str, config: &Value) -> Result<Encoded, EncodeError
 
 /// Returns the name of the connection manager of a control plane.
 fn connections_name(control_plane: &str) -> String {
-    format!("{}/{control_plane}/connections", super::wasm::FILTER_NAME)
+    format!("{FILTER_NAME}/{control_plane}{CONNECTIONS}")
 }
 
 /// Returns the network filter that gets its configuration from the stream of the listener.

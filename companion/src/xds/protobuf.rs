@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use prost_reflect::prost::Message;
-use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage};
+use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde_json::Value;
 
 static POOL: LazyLock<Result<DescriptorPool, DescriptorError>> = LazyLock::new(|| {
@@ -26,11 +26,7 @@ pub struct EncodeError(String);
 pub fn encode(mut resource: Value) -> Result<Vec<u8>, EncodeError> {
     let url = resource.as_object_mut().and_then(|fields| fields.remove("@type"));
     let url = url.as_ref().and_then(Value::as_str).unwrap_or_default();
-    let name = url.rsplit('/').next().unwrap_or_default();
-    let pool = POOL.as_ref().map_err(|error| EncodeError(error.to_string()))?;
-    let unknown = || EncodeError(format!("the type {url:?} is not known"));
-    let descriptor = pool.get_message_by_name(name).ok_or_else(unknown)?;
-    let message = DynamicMessage::deserialize(descriptor, resource);
+    let message = DynamicMessage::deserialize(descriptor(url)?, resource);
     Ok(message.map_err(|error| EncodeError(error.to_string()))?.encode_to_vec())
 }
 
@@ -40,12 +36,17 @@ pub fn encode(mut resource: Value) -> Result<Vec<u8>, EncodeError> {
 /// The type is not known, or the bytes are not a message of it.
 pub fn decode(url: &str, message: &[u8]) -> Result<Value, EncodeError> {
     let failed = |error: &dyn std::fmt::Display| EncodeError(error.to_string());
-    let pool = POOL.as_ref().map_err(|error| failed(error))?;
+    let message =
+        DynamicMessage::decode(descriptor(url)?, message).map_err(|error| failed(&error))?;
+    serde_json::to_value(&message).map_err(|error| failed(&error))
+}
+
+/// Returns the descriptor of the type with this URL.
+fn descriptor(url: &str) -> Result<MessageDescriptor, EncodeError> {
+    let pool = POOL.as_ref().map_err(|error| EncodeError(error.to_string()))?;
     let name = url.rsplit('/').next().unwrap_or_default();
     let unknown = || EncodeError(format!("the type {url:?} is not known"));
-    let descriptor = pool.get_message_by_name(name).ok_or_else(unknown)?;
-    let message = DynamicMessage::decode(descriptor, message).map_err(|error| failed(&error))?;
-    serde_json::to_value(&message).map_err(|error| failed(&error))
+    pool.get_message_by_name(name).ok_or_else(unknown)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::names::{self, SHARED};
 use super::state::{Change, Held, Scope};
 use crate::ads::kind::Kind;
 use crate::ads::resource::Resource;
+use crate::xds::CONNECTIONS;
 
 impl Session {
     /// Takes note that the Envoy refuses the listeners that it was sent.
@@ -55,7 +56,7 @@ impl Session {
             let lane = self.lanes.get(lane);
             lane.is_some_and(|lane| !lane.state(Kind::Filter).names().is_empty())
         };
-        asks(prefix) || asks(&format!("{prefix}/connections"))
+        asks(prefix) || asks(&format!("{prefix}{CONNECTIONS}"))
     }
 
     /// Makes the listeners for an Envoy that refuses some chains.

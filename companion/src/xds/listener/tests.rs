@@ -264,3 +264,12 @@ fn every_fault_is_told_at_once() {
     assert!(ListenerTemplate::from_yaml("{").is_err());
     assert!(ListenerTemplate::from_yaml("[]").is_err());
 }
+
+#[test]
+fn the_version_is_of_the_compact_json_with_its_names_in_order() {
+    let text = r#"{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","altStatName":"\"é\\\n/","connectTimeout":"0.25s","lbSubsetConfig":{},"name":"a"}"#;
+    let json: Value = serde_json::from_str(text).unwrap();
+    let version = fingerprint(text.as_bytes());
+    assert_eq!(fingerprint(&serde_json::to_vec(&json).unwrap()), version);
+    assert_eq!(Encoded::new(json).unwrap().version, version);
+}
