@@ -115,6 +115,10 @@ impl Lane {
 
     /// Returns what the Envoy gets of a type now.
     pub fn change(&self, kind: Kind, around: Around) -> Result<Option<Change>, EncodeError> {
+        // Before an answer, `State::change` returns nothing: what is wanted need not be known.
+        if self.state(kind).is_unanswered() {
+            return Ok(None);
+        }
         let (wanted, unused) = match &self.target {
             Target::Awaited => return Ok(None),
             Target::Gone => (Cow::Owned(Resources::new()), around.may_go),
@@ -124,7 +128,7 @@ impl Lane {
             }
             Target::Connections(_) => return Ok(None),
             Target::Part(part) => {
-                let has_map = self.state(Kind::Filter).holds(&part.filter);
+                let has_map = self.has_map() == Some(true);
                 match self.wanted(kind, part, has_map, around)? {
                     Some(wanted) => (wanted, has_map),
                     None => return Ok(None),
@@ -148,7 +152,8 @@ impl Lane {
             Kind::Clusters => Some(Cow::Borrowed(&part.clusters)),
             Kind::Endpoints => Some(Cow::Owned(self.endpoints(part, has_map)?)),
             Kind::Secrets => Some(Cow::Borrowed(&part.secrets)),
-            Kind::Filter if self.is_ready_for_map(part, has_map, around)? => {
+            // With the map, there is nothing to be ready for, and removals are told.
+            Kind::Filter if has_map || self.is_ready_for_map(part, around)? => {
                 Some(Cow::Borrowed(&part.filter))
             }
             Kind::Filter | Kind::Listeners => None,
@@ -181,21 +186,13 @@ impl Lane {
         wanted.iter().map(encode).collect()
     }
 
-    /// Returns whether the Envoy has everything that the map of this part names. Authorities that
-    /// only a listener names need not be there.
-    fn is_ready_for_map(
-        &self,
-        part: &Part,
-        has_map: bool,
-        around: Around,
-    ) -> Result<bool, EncodeError> {
-        // It has the map: there is nothing to be ready for, and removals are told.
-        if has_map {
-            return Ok(true);
-        }
+    /// Returns whether an Envoy without the map of this part has everything that the map names.
+    /// Authorities that only a listener names need not be there.
+    fn is_ready_for_map(&self, part: &Part, around: Around) -> Result<bool, EncodeError> {
         let all_secrets = *around.all.get(Kind::Secrets);
+        // The endpoints come last: they must be computed.
         Ok(self.state(Kind::Clusters).holds(&part.clusters)
-            && self.state(Kind::Endpoints).holds(&self.endpoints(part, has_map)?)
-            && self.state(Kind::Secrets).holds_asked(&part.secrets, all_secrets))
+            && self.state(Kind::Secrets).holds_asked(&part.secrets, all_secrets)
+            && self.state(Kind::Endpoints).holds(&self.endpoints(part, false)?))
     }
 }

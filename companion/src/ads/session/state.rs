@@ -189,10 +189,15 @@ impl State {
         Some(change)
     }
 
+    /// Returns whether the Envoy has not answered what was sent.
+    pub fn is_unanswered(&self) -> bool {
+        self.unanswered.is_some()
+    }
+
     /// Returns what is to be sent and to be removed. `None` if nothing is, if the Envoy has refused
     /// exactly that, or if it has not answered yet.
     pub fn change(&self, wanted: &Resources, scope: Scope) -> Option<Change> {
-        if self.unanswered.is_some() {
+        if self.is_unanswered() {
             return None;
         }
         let asked = |name: &String| scope.all || self.names.contains(name);
@@ -212,9 +217,11 @@ impl State {
         }
         let removed: Vec<_> = removed.into_iter().collect();
         // See `Session::push`: what all are asked for, and what goes, are not in one push.
-        let apart = [(upserts.clone(), Vec::new()), (Vec::new(), removed.clone())];
-        let together = [(upserts, removed), Default::default()];
-        let changes = if scope.all { apart } else { together };
+        let changes = if scope.all {
+            [(upserts, Vec::new()), (Vec::new(), removed)]
+        } else {
+            [(upserts, removed), Default::default()]
+        };
         let mut changes = changes.map(|(upserts, removed)| Change { upserts, removed }).into_iter();
         let refused = self.refused.as_ref();
         changes.find(|change| Some(change) != refused && *change != Change::default())
