@@ -44,16 +44,16 @@ pub fn snapshot<'r>(
     let mut parts = BTreeMap::<String, Received>::new();
     let (mut listeners, mut connections) = (Resources::new(), Resources::new());
     for (kind, received) in resources {
-        let body = received.resource.as_ref().map(|any| any.value.clone()).unwrap_or_default();
+        let body = received.resource.as_ref().map(|any| any.value.as_slice()).unwrap_or_default();
         let (name, version) = (received.name.clone(), received.version.clone());
         let mut resource = match kind {
-            Kind::Filter => Resource::of_filter(name.clone(), version.clone(), neutral(&body)),
-            _ => Resource::new(kind, name.clone(), version.clone(), body.clone()),
+            Kind::Filter => Resource::of_filter(name.clone(), version.clone(), neutral(body)),
+            _ => Resource::new(kind, name.clone(), version.clone(), body.to_vec()),
         };
         let owner = owner(kind, &name).unwrap_or(&alone).to_owned();
         match (kind, owner.strip_suffix(CONNECTIONS)) {
             (Kind::Listeners, _) => {
-                resource.listener = Some(taken_apart(&name, &version, &body)?);
+                resource.listener = Some(taken_apart(&name, &version, body)?);
                 listeners.insert(name, Arc::new(resource));
             }
             (Kind::Filter, Some(prefix)) => {
@@ -65,7 +65,7 @@ pub fn snapshot<'r>(
     add_connections(&mut listeners, &connections);
     let parts = parts.into_iter().map(|(name, received)| (name, Arc::new(received.part())));
     let all = Listeners { all: listeners, connections };
-    let listeners = (!all.all.is_empty()).then_some(all);
+    let listeners = (!all.all.is_empty()).then(|| Arc::new(all));
     Some(Snapshot { parts: parts.collect(), listeners, ..Snapshot::default() })
 }
 

@@ -71,15 +71,16 @@ impl Resource {
     /// Returns the resource whose message is `body`, encoded.
     pub fn new(kind: Kind, name: String, version: String, body: Vec<u8>) -> Self {
         let any = Any { type_url: kind.url().to_owned(), value: body };
+        let mut older = pb::DiscoveryResponse { resources: vec![any], ..Default::default() };
+        let whole = older.encode_to_vec().into();
         let resource = pb::Resource {
             name: name.clone(),
             version: version.clone(),
-            resource: Some(any.clone()),
+            resource: older.resources.pop(),
             ..pb::Resource::default()
         };
         let delta = pb::DeltaDiscoveryResponse { resources: vec![resource], ..Default::default() };
-        let whole = pb::DiscoveryResponse { resources: vec![any], ..Default::default() };
-        let (delta, whole) = (delta.encode_to_vec().into(), whole.encode_to_vec().into());
+        let delta = delta.encode_to_vec().into();
         Self { name, version, delta, whole, listener: None, generation: None }
     }
 
@@ -115,7 +116,7 @@ impl Resource {
     pub fn of_listener(listener: Listener) -> Self {
         let chains = listener.chains.values().map(|chain| &chain.chain);
         let Encoded { body, version } = xds::listener(&listener.base, chains);
-        let resource = Self::new(Kind::Listeners, listener.name.clone(), version, body.to_vec());
+        let resource = Self::new(Kind::Listeners, listener.name.clone(), version, body.into());
         Self { listener: Some(listener), ..resource }
     }
 

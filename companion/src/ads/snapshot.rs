@@ -25,7 +25,7 @@ pub struct Snapshot {
     /// The control planes that exist and have no map yet. What an Envoy has of them stays.
     pub awaited: BTreeSet<String>,
     /// The listeners. `None` as long as it is not known which there are, and if nobody makes any.
-    pub listeners: Option<Listeners>,
+    pub listeners: Option<Arc<Listeners>>,
 }
 
 /// The listeners, and what their filter chains ask for.

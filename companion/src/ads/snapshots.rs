@@ -35,17 +35,22 @@ impl Snapshots {
     /// Says that a control plane exists, which has no map yet. What an Envoy has of it from earlier
     /// stays until it has one. Call it for all of them before the first Envoy is served.
     pub fn await_part(&self, prefix: &str) {
-        self.change(|snapshot| {
-            !snapshot.parts.contains_key(prefix) && snapshot.awaited.insert(prefix.to_owned())
+        self.change(|latest| {
+            let is_known = latest.parts.contains_key(prefix) || latest.awaited.contains(prefix);
+            if !is_known {
+                Arc::make_mut(latest).awaited.insert(prefix.to_owned());
+            }
+            !is_known
         });
     }
 
     /// Replaces the part of a control plane. Does nothing if an Envoy would get the same.
     pub fn publish(&self, prefix: &str, part: Part) {
-        self.change(|snapshot| {
-            if snapshot.parts.get(prefix).is_some_and(|last| last.is_same(&part)) {
+        self.change(|latest| {
+            if latest.parts.get(prefix).is_some_and(|last| last.is_same(&part)) {
                 return false;
             }
+            let snapshot = Arc::make_mut(latest);
             snapshot.awaited.remove(prefix);
             snapshot.parts.insert(prefix.to_owned(), Arc::new(part));
             true
@@ -54,9 +59,14 @@ impl Snapshots {
 
     /// Removes a control plane that does not exist any more. Envoys lose everything of it.
     pub fn remove(&self, prefix: &str) {
-        self.change(|snapshot| {
-            let awaited = snapshot.awaited.remove(prefix);
-            snapshot.parts.remove(prefix).is_some() || awaited
+        self.change(|latest| {
+            let is_known = latest.parts.contains_key(prefix) || latest.awaited.contains(prefix);
+            if is_known {
+                let snapshot = Arc::make_mut(latest);
+                snapshot.awaited.remove(prefix);
+                snapshot.parts.remove(prefix);
+            }
+            is_known
         });
     }
 
@@ -71,43 +81,44 @@ impl Snapshots {
             let resource = Resource::of_listener(listener);
             next.all.insert(resource.name.clone(), Arc::new(resource));
         }
-        self.change(|snapshot| {
-            let last = snapshot.listeners.take();
-            let differs = last.as_ref() != Some(&next);
-            // Who compares them sees at once that they are the same.
-            for (prefix, same) in last.into_iter().flat_map(|last| last.connections) {
-                match next.connections.get_mut(&prefix) {
-                    Some(one) if *one == same => *one = same,
+        self.change(|latest| {
+            let last = latest.listeners.as_deref();
+            if last == Some(&next) {
+                return false;
+            }
+            // Sessions compare these by pointer, so equal ones are reused.
+            for (prefix, same) in last.into_iter().flat_map(|last| &last.connections) {
+                match next.connections.get_mut(prefix) {
+                    Some(one) if one == same => *one = Arc::clone(same),
                     _ => {}
                 }
             }
-            snapshot.listeners = Some(next);
-            differs
+            Arc::make_mut(latest).listeners = Some(Arc::new(next));
+            true
         });
     }
 
     /// Replaces everything, by what was received from a companion.
     pub fn replace(&self, mut next: Snapshot) {
-        self.change(|snapshot| {
+        self.change(|latest| {
             for (prefix, part) in &mut next.parts {
-                match snapshot.parts.get(prefix) {
+                match latest.parts.get(prefix) {
                     Some(last) if last.is_same(part) => *part = Arc::clone(last),
                     _ => {}
                 }
             }
-            *snapshot = next;
+            *latest = Arc::new(next);
             true
         });
     }
 
-    /// Changes the snapshot and shows it, unless `change` returns false.
-    fn change(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
+    /// Shows the snapshot after `change`, which returns whether it changed it. Whoever has the last
+    /// one keeps that: `change` copies it then.
+    fn change(&self, change: impl FnOnce(&mut Arc<Snapshot>) -> bool) {
         self.latest.send_if_modified(|latest| {
-            let mut next = (**latest).clone();
-            let changed = change(&mut next);
+            let changed = change(latest);
             if changed {
-                self.envoys.expect(&next);
-                *latest = Arc::new(next);
+                self.envoys.expect(latest);
             }
             changed
         });

@@ -50,7 +50,7 @@ pub(super) fn planes(all: &[Plane<'_>], awaited: &[&str], chains: &[&str]) -> Ar
     let connections = connections.collect();
     let all =
         if chains.is_empty() { Resources::new() } else { [(named.name.clone(), named)].into() };
-    Arc::new(Snapshot { parts, awaited, listeners: Some(Listeners { all, connections }) })
+    Arc::new(Snapshot { parts, awaited, listeners: Some(Arc::new(Listeners { all, connections })) })
 }
 
 /// An Envoy that gets listeners, too. It asks for what its clusters, chains and connection managers
