@@ -41,9 +41,19 @@ pub struct Follower {
     status: watch::Sender<Status>,
     connected: watch::Sender<bool>,
     metrics: MirrorMetrics,
-    /// Since when what was received is not complete.
-    incomplete: Option<Instant>,
-    warned: bool,
+    progress: Progress,
+}
+
+/// Whether what was received is complete.
+enum Progress {
+    Complete,
+    /// It is not, because of this. The log says so at the deadline.
+    Incomplete {
+        deadline: Instant,
+        problem: Incomplete,
+    },
+    /// It is not, and the log said so.
+    Warned,
 }
 
 impl Follower {
@@ -56,20 +66,9 @@ impl Follower {
         metrics: MirrorMetrics,
     ) -> Self {
         let file = SetFile::new(&config.state_directory);
-        let (received, incomplete) = (Set::default(), None);
-        let (kept, warned) = (None, false);
-        let mut follower = Self {
-            config,
-            file,
-            snapshots,
-            received,
-            kept,
-            status,
-            connected,
-            metrics,
-            incomplete,
-            warned,
-        };
+        let (received, kept, progress) = (Set::default(), None, Progress::Complete);
+        let mut follower =
+            Self { config, file, snapshots, received, kept, status, connected, metrics, progress };
         follower.load();
         follower
     }
@@ -134,7 +133,10 @@ impl Follower {
         let mut minutes = interval(CONFIRM);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let deadline = self.incomplete.filter(|_| !self.warned).map(|since| since + COMPLETE);
+            let deadline = match self.progress {
+                Progress::Incomplete { deadline, .. } => Some(deadline),
+                Progress::Complete | Progress::Warned => None,
+            };
             tokio::select! {
                 response = connection.response() => {
                     let response = match response {
@@ -143,7 +145,8 @@ impl Follower {
                     };
                     let Some(kind) = Kind::of_url(&response.type_url) else { continue };
                     self.received.apply(kind, response.resources, &response.removed_resources);
-                    self.keep();
+                    // It decodes all resources and waits for the disk.
+                    tokio::task::block_in_place(|| self.keep());
                     connection.acknowledge(kind, response.nonce).await;
                 }
                 _ = minutes.tick() => self.confirm(),
@@ -156,15 +159,24 @@ impl Follower {
     fn keep(&mut self) {
         match check(&self.received) {
             Ok(()) => {
-                (self.incomplete, self.warned) = (None, false);
-                if self.kept.as_ref() != Some(&self.received) {
-                    self.save();
-                    self.show(self.received.clone());
+                self.progress = Progress::Complete;
+                if self.is_kept() || self.replace() {
+                    self.confirmed();
                 }
-                self.confirm();
             }
-            Err(problem) => self.note(&problem),
+            Err(problem) => self.note(problem),
         }
+    }
+
+    /// Returns whether the companion says what is kept.
+    fn is_kept(&self) -> bool {
+        self.kept.as_ref() == Some(&self.received)
+    }
+
+    /// Keeps what was received. Returns whether it is served, too.
+    fn replace(&mut self) -> bool {
+        self.save();
+        self.show(self.received.clone())
     }
 
     fn save(&self) {
@@ -175,41 +187,52 @@ impl Follower {
         }
     }
 
-    /// Serves a set from now on.
-    fn show(&mut self, set: Set) {
+    /// Serves a set from now on. Returns whether it can be read.
+    fn show(&mut self, set: Set) -> bool {
         let all =
             Kind::ALL.into_iter().flat_map(|kind| set.of(kind).map(move |(_, one)| (kind, one)));
-        match ads::snapshot(all) {
-            Some(snapshot) => {
-                self.snapshots.replace(snapshot);
-                self.status.send_modify(|status| status.resources = set.len());
-                self.metrics.resources(set.len());
-                self.kept = Some(set);
+        let Some(snapshot) = ads::snapshot(all) else {
+            tracing::error!("cannot read a listener: the last resources stay");
+            return false;
+        };
+        self.snapshots.replace(snapshot);
+        self.status.send_modify(|status| status.resources = set.len());
+        self.metrics.resources(set.len());
+        self.kept = Some(set);
+        true
+    }
+
+    fn note(&mut self, latest: Incomplete) {
+        tracing::debug!(problem = %latest, "the resources are not complete yet");
+        match &mut self.progress {
+            Progress::Complete => {
+                let deadline = Instant::now() + COMPLETE;
+                self.progress = Progress::Incomplete { deadline, problem: latest };
             }
-            None => tracing::error!("cannot read a listener: the last resources stay"),
+            Progress::Incomplete { problem, .. } => *problem = latest,
+            Progress::Warned => {}
         }
     }
 
-    fn note(&mut self, problem: &Incomplete) {
-        tracing::debug!(%problem, "the resources are not complete yet");
-        self.incomplete.get_or_insert_with(Instant::now);
-    }
-
     fn warn(&mut self) {
-        self.warned = true;
-        if let Err(problem) = check(&self.received) {
+        let progress = std::mem::replace(&mut self.progress, Progress::Warned);
+        if let Progress::Incomplete { problem, .. } = progress {
             tracing::warn!(%problem, "what the companion sends is not complete: the last complete resources stay");
         }
     }
 
-    /// Notes that a companion says what is kept.
+    /// Notes that a companion says what is kept, if it does.
     fn confirm(&self) {
-        if self.kept.as_ref() == Some(&self.received) {
-            let now = SystemTime::now();
-            self.file.confirm();
-            self.status.send_modify(|status| status.confirmed = Some(now));
-            self.metrics.confirmed(now);
+        if self.is_kept() {
+            self.confirmed();
         }
+    }
+
+    fn confirmed(&self) {
+        let now = SystemTime::now();
+        self.file.confirm();
+        self.status.send_modify(|status| status.confirmed = Some(now));
+        self.metrics.confirmed(now);
     }
 
     fn connected(&self, companion: Option<&str>) {
