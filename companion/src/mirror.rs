@@ -60,7 +60,7 @@ pub async fn run(path: &Path) -> Result<(), MirrorError> {
     let listener = TcpListener::bind(config.listen).await.map_err(failed("listen: "))?;
     let socket = config.socket();
     let server = LocalServer::bind(&socket).map_err(failed("stateDirectory: socket: "))?;
-    tracing::info!(listen = %config.listen, socket = %socket.display(), "mirrors companions");
+    tracing::info!(listen = %config.listen, socket = %socket.display(), "mirroring companions");
     let mut tasks = start(config, listener, server);
     let stopped = tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -87,7 +87,7 @@ fn start(config: Arc<MirrorConfig>, listener: TcpListener, server: LocalServer) 
     let mut tasks = JoinSet::new();
     tasks.spawn(async {
         follower.run().await;
-        "the mirror stopped to follow companions".to_owned()
+        "the mirror stopped following companions".to_owned()
     });
     tasks.spawn(async {
         let served = server.run(following, snapshots, ads).await;

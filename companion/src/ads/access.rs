@@ -18,7 +18,8 @@ const FIRST_MAP: Duration = Duration::from_secs(5);
 /// one, and tries again.
 const FOLLOWING: Duration = Duration::from_secs(10);
 
-/// How long it does so while it follows none. What Envoy can reach may differ.
+/// How long a mirror that follows no companion serves an Envoy. The Envoy may reach a companion that
+/// the mirror cannot reach.
 const ALONE: Duration = Duration::from_secs(60);
 
 type Latest = watch::Receiver<Arc<Snapshot>>;
@@ -32,7 +33,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// Returns whether a client may have a stream, whose certificate has these names.
+    /// Returns whether a client whose certificate has these names may open a stream.
     pub fn is_allowed(&self, names: &[String]) -> bool {
         match self {
             Self::Names { settings, .. } => is_allowed(settings, names),
@@ -40,7 +41,7 @@ impl Access {
         }
     }
 
-    /// Returns whether there is something to serve, or soon.
+    /// Returns whether the server has something to serve, or will soon.
     pub fn is_ready(&self, latest: &Snapshot) -> bool {
         match self {
             Self::Names { started, .. } => has_map(latest) || started.elapsed() < FIRST_MAP,
@@ -63,7 +64,7 @@ impl Access {
     }
 }
 
-/// Returns what a client is told that is to go to another server.
+/// Returns the status that sends a client to another server.
 pub fn without_map_status() -> Status {
     Status::unavailable("this server has no map yet")
 }

@@ -59,7 +59,7 @@ pub struct Listener {
     pub chains: BTreeMap<String, Chain>,
 }
 
-/// The way of a control plane's clients through a listener.
+/// The filter chain of a control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     pub chain: Encoded,

@@ -1,5 +1,5 @@
-//! Where the parts of the snapshot come together: each control plane publishes its own, and somebody
-//! the listeners.
+//! Collects the parts of the snapshot. Each control plane publishes its own part, and the listener
+//! task publishes the listeners.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Returns a snapshot with nothing in it, which is shown to nobody but these Envoys.
+    /// Returns an empty snapshot. `envoys` records the versions of each next one.
     pub fn new(envoys: Envoys) -> Self {
         Self { latest: Arc::new(watch::Sender::new(Arc::default())), envoys }
     }

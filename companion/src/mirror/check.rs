@@ -13,9 +13,9 @@ use crate::xds;
 pub enum Incomplete {
     #[error("the companion has sent no map yet")]
     NoMap,
-    #[error("the {kind} {name:?} cannot be read: {problem}")]
-    Unreadable { kind: &'static str, name: String, problem: String },
-    #[error("the {from:?} names the {kind} {name:?}, which is missing", kind = kind.as_str())]
+    #[error("cannot read {name:?} ({kind}): {problem}", kind = kind.as_str())]
+    Unreadable { kind: Kind, name: String, problem: String },
+    #[error("{from:?} names {name:?} ({kind}), which is missing", kind = kind.as_str())]
     Missing { from: String, kind: Kind, name: String },
 }
 
@@ -57,7 +57,7 @@ fn decoded(kind: Kind, resource: &Resource) -> Result<Value, Incomplete> {
 
 fn unreadable(kind: Kind, name: &str, problem: &str) -> Incomplete {
     let (name, problem) = (name.to_owned(), problem.to_owned());
-    Incomplete::Unreadable { kind: kind.as_str(), name, problem }
+    Incomplete::Unreadable { kind, name, problem }
 }
 
 /// Returns the secrets that are to come over the same stream.

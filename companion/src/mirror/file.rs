@@ -40,7 +40,7 @@ impl SetFile {
         if fs::read(&self.latest).is_ok_and(|file| Set::from_bytes(&file).is_ok())
             && let Err(error) = fs::rename(&self.latest, &self.before)
         {
-            tracing::warn!(%error, "cannot keep the resources before the latest ones");
+            tracing::warn!(%error, "cannot keep a copy of the previous resources");
         }
         files::write_atomically(&self.latest, &set.to_bytes(), Access::Owner)
     }

@@ -86,7 +86,7 @@ impl Follower {
             return;
         };
         let age = confirmed.elapsed().unwrap_or_default().as_secs();
-        tracing::info!(age_seconds = age, resources = set.len(), "has the saved resources");
+        tracing::info!(age_seconds = age, resources = set.len(), "loaded the saved resources");
         self.status.send_modify(|status| status.confirmed = Some(confirmed));
         self.metrics.confirmed(confirmed);
         self.received = set.clone();
@@ -119,7 +119,7 @@ impl Follower {
                 return false;
             }
         };
-        tracing::info!(companion = address, "follows a companion");
+        tracing::info!(companion = address, "following a companion");
         self.connected(Some(address));
         let error = self.hear(&mut connection).await;
         self.confirm();

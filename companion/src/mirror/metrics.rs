@@ -23,7 +23,7 @@ impl MirrorMetrics {
     /// Registers the metrics.
     pub fn new(r: &mut Registry) -> Self {
         let confirmed = ("mirror_confirmed_timestamp", Unit::Seconds);
-        let help = "When a companion last said what is kept, since 1970";
+        let help = "Time when a companion last confirmed the kept resources, since 1970";
         Self {
             connected: add(r, "mirror_connected", "Whether the mirror follows a companion"),
             confirmed: add_with_unit(r, confirmed, help, Gauge::default()),

@@ -6,7 +6,8 @@ use crate::xds::FILTER_NAME;
 /// The lane of what belongs to no control plane: listeners, and names that mean nothing.
 pub(super) const SHARED: &str = "";
 
-/// Returns the lane of a name. `None` if it names no control plane: then it is that of the only one.
+/// Returns the lane of a name. `None` if the name contains no control plane. The resource then
+/// belongs to the only one.
 /// A prefix is a DNS label, without `_` and `/`; what a filter chain asks for has a lane of its own.
 pub fn owner(kind: Kind, name: &str) -> Option<&str> {
     match kind {

@@ -159,7 +159,7 @@ impl State {
         for name in change.removed {
             self.has.remove(&name);
             self.doubtful.remove(&name);
-            // Who did not ask for it by name is not told of it again.
+            // The session reports an absence only for names that the Envoy asked for.
             if self.names.contains(&name) {
                 self.absent.insert(name);
             }
