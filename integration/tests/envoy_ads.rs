@@ -201,23 +201,40 @@ async fn a_client_without_an_allowed_certificate_gets_nothing() -> Result<()> {
         // TLS 1.3 tells a client only after the handshake.
         assert!(simulated.response().await.is_err());
     }
-    // A name that is not allowed any more.
-    let envoy = site.envoy_certificate();
-    let mut allowed = Simulated::connect(companion.port, tls(&site, &envoy)?, "a").await?;
-    allowed.next_map(None).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_is_not_allowed_any_more_loses_its_stream() -> Result<()> {
+    let (fleet, site) = ads::skewed().await?;
+    let companion = site.companion("companion-1").await?;
     let config = std::fs::read_to_string(companion.companion.config_file())?;
-    let mut config: Value = serde_json::from_str(&config)?;
-    config["ads"]["allowedClientNames"] = json!(["another"]);
-    companion.companion.write_config(&config.to_string())?;
-    let ended = async {
-        loop {
-            if let Err(error) = allowed.response().await {
-                return error;
+    let good: Value = serde_json::from_str(&config)?;
+    let other = Pki::create_as(fleet.folder().join("other-pki"), "other")?;
+    let tls = tls(&site, &site.envoy_certificate())?;
+    for (field, value, reason) in [
+        ("allowedClientNames", json!(["another"]), "no allowed name"),
+        ("clientCaFile", json!(other.ca_file()), "cannot be verified"),
+    ] {
+        let mut client = wait::until("the client to be allowed", DEADLINE, async || {
+            Simulated::connect(companion.port, Arc::clone(&tls), "a").await
+        })
+        .await?;
+        client.next_map(None).await?;
+        let mut config = good.clone();
+        config["ads"][field] = value;
+        companion.companion.write_config(&config.to_string())?;
+        let ended = async {
+            loop {
+                if let Err(error) = client.response().await {
+                    return format!("{error:#}");
+                }
             }
-        }
-    };
-    let error = tokio::time::timeout(DEADLINE, ended).await.context("the stream goes on")?;
-    assert!(format!("{error:#}").contains("not allowed any more"), "{error:#}");
+        };
+        let error = tokio::time::timeout(DEADLINE, ended).await.context("the stream goes on")?;
+        ensure!(error.contains("not allowed any more") && error.contains(reason), "{error}");
+        companion.companion.write_config(&good.to_string())?;
+    }
     Ok(())
 }
 

@@ -7,7 +7,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 
+use super::client::{Client, NotAllowed};
 use super::snapshot::Snapshot;
+use crate::clock::since_1970;
 use crate::secrets::AdsSettings;
 
 /// How long an Envoy waits for the first map of a companion that has just started. Then it is sent
@@ -22,6 +24,9 @@ const FOLLOWING: Duration = Duration::from_secs(10);
 /// the mirror cannot reach.
 const ALONE: Duration = Duration::from_secs(60);
 
+/// The longest time between two looks at a certificate. Somebody may set the clock.
+const LOOK: Duration = Duration::from_secs(60 * 60);
+
 type Latest = watch::Receiver<Arc<Snapshot>>;
 
 #[derive(Clone, Debug)]
@@ -33,11 +38,11 @@ pub enum Access {
 }
 
 impl Access {
-    /// Returns whether a client whose certificate has these names may open a stream.
-    pub fn is_allowed(&self, names: &[String]) -> bool {
+    /// Checks that a client may have a stream now.
+    pub fn check(&self, client: &Client) -> Result<(), NotAllowed> {
         match self {
-            Self::Names { settings, .. } => is_allowed(settings, names),
-            Self::Socket(_) => true,
+            Self::Names { settings, .. } => check(settings, client),
+            Self::Socket(_) => Ok(()),
         }
     }
 
@@ -50,10 +55,10 @@ impl Access {
     }
 
     /// Waits until a stream is to be ended. Returns what the client is told.
-    pub async fn end(self, names: Vec<String>, latest: Latest) -> Result<(), Status> {
+    pub async fn end(self, client: Client, latest: Latest) -> Result<(), Status> {
         match self {
             Self::Names { settings, .. } => tokio::select! {
-                ended = forbidden(settings, names) => ended,
+                ended = forbidden(settings, client) => ended,
                 () = without_map(latest) => Err(without_map_status()),
             },
             Self::Socket(following) => {
@@ -69,9 +74,9 @@ pub fn without_map_status() -> Status {
     Status::unavailable("this server has no map yet")
 }
 
-fn is_allowed(settings: &watch::Receiver<Arc<AdsSettings>>, names: &[String]) -> bool {
-    let settings = settings.borrow();
-    settings.server.allowed_client_names.iter().any(|name| names.contains(name))
+fn check(settings: &watch::Receiver<Arc<AdsSettings>>, client: &Client) -> Result<(), NotAllowed> {
+    let settings = Arc::clone(&settings.borrow());
+    client.check(&settings, since_1970())
 }
 
 /// Returns whether a map has come, or none is awaited because there are no control planes.
@@ -79,17 +84,23 @@ fn has_map(latest: &Snapshot) -> bool {
     !latest.parts.is_empty() || latest.awaited.is_empty()
 }
 
+/// Looks at a client whenever the names or the authorities change, and when a certificate expires.
+/// Returns when the client may have no stream any more.
 async fn forbidden(
     mut settings: watch::Receiver<Arc<AdsSettings>>,
-    names: Vec<String>,
+    client: Client,
 ) -> Result<(), Status> {
-    while settings.changed().await.is_ok() {
-        settings.mark_unchanged();
-        if !is_allowed(&settings, &names) {
-            return Err(Status::permission_denied("the name is not allowed any more"));
+    loop {
+        let look = client.next_expiry(since_1970()).map_or(LOOK, |expiry| expiry.min(LOOK));
+        tokio::select! {
+            changed = settings.changed() => if changed.is_err() { return Ok(()) },
+            () = sleep(look) => {}
         }
+        settings.mark_unchanged();
+        check(&settings, &client).map_err(|error| {
+            Status::permission_denied(format!("the client is not allowed any more: {error}"))
+        })?;
     }
-    Ok(())
 }
 
 async fn without_map(latest: Latest) {
@@ -109,32 +120,4 @@ async fn home(mut following: watch::Receiver<bool>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_mirror_sends_envoys_home_when_it_follows_a_companion() {
-        let (sender, following) = watch::channel(false);
-        let latest = watch::channel(Arc::default()).1;
-        let access = Access::Socket(following);
-        let start = Instant::now();
-        let end = |access: &Access| access.clone().end(Vec::new(), latest.clone());
-        let (ended, ()) = tokio::join!(end(&access), async {
-            sleep(Duration::from_secs(5)).await;
-            sender.send_replace(true);
-        });
-        assert!(ended.is_ok());
-        assert_eq!(start.elapsed(), Duration::from_secs(5));
-        assert!(end(&access).await.is_ok());
-        assert_eq!(start.elapsed(), Duration::from_secs(5) + FOLLOWING);
-        sender.send_replace(false);
-        assert!(end(&access).await.is_ok());
-        assert_eq!(start.elapsed(), Duration::from_secs(5) + FOLLOWING + ALONE);
-    }
-
-    #[test]
-    fn an_empty_mirror_serves_nobody() {
-        let access = Access::Socket(watch::channel(false).1);
-        assert!(!access.is_ready(&Snapshot::default()));
-    }
-}
+mod tests;

@@ -1,11 +1,87 @@
-//! Who a client is, by its certificate.
+//! Who a client is, by its certificate, and whether it may be served.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::secrets::AdsSettings;
+
+#[cfg(test)]
+pub(super) mod tests;
+
+/// A client with the certificate that it presented when it connected. Over a socket of this host, it
+/// has none.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    pub names: Vec<String>,
+    /// The certificate, and those that came with it.
+    chain: Arc<Vec<CertificateDer<'static>>>,
+}
+
+/// Why a client may not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAllowed {
+    #[error("the certificate has no allowed name")]
+    Name,
+    #[error("the certificate cannot be verified: {0}")]
+    Certificate(#[from] rustls::Error),
+    #[error("ads.clientCaFile: {0}")]
+    Authorities(#[from] VerifierBuilderError),
+}
+
+impl Client {
+    /// Returns the client with the first of these certificates.
+    pub fn new(chain: Arc<Vec<CertificateDer<'static>>>) -> Self {
+        let names = chain.first().map(|own| names(own)).unwrap_or_default();
+        Self { names, chain }
+    }
+
+    /// Checks that it may be served at `now`, the time since 1970: its certificate is valid, and has an
+    /// allowed name. The handshake proved the former for its own moment only.
+    pub fn check(&self, settings: &AdsSettings, now: Duration) -> Result<(), NotAllowed> {
+        let allowed = &settings.server.allowed_client_names;
+        let Some((own, others)) = self.chain.split_first() else { return Err(NotAllowed::Name) };
+        if !allowed.iter().any(|name| self.names.contains(name)) {
+            return Err(NotAllowed::Name);
+        }
+        let now = UnixTime::since_unix_epoch(now);
+        verifier(settings)?.verify_client_cert(own, others, now)?;
+        Ok(())
+    }
+
+    /// Returns how long after `now`, the time since 1970, the next one of its certificates is not
+    /// valid any more. `None` if all have expired.
+    pub fn next_expiry(&self, now: Duration) -> Option<Duration> {
+        let last_second = |certificate| {
+            let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+            u64::try_from(certificate.validity().not_after.timestamp()).ok()
+        };
+        let seconds = self.chain.iter().filter_map(|certificate| last_second(certificate));
+        let ends = seconds.map(|last| Duration::from_secs(last.saturating_add(1)));
+        ends.filter_map(|end| end.checked_sub(now)).filter(|left| !left.is_zero()).min()
+    }
+}
+
+/// Returns what verifies the certificates of clients.
+///
+/// # Errors
+/// None of the authorities can be used.
+pub fn verifier(
+    settings: &AdsSettings,
+) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
+    let (roots, provider) = (settings.client_ca.roots(), ring::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider)).build()
+}
+
 /// Returns the DNS names and URIs of a certificate. A common name is none: it says nothing about
 /// what it names.
-pub fn names(certificate: &[u8]) -> Vec<String> {
+fn names(certificate: &[u8]) -> Vec<String> {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
     let name = |name: &GeneralName<'_>| match name {

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::NoServerSessionStorage;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client::verifier;
 use super::metrics::{AdsMetrics, RefusalReason};
 use crate::secrets::AdsSettings;
 
@@ -29,11 +30,8 @@ pub struct TlsError(String);
 /// Returns what TLS connections are made with.
 pub fn tls(settings: &AdsSettings) -> Result<Arc<ServerConfig>, TlsError> {
     let error = |problem: &dyn std::fmt::Display| TlsError(problem.to_string());
-    let roots = Arc::new(settings.client_ca.roots());
+    let verifier = verifier(settings).map_err(|problem| error(&problem))?;
     let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
-        .build()
-        .map_err(|problem| error(&problem))?;
     let key = settings.pair.private_key().map_err(|problem| error(&problem))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

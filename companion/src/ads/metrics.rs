@@ -38,7 +38,7 @@ pub enum PushOutcome {
 pub enum RefusalReason {
     /// The handshake failed: mostly, its certificate does not verify.
     Handshake,
-    /// Its certificate has no allowed name.
+    /// Its certificate has no allowed name, or is not valid any more.
     Name,
     /// There are too many.
     Limit,

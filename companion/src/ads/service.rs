@@ -19,7 +19,7 @@ use tonic_prost::ProstDecoder;
 
 use super::access::{Access, without_map_status};
 use super::body::{self, Frames};
-use super::client;
+use super::client::Client;
 use super::envoys::Envoys;
 use super::form::{Delta, Form, StateOfTheWorld};
 use super::kind::Kind;
@@ -111,13 +111,13 @@ impl Service {
 
     /// Starts the task of a stream, for a client that may have one.
     fn serve<F: Form>(&self, request: Request<Body>) -> Response<Body> {
-        let (names, slot) = match self.admit(&request) {
+        let (client, slot) = match self.admit(&request) {
             Ok(admitted) => admitted,
             Err(status) => return status.into_http(),
         };
         let (sender, messages) = mpsc::channel(QUEUE);
-        let entry = self.envoys.enter(names.clone(), F::NAME);
-        let stream = Stream::<F>::new(self.context.clone(), names, entry, sender);
+        let entry = self.envoys.enter(client.names.clone(), F::NAME);
+        let stream = Stream::<F>::new(self.context.clone(), client, entry, sender);
         let decoder = ProstDecoder::<F::Request>::default();
         let requests =
             Streaming::new_request(decoder, request.into_body(), None, Some(LARGEST_REQUEST));
@@ -125,16 +125,14 @@ impl Service {
         body::response::<F>(messages).map(|frames: Frames<F>| Body::new(frames))
     }
 
-    /// Returns the names of a client that may have a stream, and its slot.
-    fn admit(
-        &self,
-        request: &Request<Body>,
-    ) -> Result<(Vec<String>, OwnedSemaphorePermit), Status> {
-        let names = names(request);
-        if !self.context.access.is_allowed(&names) {
-            tracing::warn!(?names, "refused a client of ADS: its certificate has no allowed name");
+    /// Returns a client that may have a stream, and its slot.
+    fn admit(&self, request: &Request<Body>) -> Result<(Client, OwnedSemaphorePermit), Status> {
+        let client = client(request);
+        let names = &client.names;
+        if let Err(error) = self.context.access.check(&client) {
+            tracing::warn!(?names, %error, "refused a client of ADS");
             self.context.metrics.refused(RefusalReason::Name);
-            return Err(Status::permission_denied("the certificate has no allowed name"));
+            return Err(Status::permission_denied(error.to_string()));
         }
         if !self.context.access.is_ready(&self.context.snapshots.borrow()) {
             tracing::info!(?names, "sent a client of ADS away, because this server has no map yet");
@@ -146,7 +144,7 @@ impl Service {
             self.context.metrics.refused(RefusalReason::Limit);
             return Err(Status::resource_exhausted("too many clients"));
         };
-        Ok((names, slot))
+        Ok((client, slot))
     }
 }
 
@@ -158,12 +156,10 @@ async fn run<F: Form>(
     stream.run(requests).await;
 }
 
-/// Returns the names in the certificate of the client.
-fn names(request: &Request<Body>) -> Vec<String> {
+/// Returns the client of a connection.
+fn client(request: &Request<Body>) -> Client {
     let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-    let certificates = info.and_then(TlsConnectInfo::peer_certs);
-    let first = certificates.as_ref().and_then(|certificates| certificates.first());
-    first.map(|certificate| client::names(certificate)).unwrap_or_default()
+    Client::new(info.and_then(TlsConnectInfo::peer_certs).unwrap_or_default())
 }
 
 /// Not the generated service, which would copy every response for each stream.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::access::Access;
+use super::client::Client;
 use super::envoys::{Entry, shortened};
 use super::form::{Form, Message};
 use super::kind::Kind;
@@ -36,7 +37,7 @@ pub struct Context {
 
 pub struct Stream<F> {
     context: Context,
-    names: Vec<String>,
+    client: Client,
     entry: Entry,
     sender: mpsc::Sender<Result<Message, Status>>,
     session: Session,
@@ -51,20 +52,20 @@ pub struct Stream<F> {
 impl<F: Form> Stream<F> {
     pub fn new(
         context: Context,
-        names: Vec<String>,
+        client: Client,
         entry: Entry,
         sender: mpsc::Sender<Result<Message, Status>>,
     ) -> Self {
         let session = Session::new(F::TELLS_ABSENCE);
         let (sent, retry, introduced, form) = (BTreeMap::new(), None, false, PhantomData);
-        Self { context, names, entry, sender, session, sent, retry, introduced, form }
+        Self { context, client, entry, sender, session, sent, retry, introduced, form }
     }
 
     /// Runs until either side ends the stream.
     pub async fn run(mut self, requests: Streaming<F::Request>) {
         self.context.metrics.clients.inc();
         if let Err(status) = self.serve(requests).await {
-            tracing::info!(names = ?self.names, error = status.message(), "ended a stream of ADS");
+            tracing::info!(names = ?self.client.names, error = status.message(), "ended a stream of ADS");
             // If the queue is full, the Envoy does not read anyway.
             drop(self.sender.try_send(Err(status)));
         }
@@ -74,7 +75,7 @@ impl<F: Form> Stream<F> {
     async fn serve(&mut self, mut requests: Streaming<F::Request>) -> Result<(), Status> {
         let sender = self.sender.clone();
         let (access, latest) = (self.context.access.clone(), self.context.snapshots.clone());
-        let end = access.end(self.names.clone(), latest);
+        let end = access.end(self.client.clone(), latest);
         tokio::pin!(end);
         loop {
             let wake = self.next_deadline();
@@ -102,7 +103,7 @@ impl<F: Form> Stream<F> {
             self.introduced = true;
             self.entry.introduce(&node.id, &node.cluster, &node.user_agent_name);
             let (id, cluster) = (shortened(&node.id), shortened(&node.cluster));
-            tracing::info!(node = id, cluster, names = ?self.names, "serving an Envoy over ADS");
+            tracing::info!(node = id, cluster, names = ?self.client.names, "serving an Envoy over ADS");
         }
         let Some(request) = F::read(request, &self.session) else { return Ok(()) };
         let kind = request.kind;
@@ -121,7 +122,7 @@ impl<F: Form> Stream<F> {
         let outcome = match outcome {
             Outcome::Refused { part, reason } => {
                 let reason = shortened(reason);
-                tracing::error!(names = ?self.names, control_plane = part, r#type = kind.as_str(), reason, "an Envoy refused resources: it keeps what it has");
+                tracing::error!(names = ?self.client.names, control_plane = part, r#type = kind.as_str(), reason, "an Envoy refused resources: it keeps what it has");
                 self.entry.refused(*kind, part, &reason);
                 PushOutcome::Refused
             }

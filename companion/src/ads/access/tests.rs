@@ -1,0 +1,80 @@
+//! Who is let in, who stays, and who is sent away.
+
+use super::*;
+use crate::ads::client::tests::{Authority, settings};
+
+type Settings = watch::Sender<Arc<AdsSettings>>;
+
+/// Returns who may have a stream with these settings, and what changes them.
+fn names(settings: AdsSettings) -> (Settings, Access) {
+    let (sender, settings) = watch::channel(Arc::new(settings));
+    (sender, Access::Names { settings, started: Instant::now() })
+}
+
+/// Returns a companion that has nothing to wait for.
+fn latest() -> Latest {
+    watch::channel(Arc::default()).1
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_sends_envoys_home_when_it_follows_a_companion() {
+    let (sender, following) = watch::channel(false);
+    let access = Access::Socket(following);
+    let start = Instant::now();
+    let end = |access: &Access| access.clone().end(Client::default(), latest());
+    let (ended, ()) = tokio::join!(end(&access), async {
+        sleep(Duration::from_secs(5)).await;
+        sender.send_replace(true);
+    });
+    assert!(ended.is_ok());
+    assert_eq!(start.elapsed(), Duration::from_secs(5));
+    assert!(end(&access).await.is_ok());
+    assert_eq!(start.elapsed(), Duration::from_secs(5) + FOLLOWING);
+    sender.send_replace(false);
+    assert!(end(&access).await.is_ok());
+    assert_eq!(start.elapsed(), Duration::from_secs(5) + FOLLOWING + ALONE);
+}
+
+#[test]
+fn an_empty_mirror_serves_nobody() {
+    let access = Access::Socket(watch::channel(false).1);
+    assert!(!access.is_ready(&Snapshot::default()));
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_client_is_not_allowed_any_more() {
+    let (one, other) = (Authority::new(), Authority::new());
+    let client = one.client("envoy", None);
+    let other_names = settings(&[&one], &["another"]);
+    let other_authority = settings(&[&other], &["envoy"]);
+    for (next, reason) in
+        [(other_names, "no allowed name"), (other_authority, "cannot be verified")]
+    {
+        let (sender, access) = names(settings(&[&one], &["envoy"]));
+        access.check(&client).unwrap();
+        let ended = tokio::spawn(access.clone().end(client.clone(), latest()));
+        // More names, and the next authority beside the last one: it stays.
+        sender.send_replace(Arc::new(settings(&[&other, &one], &["another", "envoy"])));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!ended.is_finished());
+        sender.send_replace(Arc::new(next));
+        let status = ended.await.unwrap().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::PermissionDenied);
+        assert!(status.message().contains(reason), "{status}");
+        assert!(access.check(&client).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_certificate_expires() {
+    let authority = Authority::new();
+    let expiry = since_1970() + Duration::from_secs(2);
+    let client = authority.client("envoy", Some(expiry));
+    let (_sender, access) = names(settings(&[&authority], &["envoy"]));
+    access.check(&client).unwrap();
+    let status = access.end(client, latest()).await.unwrap_err();
+    assert!(status.message().contains("expired"), "{status}");
+    assert!(since_1970() >= expiry);
+}
