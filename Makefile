@@ -62,20 +62,21 @@ test: ## Run unit, property and golden tests, and those with Envoy
 conformance: ## Run tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
 	$(with) envoy func-e filter companion $(conformance_programs) -- \
-		cargo test -p integration --features cluster --no-fail-fast --test 'cluster_*'
+		cargo test -p integration --features cluster --test cluster
 
 conformance-programs: ## Build what `make conformance` needs of others (cached; minutes, once)
 	@$(with) $(conformance_programs) -- true
 
 conformance-matrix: ## Run the tests of version pairs on every combination of versions
 	$(with) envoy func-e filter companion control-plane -- \
-		cargo test -p integration --features cluster,matrix --no-fail-fast \
-		--test cluster_matrix --test cluster_answering
+		cargo test -p integration --features cluster,matrix --test cluster -- matrix:: answering::
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) -- \
-		cargo test -p integration --features cluster,slow --test 'slow_*' --test cluster_new_types \
-		--test cluster_old_discovery --test cluster_hosted
+		cargo test -p integration --features cluster,slow --no-fail-fast --test 'slow_*'
+	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) -- \
+		cargo test -p integration --features cluster,slow --test cluster -- \
+		new_types:: old_discovery:: hosted::
 
 e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
 	@$(with) $(call suite_of,$(PAIR)) -- true

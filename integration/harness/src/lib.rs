@@ -5,7 +5,7 @@
 //!   tests/wasm_*     the module, without Envoy
 //!   tests/replay_*   fake API servers only
 //!   tests/envoy_*    func-e + Envoy + companion + fake API servers
-//!   tests/cluster_*  func-e + Envoy + companion + real control planes
+//!   tests/cluster    func-e + Envoy + companion + real control planes
 //!   tests/slow_*     the same, for long
 //! ```
 //!

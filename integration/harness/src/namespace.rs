@@ -16,7 +16,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use nix::unistd::Uid;
 
-/// Set in the namespace.
+/// Set in the namespace: the file that the test makes there to show that it runs.
 const INSIDE: &str = "MIXED_VERSION_PROXY_TEST_NAMESPACE";
 
 /// Returns an address of the namespace.
@@ -58,16 +58,17 @@ fn run(program: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Runs the test of this name in a namespace of its own. Returns whether this
-/// is that run: if not, the test has passed there. Fails if it has failed there,
-/// or there can be no namespace.
-pub fn enter(test: &str) -> Result<bool> {
-    enter_with(test, &[])
+/// Runs the test of this name, in the module of this path, in a namespace of its own. Returns
+/// whether this is that run: if not, the test has passed there. Fails if it has failed there, does
+/// not exist, or there can be no namespace.
+pub fn enter(module_path: &str, test: &str) -> Result<bool> {
+    enter_with(module_path, test, &[])
 }
 
 /// The same, with these environment variables.
-pub fn enter_with(test: &str, variables: &[(&str, &str)]) -> Result<bool> {
-    if env::var_os(INSIDE).is_some() {
+pub fn enter_with(module_path: &str, test: &str, variables: &[(&str, &str)]) -> Result<bool> {
+    if let Some(runs) = env::var_os(INSIDE) {
+        fs::write(runs, test)?;
         for arguments in [
             "link set lo up",
             "addr add 10.77.0.1/24 dev lo",
@@ -77,17 +78,21 @@ pub fn enter_with(test: &str, variables: &[(&str, &str)]) -> Result<bool> {
         }
         return Ok(true);
     }
+    let name = module_path.split("::").skip(1).chain([test]).collect::<Vec<_>>().join("::");
     let mut command = Command::new("unshare");
     if !Uid::effective().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
     command.envs(variables.iter().copied());
     command.args(["--net", "--mount"]).arg(env::current_exe()?).args([
-        test,
+        name.as_str(),
         "--exact",
         "--nocapture",
     ]);
-    let status = command.env(INSIDE, "1").status().context("unshare (util-linux)")?;
-    ensure!(status.success(), "{test} failed in its network namespace");
+    let runs = tempfile::NamedTempFile::new()?;
+    let status = command.env(INSIDE, runs.path()).status().context("unshare (util-linux)")?;
+    ensure!(status.success(), "{name} failed in its network namespace");
+    // Without a test of this name, the program succeeds as well.
+    ensure!(fs::read_to_string(runs.path())? == test, "there is no test {name}");
     Ok(false)
 }

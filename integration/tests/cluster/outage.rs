@@ -17,9 +17,7 @@ use harness::skew::NEW;
 use harness::skew::{NEWER, OLDER, only_in};
 use wire::client::Http;
 
-#[path = "cluster_outage/probes.rs"]
 mod probes;
-#[path = "cluster_outage/published.rs"]
 mod published;
 
 use probes::{is_served, last, settled};

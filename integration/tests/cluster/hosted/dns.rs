@@ -25,9 +25,8 @@ const SIX: &str = "six.api.hosted.example";
 
 #[test]
 fn servers_that_the_dns_names_serve_by_ipv4_and_ipv6_while_the_dns_server_is_away() -> Result<()> {
-    let test =
-        "dns::servers_that_the_dns_names_serve_by_ipv4_and_ipv6_while_the_dns_server_is_away";
-    if !namespace::enter(test)? {
+    let test = "servers_that_the_dns_names_serve_by_ipv4_and_ipv6_while_the_dns_server_is_away";
+    if !namespace::enter(module_path!(), test)? {
         return Ok(());
     }
     namespace::replace_file("/etc/resolv.conf", "nameserver 127.0.0.1\n")?;

@@ -1,4 +1,4 @@
-//! The harness itself: what the other `cluster_*` tests assume about real control
+//! The harness itself: what the other tests here assume about real control
 //! planes.
 
 use std::time::Duration;

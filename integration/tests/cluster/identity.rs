@@ -17,9 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wire::client::{Client, ClientOptions, Http};
 
-#[path = "cluster_identity/asking.rs"]
 mod asking;
-#[path = "cluster_identity/subjects.rs"]
 mod subjects;
 
 use asking::{AS_THEY_ARE, FRONT_PROXY, review, same_everywhere, whoami};

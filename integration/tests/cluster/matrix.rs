@@ -17,13 +17,9 @@ use harness::stack::Stack;
 use serde_json::{Value, json};
 use wire::client::Http;
 
-#[path = "cluster_discovery/contents.rs"]
-mod contents;
-#[path = "cluster_discovery/encodings.rs"]
-mod encodings;
-#[path = "cluster_matrix/types.rs"]
 mod types;
 
+use super::discovery::encodings;
 use types::Types;
 
 /// Requests for each type that not all servers serve.

@@ -19,7 +19,6 @@ use harness::site::Site;
 use harness::skew::{NEWER, OLDER, only_in};
 use wire::client::Http;
 
-#[path = "cluster_upgrade/kubectl_loop.rs"]
 mod kubectl_loop;
 
 use kubectl_loop::{KubectlLoop, is_during};

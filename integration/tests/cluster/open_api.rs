@@ -16,10 +16,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use wire::client::{Answer, Client, Http};
 
-#[path = "cluster_discovery/program.rs"]
-mod program;
-
-use program::Program;
+use super::discovery::program::Program;
 
 /// The group-version in which the servers differ, and the type that came after 1.35.
 const DOCUMENT: &str = "apis/admissionregistration.k8s.io/v1";

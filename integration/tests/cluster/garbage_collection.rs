@@ -34,11 +34,8 @@ use harness::skew::{NEW, NEWER, OLD, OLDER, without};
 use harness::stack::Stack;
 use wire::client::Http;
 
-#[path = "cluster_garbage_collection/audit.rs"]
 mod audit;
-#[path = "cluster_garbage_collection/families.rs"]
-mod families;
-#[path = "cluster_garbage_collection/story.rs"]
+pub mod families;
 mod story;
 
 use audit::Audit;

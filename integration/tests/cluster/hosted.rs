@@ -34,24 +34,16 @@ use harness::wait;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
-#[path = "cluster_hosted/dns.rs"]
 mod dns;
 #[cfg(test)]
-#[path = "../../companion/tests/running/dns_server.rs"]
+#[path = "../../../companion/tests/running/dns_server.rs"]
 mod dns_server;
-#[path = "cluster_garbage_collection/families.rs"]
-#[expect(dead_code, reason = "another test needs the rest")]
-mod families;
-#[path = "cluster_hosted/faults.rs"]
 mod faults;
-#[path = "cluster_hosted/in_cluster.rs"]
 mod in_cluster;
-#[path = "cluster_hosted/own.rs"]
 mod own;
-#[path = "cluster_hosted/pods.rs"]
 mod pods;
 
-use families::{CHILDREN, Family};
+use super::garbage_collection::families::{self, CHILDREN, Family};
 use pods::{NAMESPACE, Pods, SERVICE};
 
 const SERVERS: usize = 3;
@@ -78,7 +70,7 @@ const UNKNOWN: &str = "/apis/nothing.example/v1/things";
 #[test]
 fn all_servers_of_a_hosted_control_plane_are_replaced_and_clients_do_not_notice() -> Result<()> {
     let test = "all_servers_of_a_hosted_control_plane_are_replaced_and_clients_do_not_notice";
-    if !namespace::enter(test)? {
+    if !namespace::enter(module_path!(), test)? {
         return Ok(());
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(replaced())

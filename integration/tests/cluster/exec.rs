@@ -16,9 +16,7 @@ use harness::site::Site;
 use harness::skew::{NEWER, OLDER};
 use wire::client::Http;
 
-#[path = "cluster_exec/smuggling.rs"]
 mod smuggling;
-#[path = "cluster_exec/streams.rs"]
 mod streams;
 
 use smuggling::{Attempt, Audit};

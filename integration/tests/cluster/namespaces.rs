@@ -33,10 +33,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use wire::client::{Client, Http};
 
-#[path = "cluster_namespaces/removal.rs"]
-mod removal;
-
-use removal::{DEADLINE, gone, left};
+use super::removal::{DEADLINE, gone, left};
 
 const OLD: usize = 0;
 const NEW: usize = 1;

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::Value;
 use wire::client::Http;
 
-use super::contents::array;
+use crate::discovery::contents::array;
 
 /// The form that names all resources of a server.
 pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";

@@ -17,11 +17,8 @@ use harness::wait;
 use serde_json::Value;
 use wire::client::{Client, Http};
 
-#[path = "cluster_answering/applying.rs"]
 mod applying;
-#[path = "cluster_answering/doubtful.rs"]
 mod doubtful;
-#[path = "cluster_answering/new_field.rs"]
 mod new_field;
 
 const DEADLINE: Duration = Duration::from_secs(30);

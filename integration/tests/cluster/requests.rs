@@ -14,11 +14,8 @@ use harness::stack::Stack;
 use serde_json::json;
 use wire::client::{Client, Http};
 
-#[path = "cluster_requests/kinds.rs"]
 mod kinds;
-#[path = "cluster_requests/request.rs"]
 mod request;
-#[path = "cluster_requests/round.rs"]
 mod round;
 
 use round::{Tally, Worker};

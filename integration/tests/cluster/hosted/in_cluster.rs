@@ -18,16 +18,16 @@ use super::{in_rotation, server, source_is};
 
 const ACCOUNT: &str = "mixed-version-companion";
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/hosted";
-const DOCUMENT: &str = include_str!("../../../docs/operations/api-servers.md");
+const DOCUMENT: &str = include_str!("../../../../docs/operations/api-servers.md");
 
 /// Where the Service `kubernetes` of the hosting cluster is.
 const PORT: u16 = 443;
 
 #[test]
 fn a_companion_in_a_pod_follows_slices_with_its_service_account() -> Result<()> {
-    let test = "in_cluster::a_companion_in_a_pod_follows_slices_with_its_service_account";
+    let test = "a_companion_in_a_pod_follows_slices_with_its_service_account";
     let host = ("KUBERNETES_SERVICE_HOST", "127.0.0.1");
-    if !namespace::enter_with(test, &[host, ("KUBERNETES_SERVICE_PORT", "443")])? {
+    if !namespace::enter_with(module_path!(), test, &[host, ("KUBERNETES_SERVICE_PORT", "443")])? {
         return Ok(());
     }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(in_a_pod())

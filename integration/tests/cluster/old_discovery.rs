@@ -26,10 +26,7 @@ use harness::wait;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
-#[path = "cluster_namespaces/removal.rs"]
-mod removal;
-
-use removal::{gone, left};
+use super::removal::{gone, left};
 
 /// The two newest versions; the newer one alone has the type.
 const VERSIONS: [Version; 2] = Version::NEWEST_PAIR;

@@ -10,20 +10,13 @@ use harness::skew::{NEW, OLD, servers};
 use serde_json::{Value, json};
 use wire::client::Http;
 
-#[path = "cluster_discovery/clients.rs"]
 mod clients;
-#[path = "cluster_discovery/contents.rs"]
-mod contents;
-#[path = "cluster_discovery/documents.rs"]
+pub mod contents;
 mod documents;
-#[path = "cluster_discovery/encodings.rs"]
-mod encodings;
-#[path = "cluster_discovery/kubectl.rs"]
+pub mod encodings;
 mod kubectl;
-#[path = "cluster_discovery/native.rs"]
 mod native;
-#[path = "cluster_discovery/program.rs"]
-mod program;
+pub mod program;
 
 /// The parts run on one site, for starting one takes long; a part that fails
 /// does not hide the others.
