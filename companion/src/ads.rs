@@ -18,8 +18,10 @@
 mod access;
 mod body;
 mod client;
+mod connection;
 mod envoys;
 mod form;
+mod handshakes;
 mod kind;
 mod listener;
 mod local;

@@ -24,6 +24,8 @@ mod again;
 mod golden;
 #[path = "envoy_ads/keys.rs"]
 mod keys;
+#[path = "envoy_ads/limits.rs"]
+mod limits;
 #[path = "envoy_ads/refusals.rs"]
 mod refusals;
 #[path = "envoy_ads/replacement.rs"]

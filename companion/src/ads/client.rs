@@ -45,14 +45,19 @@ impl Client {
     /// Checks that it may be served at `now`, the time since 1970: its certificate is valid, and has an
     /// allowed name. The handshake proved the former for its own moment only.
     pub fn check(&self, settings: &AdsSettings, now: Duration) -> Result<(), NotAllowed> {
-        let allowed = &settings.server.allowed_client_names;
-        let Some((own, others)) = self.chain.split_first() else { return Err(NotAllowed::Name) };
-        if !allowed.iter().any(|name| self.names.contains(name)) {
-            return Err(NotAllowed::Name);
+        match self.chain.split_first() {
+            Some((own, others)) if self.has_allowed_name(settings) => {
+                let now = UnixTime::since_unix_epoch(now);
+                verifier(settings)?.verify_client_cert(own, others, now)?;
+                Ok(())
+            }
+            _ => Err(NotAllowed::Name),
         }
-        let now = UnixTime::since_unix_epoch(now);
-        verifier(settings)?.verify_client_cert(own, others, now)?;
-        Ok(())
+    }
+
+    pub fn has_allowed_name(&self, settings: &AdsSettings) -> bool {
+        let allowed = &settings.server.allowed_client_names;
+        allowed.iter().any(|name| self.names.contains(name))
     }
 
     /// Returns how long after `now`, the time since 1970, the next one of its certificates is not

@@ -1,6 +1,8 @@
 //! Accepts connections of Envoys, with mutual TLS of the latest certificates.
 
+use std::fmt::Display;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,19 +10,25 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::NoServerSessionStorage;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use super::client::verifier;
+use super::client::{Client, verifier};
+use super::connection::{Connection, Slots};
+use super::handshakes::{Handshake, Handshakes};
 use super::metrics::{AdsMetrics, RefusalReason};
 use crate::secrets::AdsSettings;
 
 /// The time in which a handshake must be complete.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(3);
 
-/// How many handshakes there are at once.
-const HANDSHAKES: usize = 64;
+/// Where connections go, and what they count for.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    pub connections: mpsc::Sender<io::Result<Connection>>,
+    pub slots: Slots,
+    pub metrics: AdsMetrics,
+}
 
 /// The certificates cannot be used for TLS.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +37,7 @@ pub struct TlsError(String);
 
 /// Returns what TLS connections are made with.
 pub fn tls(settings: &AdsSettings) -> Result<Arc<ServerConfig>, TlsError> {
-    let error = |problem: &dyn std::fmt::Display| TlsError(problem.to_string());
+    let error = |problem: &dyn Display| TlsError(problem.to_string());
     let verifier = verifier(settings).map_err(|problem| error(&problem))?;
     let provider = Arc::new(ring::default_provider());
     let key = settings.pair.private_key().map_err(|problem| error(&problem))?;
@@ -51,27 +59,30 @@ pub async fn accept(
     listener: TcpListener,
     mut settings: watch::Receiver<Arc<AdsSettings>>,
     first: Arc<ServerConfig>,
-    connections: mpsc::Sender<io::Result<TlsStream<TcpStream>>>,
-    metrics: AdsMetrics,
+    accepted: Accepted,
 ) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    let handshakes = Handshakes::default();
     let mut config = first;
     loop {
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let next = tokio::select! {
+            next = listener.accept() => next,
             changed = settings.changed() => {
                 if changed.is_err() { return }
                 renew(&mut config, &settings.borrow_and_update());
                 continue;
             }
-            () = connections.closed() => return,
+            () = accepted.connections.closed() => return,
         };
-        match accepted {
-            Ok((stream, _)) => {
+        match next {
+            Ok((stream, address)) => {
+                let Some(permit) = handshakes.begin(address.ip()) else {
+                    tracing::debug!(%address, "refused a client of ADS: too many handshakes");
+                    accepted.metrics.refused(RefusalReason::Limit);
+                    continue;
+                };
                 let acceptor = TlsAcceptor::from(Arc::clone(&config));
-                let (connections, metrics) = (connections.clone(), metrics.clone());
-                tokio::spawn(handshake(acceptor, stream, connections, metrics, permit));
+                let settings = Arc::clone(&settings.borrow());
+                tokio::spawn(handshake(acceptor, stream, settings, accepted.clone(), permit));
             }
             // Such as too many open files: it passes.
             Err(error) => {
@@ -92,18 +103,30 @@ fn renew(config: &mut Arc<ServerConfig>, settings: &AdsSettings) {
 async fn handshake(
     acceptor: TlsAcceptor,
     stream: TcpStream,
-    connections: mpsc::Sender<io::Result<TlsStream<TcpStream>>>,
-    metrics: AdsMetrics,
-    _permit: OwnedSemaphorePermit,
+    settings: Arc<AdsSettings>,
+    accepted: Accepted,
+    permit: Handshake,
 ) {
     let address = stream.peer_addr().ok();
     // Small answers must not wait for more data.
     drop(stream.set_nodelay(true));
-    let error = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return drop(connections.send(Ok(stream)).await),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "there was no handshake in time".to_owned(),
+    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return refuse(&accepted, address, &error),
+        Err(late) => return refuse(&accepted, address, &late),
     };
-    tracing::debug!(?address, error, "refused a client of ADS");
-    metrics.refused(RefusalReason::Handshake);
+    drop(permit);
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+    let client = Client::new(Arc::new(chain));
+    let Some(slot) = accepted.slots.take(client.has_allowed_name(&settings)) else {
+        let names = client.names;
+        tracing::warn!(?address, ?names, "refused a client of ADS: too many connections");
+        return accepted.metrics.refused(RefusalReason::Limit);
+    };
+    drop(accepted.connections.send(Ok(Connection::new(stream, client, slot))).await);
+}
+
+fn refuse(accepted: &Accepted, address: Option<SocketAddr>, error: &dyn Display) {
+    tracing::debug!(?address, %error, "refused a client of ADS: its handshake failed");
+    accepted.metrics.refused(RefusalReason::Handshake);
 }

@@ -40,7 +40,7 @@ pub enum RefusalReason {
     Handshake,
     /// Its certificate has no allowed name, or is not valid any more.
     Name,
-    /// There are too many.
+    /// There are too many streams, connections or handshakes.
     Limit,
     /// The server has no map yet.
     NoMap,

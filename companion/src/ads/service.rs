@@ -13,17 +13,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Status, Streaming};
 use tonic_prost::ProstDecoder;
 
 use super::access::{Access, without_map_status};
 use super::body::{self, Frames};
-use super::client::Client;
+use super::connection::{Peer, Slots};
 use super::envoys::Envoys;
 use super::form::{Delta, Form, StateOfTheWorld};
 use super::kind::Kind;
-use super::listener::{self, TlsError};
+use super::listener::{self, Accepted, TlsError};
 use super::metrics::{AdsMetrics, RefusalReason};
 use super::snapshots::Snapshots;
 use super::stream::{Context, Stream};
@@ -34,6 +33,10 @@ const QUEUE: usize = Kind::ALL.len() + 3;
 
 /// The largest request, in bytes. Envoy names each resource that it has.
 const LARGEST_REQUEST: usize = 4 << 20;
+
+/// After this time, a connection ends with the streams that it has then. A client that may not have
+/// a stream any more, or wants none, keeps no connection for longer.
+const CONNECTION: Duration = Duration::from_secs(60);
 
 const DELTA: &str =
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
@@ -72,8 +75,9 @@ impl Server {
         metrics: AdsMetrics,
     ) -> Result<(), String> {
         let (sender, connections) = mpsc::channel(1);
-        let accept =
-            listener::accept(self.listener, settings.clone(), self.tls, sender, metrics.clone());
+        let slots = Slots::new(self.max_clients);
+        let accepted = Accepted { connections: sender, slots, metrics: metrics.clone() };
+        let accept = listener::accept(self.listener, settings.clone(), self.tls, accepted);
         let access = Access::Names { settings, started: Instant::now() };
         let service = Service::new(&snapshots, access, metrics, self.max_clients);
         let server = tonic::transport::Server::builder()
@@ -81,6 +85,7 @@ impl Server {
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
             // One stream is enough for all types.
             .max_concurrent_streams(4)
+            .max_connection_age(CONNECTION)
             .serve_with_incoming(service, ReceiverStream::new(connections));
         tokio::select! {
             served = server => served.map_err(|error| error.to_string()),
@@ -111,13 +116,13 @@ impl Service {
 
     /// Starts the task of a stream, for a client that may have one.
     fn serve<F: Form>(&self, request: Request<Body>) -> Response<Body> {
-        let (client, slot) = match self.admit(&request) {
+        let (peer, slot) = match self.admit(&request) {
             Ok(admitted) => admitted,
             Err(status) => return status.into_http(),
         };
         let (sender, messages) = mpsc::channel(QUEUE);
-        let entry = self.envoys.enter(client.names.clone(), F::NAME);
-        let stream = Stream::<F>::new(self.context.clone(), client, entry, sender);
+        let entry = self.envoys.enter(peer.client.names.clone(), F::NAME);
+        let stream = Stream::<F>::new(self.context.clone(), peer, entry, sender);
         let decoder = ProstDecoder::<F::Request>::default();
         let requests =
             Streaming::new_request(decoder, request.into_body(), None, Some(LARGEST_REQUEST));
@@ -125,11 +130,12 @@ impl Service {
         body::response::<F>(messages).map(|frames: Frames<F>| Body::new(frames))
     }
 
-    /// Returns a client that may have a stream, and its slot.
-    fn admit(&self, request: &Request<Body>) -> Result<(Client, OwnedSemaphorePermit), Status> {
-        let client = client(request);
-        let names = &client.names;
-        if let Err(error) = self.context.access.check(&client) {
+    /// Returns the client if it may have a stream, and its slot.
+    fn admit(&self, request: &Request<Body>) -> Result<(Peer, OwnedSemaphorePermit), Status> {
+        // Over a socket of this host, there is none.
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        let names = &peer.client.names;
+        if let Err(error) = self.context.access.check(&peer.client) {
             tracing::warn!(?names, %error, "refused a client of ADS");
             self.context.metrics.refused(RefusalReason::Name);
             return Err(Status::permission_denied(error.to_string()));
@@ -144,7 +150,7 @@ impl Service {
             self.context.metrics.refused(RefusalReason::Limit);
             return Err(Status::resource_exhausted("too many clients"));
         };
-        Ok((client, slot))
+        Ok((peer, slot))
     }
 }
 
@@ -154,12 +160,6 @@ async fn run<F: Form>(
     _slot: OwnedSemaphorePermit,
 ) {
     stream.run(requests).await;
-}
-
-/// Returns the client of a connection.
-fn client(request: &Request<Body>) -> Client {
-    let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-    Client::new(info.and_then(TlsConnectInfo::peer_certs).unwrap_or_default())
 }
 
 /// Not the generated service, which would copy every response for each stream.

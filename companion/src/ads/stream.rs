@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
 use super::access::Access;
-use super::client::Client;
+use super::connection::Peer;
 use super::envoys::{Entry, shortened};
 use super::form::{Form, Message};
 use super::kind::Kind;
@@ -20,9 +20,15 @@ use super::session::{Answer, Outcome, Session};
 use super::snapshot::Snapshot;
 use crate::clock::since_1970;
 
+#[cfg(test)]
+mod tests;
+
 /// The time in which an Envoy must answer a push. Who does not is disconnected, so that nothing is
 /// kept for it.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// The time in which it must read what was sent before its stream ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How long filter chains that an Envoy refused are left out.
 const RETRY: Duration = Duration::from_secs(60);
@@ -37,7 +43,7 @@ pub struct Context {
 
 pub struct Stream<F> {
     context: Context,
-    client: Client,
+    peer: Peer,
     entry: Entry,
     sender: mpsc::Sender<Result<Message, Status>>,
     session: Session,
@@ -52,30 +58,35 @@ pub struct Stream<F> {
 impl<F: Form> Stream<F> {
     pub fn new(
         context: Context,
-        client: Client,
+        peer: Peer,
         entry: Entry,
         sender: mpsc::Sender<Result<Message, Status>>,
     ) -> Self {
         let session = Session::new(F::TELLS_ABSENCE);
         let (sent, retry, introduced, form) = (BTreeMap::new(), None, false, PhantomData);
-        Self { context, client, entry, sender, session, sent, retry, introduced, form }
+        Self { context, peer, entry, sender, session, sent, retry, introduced, form }
     }
 
     /// Runs until either side ends the stream.
     pub async fn run(mut self, requests: Streaming<F::Request>) {
         self.context.metrics.clients.inc();
         if let Err(status) = self.serve(requests).await {
-            tracing::info!(names = ?self.client.names, error = status.message(), "ended a stream of ADS");
+            tracing::info!(names = ?self.peer.client.names, error = status.message(), "ended a stream of ADS");
             // If the queue is full, the Envoy does not read anyway.
             drop(self.sender.try_send(Err(status)));
         }
         self.context.metrics.clients.dec();
+        drop(self.entry);
+        // What the Envoy does not read, the last words included, must not be kept for it.
+        if timeout(LAST_WORDS, self.sender.closed()).await.is_err() {
+            self.peer.hang_up();
+        }
     }
 
     async fn serve(&mut self, mut requests: Streaming<F::Request>) -> Result<(), Status> {
         let sender = self.sender.clone();
         let (access, latest) = (self.context.access.clone(), self.context.snapshots.clone());
-        let end = access.end(self.client.clone(), latest);
+        let end = access.end(self.peer.client.clone(), latest);
         tokio::pin!(end);
         loop {
             let wake = self.next_deadline();
@@ -103,7 +114,7 @@ impl<F: Form> Stream<F> {
             self.introduced = true;
             self.entry.introduce(&node.id, &node.cluster, &node.user_agent_name);
             let (id, cluster) = (shortened(&node.id), shortened(&node.cluster));
-            tracing::info!(node = id, cluster, names = ?self.client.names, "serving an Envoy over ADS");
+            tracing::info!(node = id, cluster, names = ?self.peer.client.names, "serving an Envoy over ADS");
         }
         let Some(request) = F::read(request, &self.session) else { return Ok(()) };
         let kind = request.kind;
@@ -122,7 +133,7 @@ impl<F: Form> Stream<F> {
         let outcome = match outcome {
             Outcome::Refused { part, reason } => {
                 let reason = shortened(reason);
-                tracing::error!(names = ?self.client.names, control_plane = part, r#type = kind.as_str(), reason, "an Envoy refused resources: it keeps what it has");
+                tracing::error!(names = ?self.peer.client.names, control_plane = part, r#type = kind.as_str(), reason, "an Envoy refused resources: it keeps what it has");
                 self.entry.refused(*kind, part, &reason);
                 PushOutcome::Refused
             }

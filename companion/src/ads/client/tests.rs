@@ -3,6 +3,8 @@
 use rcgen::string::Ia5String;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, SanType, date_time_ymd};
 use rcgen::{DistinguishedName, DnType, KeyPair as Key};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ClientConfig, RootCertStore};
 
 use super::*;
 use crate::certificates::KeyPairFiles;
@@ -24,6 +26,21 @@ impl Authority {
     /// Returns a client with this name, whose certificate expires at this time since 1970.
     pub(in crate::ads) fn client(&self, name: &str, expiry: Option<Duration>) -> Client {
         Client::new(Arc::new(vec![self.certificate(named(name), expiry)]))
+    }
+
+    /// Returns what a client with this name makes connections with.
+    pub(in crate::ads) fn connector(&self, name: &str) -> Arc<ClientConfig> {
+        let key = Key::generate().unwrap();
+        let certificate = named(name).signed_by(&key, &self.0).unwrap().der().clone();
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![certificate], key);
+        Arc::new(config.unwrap())
     }
 
     fn certificate(
@@ -48,7 +65,7 @@ pub(in crate::ads) fn settings(authorities: &[&Authority], names: &[&str]) -> Ad
     let file = |name: &str| folder.path().join(name);
     let pem: String = authorities.iter().map(|authority| authority.0.pem()).collect();
     let key = Key::generate().unwrap();
-    let own = named("companion").self_signed(&key).unwrap();
+    let own = named("companion").signed_by(&key, &authorities[0].0).unwrap();
     std::fs::write(file("ca"), pem).unwrap();
     std::fs::write(file("crt"), own.pem()).unwrap();
     std::fs::write(file("key"), key.serialize_pem()).unwrap();
