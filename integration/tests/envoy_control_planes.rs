@@ -12,6 +12,8 @@ mod corpus;
 mod isolation;
 #[path = "envoy_control_planes/names.rs"]
 mod names;
+#[path = "envoy_control_planes/older.rs"]
+mod older;
 #[path = "envoy_control_planes/run.rs"]
 mod run;
 #[path = "envoy_control_planes/scene.rs"]

@@ -72,6 +72,7 @@ impl Form for Delta {
             kind: Kind::of_url(&request.type_url)?,
             subscribe: request.resource_names_subscribe,
             unsubscribe: request.resource_names_unsubscribe,
+            resumes: !request.initial_resource_versions.is_empty(),
             versions: request.initial_resource_versions.into_iter().collect(),
             nonce: request.response_nonce,
             refusal: request.error_detail.map(|status| status.message),
@@ -123,6 +124,7 @@ impl Form for StateOfTheWorld {
             kind,
             subscribe: names.difference(&before).cloned().collect(),
             unsubscribe: before.difference(&names).cloned().collect(),
+            resumes: nonce.is_empty() && !request.version_info.is_empty(),
             versions: Vec::new(),
             nonce,
             refusal: request.error_detail.map(|status| status.message),
@@ -151,4 +153,30 @@ impl Form for StateOfTheWorld {
 
 fn version(resources: &[(Arc<Resource>, u64)]) -> String {
     version_of_all(resources.iter().map(|(resource, _)| (&resource.name, &resource.version)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envoy_says_in_either_form_whether_it_has_something() {
+        let session = Session::new(true);
+        let type_url = Kind::Clusters.url().to_owned();
+        for version in ["", "1"] {
+            let mut delta =
+                pb::DeltaDiscoveryRequest { type_url: type_url.clone(), ..Default::default() };
+            let mut older =
+                pb::DiscoveryRequest { type_url: type_url.clone(), ..Default::default() };
+            if !version.is_empty() {
+                delta.initial_resource_versions.insert("a".to_owned(), version.to_owned());
+                version.clone_into(&mut older.version_info);
+            }
+            assert_eq!(Delta::read(delta, &session).unwrap().resumes, !version.is_empty());
+            assert_eq!(
+                StateOfTheWorld::read(older, &session).unwrap().resumes,
+                !version.is_empty()
+            );
+        }
+    }
 }

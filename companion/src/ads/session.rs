@@ -124,6 +124,7 @@ impl Session {
         if !again {
             channel.asked = true;
             channel.all = kind.is_for_all();
+            channel.resumed = request.resumes;
             if versions.len() > MOST_NAMES {
                 return Err(TooManyNames);
             }
@@ -268,7 +269,7 @@ impl Session {
 
     /// Takes what is sent next out of `changes`.
     fn push(&mut self, kind: Kind, changes: &mut BTreeMap<String, Change>) -> Option<Push> {
-        if !self.channels.get(kind).is_free() {
+        if !self.channels.get(kind).is_free() || self.would_drop(kind) {
             return None;
         }
         let mut sent = BTreeMap::new();
@@ -299,6 +300,13 @@ impl Session {
             self.lane(&name).send(kind, change, generation);
         }
         Some(Push { kind, nonce, upserts, removed, generation })
+    }
+
+    /// Returns whether a push would take from an Envoy what it has of a control plane without a map. In
+    /// the form that always sends everything, whatever is left out is gone.
+    fn would_drop(&self, kind: Kind) -> bool {
+        let drops = !self.tells_absence && kind.is_for_all();
+        drops && self.channels.get(kind).resumed && !self.target.awaited.is_empty()
     }
 
     /// Returns the nonce of the last push of a type. Empty if there was none.

@@ -18,6 +18,8 @@ pub(super) struct Channel {
     pub asked: bool,
     /// Whether it asks for all of it.
     pub all: bool,
+    /// Whether it has something of an earlier stream, and was sent nothing in this one.
+    pub resumed: bool,
     names: usize,
     bytes: usize,
     last_nonce: String,
@@ -60,6 +62,7 @@ impl Channel {
     /// Remembers what is sent.
     pub fn send(&mut self, nonce: &str, lanes: Vec<String>) {
         nonce.clone_into(&mut self.last_nonce);
+        self.resumed = false;
         self.unanswered = Some(Unanswered { nonce: nonce.to_owned(), lanes });
     }
 

@@ -17,7 +17,9 @@ pub struct Request {
     pub kind: Kind,
     pub subscribe: Vec<String>,
     pub unsubscribe: Vec<String>,
-    /// The versions that the Envoy has from an earlier stream.
+    /// Whether the Envoy has something of this type from an earlier stream.
+    pub resumes: bool,
+    /// The versions that it says it has from an earlier stream.
     pub versions: Vec<(String, String)>,
     /// The push that it answers. Empty if it answers none.
     pub nonce: String,

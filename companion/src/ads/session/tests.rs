@@ -1,5 +1,6 @@
 //! An Envoy that answers, one that refuses, one that moves, and one that never answers.
 
+mod older;
 mod planes;
 mod random;
 
@@ -44,6 +45,7 @@ fn request(kind: Kind, subscribe: &[&str]) -> Request {
         kind,
         subscribe: subscribe.iter().map(|&name| name.to_owned()).collect(),
         unsubscribe: Vec::new(),
+        resumes: false,
         versions: Vec::new(),
         nonce: String::new(),
         refusal: None,

@@ -58,6 +58,8 @@ pub(super) fn planes(all: &[Plane<'_>], awaited: &[&str], chains: &[&str]) -> Ar
 #[derive(Debug)]
 pub(super) struct World {
     pub session: Session,
+    /// Whether it speaks the form that tells what changed, and not the older one.
+    delta: bool,
     /// What it uses.
     pub has: BTreeMap<(Kind, String), Arc<Resource>>,
     /// The versions that it tells the next companion. They do not change with a push that it refuses,
@@ -72,26 +74,39 @@ pub(super) struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::of_form(true)
+    }
+
+    /// Returns an Envoy that speaks the form that always sends everything.
+    pub fn older() -> Self {
+        Self::of_form(false)
+    }
+
+    fn of_form(delta: bool) -> Self {
         let (has, tells, asked, bad) = Default::default();
-        let (session, open) = (Session::new(true), VecDeque::new());
-        let mut world = Self { session, has, tells, asked, open, bad };
+        let (session, open) = (Session::new(delta), VecDeque::new());
+        let mut world = Self { session, delta, has, tells, asked, open, bad };
         world.reconnect();
         world
     }
 
     /// Begins a new stream, with a companion that knows nothing of the earlier one.
     pub fn reconnect(&mut self) {
-        self.session = Session::new(true);
+        self.session = Session::new(self.delta);
         self.open.clear();
         for kind in [Kind::Clusters, Kind::Endpoints, Kind::Secrets, Kind::Listeners, Kind::Filter]
         {
             let names = self.asked.iter().filter(|(other, _)| *other == kind);
             let subscribe: Vec<_> = names.map(|(_, name)| name.clone()).collect();
             let has = self.tells.iter().filter(|((other, _), _)| *other == kind);
-            let versions =
+            let mut versions: Vec<_> =
                 has.map(|((_, name), version)| (name.clone(), version.clone())).collect();
+            let resumes = !versions.is_empty();
+            if !self.delta {
+                versions.clear();
+            }
             if kind.is_for_all() || !subscribe.is_empty() {
-                let request = Request { subscribe, versions, ..request(kind, &[]) };
+                let request = Request { subscribe, resumes, versions, ..request(kind, &[]) };
                 self.session.handle(request).unwrap();
             }
         }
@@ -180,7 +195,17 @@ impl World {
     }
 
     pub fn next(&mut self, target: &Arc<Snapshot>) {
-        self.open.extend(self.session.next(target, 1).unwrap());
+        for mut push in self.session.next(target, 1).unwrap() {
+            if !self.delta {
+                let all = self.session.all_with(&push);
+                push.upserts = all.into_iter().map(|(resource, _)| resource).collect();
+                let is_there = |name: &str| push.upserts.iter().any(|one| one.name == name);
+                let has = self.has.keys().filter(|(kind, _)| *kind == push.kind);
+                let gone = has.filter(|(kind, name)| kind.is_for_all() && !is_there(name));
+                push.removed = gone.map(|(_, name)| name.clone()).collect();
+            }
+            self.open.push_back(push);
+        }
     }
 
     /// Answers everything until nothing comes any more. Returns what came.
