@@ -30,6 +30,8 @@ mod limits;
 mod refusals;
 #[path = "envoy_ads/replacement.rs"]
 mod replacement;
+#[path = "envoy_ads/twin.rs"]
+mod twin;
 
 /// The time that the project promises from a change on a peer to the route in Envoy.
 const PROMISE: Duration = Duration::from_secs(2);

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result, ensure};
 use pki::{CertificateFiles, Pki, TlsServer, tls};
 use rustls::ClientConfig;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -56,16 +58,25 @@ impl Tap {
 
 /// Returns whether this text is among these bytes.
 pub fn has(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    has_bytes(bytes, text.as_bytes())
 }
 
-/// Fails if these bytes have any private key as PEM, or the beginning of one of these keys.
+fn has_bytes(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Fails if these bytes have any private key as PEM, or one of these keys as DER or as any line of
+/// its PEM: the end of a frame may be within one line.
 pub fn has_no_key(bytes: &[u8], files: &[&CertificateFiles]) -> Result<()> {
     ensure!(!has(bytes, "PRIVATE KEY"), "there is a private key");
     for CertificateFiles { key, .. } in files {
         let text = fs::read_to_string(key)?;
-        let line = text.lines().nth(1).with_context(|| format!("{} is no key", key.display()))?;
-        ensure!(!has(bytes, line), "there is the private key of {}", key.display());
+        let der = PrivateKeyDer::from_pem_slice(text.as_bytes())
+            .with_context(|| format!("{} is no key", key.display()))?;
+        // The last line may be so short that anything has it.
+        let mut lines = text.lines().filter(|line| !line.contains('-') && line.len() > 32);
+        let is_there = lines.any(|line| has(bytes, line)) || has_bytes(bytes, der.secret_der());
+        ensure!(!is_there, "there is the private key of {}", key.display());
     }
     Ok(())
 }
@@ -113,5 +124,10 @@ mod tests {
         let (base64, _) = base64.split_once("-----").unwrap();
         has_no_key(base64.as_bytes(), &[&other]).unwrap();
         assert!(has_no_key(base64.as_bytes(), &[&other, &one]).is_err());
+        let last = base64.trim_end().lines().last().unwrap();
+        assert!(has_no_key(last.as_bytes(), &[&one]).is_err());
+        let der = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        has_no_key(der.secret_der(), &[&other]).unwrap();
+        assert!(has_no_key(der.secret_der(), &[&one]).is_err());
     }
 }
