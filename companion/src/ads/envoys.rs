@@ -1,5 +1,7 @@
 //! What `/v1/envoys` shows: who is served, and what each has.
 
+mod chosen;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -9,6 +11,8 @@ use serde::Serialize;
 use super::kind::Kind;
 use super::session::Session;
 use super::snapshot::Snapshot;
+pub use chosen::Chosen;
+use chosen::ChosenView;
 
 /// The name by which a mirror calls its program.
 pub const MIRROR: &str = "mixed-version-mirror";
@@ -36,6 +40,8 @@ struct Envoy {
     certificate: Vec<String>,
     form: &'static str,
     since: Instant,
+    /// Which control planes it gets. `None` if it gets all.
+    chosen: Option<Chosen>,
     versions: BTreeMap<&'static str, String>,
     refusal: Option<Refusal>,
 }
@@ -58,7 +64,7 @@ pub struct Entry {
 /// What is shown of all.
 #[derive(Debug, Serialize)]
 pub struct View {
-    /// The versions that every Envoy shall have, by type.
+    /// The versions that every Envoy shall have that gets all control planes, by type.
     versions: BTreeMap<&'static str, String>,
     envoys: Vec<EnvoyView>,
 }
@@ -74,6 +80,8 @@ struct EnvoyView {
     certificate_names: Vec<String>,
     protocol: &'static str,
     connected_seconds: u64,
+    #[serde(flatten)]
+    chosen: Option<ChosenView>,
     /// What it has acknowledged, by type.
     versions: BTreeMap<&'static str, String>,
     last_refusal: Option<RefusalView>,
@@ -109,6 +117,7 @@ impl Envoys {
                 certificate,
                 form,
                 since: Instant::now(),
+                chosen: None,
                 versions: BTreeMap::new(),
                 refusal: None,
             },
@@ -118,9 +127,7 @@ impl Envoys {
 
     /// Takes note of what every Envoy shall have.
     pub fn expect(&self, snapshot: &Snapshot) {
-        let version = |kind: Kind| Some((kind.as_str(), snapshot.version(kind)?));
-        let versions = Kind::ALL.into_iter().filter_map(version);
-        self.known().versions = versions.collect();
+        self.known().versions = snapshot.versions();
     }
 
     /// Returns what is shown.
@@ -133,6 +140,7 @@ impl Envoys {
             certificate_names: envoy.certificate.clone(),
             protocol: envoy.form,
             connected_seconds: envoy.since.elapsed().as_secs(),
+            chosen: envoy.chosen.as_ref().map(Chosen::view),
             versions: envoy.versions.clone(),
             last_refusal: envoy.refusal.as_ref().map(|refusal| RefusalView {
                 r#type: refusal.kind.as_str(),
@@ -159,6 +167,11 @@ impl Entry {
             envoy.node = shortened(node);
             envoy.cluster = shortened(cluster);
         });
+    }
+
+    /// Takes note of which control planes it gets.
+    pub fn selects(&self, chosen: Option<Chosen>) {
+        self.change(|envoy| envoy.chosen = chosen);
     }
 
     /// Takes note of what it has of a type.

@@ -19,7 +19,6 @@ use tonic_prost::ProstDecoder;
 use super::access::{Access, without_map_status};
 use super::body::{self, Frames};
 use super::connection::{Peer, Slots};
-use super::envoys::Envoys;
 use super::form::{Delta, Form, StateOfTheWorld};
 use super::kind::Kind;
 use super::listener::{self, Accepted, TlsError};
@@ -97,7 +96,6 @@ impl Server {
 #[derive(Clone)]
 pub(super) struct Service {
     context: Context,
-    envoys: Envoys,
     clients: Arc<Semaphore>,
 }
 
@@ -109,9 +107,8 @@ impl Service {
         metrics: AdsMetrics,
         clients: usize,
     ) -> Self {
-        let context = Context { snapshots: snapshots.subscribe(), access, metrics };
-        let clients = Arc::new(Semaphore::new(clients));
-        Self { context, envoys: snapshots.envoys().clone(), clients }
+        let context = Context { snapshots: snapshots.clone(), access, metrics };
+        Self { context, clients: Arc::new(Semaphore::new(clients)) }
     }
 
     /// Starts the task of a stream, for a client that may have one.
@@ -121,7 +118,7 @@ impl Service {
             Err(status) => return status.into_http(),
         };
         let (sender, messages) = mpsc::channel(QUEUE);
-        let entry = self.envoys.enter(peer.client.names.clone(), F::NAME);
+        let entry = self.context.snapshots.envoys().enter(peer.client.names.clone(), F::NAME);
         let stream = Stream::<F>::new(self.context.clone(), peer, entry, sender);
         let decoder = ProstDecoder::<F::Request>::default();
         let requests =
@@ -140,7 +137,7 @@ impl Service {
             self.context.metrics.refused(RefusalReason::Name);
             return Err(Status::permission_denied(error.to_string()));
         }
-        if !self.context.access.is_ready(&self.context.snapshots.borrow()) {
+        if !self.context.access.is_ready(&self.context.snapshots.latest()) {
             tracing::info!(?names, "sent a client of ADS away, because this server has no map yet");
             self.context.metrics.refused(RefusalReason::NoMap);
             return Err(without_map_status());

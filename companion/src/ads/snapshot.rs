@@ -55,8 +55,14 @@ impl Snapshot {
         self.parts.keys().chain(&self.awaited)
     }
 
+    /// Returns the versions of all resources, by the name of the type.
+    pub fn versions(&self) -> BTreeMap<&'static str, String> {
+        let version = |kind: Kind| Some((kind.as_str(), self.version(kind)?));
+        Kind::ALL.into_iter().filter_map(version).collect()
+    }
+
     /// Returns the version of all resources of a type. `None` if there are none.
-    pub fn version(&self, kind: Kind) -> Option<String> {
+    fn version(&self, kind: Kind) -> Option<String> {
         if kind == Kind::Listeners {
             return self.listeners.as_ref().map(|listeners| version_of_resources(&listeners.all));
         }

@@ -1,5 +1,7 @@
 //! Collects the parts of the snapshot. Each control plane publishes its own part, and the listener
-//! task publishes the listeners.
+//! task publishes the listeners. An Envoy follows all of it, or what there is of some control planes.
+
+mod selections;
 
 use std::sync::Arc;
 
@@ -7,19 +9,23 @@ use tokio::sync::watch;
 
 use super::envoys::Envoys;
 use super::resource::{Listener, Resource};
+use super::selection::Selection;
 use super::snapshot::{Listeners, Part, Snapshot};
+use selections::Selections;
 
 /// The latest snapshot. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     latest: Arc<watch::Sender<Arc<Snapshot>>>,
+    selections: Arc<Selections>,
     envoys: Envoys,
 }
 
 impl Snapshots {
     /// Returns an empty snapshot. `envoys` records the versions of each next one.
     pub fn new(envoys: Envoys) -> Self {
-        Self { latest: Arc::new(watch::Sender::new(Arc::default())), envoys }
+        let latest = Arc::new(watch::Sender::new(Arc::default()));
+        Self { latest, selections: Arc::default(), envoys }
     }
 
     /// Returns the Envoys that are served.
@@ -32,10 +38,29 @@ impl Snapshots {
         self.latest.subscribe()
     }
 
+    /// Returns the latest snapshot.
+    pub fn latest(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.latest.borrow())
+    }
+
+    /// Follows what an Envoy gets that gets these control planes.
+    pub fn of(&self, selection: &Selection) -> watch::Receiver<Arc<Snapshot>> {
+        match selection {
+            Selection::All => self.subscribe(),
+            Selection::Some(names) => self.selections.subscribe(names, &self.latest),
+        }
+    }
+
+    /// Returns how many different snapshots are kept for Envoys that do not get all control planes.
+    #[cfg(test)]
+    pub fn selections(&self) -> usize {
+        self.selections.len()
+    }
+
     /// Says that a control plane exists, which has no map yet. What an Envoy has of it from earlier
     /// stays until it has one. Call it for all of them before the first Envoy is served.
     pub fn await_part(&self, prefix: &str) {
-        self.change(|latest| {
+        self.change(Some(prefix), |latest| {
             let is_known = latest.parts.contains_key(prefix) || latest.awaited.contains(prefix);
             if !is_known {
                 Arc::make_mut(latest).awaited.insert(prefix.to_owned());
@@ -46,7 +71,7 @@ impl Snapshots {
 
     /// Replaces the part of a control plane. Does nothing if an Envoy would get the same.
     pub fn publish(&self, prefix: &str, part: Part) {
-        self.change(|latest| {
+        self.change(Some(prefix), |latest| {
             if latest.parts.get(prefix).is_some_and(|last| last.is_same(&part)) {
                 return false;
             }
@@ -59,7 +84,7 @@ impl Snapshots {
 
     /// Removes a control plane that does not exist any more. Envoys lose everything of it.
     pub fn remove(&self, prefix: &str) {
-        self.change(|latest| {
+        self.change(Some(prefix), |latest| {
             let is_known = latest.parts.contains_key(prefix) || latest.awaited.contains(prefix);
             if is_known {
                 let snapshot = Arc::make_mut(latest);
@@ -81,7 +106,7 @@ impl Snapshots {
             let resource = Resource::of_listener(listener);
             next.all.insert(resource.name.clone(), Arc::new(resource));
         }
-        self.change(|latest| {
+        self.change(None, |latest| {
             let last = latest.listeners.as_deref();
             if last == Some(&next) {
                 return false;
@@ -100,7 +125,7 @@ impl Snapshots {
 
     /// Replaces everything, by what was received from a companion.
     pub fn replace(&self, mut next: Snapshot) {
-        self.change(|latest| {
+        self.change(None, |latest| {
             for (prefix, part) in &mut next.parts {
                 match latest.parts.get(prefix) {
                     Some(last) if last.is_same(part) => *part = Arc::clone(last),
@@ -112,15 +137,18 @@ impl Snapshots {
         });
     }
 
-    /// Shows the snapshot after `change`, which returns whether it changed it. Whoever has the last
-    /// one keeps that: `change` copies it then.
-    fn change(&self, change: impl FnOnce(&mut Arc<Snapshot>) -> bool) {
-        self.latest.send_if_modified(|latest| {
+    /// Shows the snapshot after `change`, which returns whether it changed it: the part of `name`,
+    /// or, if that is `None`, anything. Whoever has the last one keeps that: `change` copies it then.
+    fn change(&self, name: Option<&str>, change: impl FnOnce(&mut Arc<Snapshot>) -> bool) {
+        let changed = self.latest.send_if_modified(|latest| {
             let changed = change(latest);
             if changed {
                 self.envoys.expect(latest);
             }
             changed
         });
+        if changed {
+            self.selections.refresh(&self.latest, name);
+        }
     }
 }

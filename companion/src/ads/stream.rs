@@ -6,18 +6,22 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3::Node;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 
 use super::access::Access;
 use super::connection::Peer;
-use super::envoys::{Entry, shortened};
+use super::envoys::{Chosen, Entry, shortened};
 use super::form::{Form, Message};
 use super::kind::Kind;
+use super::metadata::asked;
 use super::metrics::{AdsMetrics, PushOutcome};
+use super::selection::Selection;
 use super::session::{Answer, Outcome, Session};
 use super::snapshot::Snapshot;
+use super::snapshots::Snapshots;
 use crate::clock::since_1970;
 
 #[cfg(test)]
@@ -36,7 +40,7 @@ const RETRY: Duration = Duration::from_secs(60);
 /// What all streams share.
 #[derive(Clone, Debug)]
 pub struct Context {
-    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub snapshots: Snapshots,
     pub access: Access,
     pub metrics: AdsMetrics,
 }
@@ -47,6 +51,12 @@ pub struct Stream<F> {
     entry: Entry,
     sender: mpsc::Sender<Result<Message, Status>>,
     session: Session,
+    /// The control planes that the Envoy asks for.
+    asked: Selection,
+    /// What the Envoy shall have.
+    target: watch::Receiver<Arc<Snapshot>>,
+    /// Whether `target` is another one than before.
+    retargeted: bool,
     /// When the unanswered push of each type was sent.
     sent: BTreeMap<Kind, Instant>,
     /// When filter chains that the Envoy refused are sent again.
@@ -62,9 +72,20 @@ impl<F: Form> Stream<F> {
         entry: Entry,
         sender: mpsc::Sender<Result<Message, Status>>,
     ) -> Self {
-        let session = Session::new(F::TELLS_ABSENCE);
-        let (sent, retry, introduced, form) = (BTreeMap::new(), None, false, PhantomData);
-        Self { context, peer, entry, sender, session, sent, retry, introduced, form }
+        Self {
+            session: Session::new(F::TELLS_ABSENCE),
+            asked: Selection::All,
+            target: context.snapshots.of(&Selection::All),
+            retargeted: false,
+            sent: BTreeMap::new(),
+            retry: None,
+            introduced: false,
+            form: PhantomData,
+            context,
+            peer,
+            entry,
+            sender,
+        }
     }
 
     /// Runs until either side ends the stream.
@@ -85,10 +106,12 @@ impl<F: Form> Stream<F> {
 
     async fn serve(&mut self, mut requests: Streaming<F::Request>) -> Result<(), Status> {
         let sender = self.sender.clone();
-        let (access, latest) = (self.context.access.clone(), self.context.snapshots.clone());
-        let end = access.end(self.peer.client.clone(), latest);
+        let end = self.end();
         tokio::pin!(end);
         loop {
+            if std::mem::take(&mut self.retargeted) {
+                end.set(self.end());
+            }
             let wake = self.next_deadline();
             tokio::select! {
                 request = requests.message() => match request {
@@ -96,7 +119,7 @@ impl<F: Form> Stream<F> {
                     // The Envoy went away, in one of many ways.
                     Ok(None) | Err(_) => return Ok(()),
                 },
-                changed = self.context.snapshots.changed() => {
+                changed = self.target.changed() => {
                     if changed.is_err() { return Ok(()) }
                 }
                 ended = &mut end => return ended,
@@ -107,14 +130,17 @@ impl<F: Form> Stream<F> {
         }
     }
 
+    /// Waits until the stream is to be ended.
+    fn end(&self) -> impl Future<Output = Result<(), Status>> + use<F> {
+        self.context.access.clone().end(self.peer.client.clone(), self.target.clone())
+    }
+
     fn hear(&mut self, request: F::Request) -> Result<(), Status> {
         if !self.introduced
             && let Some(node) = F::node(&request)
         {
             self.introduced = true;
-            self.entry.introduce(&node.id, &node.cluster, &node.user_agent_name);
-            let (id, cluster) = (shortened(&node.id), shortened(&node.cluster));
-            tracing::info!(node = id, cluster, names = ?self.peer.client.names, "serving an Envoy over ADS");
+            self.introduce(node)?;
         }
         let Some(request) = F::read(request, &self.session) else { return Ok(()) };
         let kind = request.kind;
@@ -125,6 +151,28 @@ impl<F: Form> Stream<F> {
         }
         self.entry.has(kind, &self.session);
         Ok(())
+    }
+
+    /// Takes note of who the Envoy says it is, and of what it asks for.
+    fn introduce(&mut self, node: &Node) -> Result<(), Status> {
+        self.entry.introduce(&node.id, &node.cluster, &node.user_agent_name);
+        let (id, cluster) = (shortened(&node.id), shortened(&node.cluster));
+        tracing::info!(node = id, cluster, names = ?self.peer.client.names, "serving an Envoy over ADS");
+        let asked = asked(node.metadata.as_ref());
+        self.asked = asked.map_err(|fault| Status::invalid_argument(fault.to_string()))?;
+        if self.asked != Selection::All {
+            self.select();
+        }
+        Ok(())
+    }
+
+    /// Goes on with the control planes that the Envoy gets now.
+    fn select(&mut self) {
+        let selection = self.asked.clone();
+        self.target = self.context.snapshots.of(&selection);
+        self.retargeted = true;
+        let chosen = Chosen { asked: self.asked.clone(), latest: self.target.clone() };
+        self.entry.selects(Some(chosen));
     }
 
     fn note(&mut self, answer: &Answer) {
@@ -145,7 +193,7 @@ impl<F: Form> Stream<F> {
 
     /// Sends what the Envoy gets now. It waits for nothing.
     fn send(&mut self) -> Result<(), Status> {
-        let target = self.context.snapshots.borrow_and_update().clone();
+        let target = self.target.borrow_and_update().clone();
         let now = u64::try_from(since_1970().as_micros()).unwrap_or(u64::MAX >> 1);
         let pushes = self.session.next(&target, now).map_err(|error| {
             tracing::error!(%error, "cannot serve an Envoy over ADS");

@@ -1,0 +1,51 @@
+//! Which control planes an Envoy gets, if these are not all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::ads::selection::Selection;
+use crate::ads::snapshot::Snapshot;
+
+/// What an Envoy asks for, and what it gets of that.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    pub asked: Selection,
+    /// What it shall have now.
+    pub latest: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// The same as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChosenView {
+    /// Those that it gets.
+    control_planes: Vec<String>,
+    /// Those that it asks for and does not get, with the reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    control_planes_not_served: BTreeMap<String, &'static str>,
+    /// The versions that this Envoy shall have, by type.
+    expected_versions: BTreeMap<&'static str, String>,
+}
+
+impl Chosen {
+    /// Returns what is shown.
+    pub fn view(&self) -> ChosenView {
+        let latest = Arc::clone(&self.latest.borrow());
+        let not_served =
+            self.asked.names().filter(|name| !latest.parts.contains_key(name.as_str()));
+        let reason = |name: &str| match latest.awaited.contains(name) {
+            true => "has no map yet",
+            false => "does not exist",
+        };
+        ChosenView {
+            control_planes: latest.parts.keys().cloned().collect(),
+            control_planes_not_served: not_served
+                .map(|name| (name.to_string(), reason(name.as_str())))
+                .collect(),
+            expected_versions: latest.versions(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The snapshots of Envoys that do not get every control plane. Those that get the same share one,
+//! and it is kept only while there is such an Envoy.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::ads::selection::{Names, Selected};
+use crate::ads::snapshot::Snapshot;
+
+type Latest = watch::Sender<Arc<Snapshot>>;
+
+/// What is kept, by the names of the control planes.
+#[derive(Debug, Default)]
+pub struct Selections(Mutex<BTreeMap<Names, Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    selected: Selected,
+    sender: Latest,
+}
+
+impl Selections {
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<Names, Kept>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows what there is of these control planes.
+    pub fn subscribe(&self, names: &Names, latest: &Latest) -> watch::Receiver<Arc<Snapshot>> {
+        let mut all = self.kept();
+        all.retain(|_, kept| kept.is_followed());
+        let kept = all.entry(Arc::clone(names)).or_insert_with(|| {
+            let selected = Selected::default().next(names, &latest.borrow());
+            let sender = Latest::new(Arc::clone(&selected.snapshot));
+            Kept { selected, sender }
+        });
+        kept.sender.subscribe()
+    }
+
+    /// Takes over the latest snapshot, of which the part of `changed` is another one, or, if that is
+    /// `None`, anything. Whoever does not get that control plane is left alone.
+    pub fn refresh(&self, latest: &Latest, changed: Option<&str>) {
+        let mut all = self.kept();
+        all.retain(|_, kept| kept.is_followed());
+        // Read here, under the lock: of two changes at once, the later one is in both.
+        let latest = Arc::clone(&latest.borrow());
+        for (names, kept) in all.iter_mut() {
+            if changed.is_none_or(|name| names.contains(name)) {
+                kept.refresh(names, &latest);
+            }
+        }
+    }
+
+    /// Returns how many are kept.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.kept().len()
+    }
+}
+
+impl Kept {
+    fn is_followed(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
+    fn refresh(&mut self, names: &Names, latest: &Snapshot) {
+        self.selected = self.selected.next(names, latest);
+        self.sender.send_if_modified(|shown| {
+            let changed = !Arc::ptr_eq(shown, &self.selected.snapshot);
+            shown.clone_from(&self.selected.snapshot);
+            changed
+        });
+    }
+}

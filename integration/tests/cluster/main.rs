@@ -1,0 +1,27 @@
+//! Tests on real control planes: etcd, kube-apiserver, kube-controller-manager, kubectl and
+//! Kubernetes' own suite, of the two newest versions. `docs/testing.md` says what each file tests.
+//!
+//! They are one program, for each waits far more than it computes, so that several run at once.
+
+mod answering;
+mod control_plane;
+mod control_planes;
+mod crd;
+mod discovery;
+mod e2e;
+mod exec;
+mod garbage_collection;
+mod hosted;
+mod identity;
+mod kubectl;
+mod matrix;
+mod namespaces;
+mod new_types;
+mod old_discovery;
+mod open_api;
+mod outage;
+mod removal;
+mod requests;
+mod rotation;
+mod upgrade;
+mod watches;
