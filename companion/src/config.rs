@@ -39,7 +39,7 @@ use reader::{FaultLog, Section};
 pub use answering::AnsweringPolicy;
 pub(crate) use files::check_front_proxy;
 pub(crate) use header::{RequestHeaders, Role};
-pub(crate) use main::AdsServer;
+pub(crate) use main::{AdsServer, AllowedClient};
 pub use main::{ControlPlaneDirectory, ControlPlanes, MainConfig};
 pub(crate) use mirror::Companions;
 pub use mirror::MirrorConfig;

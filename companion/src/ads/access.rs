@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 
 use super::client::{Client, NotAllowed};
+use super::selection::Selection;
 use super::snapshot::Snapshot;
 use crate::clock::since_1970;
 use crate::secrets::AdsSettings;
@@ -44,6 +45,26 @@ impl Access {
             Self::Names { settings, .. } => check(settings, client),
             Self::Socket(_) => Ok(()),
         }
+    }
+
+    /// Returns the control planes that a client may have now.
+    pub fn granted(&self, client: &Client) -> Selection {
+        match self {
+            Self::Names { settings, .. } => {
+                client.granted(&settings.borrow()).unwrap_or_else(Selection::none)
+            }
+            Self::Socket(_) => Selection::All,
+        }
+    }
+
+    /// Waits until a client may have others than before.
+    pub async fn changed(&mut self) {
+        if let Self::Names { settings, .. } = self
+            && settings.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 
     /// Returns whether the server has something to serve, or will soon.

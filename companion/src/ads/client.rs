@@ -10,6 +10,8 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::selection::Selection;
+use crate::config::AllowedClient;
 use crate::secrets::AdsSettings;
 
 #[cfg(test)]
@@ -56,8 +58,18 @@ impl Client {
     }
 
     pub fn has_allowed_name(&self, settings: &AdsSettings) -> bool {
-        let allowed = &settings.server.allowed_client_names;
-        allowed.iter().any(|name| self.names.contains(name))
+        self.granted(settings).is_some()
+    }
+
+    /// Returns the control planes that it may have by its names. `None` if none of them is allowed.
+    pub fn granted(&self, settings: &AdsSettings) -> Option<Selection> {
+        let allowed = settings.server.allowed_clients.iter();
+        let allowed = allowed.filter(|allowed| self.names.contains(&allowed.name));
+        let one = |allowed: &AllowedClient| match &allowed.control_planes {
+            None => Selection::All,
+            Some(names) => Selection::Some(Arc::new(names.clone())),
+        };
+        allowed.map(one).reduce(|one, other| one.or(&other))
     }
 
     /// Returns how long after `now`, the time since 1970, the next one of its certificates is not

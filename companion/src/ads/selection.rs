@@ -38,6 +38,39 @@ pub enum Selection {
 }
 
 impl Selection {
+    /// Returns what has no control plane.
+    pub fn none() -> Self {
+        Self::Some(Arc::default())
+    }
+
+    /// Returns whether a control plane is in it.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(names) => names.contains(name),
+        }
+    }
+
+    /// Returns what is in both.
+    pub fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, any) | (any, Self::All) => any.clone(),
+            (Self::Some(one), Self::Some(other)) => {
+                Self::Some(Arc::new(one.intersection(other).cloned().collect()))
+            }
+        }
+    }
+
+    /// Returns what is in either.
+    pub fn or(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::Some(one), Self::Some(other)) => {
+                Self::Some(Arc::new(one.union(other).cloned().collect()))
+            }
+        }
+    }
+
     /// Returns the names that it lists. It lists none if it has all.
     pub fn names(&self) -> impl Iterator<Item = &ClusterPrefix> {
         match self {

@@ -137,7 +137,8 @@ impl Service {
             self.context.metrics.refused(RefusalReason::Name);
             return Err(Status::permission_denied(error.to_string()));
         }
-        if !self.context.access.is_ready(&self.context.snapshots.latest()) {
+        let granted = self.context.access.granted(&client);
+        if !self.context.access.is_ready(&self.context.snapshots.of(&granted).borrow()) {
             tracing::info!(?names, "sent a client of ADS away, because this server has no map yet");
             self.context.metrics.refused(RefusalReason::NoMap);
             return Err(without_map_status());

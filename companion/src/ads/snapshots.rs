@@ -38,11 +38,6 @@ impl Snapshots {
         self.latest.subscribe()
     }
 
-    /// Returns the latest snapshot.
-    pub fn latest(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.latest.borrow())
-    }
-
     /// Follows what an Envoy gets that gets these control planes.
     pub fn of(&self, selection: &Selection) -> watch::Receiver<Arc<Snapshot>> {
         match selection {

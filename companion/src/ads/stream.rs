@@ -53,6 +53,8 @@ pub struct Stream<F> {
     session: Session,
     /// The control planes that the Envoy asks for.
     asked: Selection,
+    /// Those that it gets.
+    selection: Selection,
     /// What the Envoy shall have.
     target: watch::Receiver<Arc<Snapshot>>,
     /// Whether `target` is another one than before.
@@ -72,9 +74,10 @@ impl<F: Form> Stream<F> {
         entry: Entry,
         sender: mpsc::Sender<Result<Message, Status>>,
     ) -> Self {
-        Self {
+        let mut stream = Self {
             session: Session::new(F::TELLS_ABSENCE),
             asked: Selection::All,
+            selection: Selection::All,
             target: context.snapshots.of(&Selection::All),
             retargeted: false,
             sent: BTreeMap::new(),
@@ -85,7 +88,9 @@ impl<F: Form> Stream<F> {
             peer,
             entry,
             sender,
-        }
+        };
+        stream.select();
+        stream
     }
 
     /// Runs until either side ends the stream.
@@ -123,6 +128,7 @@ impl<F: Form> Stream<F> {
                     if changed.is_err() { return Ok(()) }
                 }
                 ended = &mut end => return ended,
+                () = self.context.access.changed() => self.select(),
                 () = tokio::time::sleep_until(wake) => self.check_deadlines()?,
                 () = sender.closed() => return Ok(()),
             }
@@ -160,19 +166,31 @@ impl<F: Form> Stream<F> {
         tracing::info!(node = id, cluster, names = ?self.peer.client.names, "serving an Envoy over ADS");
         let asked = asked(node.metadata.as_ref());
         self.asked = asked.map_err(|fault| Status::invalid_argument(fault.to_string()))?;
-        if self.asked != Selection::All {
-            self.select();
-        }
+        self.select();
         Ok(())
     }
 
     /// Goes on with the control planes that the Envoy gets now.
     fn select(&mut self) {
-        let selection = self.asked.clone();
-        self.target = self.context.snapshots.of(&selection);
-        self.retargeted = true;
-        let chosen = Chosen { asked: self.asked.clone(), latest: self.target.clone() };
-        self.entry.selects(Some(chosen));
+        let granted = self.context.access.granted(&self.client);
+        let selection = self.asked.and(&granted);
+        if selection != self.selection {
+            self.target = self.context.snapshots.of(&selection);
+            self.selection = selection;
+            self.retargeted = true;
+        }
+        let refused: Vec<_> =
+            self.asked.names().filter(|name| !granted.has(name.as_str())).collect();
+        if !refused.is_empty() {
+            let control_planes =
+                shortened(&refused.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+            tracing::warn!(names = ?self.client.names, control_planes, "an Envoy asks for control planes that its certificate may not have");
+        }
+        self.entry.selects((self.selection != Selection::All).then(|| Chosen {
+            asked: self.asked.clone(),
+            granted,
+            latest: self.target.clone(),
+        }));
     }
 
     fn note(&mut self, answer: &Answer) {

@@ -1,12 +1,13 @@
 //! The section `ads`, and what it has to do with the others.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::main::{AdsServer, MainConfig};
+use super::main::{AdsServer, AllowedClient, MainConfig};
 use super::reader::{FaultLog, Faulty, Section};
 use super::tls::pair;
-use super::value::absolute;
+use super::value::{ClusterPrefix, absolute};
 
 /// What the section has.
 pub(super) struct Ads {
@@ -15,11 +16,13 @@ pub(super) struct Ads {
     pub front_proxy_secret: Option<PathBuf>,
 }
 
+const ALLOWED: &str = "allowedClientNames";
+
 pub(super) fn ads(mut section: Section<'_>) -> Result<Ads, Faulty> {
     let listen = section.required("listen", address);
     let pair = pair(&mut section);
     let client_ca_file = section.required("clientCaFile", absolute);
-    let names = section.required_strings("allowedClientNames", name);
+    let clients = allowed_clients(&mut section);
     let front_proxy_secret = section.optional("frontProxySecret", absolute);
     let max_clients = section.number("maxClients", 2_000, 1..=100_000);
     section.finish();
@@ -27,15 +30,45 @@ pub(super) fn ads(mut section: Section<'_>) -> Result<Ads, Faulty> {
         listen: listen?,
         pair: pair?,
         client_ca_file: client_ca_file?,
-        allowed_client_names: names?,
+        allowed_clients: clients?,
         max_clients: usize::try_from(max_clients?).unwrap_or(usize::MAX),
     };
     Ok(Ads { server, front_proxy_secret: front_proxy_secret? })
 }
 
-/// Logs what contradicts itself: a map speaks of a front proxy to all Envoys or to none.
+/// Reads who is served: each a name, or a name and its control planes.
+fn allowed_clients(section: &mut Section<'_>) -> Result<Vec<AllowedClient>, Faulty> {
+    let all = |text: &str| Ok(AllowedClient { name: name(text)?, control_planes: None });
+    let some = |mut section: Section<'_>| {
+        let name = section.required("name", name);
+        let names = section.required_strings("controlPlanes", str::parse::<ClusterPrefix>);
+        section.finish();
+        let names = names?.into_iter().collect::<BTreeSet<_>>();
+        Ok(AllowedClient { name: name?, control_planes: Some(names) })
+    };
+    let clients = section.required_entries(ALLOWED, all, some)?;
+    for (index, client) in clients.iter().enumerate() {
+        let before = clients.iter().take(index).find(|before| before.name == client.name);
+        if before.is_some_and(|before| before.control_planes != client.control_planes) {
+            let problem = "is the name of an entry before it, which has other control planes; name \
+                           all of them in one entry";
+            section.fault(&format!("{ALLOWED}[{index}]"), problem);
+        }
+    }
+    Ok(clients)
+}
+
+/// Logs what contradicts itself: a map speaks of a front proxy to all Envoys or to none, and a single
+/// control plane is for all Envoys.
 pub(super) fn check(main: &MainConfig, log: &FaultLog) {
     let Some(config) = main.only() else { return };
+    let clients = main.ads.iter().flat_map(|ads| ads.allowed_clients.iter().enumerate());
+    for (index, _) in clients.filter(|(_, client)| client.control_planes.is_some()) {
+        let place = format!("ads.{ALLOWED}[{index}].controlPlanes");
+        let problem = "requires controlPlanes in this file: a single control plane is for every \
+                       allowed client";
+        log.add(place, problem);
+    }
     let own = config.front_proxy_secret.as_ref();
     match (&config.envoy.directory, &main.ads) {
         (None, None) => {
@@ -143,6 +176,60 @@ credentials: {tokenFile: /t}
         let none =
             format!("envoy: {{filterModule: /f}}\nads: {{{}}}", ADS.replace("[envoy]", "[]"));
         assert_eq!(faults(&none), ["ads.allowedClientNames: must have at least one entry"]);
+    }
+
+    #[test]
+    fn an_entry_may_name_the_control_planes_of_a_client() {
+        const MANY: &str = "stateDirectory: /s\ncontrolPlanes: {directory: /d}\nlistener: \
+                            {template: /l}\nenvoy: {filterModule: /f}";
+        let read = |clients: &str| {
+            let ads = ADS.replace("[envoy]", clients);
+            MainConfig::from_yaml(&format!("{MANY}\nads: {{{ads}}}"))
+        };
+        let faults = |clients: &str| -> Vec<_> {
+            read(clients).unwrap_err().iter().map(ToString::to_string).collect()
+        };
+        let main = read("[all, {name: some, controlPlanes: [b, a, b]}, all]").unwrap();
+        let clients = main.ads.unwrap().allowed_clients;
+        let names = |client: &AllowedClient| {
+            let names = client.control_planes.iter().flatten();
+            (client.name.clone(), names.map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let read_names: Vec<_> = clients.iter().map(names).collect();
+        assert_eq!(
+            read_names[..2],
+            [("all".into(), vec![]), ("some".into(), vec!["a".into(), "b".into()])]
+        );
+        assert!(clients[0].control_planes.is_none() && clients[1].control_planes.is_some());
+
+        let found = faults(
+            "[7, {name: '*', controlPlanes: []}, {name: a, more: 1}, {controlPlanes: [A, '*']}, {}]",
+        );
+        let places: Vec<_> = found.iter().filter_map(|fault| fault.split(": ").next()).collect();
+        let expected = [
+            "[0]",
+            "[1].name",
+            "[1].controlPlanes",
+            "[2].controlPlanes",
+            "[2].more",
+            "[3].name",
+            "[3].controlPlanes[0]",
+            "[3].controlPlanes[1]",
+            "[4].name",
+            "[4].controlPlanes",
+        ]
+        .map(|place| format!("ads.allowedClientNames{place}"));
+        assert_eq!(places, expected);
+        let twice = faults("[a, {name: a, controlPlanes: [x]}]");
+        assert!(twice[0].starts_with("ads.allowedClientNames[1]: is the name of"), "{twice:?}");
+    }
+
+    #[test]
+    fn a_single_control_plane_is_for_every_allowed_client() {
+        let ads = ADS.replace("[envoy]", "[envoy, {name: a, controlPlanes: [kube-apiserver]}]");
+        let found = faults(&format!("envoy: {{filterModule: /f}}\nads: {{{ads}}}"));
+        let place = "ads.allowedClientNames[1].controlPlanes: requires controlPlanes";
+        assert!(found.len() == 1 && found[0].starts_with(place), "{found:?}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The validated configuration of the companion: what it has once, and its control planes.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use discovery_map::{Fault, Faults};
 
 use super::model::Config;
+use super::value::ClusterPrefix;
 use crate::certificates::KeyPairFiles;
 
 /// The validated main file.
@@ -57,10 +59,19 @@ pub struct AdsServer {
     pub pair: KeyPairFiles,
     /// The certificates (PEM) that verify the Envoys' own.
     pub client_ca_file: PathBuf,
-    /// The Envoys that it serves, by a name in their certificates; never empty.
-    pub allowed_client_names: Vec<String>,
+    /// The Envoys that it serves; never empty.
+    pub allowed_clients: Vec<AllowedClient>,
     /// How many streams it serves at once.
     pub max_clients: usize,
+}
+
+/// Envoys that are served over ADS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedClient {
+    /// A name in their certificates.
+    pub name: String,
+    /// The control planes that they may have. `None` for all.
+    pub control_planes: Option<BTreeSet<ClusterPrefix>>,
 }
 
 /// What the file says of them, in a few words: `2 peers`, `control planes in …`.

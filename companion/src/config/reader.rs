@@ -237,6 +237,33 @@ impl<'l> Section<'l> {
         Ok(strings)
     }
 
+    /// A list that must be present and have an entry. Each is a string, read by `text`, or a section,
+    /// read by `section`.
+    pub(super) fn required_entries<T>(
+        &mut self,
+        field: &'static str,
+        text: impl Fn(&str) -> Result<T, String>,
+        section: impl Fn(Self) -> Result<T, Faulty>,
+    ) -> Result<Vec<T>, Faulty> {
+        let value = self.take_required(field)?;
+        let items = self.list(field, value)?;
+        if items.is_empty() {
+            return Err(self.fault(field, "must have at least one entry"));
+        }
+        let read = |(index, item): (usize, Value)| {
+            let place = format!("{field}[{index}]");
+            match item {
+                Value::Object(_) => section(Self::new(self.place(&place), item, self.log)?),
+                Value::String(_) => self.string(&place, item, &text),
+                _ => Err(self
+                    .fault(&place, format!("must be a string or a mapping, not {}", kind(&item)))),
+            }
+        };
+        // All are read before the first fault ends it, so that none is missed.
+        let entries: Vec<_> = items.into_iter().enumerate().map(read).collect();
+        entries.into_iter().collect()
+    }
+
     fn read_strings<T>(
         &self,
         field: &'static str,

@@ -10,6 +10,9 @@ const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
 /// What comes before the fields of one of many control planes, which have a file of their own.
 const OWN_FILE: &str = "### The file of a control plane";
 
+/// An entry that is a section, where others are names.
+const ENTRY: &str = "ads.allowedClientNames[]";
+
 /// The first two columns of each row of the main file: the field's path and its default.
 fn rows() -> Vec<(String, String)> {
     rows_of(DOCUMENT.split(OWN_FILE).next().unwrap())
@@ -88,7 +91,8 @@ fn short(field: &str) -> Value {
 
 /// Whether a field is for many control planes only.
 fn is_of_many(field: &str) -> bool {
-    ["controlPlanes", "listener"].contains(&field.split('.').next().unwrap())
+    field.starts_with(ENTRY)
+        || ["controlPlanes", "listener"].contains(&field.split('.').next().unwrap())
 }
 
 /// A document with the optional sections that have required fields.
@@ -106,7 +110,11 @@ fn long(field: &str) -> Value {
     document["ads"] = pair.clone();
     document["ads"]["listen"] = "0.0.0.0:9904".into();
     document["ads"]["clientCaFile"] = "/ca".into();
-    document["ads"]["allowedClientNames"] = json!(["envoy"]);
+    document["ads"]["allowedClientNames"] = if field.starts_with(ENTRY) {
+        json!([{ "name": "envoy", "controlPlanes": ["a"] }])
+    } else {
+        json!(["envoy"])
+    };
     if !is_of_many(field) {
         document["credentials"] = json!({ "clientCertificate": pair });
         document["listenerTls"] = pair.clone();

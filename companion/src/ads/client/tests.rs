@@ -73,10 +73,37 @@ pub(in crate::ads) fn settings(authorities: &[&Authority], names: &[&str]) -> Ad
         listen: ([127, 0, 0, 1], 0).into(),
         pair: KeyPairFiles { certificate_file: file("crt"), key_file: file("key") },
         client_ca_file: file("ca"),
-        allowed_client_names: names.iter().map(|&name| name.to_owned()).collect(),
+        allowed_clients: names.iter().map(|&name| allowed(name, None)).collect(),
         max_clients: 10,
     };
     AdsSettings::read(&server).unwrap()
+}
+
+/// Returns who may have these control planes, or all.
+pub(in crate::ads) fn allowed(name: &str, control_planes: Option<&[&str]>) -> AllowedClient {
+    let names = control_planes.map(|names| names.iter().map(|name| name.parse().unwrap()));
+    AllowedClient { name: name.to_owned(), control_planes: names.map(Iterator::collect) }
+}
+
+#[test]
+fn a_client_may_have_what_any_of_its_names_may_have() {
+    let authority = Authority::new();
+    let mut settings = settings(&[&authority], &[]);
+    settings.server.allowed_clients = vec![
+        allowed("all", None),
+        allowed("one", Some(&["a", "b"])),
+        allowed("other", Some(&["b", "c"])),
+    ];
+    let granted = |names: &[&str]| {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        let granted = Client { names, ..Client::default() }.granted(&settings)?;
+        let names = granted.names().map(ToString::to_string).collect::<Vec<_>>().concat();
+        Some((granted == Selection::All, names))
+    };
+    assert_eq!(granted(&["nobody"]), None);
+    assert_eq!(granted(&["nobody", "one"]), Some((false, "ab".to_owned())));
+    assert_eq!(granted(&["one", "other"]), Some((false, "abc".to_owned())));
+    assert_eq!(granted(&["one", "all"]), Some((true, String::new())));
 }
 
 #[test]

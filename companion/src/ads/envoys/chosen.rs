@@ -13,6 +13,8 @@ use crate::ads::snapshot::Snapshot;
 #[derive(Clone, Debug)]
 pub struct Chosen {
     pub asked: Selection,
+    /// What its certificate may have.
+    pub granted: Selection,
     /// What it shall have now.
     pub latest: watch::Receiver<Arc<Snapshot>>,
 }
@@ -23,7 +25,7 @@ pub struct Chosen {
 pub struct ChosenView {
     /// Those that it gets.
     control_planes: Vec<String>,
-    /// Those that it asks for and does not get, with the reason.
+    /// Those that it asks for, or may have, and does not get, with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     control_planes_not_served: BTreeMap<String, &'static str>,
     /// The versions that this Envoy shall have, by type.
@@ -34,11 +36,12 @@ impl Chosen {
     /// Returns what is shown.
     pub fn view(&self) -> ChosenView {
         let latest = Arc::clone(&self.latest.borrow());
-        let not_served =
-            self.asked.names().filter(|name| !latest.parts.contains_key(name.as_str()));
-        let reason = |name: &str| match latest.awaited.contains(name) {
-            true => "has no map yet",
-            false => "does not exist",
+        let wanted = if self.asked == Selection::All { &self.granted } else { &self.asked };
+        let not_served = wanted.names().filter(|name| !latest.parts.contains_key(name.as_str()));
+        let reason = |name: &str| match (self.granted.has(name), latest.awaited.contains(name)) {
+            (false, _) => "its certificate may not have it",
+            (true, true) => "it has no map yet",
+            (true, false) => "it does not exist",
         };
         ChosenView {
             control_planes: latest.parts.keys().cloned().collect(),

@@ -175,7 +175,7 @@ proptest! {
             let before = Arc::clone(&selected.borrow_and_update());
             event.happen(&snapshots);
             let now = Arc::clone(&selected.borrow());
-            check(&now, &snapshots.latest(), &names);
+            check(&now, &snapshots.subscribe().borrow(), &names);
             prop_assert!(event.is_about(&names) || !selected.has_changed().unwrap(), "{event:?}");
             // Whatever it was: only what is new in it wakes anybody.
             prop_assert_eq!(selected.has_changed().unwrap(), !is_same(&before, &now));
@@ -190,7 +190,7 @@ fn the_names_of_another_are_found_in_what_has_them() {
     let snapshots = Snapshots::new(Envoys::default());
     Event::Publish(1, 0).happen(&snapshots);
     Event::Listen(vec![2], 0).happen(&snapshots);
-    let all = bytes(&snapshots.latest());
+    let all = bytes(&snapshots.subscribe().borrow());
     assert!(names_plane(&all, "red-1") && names_plane(&all, "re"));
     assert!(!names_plane(&all, "red") && !names_plane(&all, "infra-red"));
 }
@@ -214,8 +214,22 @@ fn envoys_that_get_the_same_share_it_and_it_goes_with_the_last_of_them() {
     let all = follow(&snapshots, &set(NAMES));
     let listener =
         |snapshot: &Snapshot| Arc::clone(&snapshot.listeners.as_ref().unwrap().all["kubernetes"]);
-    assert!(Arc::ptr_eq(&listener(&all.borrow()), &listener(&snapshots.latest())));
+    assert!(Arc::ptr_eq(&listener(&all.borrow()), &listener(&snapshots.subscribe().borrow())));
     drop((envoys, all));
     Event::Publish(0, 1).happen(&snapshots);
     assert_eq!(snapshots.selections(), 0);
+}
+
+#[test]
+fn selections_are_sets() {
+    let some = |names: &[&str]| Selection::Some(set(names.iter().copied()));
+    let all = Selection::All;
+    assert_eq!(all.and(&all), all);
+    assert_eq!(all.and(&some(&["a"])), some(&["a"]));
+    assert_eq!(some(&["a"]).and(&all), some(&["a"]));
+    assert_eq!(some(&["a", "b"]).and(&some(&["b", "c"])), some(&["b"]));
+    assert_eq!(some(&["a"]).and(&some(&["b"])), some(&[]));
+    assert_eq!(some(&["a"]).or(&some(&["b"])), some(&["a", "b"]));
+    assert_eq!(some(&["a"]).or(&all), all);
+    assert!(all.has("any") && !some(&["a"]).has("b"));
 }

@@ -61,7 +61,7 @@ fn start() -> (Envoy, impl Future<Output = ()>) {
     snapshots.publish("a", Part::new([clusters, Resources::new(), Resources::new()], [].into()));
     let (settings_sender, settings) = watch::channel(Arc::new(settings(&[&Authority::new()], &[])));
     let context = Context {
-        snapshots: snapshots.subscribe(),
+        snapshots: snapshots.clone(),
         access: Access::Names { settings, started: Instant::now() },
         metrics: AdsMetrics::new(&mut Registry::default()),
     };
