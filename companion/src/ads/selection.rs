@@ -83,18 +83,24 @@ impl Selection {
 }
 
 /// A snapshot with some of the control planes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Selected {
+    names: Names,
     pub snapshot: Arc<Snapshot>,
     /// The listeners that its own were made from.
     made_from: Option<Arc<Listeners>>,
 }
 
 impl Selected {
+    /// Returns nothing yet of these control planes.
+    pub fn new(names: Names) -> Self {
+        Self { names, snapshot: Arc::default(), made_from: None }
+    }
+
     /// Returns what there is of these control planes in the latest snapshot. It shares with this one
     /// what is the same.
-    pub fn next(&self, names: &Names, latest: &Snapshot) -> Self {
-        let last = &*self.snapshot;
+    pub fn next(&self, latest: &Snapshot) -> Self {
+        let (names, last) = (&self.names, &*self.snapshot);
         let part = |name: &ClusterPrefix| latest.parts.get_key_value(name.as_str());
         let parts = names.iter().filter_map(part);
         let awaited = names.iter().filter_map(|name| latest.awaited.get(name.as_str()));
@@ -112,7 +118,7 @@ impl Selected {
         };
         let snapshot =
             if is_same(last, &next) { Arc::clone(&self.snapshot) } else { Arc::new(next) };
-        Self { snapshot, made_from: latest.listeners.clone() }
+        Self { names: Arc::clone(names), snapshot, made_from: latest.listeners.clone() }
     }
 }
 

@@ -155,7 +155,7 @@ fn check(selected: &Snapshot, latest: &Snapshot, names: &Names) {
     for (name, part) in &selected.parts {
         assert!(Arc::ptr_eq(part, &latest.parts[name]), "{name} is not shared");
     }
-    let fresh = Selected::default().next(names, latest);
+    let fresh = Selected::new(Arc::clone(names)).next(latest);
     assert_eq!(fresh.snapshot.versions(), selected.versions());
     let sent = bytes(selected);
     for other in NAMES.into_iter().filter(|name| !names.contains(*name)) {

@@ -31,7 +31,7 @@ impl Selections {
         let mut all = self.kept();
         all.retain(|_, kept| kept.is_followed());
         let kept = all.entry(Arc::clone(names)).or_insert_with(|| {
-            let selected = Selected::default().next(names, &latest.borrow());
+            let selected = Selected::new(Arc::clone(names)).next(&latest.borrow());
             let sender = Latest::new(Arc::clone(&selected.snapshot));
             Kept { selected, sender }
         });
@@ -47,7 +47,7 @@ impl Selections {
         let latest = Arc::clone(&latest.borrow());
         for (names, kept) in all.iter_mut() {
             if changed.is_none_or(|name| names.contains(name)) {
-                kept.refresh(names, &latest);
+                kept.refresh(&latest);
             }
         }
     }
@@ -64,8 +64,8 @@ impl Kept {
         self.sender.receiver_count() > 0
     }
 
-    fn refresh(&mut self, names: &Names, latest: &Snapshot) {
-        self.selected = self.selected.next(names, latest);
+    fn refresh(&mut self, latest: &Snapshot) {
+        self.selected = self.selected.next(latest);
         self.sender.send_if_modified(|shown| {
             let changed = !Arc::ptr_eq(shown, &self.selected.snapshot);
             shown.clone_from(&self.selected.snapshot);

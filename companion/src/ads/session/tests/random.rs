@@ -1,11 +1,13 @@
-//! Random orders: control planes come, change, are refused and go, Envoy answers late, companions
-//! restart. Whatever happens, no Envoy has a chain or a map that names a cluster that it does not
-//! have, and at the end everything is there that was not refused.
+//! Random orders: control planes come, change, are refused and go, Envoy answers late and gets other
+//! control planes than before, companions restart. Whatever happens, no Envoy has a chain or a map
+//! that names a cluster that it does not have, none is sent anything of a control plane that it does
+//! not get, and at the end everything is there that was not refused.
 
 use proptest::prelude::*;
 
 use super::planes::{Plane, World, planes};
 use super::*;
+use crate::ads::selection::Selected;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "c-d"];
 const VERSIONS: [&str; 3] = ["1", "2", "bad"];
@@ -30,6 +32,8 @@ enum Event {
     Change(usize, Is),
     /// The listener becomes one for what there is.
     Listen,
+    /// The Envoy gets these control planes, whatever there are.
+    Select([bool; NAMES.len()]),
     Send,
     Answer,
     Reconnect,
@@ -47,6 +51,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (0..NAMES.len(), is()).prop_map(|(plane, is)| Event::Change(plane, is)),
         2 => Just(Event::Listen),
+        1 => any::<[bool; NAMES.len()]>().prop_map(Event::Select),
         6 => Just(Event::Send),
         6 => Just(Event::Answer),
         1 => Just(Event::Reconnect),
@@ -58,9 +63,36 @@ fn event() -> impl Strategy<Value = Event> {
 struct Known {
     planes: [Is; NAMES.len()],
     chains: Vec<&'static str>,
+    selected: [bool; NAMES.len()],
 }
 
 impl Known {
+    /// Returns the control planes that the Envoy gets.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().zip(self.selected).filter_map(|(name, selected)| selected.then_some(name))
+    }
+
+    /// Returns what the Envoy shall have.
+    fn target(&self) -> Arc<Snapshot> {
+        let names = self.names().map(|name| name.parse().unwrap()).collect();
+        Selected::new(Arc::new(names)).next(&self.snapshot()).snapshot
+    }
+
+    /// Sends what comes next. Fails if it has something of others.
+    fn send(&self, world: &mut World) {
+        let before = world.open.len();
+        world.next(&self.target());
+        let is_selected = |name: &str| self.names().any(|selected| selected == name);
+        for one in world.open.iter().skip(before).flat_map(|push| &push.upserts) {
+            let of_listener = one.listener.iter().flat_map(|listener| listener.chains.keys());
+            let by_name = one.name.trim_start_matches(FILTER).trim_start_matches('/');
+            let by_name = by_name.split(['_', '/']).next().filter(|_| one.listener.is_none());
+            for name in of_listener.map(String::as_str).chain(by_name) {
+                assert!(is_selected(name), "{name} is sent: {}", one.name);
+            }
+        }
+    }
+
     fn snapshot(&self) -> Arc<Snapshot> {
         let named = || NAMES.into_iter().zip(self.planes);
         let there: Vec<Plane<'_>> = named()
@@ -121,12 +153,14 @@ proptest! {
         world.bad = ["bad", "bad-map"].map(str::to_owned).into();
         // It has no certificate of this one.
         world.bad.extend(refused.map(|number| NAMES[number].to_owned()));
-        let mut known = Known { planes: [Is::Gone; NAMES.len()], chains: Vec::new() };
+        let (planes, selected) = ([Is::Gone; NAMES.len()], [true; NAMES.len()]);
+        let mut known = Known { planes, chains: Vec::new(), selected };
         for event in events {
             match event {
                 Event::Change(plane, is) => known.planes[plane] = is,
                 Event::Listen => known.listen(),
-                Event::Send => world.next(&known.snapshot()),
+                Event::Select(selected) => known.selected = selected,
+                Event::Send => known.send(&mut world),
                 Event::Answer => drop(world.answer()),
                 Event::Reconnect => {
                     world.reconnect();
@@ -137,7 +171,7 @@ proptest! {
                             *is = Is::Awaited;
                         }
                     }
-                    world.next(&known.snapshot());
+                    known.send(&mut world);
                     world.answer();
                     known.planes = now;
                 }
@@ -145,10 +179,11 @@ proptest! {
             world.check(true);
         }
         known.listen();
-        let target = known.snapshot();
+        let target = known.target();
         world.settle(&target);
         world.check(true);
         for (name, is) in NAMES.into_iter().zip(known.planes) {
+            let is = if known.names().any(|selected| selected == name) { is } else { Is::Gone };
             prop_assert!(is_complete(&world, name, is), "{name} {is:?}: {:#?}", world.has.keys());
         }
     }
