@@ -137,7 +137,7 @@ impl Service {
             self.context.metrics.refused(RefusalReason::Name);
             return Err(Status::permission_denied(error.to_string()));
         }
-        let granted = self.context.access.granted(&client);
+        let granted = self.context.access.granted(&peer.client);
         if !self.context.access.is_ready(&self.context.snapshots.of(&granted).borrow()) {
             tracing::info!(?names, "sent a client of ADS away, because this server has no map yet");
             self.context.metrics.refused(RefusalReason::NoMap);

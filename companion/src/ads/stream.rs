@@ -172,7 +172,7 @@ impl<F: Form> Stream<F> {
 
     /// Goes on with the control planes that the Envoy gets now.
     fn select(&mut self) {
-        let granted = self.context.access.granted(&self.client);
+        let granted = self.context.access.granted(&self.peer.client);
         let selection = self.asked.and(&granted);
         if selection != self.selection {
             self.target = self.context.snapshots.of(&selection);
@@ -184,7 +184,7 @@ impl<F: Form> Stream<F> {
         if !refused.is_empty() {
             let control_planes =
                 shortened(&refused.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-            tracing::warn!(names = ?self.client.names, control_planes, "an Envoy asks for control planes that its certificate may not have");
+            tracing::warn!(names = ?self.peer.client.names, control_planes, "an Envoy asks for control planes that its certificate may not have");
         }
         self.entry.selects((self.selection != Selection::All).then(|| Chosen {
             asked: self.asked.clone(),
