@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::ads::metrics::AdsMetrics;
-use crate::ads::{Envoys, LocalServer, Snapshots};
+use crate::ads::{Envoys, Following, LocalServer, Snapshots};
 use crate::config::MirrorConfig;
 use crate::files;
 use crate::lock::Locks;
@@ -80,7 +80,7 @@ fn start(config: Arc<MirrorConfig>, listener: TcpListener, server: LocalServer) 
     let (ads, metrics) = metrics(&mut registry);
     let snapshots = Snapshots::new(Envoys::default());
     let (status_sender, status) = watch::channel(Status::new());
-    let (following_sender, following) = watch::channel(false);
+    let (following_sender, following) = watch::channel(Following::default());
     let follower =
         Follower::new(config, snapshots.clone(), status_sender, following_sender, metrics);
     let views = Views { status, envoys: snapshots.envoys().clone(), registry: Arc::new(registry) };

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 
 use super::client::{Client, NotAllowed};
+use super::following::{Following, Socket};
 use super::selection::Selection;
 use super::snapshot::Snapshot;
 use crate::clock::since_1970;
@@ -34,8 +35,8 @@ type Latest = watch::Receiver<Arc<Snapshot>>;
 pub enum Access {
     /// Of a companion: for whoever presents a certificate with an allowed name.
     Names { settings: watch::Receiver<Arc<AdsSettings>>, started: Instant },
-    /// Of a mirror: for whoever can open its socket. Whether the mirror follows a companion.
-    Socket(watch::Receiver<bool>),
+    /// Of a mirror: for whoever can open its socket.
+    Socket(Socket),
 }
 
 impl Access {
@@ -75,6 +76,28 @@ impl Access {
         }
     }
 
+    /// Returns whether an Envoy may get what this server has although it has something else.
+    pub fn may_replace(&self) -> bool {
+        match self {
+            Self::Names { .. } => true,
+            Self::Socket(socket) => socket.is_confirmed(),
+        }
+    }
+
+    /// Returns the status for an Envoy that shall keep what it has.
+    pub fn keep_status(&self) -> Status {
+        if let Self::Socket(socket) = self {
+            socket.warn();
+        }
+        Status::unavailable("this mirror's resources may be older than the Envoy's")
+    }
+
+    /// Returns whether an Envoy that shall keep what it has asks again and again, and the log says
+    /// so already.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self, Self::Socket(socket) if socket.has_warned())
+    }
+
     /// Waits until a stream is to be ended. Returns what the client is told.
     pub async fn end(self, client: Client, latest: Latest) -> Result<(), Status> {
         match self {
@@ -82,8 +105,8 @@ impl Access {
                 ended = forbidden(settings, client) => ended,
                 () = without_map(latest) => Err(without_map_status()),
             },
-            Self::Socket(following) => {
-                home(following).await;
+            Self::Socket(socket) => {
+                home(socket.following()).await;
                 Ok(())
             }
         }
@@ -131,12 +154,12 @@ async fn without_map(latest: Latest) {
     }
 }
 
-async fn home(mut following: watch::Receiver<bool>) {
-    if *following.borrow_and_update() {
+async fn home(mut following: watch::Receiver<Following>) {
+    if following.borrow_and_update().companion {
         sleep(FOLLOWING).await;
     } else {
         // Whichever comes first.
-        drop(timeout(ALONE, following.wait_for(|following| *following)).await);
+        drop(timeout(ALONE, following.wait_for(|following| following.companion)).await);
     }
 }
 

@@ -11,6 +11,8 @@ use prost::Message as _;
 use super::kind::Kind;
 use super::resource::Resource;
 use super::session::{Push, Request, Session};
+use super::snapshot::Snapshot;
+use super::told::{is_of_delta, is_of_whole};
 use super::version::version_of_all;
 
 /// What is on its way to an Envoy. It shares the resources with all other streams.
@@ -35,6 +37,10 @@ pub trait Form: Send + 'static {
 
     /// Returns who sends the request, if it says so.
     fn node(request: &Self::Request) -> Option<&Node>;
+
+    /// Returns whether the Envoy has nothing, or only what is in this snapshot, as far as the request
+    /// says.
+    fn is_of(request: &Self::Request, snapshot: &Snapshot) -> bool;
 
     /// Returns what the request says. `None` if it says nothing, or is about other types.
     fn read(request: Self::Request, session: &Session) -> Option<Request>;
@@ -65,6 +71,10 @@ impl Form for Delta {
 
     fn node(request: &Self::Request) -> Option<&Node> {
         request.node.as_ref()
+    }
+
+    fn is_of(request: &Self::Request, snapshot: &Snapshot) -> bool {
+        is_of_delta(request, snapshot)
     }
 
     fn read(request: Self::Request, _: &Session) -> Option<Request> {
@@ -109,6 +119,10 @@ impl Form for StateOfTheWorld {
 
     fn node(request: &Self::Request) -> Option<&Node> {
         request.node.as_ref()
+    }
+
+    fn is_of(request: &Self::Request, snapshot: &Snapshot) -> bool {
+        is_of_whole(request, snapshot)
     }
 
     fn read(request: Self::Request, session: &Session) -> Option<Request> {

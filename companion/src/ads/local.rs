@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::UnixListenerStream;
 
 use super::access::Access;
+use super::following::{Following, Socket};
 use super::metrics::AdsMetrics;
 use super::service::Service;
 use super::snapshots::Snapshots;
@@ -33,14 +34,15 @@ impl LocalServer {
         Ok(Self { listener })
     }
 
-    /// Serves until the listener fails. `following` is whether the mirror follows a companion.
+    /// Serves until the listener fails.
     pub async fn run(
         self,
-        following: watch::Receiver<bool>,
+        following: watch::Receiver<Following>,
         snapshots: Snapshots,
         metrics: AdsMetrics,
     ) -> Result<(), String> {
-        let service = Service::new(&snapshots, Access::Socket(following), metrics, CLIENTS);
+        let access = Access::Socket(Socket::new(following));
+        let service = Service::new(&snapshots, access, metrics, CLIENTS);
         let served = tonic::transport::Server::builder()
             .serve_with_incoming(service, UnixListenerStream::new(self.listener));
         served.await.map_err(|error| error.to_string())

@@ -44,6 +44,8 @@ pub enum RefusalReason {
     Limit,
     /// The server has no map yet.
     NoMap,
+    /// It has other resources than a mirror that no companion confirms.
+    Unconfirmed,
 }
 
 impl AdsMetrics {
@@ -78,6 +80,7 @@ impl AdsMetrics {
             RefusalReason::Name => "name",
             RefusalReason::Limit => "limit",
             RefusalReason::NoMap => "no_map",
+            RefusalReason::Unconfirmed => "unconfirmed",
         };
         self.refused.get_or_create(&[("reason", reason)]).inc();
     }
@@ -95,8 +98,8 @@ impl AdsMetrics {
                 self.pushed(kind, outcome, Duration::ZERO);
             }
         }
-        use RefusalReason::{Handshake, Limit, Name, NoMap};
-        for reason in [Handshake, Name, Limit, NoMap] {
+        use RefusalReason::{Handshake, Limit, Name, NoMap, Unconfirmed};
+        for reason in [Handshake, Name, Limit, NoMap, Unconfirmed] {
             self.refused(reason);
         }
     }

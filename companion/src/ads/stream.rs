@@ -17,7 +17,7 @@ use super::envoys::{Chosen, Entry, shortened};
 use super::form::{Form, Message};
 use super::kind::Kind;
 use super::metadata::asked;
-use super::metrics::{AdsMetrics, PushOutcome};
+use super::metrics::{AdsMetrics, PushOutcome, RefusalReason};
 use super::selection::Selection;
 use super::session::{Answer, Outcome, Session};
 use super::snapshot::Snapshot;
@@ -97,7 +97,7 @@ impl<F: Form> Stream<F> {
     pub async fn run(mut self, requests: Streaming<F::Request>) {
         self.context.metrics.clients.inc();
         if let Err(status) = self.serve(requests).await {
-            tracing::info!(names = ?self.peer.client.names, error = status.message(), "ended a stream of ADS");
+            self.log_end(&status);
             // If the queue is full, the Envoy does not read anyway.
             drop(self.sender.try_send(Err(status)));
         }
@@ -106,6 +106,15 @@ impl<F: Form> Stream<F> {
         // What the Envoy does not read, the last words included, must not be kept for it.
         if timeout(LAST_WORDS, self.sender.closed()).await.is_err() {
             self.peer.hang_up();
+        }
+    }
+
+    fn log_end(&self, status: &Status) {
+        let (names, error) = (&self.peer.client.names, status.message());
+        if self.context.access.is_quiet() {
+            tracing::debug!(?names, error, "ended a stream of ADS");
+        } else {
+            tracing::info!(?names, error, "ended a stream of ADS");
         }
     }
 
@@ -148,6 +157,7 @@ impl<F: Form> Stream<F> {
             self.introduced = true;
             self.introduce(node)?;
         }
+        self.check_replacing(&request)?;
         let Some(request) = F::read(request, &self.session) else { return Ok(()) };
         let kind = request.kind;
         let answer = self.session.handle(request);
@@ -163,7 +173,12 @@ impl<F: Form> Stream<F> {
     fn introduce(&mut self, node: &Node) -> Result<(), Status> {
         self.entry.introduce(&node.id, &node.cluster, &node.user_agent_name);
         let (id, cluster) = (shortened(&node.id), shortened(&node.cluster));
-        tracing::info!(node = id, cluster, names = ?self.peer.client.names, "serving an Envoy over ADS");
+        let names = &self.peer.client.names;
+        if self.context.access.is_quiet() {
+            tracing::debug!(node = id, cluster, ?names, "serving an Envoy over ADS");
+        } else {
+            tracing::info!(node = id, cluster, ?names, "serving an Envoy over ADS");
+        }
         let asked = asked(node.metadata.as_ref());
         self.asked = asked.map_err(|fault| Status::invalid_argument(fault.to_string()))?;
         self.select();
@@ -191,6 +206,16 @@ impl<F: Form> Stream<F> {
             granted,
             latest: self.target.clone(),
         }));
+    }
+
+    /// Checks that what the Envoy has may be replaced, if it has anything else than this server.
+    fn check_replacing(&self, request: &F::Request) -> Result<(), Status> {
+        let Context { access, metrics, .. } = &self.context;
+        if access.may_replace() || F::is_of(request, &self.target.borrow()) {
+            return Ok(());
+        }
+        metrics.refused(RefusalReason::Unconfirmed);
+        Err(access.keep_status())
     }
 
     fn note(&mut self, answer: &Answer) {

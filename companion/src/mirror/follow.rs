@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::check::{Incomplete, check};
 use super::connection::Connection;
@@ -17,12 +17,16 @@ use super::file::SetFile;
 use super::metrics::MirrorMetrics;
 use super::set::Set;
 use super::status::Status;
-use crate::ads::{self, Kind, Snapshots};
+use crate::ads::{self, Confirmed, Following, Kind, Snapshots};
 use crate::config::MirrorConfig;
 
 /// The time between two attempts, at least and at most. All companions are asked in each.
 const PAUSES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(250)..=Duration::from_secs(2);
+
+/// After this time, a companion that says nothing confirms what is kept. One that has just started
+/// may have nothing to say yet: it ends the stream earlier if it gets no map (`ads/access.rs`).
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// How often it is noted that a companion still says the same.
 const CONFIRM: Duration = Duration::from_secs(60);
@@ -39,7 +43,9 @@ pub struct Follower {
     received: Set,
     kept: Option<Set>,
     status: watch::Sender<Status>,
-    connected: watch::Sender<bool>,
+    following: watch::Sender<Following>,
+    /// Whether the companion that is followed had the time to say something else.
+    settled: bool,
     metrics: MirrorMetrics,
     progress: Progress,
 }
@@ -62,13 +68,23 @@ impl Follower {
         config: Arc<MirrorConfig>,
         snapshots: Snapshots,
         status: watch::Sender<Status>,
-        connected: watch::Sender<bool>,
+        following: watch::Sender<Following>,
         metrics: MirrorMetrics,
     ) -> Self {
         let file = SetFile::new(&config.state_directory);
         let (received, kept, progress) = (Set::default(), None, Progress::Complete);
-        let mut follower =
-            Self { config, file, snapshots, received, kept, status, connected, metrics, progress };
+        let mut follower = Self {
+            config,
+            file,
+            snapshots,
+            received,
+            kept,
+            status,
+            following,
+            settled: false,
+            metrics,
+            progress,
+        };
         follower.load();
         follower
     }
@@ -122,7 +138,11 @@ impl Follower {
         tracing::info!(companion = address, "following a companion");
         self.connected(Some(address));
         let error = self.hear(&mut connection).await;
-        self.confirm();
+        if self.settled {
+            self.confirm();
+        }
+        self.settled = false;
+        self.attest();
         self.connected(None);
         self.failed(address, &error);
         true
@@ -130,7 +150,7 @@ impl Follower {
 
     /// Takes what the companion sends, until it ends the stream.
     async fn hear(&mut self, connection: &mut Connection) -> String {
-        let mut minutes = interval(CONFIRM);
+        let mut minutes = interval_at(Instant::now() + SETTLED, CONFIRM);
         minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deadline = match self.progress {
@@ -147,9 +167,14 @@ impl Follower {
                     self.received.apply(kind, response.resources, &response.removed_resources);
                     // It decodes all resources and waits for the disk.
                     tokio::task::block_in_place(|| self.keep());
+                    self.attest();
                     connection.acknowledge(kind, response.nonce).await;
                 }
-                _ = minutes.tick() => self.confirm(),
+                _ = minutes.tick() => {
+                    self.settled = true;
+                    self.confirm();
+                    self.attest();
+                }
                 () = until(deadline) => self.warn(),
             }
         }
@@ -241,7 +266,20 @@ impl Follower {
             status.since = SystemTime::now();
         });
         self.metrics.connected(companion.is_some());
-        self.connected.send_replace(companion.is_some());
+        self.following.send_modify(|following| following.companion = companion.is_some());
+    }
+
+    /// Tells the streams whether a companion says what is kept.
+    fn attest(&self) {
+        let says = self.settled && self.is_kept();
+        self.following.send_if_modified(|following| {
+            let next = match following.confirmed {
+                _ if says => Confirmed::Now,
+                Confirmed::Now => Confirmed::Until(Instant::now()),
+                earlier => earlier,
+            };
+            std::mem::replace(&mut following.confirmed, next) != next
+        });
     }
 
     /// Tells each problem of a companion once in a row.

@@ -11,6 +11,12 @@ fn names(settings: AdsSettings) -> (Settings, Access) {
     (sender, Access::Names { settings, started: Instant::now() })
 }
 
+/// Returns a mirror that stands like this with companions, and what changes that.
+fn socket(following: Following) -> (watch::Sender<Following>, Access) {
+    let (sender, following) = watch::channel(following);
+    (sender, Access::Socket(Socket::new(following)))
+}
+
 /// Returns a companion that has nothing to wait for.
 fn latest() -> Latest {
     watch::channel(Arc::default()).1
@@ -18,26 +24,25 @@ fn latest() -> Latest {
 
 #[tokio::test(start_paused = true)]
 async fn a_mirror_sends_envoys_home_when_it_follows_a_companion() {
-    let (sender, following) = watch::channel(false);
-    let access = Access::Socket(following);
+    let (sender, access) = socket(Following::default());
     let start = Instant::now();
     let end = |access: &Access| access.clone().end(Client::default(), latest());
     let (ended, ()) = tokio::join!(end(&access), async {
         sleep(Duration::from_secs(5)).await;
-        sender.send_replace(true);
+        sender.send_modify(|following| following.companion = true);
     });
     assert!(ended.is_ok());
     assert_eq!(start.elapsed(), Duration::from_secs(5));
     assert!(end(&access).await.is_ok());
     assert_eq!(start.elapsed(), Duration::from_secs(5) + FOLLOWING);
-    sender.send_replace(false);
+    sender.send_replace(Following::default());
     assert!(end(&access).await.is_ok());
     assert_eq!(start.elapsed(), Duration::from_secs(5) + FOLLOWING + ALONE);
 }
 
 #[test]
 fn an_empty_mirror_serves_nobody() {
-    let access = Access::Socket(watch::channel(false).1);
+    let (_sender, access) = socket(Following::default());
     assert!(!access.is_ready(&Snapshot::default()));
 }
 
