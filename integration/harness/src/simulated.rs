@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -18,6 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -33,6 +35,9 @@ pub const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.Cluste
 pub const SECRETS: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 /// The filter with its map.
 pub const FILTER: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
+
+/// The time in which a companion answers; a loaded machine gets time.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The name of the filter.
 const FILTER_NAME: &str = "mixed-version-proxy";
@@ -65,8 +70,13 @@ pub fn tls(site: &AdsSite, files: &CertificateFiles) -> Result<Arc<ClientConfig>
 
 impl Simulated {
     /// Connects to a companion and asks for the clusters and the filter, as the node `name`. Fails if
-    /// it is refused.
+    /// it is refused, or not answered in time.
     pub async fn connect(port: u16, tls: Arc<ClientConfig>, name: &str) -> Result<Self> {
+        let connected = timeout(DEADLINE, Self::open(port, tls, name)).await;
+        connected.with_context(|| format!("{name} is not answered"))?
+    }
+
+    async fn open(port: u16, tls: Arc<ClientConfig>, name: &str) -> Result<Self> {
         let connector = tower::service_fn(move |_| {
             let tls = TlsConnector::from(Arc::clone(&tls));
             async move {
