@@ -18,5 +18,7 @@ mod older;
 mod run;
 #[path = "envoy_control_planes/scene.rs"]
 mod scene;
+#[path = "envoy_control_planes/selections.rs"]
+mod selections;
 #[path = "envoy_control_planes/types.rs"]
 mod types;

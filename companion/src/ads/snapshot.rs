@@ -72,7 +72,12 @@ impl Snapshot {
         let mut versions: BTreeMap<_, _> = versions.collect();
         let connections = self.listeners.iter().flat_map(|listeners| &listeners.connections);
         if kind == Kind::Filter {
-            versions.extend(connections.map(|(_, one)| (one.name.as_str(), one.version.as_str())));
+            // By the names of their lanes, as sessions have them.
+            let connections = connections.filter_map(|(_, one)| {
+                let lane = one.name.strip_prefix(xds::FILTER_NAME)?.strip_prefix('/')?;
+                Some((lane, one.version.as_str()))
+            });
+            versions.extend(connections);
         }
         version_of_parts(&versions)
     }

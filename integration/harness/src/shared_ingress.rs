@@ -219,6 +219,31 @@ impl SharedIngress {
         let options = EnvoyOptions::from_file(&file, self.folder.join(name))?;
         ads::named(options, name, [companion; 2], &self.envoy_files("sds"))
     }
+
+    /// Returns the certificate of an Envoy with another name in it. Fails if it cannot be written.
+    pub fn envoy_certificate(&self, name: &str) -> Result<CertificateFiles> {
+        let files = self.pki.for_any_purpose(name, name)?;
+        let tls = self.envoy_files("tls").join(name);
+        fs::create_dir_all(&tls)?;
+        files.copy_to(&tls, "ads-client")?;
+        self.write_secret("ads-client.yaml", &format!("{name}.yaml"), &tls)?;
+        Ok(files)
+    }
+
+    /// Returns an Envoy that asks the companion at this port for some control planes. It presents
+    /// the certificate with this name. Fails if the shipped configuration has changed.
+    pub fn envoy_for(
+        &self,
+        control_planes: &[&str],
+        certificate: &str,
+        companion: u16,
+    ) -> Result<EnvoyOptions> {
+        let metadata = json!({ "mixed-version-proxy": { "controlPlanes": control_planes } });
+        let cluster = "cluster: shared-ingress\n";
+        self.envoy(&format!("envoy-{certificate}"), companion)?
+            .replacing(cluster, &format!("{cluster}  metadata: {metadata}\n"))?
+            .replacing("/ads-client.yaml", &format!("/{certificate}.yaml"))
+    }
 }
 
 fn read_shipped(file: &str) -> Result<String> {

@@ -261,7 +261,8 @@ impl World {
 #[test]
 fn a_new_control_plane_gets_clusters_then_its_chain_then_its_map() {
     let mut world = World::new();
-    let came = world.settle(&planes(&[("a", "1", &[1], "m1")], &[], &["a"]));
+    let one = planes(&[("a", "1", &[1], "m1")], &[], &["a"]);
+    let came = world.settle(&one);
     let expected = [
         "clusters a a_m1",
         "endpoints a:1 a_m1:1",
@@ -272,6 +273,10 @@ fn a_new_control_plane_gets_clusters_then_its_chain_then_its_map() {
         "filter mixed-version-proxy/a",
     ];
     assert_eq!(came, expected);
+    // `/v1/envoys` compares these.
+    let versions = Kind::ALL.map(|kind| (kind.as_str(), world.session.version(kind)));
+    let versions = versions.into_iter().filter_map(|(kind, version)| Some((kind, version?)));
+    assert_eq!(versions.collect::<BTreeMap<_, _>>(), one.versions());
     let came =
         world.settle(&planes(&[("a", "1", &[1], "m1"), ("b", "1", &[2], "m1")], &[], &["a", "b"]));
     assert!(came.iter().all(|text| !text.contains("a/") && !text.contains(" a")), "{came:?}");
