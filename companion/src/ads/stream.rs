@@ -96,11 +96,15 @@ impl<F: Form> Stream<F> {
     /// Runs until either side ends the stream.
     pub async fn run(mut self, requests: Streaming<F::Request>) {
         self.context.metrics.clients.inc();
-        if let Err(status) = self.serve(requests).await {
-            self.log_end(&status);
-            // If the queue is full, the Envoy does not read anyway.
-            drop(self.sender.try_send(Err(status)));
-        }
+        let status = match self.serve(requests).await {
+            Ok(()) => Status::ok(""),
+            Err(status) => {
+                self.log_end(&status);
+                status
+            }
+        };
+        // If the queue is full, the Envoy does not read anyway.
+        drop(self.sender.try_send(Err(status)));
         self.context.metrics.clients.dec();
         drop(self.entry);
         // What the Envoy does not read, the last words included, must not be kept for it.
