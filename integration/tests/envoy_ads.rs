@@ -26,6 +26,8 @@ mod golden;
 mod keys;
 #[path = "envoy_ads/limits.rs"]
 mod limits;
+#[path = "envoy_ads/metadata.rs"]
+mod metadata;
 #[path = "envoy_ads/refusals.rs"]
 mod refusals;
 #[path = "envoy_ads/replacement.rs"]

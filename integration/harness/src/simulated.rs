@@ -72,11 +72,18 @@ impl Simulated {
     /// Connects to a companion and asks for the clusters and the filter, as the node `name`. Fails if
     /// it is refused, or not answered in time.
     pub async fn connect(port: u16, tls: Arc<ClientConfig>, name: &str) -> Result<Self> {
-        let connected = timeout(DEADLINE, Self::open(port, tls, name)).await;
+        let node = Node { id: name.to_owned(), cluster: "fleet".to_owned(), ..Node::default() };
+        Self::connect_as(port, tls, node).await
+    }
+
+    /// Connects to a companion as this node. Fails if it is refused, or not answered in time.
+    pub async fn connect_as(port: u16, tls: Arc<ClientConfig>, node: Node) -> Result<Self> {
+        let name = node.id.clone();
+        let connected = timeout(DEADLINE, Self::open(port, tls, node)).await;
         connected.with_context(|| format!("{name} is not answered"))?
     }
 
-    async fn open(port: u16, tls: Arc<ClientConfig>, name: &str) -> Result<Self> {
+    async fn open(port: u16, tls: Arc<ClientConfig>, node: Node) -> Result<Self> {
         let connector = tower::service_fn(move |_| {
             let tls = TlsConnector::from(Arc::clone(&tls));
             async move {
@@ -90,7 +97,6 @@ impl Simulated {
         let mut client =
             AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(usize::MAX);
         let (requests, receiver) = mpsc::channel(64);
-        let node = Node { id: name.to_owned(), cluster: "fleet".to_owned(), ..Node::default() };
         let first = DeltaDiscoveryRequest {
             node: Some(node),
             type_url: CLUSTERS.to_owned(),
@@ -100,7 +106,8 @@ impl Simulated {
         let responses = client.delta_aggregated_resources(ReceiverStream::new(receiver)).await?;
         let (has, asked) = (BTreeMap::new(), BTreeSet::new());
         let mut simulated = Self { requests, responses: responses.into_inner(), has, asked };
-        simulated.ask(FILTER, [FILTER_NAME.to_owned()]).await?;
+        // If the stream has ended, whoever waits for a response is told why.
+        simulated.ask(FILTER, [FILTER_NAME.to_owned()]).await.ok();
         Ok(simulated)
     }
 
