@@ -1,9 +1,11 @@
 //! The listener of many control planes: one chain for each, made from the template.
 //!
 //! Nobody gets a listener before every control plane of the start has a map, or had the time to get
-//! one: an Envoy that comes from another companion would lose the chains that are missing.
+//! one: an Envoy that comes from another companion would lose the chains that are missing. One that
+//! comes later enters the listener in the same way. Without a chain, nothing of it would let an Envoy
+//! that knows it from another companion have any other listener.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,15 +32,14 @@ pub(super) struct ListenerTask {
     known: watch::Receiver<Arc<Known>>,
     snapshots: Snapshots,
     progress: watch::Receiver<BTreeMap<ClusterPrefix, bool>>,
-    /// The control planes of the start. Envoys may have chains of them.
-    first: BTreeSet<ClusterPrefix>,
-    /// The chains of the present listener, with what they were made from.
-    chains: BTreeMap<ClusterPrefix, (Arc<Config>, Chain)>,
+    /// The chains of the present listener, with what they were made from. `None` if one cannot be
+    /// made.
+    chains: BTreeMap<ClusterPrefix, (Arc<Config>, Option<Chain>)>,
     ready: watch::Sender<bool>,
 }
 
 impl ListenerTask {
-    /// Returns a task that has read the template. `known` has the control planes of the start.
+    /// Returns a task that has read the template.
     pub(super) fn new(
         directory: &ControlPlaneDirectory,
         (known, snapshots): (watch::Receiver<Arc<Known>>, Snapshots),
@@ -46,10 +47,9 @@ impl ListenerTask {
     ) -> Result<Self, AppError> {
         let template = TemplateFile::open(&directory.listener_template);
         let template = template.map_err(failed("configuration:\n"))?;
-        let first = known.borrow().configs.keys().cloned().collect();
         let (chains, ready) = (BTreeMap::new(), watch::Sender::new(false));
         let progress = progress.subscribe();
-        Ok(Self { template, known, snapshots, progress, first, chains, ready })
+        Ok(Self { template, known, snapshots, progress, chains, ready })
     }
 
     /// Returns whether there is a listener.
@@ -93,15 +93,14 @@ impl ListenerTask {
     fn update(&mut self, snapshot: &Snapshot) {
         let known = self.known.borrow_and_update().clone();
         let progress = self.progress.borrow_and_update().clone();
-        let settled = |name| progress.get(name).copied().unwrap_or_default();
+        let settled = |name: &ClusterPrefix| progress.get(name).copied().unwrap_or_default();
         // A directory that was empty at the start says nothing of what Envoys shall lose.
         let complete = !known.configs.is_empty() && known.configs.keys().all(settled);
         if !*self.ready.borrow() && !complete {
             return;
         }
-        let enters = |name: &ClusterPrefix| {
-            snapshot.parts.contains_key(name.as_str()) || self.first.contains(name)
-        };
+        let enters =
+            |name: &ClusterPrefix| snapshot.parts.contains_key(name.as_str()) || settled(name);
         let wanted: BTreeMap<_, _> =
             known.configs.iter().filter(|(name, _)| enters(name)).collect();
         let same = |(name, config): (&&ClusterPrefix, &&Arc<Config>)| {
@@ -126,23 +125,19 @@ impl ListenerTask {
         let mut chains = BTreeMap::new();
         for (&name, &config) in wanted {
             let last = self.chains.remove(name);
-            let made = match last.filter(|(made_from, _)| is_same(made_from, config)) {
-                Some((_, chain)) => Ok(chain),
+            let chain = match last.filter(|(made_from, _)| is_same(made_from, config)) {
+                Some((_, chain)) => chain,
                 None => chain(template, name, config),
             };
-            match made {
-                Ok(chain) => drop(chains.insert(name.clone(), (Arc::clone(config), chain))),
-                Err(error) => {
-                    tracing::error!(control_plane = %name, %error, "cannot make the filter chain");
-                }
-            }
+            chains.insert(name.clone(), (Arc::clone(config), chain));
         }
         self.chains = chains;
         let chains = self.chains.iter();
+        let made = chains.filter_map(|(name, (_, chain))| Some((name.to_string(), chain.clone()?)));
         let listener = Listener {
             name: template.name().to_owned(),
             base: template.base().clone(),
-            chains: chains.map(|(name, (_, chain))| (name.to_string(), chain.clone())).collect(),
+            chains: made.collect(),
         };
         tracing::info!(chains = listener.chains.len(), "listener published");
         // Envoy refuses a listener without chains.
@@ -158,13 +153,19 @@ fn is_same(one: &Arc<Config>, other: &Arc<Config>) -> bool {
         || (one.server_names == other.server_names && module(one) == module(other))
 }
 
-fn chain(
-    template: &ListenerTemplate,
-    name: &ClusterPrefix,
-    config: &Config,
-) -> Result<Chain, EncodeError> {
-    let names = config.server_names.as_deref().unwrap_or_default();
-    let without_map = FilterConfig { map: NO_MAP.to_owned(), module: Module::from(config) };
-    let connections = template.connections(name.as_str(), &without_map)?;
-    Ok(Chain { chain: template.chain(name.as_str(), names)?, connections: Some(connections) })
+/// Returns the filter chain of a control plane. The log says once if it cannot be made.
+fn chain(template: &ListenerTemplate, name: &ClusterPrefix, config: &Config) -> Option<Chain> {
+    let make = || {
+        let names = config.server_names.as_deref().unwrap_or_default();
+        let without_map = FilterConfig { map: NO_MAP.to_owned(), module: Module::from(config) };
+        let connections = template.connections(name.as_str(), &without_map)?;
+        Ok(Chain { chain: template.chain(name.as_str(), names)?, connections: Some(connections) })
+    };
+    let log = |error: &EncodeError| {
+        tracing::error!(control_plane = %name, %error, "cannot make the filter chain");
+    };
+    make().inspect_err(log).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Which control planes have a chain, and when the listener is published.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::ads::Envoys;
+use crate::config::ControlPlanes;
+
+const SHIPPED: &str = include_str!("../../../../../envoy-config/shared-ingress/listener.yaml");
+
+struct World {
+    root: tempfile::TempDir,
+    directory: ControlPlaneDirectory,
+    known: watch::Sender<Arc<Known>>,
+    snapshots: Snapshots,
+    progress: Progress,
+    task: ListenerTask,
+}
+
+impl World {
+    fn new(template: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name).display().to_string();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
+        std::fs::write(path("ca"), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(path("token"), "t").unwrap();
+        std::fs::write(path("listener.yaml"), template).unwrap();
+        let main = format!(
+            "stateDirectory: {}\ncontrolPlanes: {{directory: {}}}\nlistener: {{template: {}}}\n\
+             envoy: {{filterModule: /f}}\nads: {{listen: '127.0.0.1:1', certificateFile: /c, \
+             keyFile: /k, clientCaFile: /a, allowedClientNames: [e]}}\n",
+            path("state"),
+            path("files"),
+            path("listener.yaml")
+        );
+        let ControlPlanes::Many(directory) = MainConfig::from_yaml(&main).unwrap().control_planes
+        else {
+            panic!("one")
+        };
+        let (known, snapshots) = (watch::Sender::default(), Snapshots::new(Envoys::default()));
+        let progress = Progress::default();
+        let inputs = (known.subscribe(), snapshots.clone());
+        let task = ListenerTask::new(&directory, inputs, &progress).unwrap();
+        Self { root, directory, known, snapshots, progress, task }
+    }
+
+    fn template(&self) -> PathBuf {
+        self.root.path().join("listener.yaml")
+    }
+
+    /// Adds control planes, whose tasks have begun.
+    fn add(&self, names: &[&str]) {
+        let root = self.root.path().display();
+        for name in names {
+            let name: ClusterPrefix = name.parse().unwrap();
+            let text = format!(
+                "serverNames: [{name}.x]\npeers: {{static: [{{name: a, address: '10.0.0.1:1'}}]}}\n\
+                 peerTls: {{caFile: {root}/ca}}\ncredentials: {{tokenFile: {root}/token}}\n"
+            );
+            let config = Arc::new(self.directory.load(&name, &text).unwrap());
+            self.snapshots.await_part(name.as_str());
+            self.progress.begun(&name);
+            self.known.send_modify(|known| {
+                Arc::make_mut(known).configs.insert(name, config);
+            });
+        }
+    }
+
+    fn settle(&self, names: &[&str]) {
+        names.iter().for_each(|name| self.progress.settled(&name.parse().unwrap()));
+    }
+
+    /// Updates. Returns whether something was published.
+    fn update(&mut self) -> bool {
+        let mut snapshots = self.snapshots.subscribe();
+        let snapshot = snapshots.borrow_and_update().clone();
+        self.task.update(&snapshot);
+        snapshots.has_changed().unwrap()
+    }
+
+    /// The control planes that have a chain.
+    fn chains(&self) -> Vec<String> {
+        let snapshot = self.snapshots.subscribe().borrow().clone();
+        let listeners = snapshot.listeners.iter().flat_map(|listeners| listeners.all.values());
+        let listeners = listeners.filter_map(|one| one.listener.as_ref());
+        listeners.flat_map(|listener| listener.chains.keys().cloned()).collect()
+    }
+}
+
+#[test]
+fn nobody_gets_a_listener_before_every_control_plane_had_the_time_to_get_a_map() {
+    let mut world = World::new(SHIPPED);
+    world.add(&["a", "b"]);
+    world.settle(&["a"]);
+    assert!(!world.update());
+    world.settle(&["b"]);
+    assert!(world.update());
+    assert_eq!(world.chains(), ["a", "b"]);
+    assert!(!world.update());
+}
+
+#[test]
+fn a_later_control_plane_has_a_chain_with_its_map_or_when_it_had_the_time_to_get_one() {
+    let mut world = World::new(SHIPPED);
+    world.add(&["a"]);
+    world.settle(&["a"]);
+    world.update();
+    world.add(&["b", "c"]);
+    assert!(!world.update());
+    world.snapshots.publish("b", Default::default());
+    assert!(world.update());
+    assert_eq!(world.chains(), ["a", "b"]);
+    // An Envoy that knows it from another companion could get no other listener.
+    world.settle(&["c"]);
+    assert!(world.update());
+    assert_eq!(world.chains(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_chain_that_cannot_be_made_is_tried_again_only_if_something_changes() {
+    // Only some names are bytes in base64.
+    let bytes = "\n    metadata: {typed_filter_metadata: {x: {\"@type\": \
+                 type.googleapis.com/google.protobuf.BytesValue, value: \"${control_plane}\"}}}";
+    let (before, after) = SHIPPED.split_once("\n    transport_socket:").unwrap();
+    let mut world = World::new(&format!("{before}{bytes}\n    transport_socket:{after}"));
+    world.add(&["abcd", "abcde"]);
+    world.settle(&["abcd", "abcde"]);
+    assert!(world.update());
+    assert_eq!(world.chains(), ["abcd"]);
+    let mut published = world.task.ready();
+    published.mark_unchanged();
+    world.update();
+    assert!(!published.has_changed().unwrap());
+    std::fs::write(world.template(), SHIPPED).unwrap();
+    assert!(world.task.template.look(&world.template()));
+    world.task.chains.clear();
+    assert!(world.update());
+    assert_eq!(world.chains(), ["abcd", "abcde"]);
+}
