@@ -13,6 +13,8 @@
 mod check;
 mod control_plane;
 mod error;
+#[cfg(test)]
+mod faults;
 mod indexer;
 mod many;
 mod metrics;

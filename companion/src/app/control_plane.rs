@@ -62,6 +62,8 @@ impl ControlPlane {
     /// # Errors
     /// A file is not usable, or the directory cannot be made.
     pub(super) fn read(config: Arc<Config>) -> Result<Self, AppError> {
+        #[cfg(test)]
+        super::faults::reach(&config, super::faults::Place::Read);
         let settings = Settings::read(config).map_err(failed("configuration:\n"))?;
         let directory = &settings.config.state_directory;
         let store = Store::open(directory).map_err(failed("stateDirectory: "))?;
@@ -92,6 +94,8 @@ impl ControlPlane {
     ) -> ControlPlaneView {
         let Self { settings, store, state } = self;
         let config = Arc::clone(&settings.config);
+        #[cfg(test)]
+        let faulty = Arc::clone(&config);
         let publisher = Publisher::new(&settings, store, &state, sinks);
         let roster = sources::first_roster(&config.peers, state.memory.roster());
         let index = Index::new(config, &roster, state.memory).share(common.pool);
@@ -138,6 +142,15 @@ impl ControlPlane {
         tasks.add("OpenAPI", open_api.run());
         tasks.add("secrets", secrets.run());
         tasks.add("publish", publish);
+        #[cfg(test)]
+        {
+            use super::faults::{Place, reach};
+            reach(&faulty, Place::Start);
+            tasks.add("fault", async move {
+                reach(&faulty, Place::Task);
+                std::future::pending().await
+            });
+        }
         ControlPlaneView { outcomes, peers, source, registry: metrics.registry }
     }
 }

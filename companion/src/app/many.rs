@@ -7,10 +7,14 @@
 //!                                          └───────────────listener───────────────────┘
 //! ```
 
+#[cfg(test)]
+mod fixture;
 mod listener;
 mod progress;
 mod supervisor;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -2,9 +2,11 @@
 //! no other control plane notices.
 
 use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
@@ -99,8 +101,22 @@ impl Supervisor {
         }
     }
 
-    /// Starts the tasks, and waits until they have ended.
+    /// Starts the tasks, and waits until they have ended. A panic in here ends the control plane as
+    /// one in its tasks does.
     async fn once(&mut self) -> Ended {
+        let mut tasks = Tasks::default();
+        let ended = AssertUnwindSafe(self.start(&mut tasks)).catch_unwind().await;
+        // Nothing may be published after this.
+        tasks.shutdown().await;
+        ended.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            Ended::Failed(format!("it panicked: {}", text.unwrap_or("without a message")))
+        })
+    }
+
+    /// Starts the tasks, and waits until one has ended, or all shall end.
+    async fn start(&mut self, tasks: &mut Tasks) -> Ended {
         let Ok(permit) = Arc::clone(&self.shared.starts).acquire_owned().await else {
             return Ended::Removed;
         };
@@ -112,16 +128,12 @@ impl Supervisor {
         };
         let name = self.name.as_str();
         let ads = control_plane.ads_sink(self.shared.snapshots.clone());
-        let mut tasks = Tasks::default();
         let metrics = ControlPlaneMetrics::new(Some(name));
         let common = self.shared.common.clone();
         let sinks = Sinks::new(None, Some(ads));
         self.shared.shown.is(name, ControlPlaneState::Starting, None);
-        let view = control_plane.start(self.configs.clone(), sinks, common, metrics, &mut tasks);
-        let ended = self.watch(&mut tasks, &config, view, permit).await;
-        // Nothing may be published after this.
-        tasks.shutdown().await;
-        ended
+        let view = control_plane.start(self.configs.clone(), sinks, common, metrics, tasks);
+        self.watch(tasks, &config, view, permit).await
     }
 
     async fn watch(

@@ -1,16 +1,13 @@
 //! Which control planes have a chain, and when the listener is published.
 
-use std::path::PathBuf;
-
 use super::*;
 use crate::ads::Envoys;
-use crate::config::ControlPlanes;
+use crate::app::many::fixture::Files;
 
 const SHIPPED: &str = include_str!("../../../../../envoy-config/shared-ingress/listener.yaml");
 
 struct World {
-    root: tempfile::TempDir,
-    directory: ControlPlaneDirectory,
+    files: Files,
     known: watch::Sender<Arc<Known>>,
     snapshots: Snapshots,
     progress: Progress,
@@ -19,46 +16,18 @@ struct World {
 
 impl World {
     fn new(template: &str) -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let path = |name: &str| root.path().join(name).display().to_string();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec!["x".to_owned()]).unwrap();
-        std::fs::write(path("ca"), params.self_signed(&key).unwrap().pem()).unwrap();
-        std::fs::write(path("token"), "t").unwrap();
-        std::fs::write(path("listener.yaml"), template).unwrap();
-        let main = format!(
-            "stateDirectory: {}\ncontrolPlanes: {{directory: {}}}\nlistener: {{template: {}}}\n\
-             envoy: {{filterModule: /f}}\nads: {{listen: '127.0.0.1:1', certificateFile: /c, \
-             keyFile: /k, clientCaFile: /a, allowedClientNames: [e]}}\n",
-            path("state"),
-            path("files"),
-            path("listener.yaml")
-        );
-        let ControlPlanes::Many(directory) = MainConfig::from_yaml(&main).unwrap().control_planes
-        else {
-            panic!("one")
-        };
+        let files = Files::new(template);
         let (known, snapshots) = (watch::Sender::default(), Snapshots::new(Envoys::default()));
         let progress = Progress::default();
         let inputs = (known.subscribe(), snapshots.clone());
-        let task = ListenerTask::new(&directory, inputs, &progress).unwrap();
-        Self { root, directory, known, snapshots, progress, task }
-    }
-
-    fn template(&self) -> PathBuf {
-        self.root.path().join("listener.yaml")
+        let task = ListenerTask::new(&files.directory, inputs, &progress).unwrap();
+        Self { files, known, snapshots, progress, task }
     }
 
     /// Adds control planes, whose tasks have begun.
     fn add(&self, names: &[&str]) {
-        let root = self.root.path().display();
         for name in names {
-            let name: ClusterPrefix = name.parse().unwrap();
-            let text = format!(
-                "serverNames: [{name}.x]\npeers: {{static: [{{name: a, address: '10.0.0.1:1'}}]}}\n\
-                 peerTls: {{caFile: {root}/ca}}\ncredentials: {{tokenFile: {root}/token}}\n"
-            );
-            let config = Arc::new(self.directory.load(&name, &text).unwrap());
+            let (name, config) = self.files.config(name);
             self.snapshots.await_part(name.as_str());
             self.progress.begun(&name);
             self.known.send_modify(|known| {
@@ -132,8 +101,9 @@ fn a_chain_that_cannot_be_made_is_tried_again_only_if_something_changes() {
     published.mark_unchanged();
     world.update();
     assert!(!published.has_changed().unwrap());
-    std::fs::write(world.template(), SHIPPED).unwrap();
-    assert!(world.task.template.look(&world.template()));
+    let template = world.files.directory.listener_template.clone();
+    std::fs::write(&template, SHIPPED).unwrap();
+    assert!(world.task.template.look(&template));
     world.task.chains.clear();
     assert!(world.update());
     assert_eq!(world.chains(), ["abcd", "abcde"]);
