@@ -47,6 +47,7 @@ pub use local::LocalServer;
 pub use received::{is_endpoints_version, snapshot};
 pub use resource::{Chain, Listener};
 pub use service::Server;
+pub use session::owner;
 pub use sink::AdsSink;
 pub use snapshot::Snapshot;
 pub use snapshots::Snapshots;

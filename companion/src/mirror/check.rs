@@ -1,74 +1,171 @@
-//! Decides whether a set is complete: it contains everything that its resources name.
+//! Decides whether a set is complete: it contains everything that its resources name, and nothing
+//! that every Envoy refuses.
+//!
+//! A resource is read once, when it comes. What it names is kept until it changes or goes.
+//!
+//! The routes of a connection manager may name clusters that are never there, such as those with a
+//! front-proxy certificate: what must be there of a control plane's clusters, its map says.
+
+mod listener;
+
+use std::collections::BTreeMap;
 
 use discovery_map::ROTATION_SUFFIX;
 use envoy_types::pb::envoy::service::discovery::v3::Resource;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::set::Set;
-use crate::ads::{Kind, is_endpoints_version};
-use crate::xds;
+use crate::ads::{Kind, is_endpoints_version, owner};
+use crate::xds::{self, FILTER_NAME};
 
 /// What keeps a set from being complete.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Incomplete {
     #[error("the companion has sent no map yet")]
     NoMap,
-    #[error("cannot read {name:?} ({kind}): {problem}", kind = kind.as_str())]
-    Unreadable { kind: Kind, name: String, problem: String },
+    #[error("cannot use {name:?} ({kind}): {problem}", kind = kind.as_str())]
+    Unusable { kind: Kind, name: String, problem: String },
     #[error("{from:?} names {name:?} ({kind}), which is missing", kind = kind.as_str())]
     Missing { from: String, kind: Kind, name: String },
+    #[error("the control plane of {cluster:?} has no map")]
+    MissingMap { cluster: String },
 }
 
-/// Returns what is missing, if anything is.
-pub fn check(set: &Set) -> Result<(), Incomplete> {
-    for (name, cluster) in set.of(Kind::Clusters) {
-        require(set, name, Kind::Endpoints, name)?;
-        for secret in secrets(&decoded(Kind::Clusters, cluster)?) {
-            require(set, name, Kind::Secrets, &secret)?;
+/// What is known of each resource of a set.
+#[derive(Debug, Default)]
+pub struct Checker(BTreeMap<Kind, BTreeMap<String, Facts>>);
+
+/// What a resource says of others, or why it cannot be used.
+type Facts = Result<Content, String>;
+
+#[derive(Debug, Default)]
+struct Content {
+    /// What must be there as well.
+    names: Vec<(Kind, String)>,
+    has_map: bool,
+}
+
+impl Checker {
+    /// Reads a set.
+    pub fn of(set: &Set) -> Self {
+        let mut checker = Self::default();
+        for kind in Kind::ALL {
+            checker.take(kind, set.of(kind).map(|(_, resource)| resource), &[]);
         }
+        checker
     }
-    for (name, endpoints) in set.of(Kind::Endpoints) {
-        if !is_endpoints_version(&endpoints.version) {
-            return Err(unreadable(Kind::Endpoints, name, "its version is not known"));
+
+    /// Reads what a companion sends.
+    pub fn take<'r>(
+        &mut self,
+        kind: Kind,
+        upserts: impl IntoIterator<Item = &'r Resource>,
+        removed: &[String],
+    ) {
+        let all = self.0.entry(kind).or_default();
+        for name in removed {
+            all.remove(name);
         }
+        all.extend(upserts.into_iter().map(|one| (one.name.clone(), content(kind, one))));
     }
-    let mut has_map = false;
-    for (name, filter) in set.of(Kind::Filter) {
-        for map in maps(&decoded(Kind::Filter, filter)?) {
-            has_map = true;
-            for cluster in clusters(&map) {
-                require(set, name, Kind::Clusters, &cluster)?;
+
+    /// Returns what is missing, if anything is.
+    pub fn check(&self) -> Result<(), Incomplete> {
+        let mut has_map = false;
+        for (kind, name, facts) in self.all() {
+            let content = facts.as_ref().map_err(|problem| {
+                let (name, problem) = (name.clone(), problem.clone());
+                Incomplete::Unusable { kind, name, problem }
+            })?;
+            has_map |= content.has_map;
+            for (kind, needed) in &content.names {
+                if self.get(*kind, needed).is_none() {
+                    let (from, name) = (name.clone(), needed.clone());
+                    return Err(Incomplete::Missing { from, kind: *kind, name });
+                }
             }
         }
+        if has_map { self.check_maps() } else { Err(Incomplete::NoMap) }
     }
-    if has_map { Ok(()) } else { Err(Incomplete::NoMap) }
+
+    /// Checks that each control plane with clusters has a map. Its parts come one after the other.
+    fn check_maps(&self) -> Result<(), Incomplete> {
+        if self.get(Kind::Filter, FILTER_NAME).is_some() {
+            return Ok(());
+        }
+        let clusters = self.0.get(&Kind::Clusters).into_iter().flat_map(BTreeMap::keys);
+        for cluster in clusters {
+            let name = owner(Kind::Clusters, cluster).map(|one| format!("{FILTER_NAME}/{one}"));
+            if name.is_none_or(|name| self.get(Kind::Filter, &name).is_none()) {
+                return Err(Incomplete::MissingMap { cluster: cluster.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Kind, &String, &Facts)> {
+        self.0.iter().flat_map(|(kind, all)| all.iter().map(|(name, facts)| (*kind, name, facts)))
+    }
+
+    fn get(&self, kind: Kind, name: &str) -> Option<&Facts> {
+        self.0.get(&kind)?.get(name)
+    }
 }
 
-fn require(set: &Set, from: &str, kind: Kind, name: &str) -> Result<(), Incomplete> {
-    let missing = || Incomplete::Missing { from: from.to_owned(), kind, name: name.to_owned() };
-    set.get(kind, name).map(|_| ()).ok_or_else(missing)
-}
-
-fn decoded(kind: Kind, resource: &Resource) -> Result<Value, Incomplete> {
-    let unreadable = |problem: &str| unreadable(kind, &resource.name, problem);
-    let any = resource.resource.as_ref().ok_or_else(|| unreadable("it is empty"))?;
-    xds::decode(&any.type_url, &any.value).map_err(|error| unreadable(&error.to_string()))
-}
-
-fn unreadable(kind: Kind, name: &str, problem: &str) -> Incomplete {
-    let (name, problem) = (name.to_owned(), problem.to_owned());
-    Incomplete::Unreadable { kind, name, problem }
+/// Reads a resource.
+fn content(kind: Kind, resource: &Resource) -> Facts {
+    let any = resource.resource.as_ref().ok_or("it is empty")?;
+    let value = xds::decode(&any.type_url, &any.value).map_err(|error| error.to_string())?;
+    let mut names: Vec<_> = secrets(&value).map(|name| (Kind::Secrets, name)).collect();
+    names.extend(filters(&value).map(|name| (Kind::Filter, name)));
+    let mut has_map = false;
+    match kind {
+        Kind::Clusters => names.push((Kind::Endpoints, resource.name.clone())),
+        Kind::Endpoints if !is_endpoints_version(&resource.version) => {
+            return Err("its version is not known".to_owned());
+        }
+        Kind::Listeners => listener::check(&value)?,
+        Kind::Filter => {
+            for map in maps(&value) {
+                has_map = true;
+                names.extend(clusters(&map).into_iter().map(|name| (Kind::Clusters, name)));
+            }
+        }
+        Kind::Endpoints | Kind::Secrets => {}
+    }
+    Ok(Content { names, has_map })
 }
 
 /// Returns the secrets that are to come over the same stream.
-fn secrets(value: &Value) -> Vec<String> {
+fn secrets(value: &Value) -> impl Iterator<Item = String> {
+    names_of(value, |fields| is_ads(fields.get("sdsConfig")))
+}
+
+/// Returns the filters that are to come over the same stream, and without which a listener waits.
+/// One with a default works without the other.
+fn filters(value: &Value) -> impl Iterator<Item = String> {
+    names_of(value, |fields| {
+        let discovery = fields.get("configDiscovery");
+        let has_default = discovery.is_some_and(|one| one.get("defaultConfig").is_some());
+        !has_default && is_ads(discovery.and_then(|one| one.get("configSource")))
+    })
+}
+
+fn is_ads(source: Option<&Value>) -> bool {
+    source.is_some_and(|source| source.get("ads").is_some())
+}
+
+/// Returns the names of the objects that are chosen.
+fn names_of(
+    value: &Value,
+    is_one: impl Fn(&Map<String, Value>) -> bool,
+) -> impl Iterator<Item = String> {
     let mut found = Vec::new();
     visit(value, &mut |fields| {
-        let is_ads = fields.get("sdsConfig").is_some_and(|source| source.get("ads").is_some());
         let name = fields.get("name").and_then(Value::as_str);
-        found.extend(name.filter(|_| is_ads).map(str::to_owned));
+        found.extend(name.filter(|_| is_one(fields)).map(str::to_owned));
     });
-    found
+    found.into_iter()
 }
 
 /// Returns the maps in a filter. Not every field has to be known: the companion can be newer.
@@ -95,7 +192,7 @@ fn clusters(map: &Value) -> Vec<String> {
     clusters
 }
 
-fn visit(value: &Value, see: &mut impl FnMut(&serde_json::Map<String, Value>)) {
+fn visit(value: &Value, see: &mut impl FnMut(&Map<String, Value>)) {
     match value {
         Value::Object(fields) => {
             see(fields);
@@ -107,61 +204,4 @@ fn visit(value: &Value, see: &mut impl FnMut(&serde_json::Map<String, Value>)) {
 }
 
 #[cfg(test)]
-mod tests {
-    use envoy_types::pb::google::protobuf::Any;
-    use serde_json::json;
-
-    use super::*;
-    use crate::xds::{FilterConfig, Module};
-
-    fn set(resources: &[(Kind, &str, &str, Value)]) -> Set {
-        let mut set = Set::default();
-        for (kind, name, version, json) in resources {
-            let mut json = json.clone();
-            json["@type"] = kind.url().into();
-            let any = Any { type_url: kind.url().into(), value: xds::encode(json).unwrap() };
-            let (name, version) = ((*name).to_owned(), (*version).to_owned());
-            let resource = Resource { name, version, resource: Some(any), ..Default::default() };
-            set.apply(*kind, [resource], &[]);
-        }
-        set
-    }
-
-    #[test]
-    fn a_set_is_complete_if_everything_is_there_that_is_named() {
-        let map = json!({ "defaultCluster": "a", "sets": [{ "cluster": "a_b" }, {}], "new": 1 });
-        let filter = FilterConfig { map: map.to_string(), module: Module::of_only("/f") };
-        let secret = json!({ "name": "ca", "sdsConfig": { "ads": {} } });
-        let tls = json!({
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-            "commonTlsContext": { "validationContextSdsSecretConfig": secret },
-        });
-        let tls = json!({ "transportSocket": { "name": "tls", "typedConfig": tls } });
-        let mut all = vec![
-            (Kind::Filter, "f", "1", filter.to_json()),
-            (Kind::Clusters, "a", "1", tls),
-            (Kind::Clusters, "a_b", "1", json!({})),
-            (Kind::Clusters, "a__rotation", "1", json!({})),
-            (Kind::Secrets, "ca", "1", json!({})),
-            (Kind::Endpoints, "a", "10.0.0.1:1", json!({})),
-            (Kind::Endpoints, "a_b", "", json!({})),
-            (Kind::Endpoints, "a__rotation", "10.0.0.1:1", json!({})),
-        ];
-        assert_eq!(check(&set(&all)), Ok(()));
-        for missing in 0..all.len() {
-            let mut some = all.clone();
-            let (kind, name, ..) = some.remove(missing);
-            let error = check(&set(&some)).unwrap_err();
-            match error {
-                Incomplete::NoMap => assert_eq!(kind, Kind::Filter),
-                Incomplete::Missing { kind: found, name: missing, .. } => {
-                    assert_eq!((found, &*missing), (kind, name));
-                }
-                Incomplete::Unreadable { .. } => panic!("{error}"),
-            }
-        }
-        all[5].2 = "17";
-        assert!(matches!(check(&set(&all)), Err(Incomplete::Unreadable { .. })));
-        assert_eq!(check(&Set::default()), Err(Incomplete::NoMap));
-    }
-}
+mod tests;

@@ -8,12 +8,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::check::{Incomplete, check};
+use super::check::{Checker, Incomplete};
 use super::connection::Connection;
-use super::file::SetFile;
+use super::file::{Saved, SetFile};
 use super::metrics::MirrorMetrics;
 use super::set::Set;
 use super::status::Status;
@@ -41,7 +42,10 @@ pub struct Follower {
     snapshots: Snapshots,
     /// Everything that was acknowledged, complete or not.
     received: Set,
+    checker: Checker,
     kept: Option<Set>,
+    /// Whether the file has what is kept.
+    saved: bool,
     status: watch::Sender<Status>,
     following: watch::Sender<Following>,
     /// Whether the companion that is followed had the time to say something else.
@@ -78,7 +82,9 @@ impl Follower {
             file,
             snapshots,
             received,
+            checker: Checker::default(),
             kept,
+            saved: true,
             status,
             following,
             settled: false,
@@ -90,22 +96,17 @@ impl Follower {
     }
 
     fn load(&mut self) {
-        let loaded = self.file.load().and_then(|(set, confirmed)| match check(&set) {
-            Ok(()) => Some((set, confirmed)),
-            Err(problem) => {
-                tracing::error!(%problem, "the saved resources are not complete");
-                None
-            }
-        });
-        let Some((set, confirmed)) = loaded else {
+        let Some((saved, checker)) = self.file.load().find_map(checked) else {
             tracing::warn!("there are no saved resources: Envoy waits until a companion answers");
             return;
         };
+        let Saved { set, confirmed, is_latest } = saved;
+        self.saved = is_latest;
         let age = confirmed.elapsed().unwrap_or_default().as_secs();
         tracing::info!(age_seconds = age, resources = set.len(), "loaded the saved resources");
         self.status.send_modify(|status| status.confirmed = Some(confirmed));
         self.metrics.confirmed(confirmed);
-        self.received = set.clone();
+        (self.received, self.checker) = (set.clone(), checker);
         self.show(set);
     }
 
@@ -164,15 +165,16 @@ impl Follower {
                         Err(error) => return error,
                     };
                     let Some(kind) = Kind::of_url(&response.type_url) else { continue };
-                    self.received.apply(kind, response.resources, &response.removed_resources);
-                    // It decodes all resources and waits for the disk.
-                    tokio::task::block_in_place(|| self.keep());
+                    // It reads the resources and waits for the disk.
+                    tokio::task::block_in_place(|| {
+                        self.take(kind, response.resources, &response.removed_resources);
+                    });
                     self.attest();
                     connection.acknowledge(kind, response.nonce).await;
                 }
                 _ = minutes.tick() => {
                     self.settled = true;
-                    self.confirm();
+                    tokio::task::block_in_place(|| self.confirm());
                     self.attest();
                 }
                 () = until(deadline) => self.warn(),
@@ -180,9 +182,16 @@ impl Follower {
         }
     }
 
+    /// Takes what the companion sends.
+    fn take(&mut self, kind: Kind, upserts: Vec<Resource>, removed: &[String]) {
+        self.checker.take(kind, &upserts, removed);
+        self.received.apply(kind, upserts, removed);
+        self.keep();
+    }
+
     /// Keeps what was received, if it is complete.
     fn keep(&mut self) {
-        match check(&self.received) {
+        match self.checker.check() {
             Ok(()) => {
                 self.progress = Progress::Complete;
                 if self.is_kept() || self.replace() {
@@ -198,15 +207,19 @@ impl Follower {
         self.kept.as_ref() == Some(&self.received)
     }
 
-    /// Keeps what was received. Returns whether it is served, too.
+    /// Keeps what was received. Returns whether it can be served.
     fn replace(&mut self) -> bool {
-        self.save();
-        self.show(self.received.clone())
+        let shown = self.show(self.received.clone());
+        self.saved &= !shown;
+        shown
     }
 
-    fn save(&self) {
-        let saved = self.file.save(&self.received);
+    /// Writes the file. What fails is repeated when a companion next says what is kept.
+    fn save(&mut self) {
+        let Some(kept) = &self.kept else { return };
+        let saved = self.file.save(kept);
         self.metrics.saved(saved.is_ok());
+        self.saved = saved.is_ok();
         if let Err(error) = saved {
             tracing::error!(%error, "cannot save the resources: the last saved ones stay");
         }
@@ -247,15 +260,19 @@ impl Follower {
     }
 
     /// Notes that a companion says what is kept, if it does.
-    fn confirm(&self) {
+    fn confirm(&mut self) {
         if self.is_kept() {
             self.confirmed();
         }
     }
 
-    fn confirmed(&self) {
+    fn confirmed(&mut self) {
         let now = SystemTime::now();
-        self.file.confirm();
+        if self.saved {
+            self.file.confirm();
+        } else {
+            self.save();
+        }
         self.status.send_modify(|status| status.confirmed = Some(now));
         self.metrics.confirmed(now);
     }
@@ -292,6 +309,17 @@ impl Follower {
             }
         });
     }
+}
+
+/// Returns saved resources with what is known of them, if they are complete. The log says what is
+/// missing.
+fn checked(saved: Saved) -> Option<(Saved, Checker)> {
+    let checker = Checker::of(&saved.set);
+    if let Err(problem) = checker.check() {
+        tracing::error!(%problem, "the saved resources are not complete");
+        return None;
+    }
+    Some((saved, checker))
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -13,7 +13,7 @@ use crate::ads::Kind;
 use crate::fingerprint::fingerprint;
 
 /// What is at the beginning of the file. A file of another version is not read.
-const FORMAT: &str = "mixed-version-mirror 1";
+const FORMAT: &str = "mixed-version-mirror 1 ";
 
 /// Resources by type and name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +22,7 @@ pub struct Set(BTreeMap<Kind, BTreeMap<String, pb::Resource>>);
 /// The bytes are not those of a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    #[error("it is not a file of this version of the mirror")]
+    #[error("it is not a file of a mirror, or of a mirror of another version")]
     Format,
     #[error("its checksum is wrong")]
     Checksum,
@@ -34,11 +34,6 @@ impl Set {
     /// Returns the resources of a type.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = (&String, &pb::Resource)> + Clone {
         self.0.get(&kind).into_iter().flatten()
-    }
-
-    /// Returns a resource.
-    pub fn get(&self, kind: Kind, name: &str) -> Option<&pb::Resource> {
-        self.0.get(&kind)?.get(name)
     }
 
     /// Returns how many resources there are.
@@ -71,9 +66,7 @@ impl Set {
         for (kind, all) in &self.0 {
             content.extend(response(*kind, all).encode_length_delimited_to_vec());
         }
-        let mut file = format!("{FORMAT} {}\n", fingerprint(&content)).into_bytes();
-        file.extend(content);
-        file
+        file(&content)
     }
 
     /// Reads what [`Self::to_bytes`] wrote.
@@ -83,7 +76,7 @@ impl Set {
         let mut content = content.strip_prefix(b"\n").ok_or(Damage::Format)?;
         let header = std::str::from_utf8(header).map_err(|_| Damage::Format)?;
         let sum = header.strip_prefix(FORMAT).ok_or(Damage::Format)?;
-        if sum.trim_start() != fingerprint(content) {
+        if sum != fingerprint(content) {
             return Err(Damage::Checksum);
         }
         let mut set = Self::default();
@@ -98,6 +91,11 @@ impl Set {
     }
 }
 
+fn file(content: &[u8]) -> Vec<u8> {
+    let header = format!("{FORMAT}{}\n", fingerprint(content));
+    [header.as_bytes(), content].concat()
+}
+
 fn response(kind: Kind, all: &BTreeMap<String, pb::Resource>) -> pb::DeltaDiscoveryResponse {
     pb::DeltaDiscoveryResponse {
         type_url: kind.url().to_owned(),
@@ -108,7 +106,15 @@ fn response(kind: Kind, all: &BTreeMap<String, pb::Resource>) -> pb::DeltaDiscov
 
 #[cfg(test)]
 mod tests {
+    use envoy_types::pb::google::protobuf::Any;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+    use serde_json::json;
+
     use super::*;
+    use crate::ads;
+    use crate::mirror::check::Checker;
+    use crate::xds::{self, FilterConfig, Module};
 
     fn resource(name: &str, version: &str) -> pb::Resource {
         pb::Resource { name: name.into(), version: version.into(), ..pb::Resource::default() }
@@ -123,6 +129,78 @@ mod tests {
         assert_eq!(set.versions(Kind::Clusters).collect::<Vec<_>>(), [("a".into(), "2".into())]);
         assert_eq!(set.len(), 2);
         assert_eq!(Set::from_bytes(&set.to_bytes()), Ok(set));
+    }
+
+    /// A set with one resource of each type, in the form that its type has.
+    fn one_of_each() -> Set {
+        let mut set = Set::default();
+        for kind in Kind::ALL {
+            let mut value = match kind {
+                Kind::Filter => FilterConfig {
+                    map: r#"{"generation":1000000000000000,"defaultCluster":"a"}"#.to_owned(),
+                    module: Module::of_only("/f"),
+                }
+                .to_json(),
+                Kind::Listeners => json!({ "filterChains": [{ "name": "a" }] }),
+                Kind::Endpoints => json!({ "clusterName": "a" }),
+                Kind::Clusters | Kind::Secrets => json!({ "name": "a" }),
+            };
+            value["@type"] = kind.url().into();
+            let any = Any { type_url: kind.url().into(), value: xds::encode(value).unwrap() };
+            let resource = pb::Resource { resource: Some(any), ..resource("a", "10.0.0.1:1") };
+            set.apply(kind, [resource], &[]);
+        }
+        set
+    }
+
+    /// Changes some bytes, removes some, or repeats some.
+    fn damage(bytes: &mut Vec<u8>, random: &mut StdRng) {
+        for _ in 0..random.random_range(1..4) {
+            let at = random.random_range(0..bytes.len());
+            let end = random.random_range(at..bytes.len().min(at + 8)) + 1;
+            match random.random_range(0..4) {
+                0 => drop(bytes.drain(at..end)),
+                1 => bytes.extend_from_within(at..end),
+                _ => bytes[at] ^= 1 << random.random_range(0..8),
+            }
+        }
+    }
+
+    #[test]
+    fn no_damage_goes_unnoticed_and_no_content_is_a_panic() {
+        let mut random = StdRng::seed_from_u64(1);
+        let set = one_of_each();
+        let good = set.to_bytes();
+        let content = good.splitn(2, |byte| *byte == b'\n').nth(1).unwrap();
+        assert_eq!(file(content), good);
+        let mut read = 0;
+        for _ in 0..4000 {
+            let mut bad = good.clone();
+            damage(&mut bad, &mut random);
+            assert!(bad == good || Set::from_bytes(&bad).is_err());
+            // What a fault of another version could write.
+            let mut bad = content.to_vec();
+            damage(&mut bad, &mut random);
+            let Ok(set) = Set::from_bytes(&file(&bad)) else { continue };
+            read += 1;
+            drop(Checker::of(&set).check());
+            let all = Kind::ALL.into_iter();
+            drop(ads::snapshot(all.flat_map(|kind| set.of(kind).map(move |(_, one)| (kind, one)))));
+        }
+        assert!(read > 500, "{read}");
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_told_from_a_damaged_one() {
+        let good = Set::default().to_bytes();
+        let text = String::from_utf8(good).unwrap();
+        for (from, to) in [("mirror 1 ", "mirror 12 "), ("mirror 1 ", "mirror 2 "), ("mixed", "?")]
+        {
+            let other = text.replace(from, to);
+            assert_eq!(Set::from_bytes(other.as_bytes()), Err(Damage::Format));
+        }
+        let damaged = text.replace('\n', "a\n");
+        assert_eq!(Set::from_bytes(damaged.as_bytes()), Err(Damage::Checksum));
     }
 
     #[test]
