@@ -3,7 +3,6 @@
 mod older;
 mod planes;
 mod random;
-mod refused;
 
 use std::net::SocketAddr;
 
@@ -53,11 +52,11 @@ fn request(kind: Kind, subscribe: &[&str]) -> Request {
     }
 }
 
-fn answer(session: &mut Session, push: &Push, refusal: Option<&str>) -> Outcome {
+fn answer(session: &mut Session, push: &Push, refusal: Option<&str>) {
     let mut answer = request(push.kind, &[]);
     answer.nonce.clone_from(&push.nonce);
     answer.refusal = refusal.map(str::to_owned);
-    session.handle(answer).unwrap().unwrap().outcome
+    assert!(session.handle(answer).unwrap().is_some());
 }
 
 /// Returns a push in words, such as `clusters a b -c`.
