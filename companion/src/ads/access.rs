@@ -123,9 +123,13 @@ fn check(settings: &watch::Receiver<Arc<AdsSettings>>, client: &Client) -> Resul
     client.check(&settings, since_1970())
 }
 
-/// Returns whether a map has come, or none is awaited because there are no control planes.
+/// Returns whether a map has come, or none is awaited because there are no control planes. With many
+/// control planes, an Envoy starts with their listener, which may come later than the first map.
 fn has_map(latest: &Snapshot) -> bool {
-    !latest.parts.is_empty() || latest.awaited.is_empty()
+    if latest.parts.is_empty() {
+        return latest.awaited.is_empty();
+    }
+    latest.listeners.is_some() || latest.parts.values().any(|part| part.is_alone())
 }
 
 /// Looks at a client whenever the names or the authorities change, and when a certificate expires.

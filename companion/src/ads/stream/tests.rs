@@ -54,12 +54,14 @@ struct Envoy {
 
 /// Returns an Envoy that has asked for the clusters, and what serves it.
 fn start() -> (Envoy, impl Future<Output = ()>) {
+    let authority = Authority::new();
     let envoys = Envoys::default();
     let snapshots = Snapshots::new(envoys.clone());
     let cluster = Resource::new(Kind::Clusters, "a".into(), "1".into(), Vec::new());
     let clusters = Resources::from([("a".to_owned(), Arc::new(cluster))]);
     snapshots.publish("a", Part::new([clusters, Resources::new(), Resources::new()], [].into()));
-    let (settings_sender, settings) = watch::channel(Arc::new(settings(&[&Authority::new()], &[])));
+    snapshots.listen([]);
+    let (settings_sender, settings) = watch::channel(Arc::new(settings(&[&authority], &["envoy"])));
     let context = Context {
         snapshots: snapshots.clone(),
         access: Access::Names { settings, started: Instant::now() },
@@ -67,7 +69,8 @@ fn start() -> (Envoy, impl Future<Output = ()>) {
     };
     let (requests, receiver) = mpsc::unbounded_channel();
     let (sender, messages) = mpsc::channel(8);
-    let peer = Peer::default();
+    let mut peer = Peer::default();
+    peer.client = authority.client("envoy", None);
     let entry = envoys.enter(Vec::new(), Delta::NAME);
     let stream = Stream::<Delta>::new(context, peer.clone(), entry, sender);
     let decoder = ProstDecoder::<DeltaDiscoveryRequest>::default();
@@ -101,6 +104,20 @@ async fn a_client_that_does_not_answer_is_told_so() {
     assert_eq!(began.elapsed(), ANSWER);
     assert!(!envoy.peer.is_hung_up());
     assert_eq!(serde_json::to_value(envoy.envoys.view()).unwrap()["envoys"], serde_json::json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nothing_is_wrong_with_ends_at_once() {
+    let (mut envoy, run) = start();
+    let began = Instant::now();
+    let run = tokio::spawn(run);
+    assert_eq!(envoy.messages.recv().await.unwrap().unwrap().kind, Kind::Clusters);
+    drop(envoy.requests);
+    let status = envoy.messages.recv().await.unwrap().unwrap_err();
+    assert_eq!((status.code(), began.elapsed()), (Code::Ok, Duration::ZERO));
+    drop(envoy.messages);
+    run.await.unwrap();
+    assert!(!envoy.peer.is_hung_up());
 }
 
 #[tokio::test(start_paused = true)]
