@@ -16,6 +16,11 @@ with := $(tools)/with
 # A test's error says what went wrong; fifty frames of the executor do not.
 export RUST_LIB_BACKTRACE ?= 0
 
+# Tests wait much more than they compute. Those on real control planes compute more.
+cores := $(shell getconf _NPROCESSORS_ONLN)
+test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $(cores))))
+conformance: export RUST_TEST_THREADS ?= $(shell echo $$(($(cores) + 1)))
+
 # The API servers of the demo: recorded, or real.
 PEERS ?= recorded
 
