@@ -139,15 +139,16 @@ async fn forbidden(
     client: Client,
 ) -> Result<(), Status> {
     loop {
+        // First, for the change that made the stream wait anew may be the one that forbids it.
+        settings.mark_unchanged();
+        check(&settings, &client).map_err(|error| {
+            Status::permission_denied(format!("the client is not allowed any more: {error}"))
+        })?;
         let look = client.next_expiry(since_1970()).map_or(LOOK, |expiry| expiry.min(LOOK));
         tokio::select! {
             changed = settings.changed() => if changed.is_err() { return Ok(()) },
             () = sleep(look) => {}
         }
-        settings.mark_unchanged();
-        check(&settings, &client).map_err(|error| {
-            Status::permission_denied(format!("the client is not allowed any more: {error}"))
-        })?;
     }
 }
 
