@@ -98,18 +98,27 @@ impl Access {
         matches!(self, Self::Socket(socket) if socket.has_warned())
     }
 
-    /// Waits until a stream is to be ended. Returns what the client is told.
-    pub async fn end(self, client: Client, latest: Latest) -> Result<(), Status> {
+    /// Waits until a stream is to be ended, whatever its client gets. Returns what the client is told.
+    pub async fn end(self, client: Client) -> Result<(), Status> {
         match self {
-            Self::Names { settings, .. } => tokio::select! {
-                ended = forbidden(settings, client) => ended,
-                () = without_map(latest) => Err(without_map_status()),
-            },
+            Self::Names { settings, .. } => forbidden(settings, client).await,
             Self::Socket(socket) => {
                 home(socket.following()).await;
                 Ok(())
             }
         }
+    }
+
+    /// Waits until a stream is to be ended, because what its client gets has no map after some time.
+    /// Returns what the client is told. A mirror serves only what has one.
+    pub async fn end_without_map(self, latest: Latest) -> Status {
+        if let Self::Names { .. } = self {
+            sleep(FIRST_MAP).await;
+            if !has_map(&latest.borrow()) {
+                return without_map_status();
+            }
+        }
+        std::future::pending().await
     }
 }
 
@@ -123,8 +132,9 @@ fn check(settings: &watch::Receiver<Arc<AdsSettings>>, client: &Client) -> Resul
     client.check(&settings, since_1970())
 }
 
-/// Returns whether a map has come, or none is awaited because there are no control planes. With many
-/// control planes, an Envoy starts with their listener, which may come later than the first map.
+/// Returns whether an Envoy can start: a map has come, or there are no control planes that one could
+/// come for. With many control planes, the Envoy also needs their listener, which may come later than
+/// the first map.
 fn has_map(latest: &Snapshot) -> bool {
     if latest.parts.is_empty() {
         return latest.awaited.is_empty();
@@ -139,23 +149,15 @@ async fn forbidden(
     client: Client,
 ) -> Result<(), Status> {
     loop {
-        // First, for the change that made the stream wait anew may be the one that forbids it.
-        settings.mark_unchanged();
-        check(&settings, &client).map_err(|error| {
-            Status::permission_denied(format!("the client is not allowed any more: {error}"))
-        })?;
         let look = client.next_expiry(since_1970()).map_or(LOOK, |expiry| expiry.min(LOOK));
         tokio::select! {
             changed = settings.changed() => if changed.is_err() { return Ok(()) },
             () = sleep(look) => {}
         }
-    }
-}
-
-async fn without_map(latest: Latest) {
-    sleep(FIRST_MAP).await;
-    if has_map(&latest.borrow()) {
-        std::future::pending::<()>().await;
+        settings.mark_unchanged();
+        check(&settings, &client).map_err(|error| {
+            Status::permission_denied(format!("the client is not allowed any more: {error}"))
+        })?;
     }
 }
 

@@ -57,7 +57,7 @@ pub struct Stream<F> {
     selection: Selection,
     /// What the Envoy shall have.
     target: watch::Receiver<Arc<Snapshot>>,
-    /// Whether `target` is another one than before.
+    /// Whether `target` changed, and has to be waited for anew.
     retargeted: bool,
     /// When the unanswered push of each type was sent.
     sent: BTreeMap<Kind, Instant>,
@@ -124,11 +124,14 @@ impl<F: Form> Stream<F> {
 
     async fn serve(&mut self, mut requests: Streaming<F::Request>) -> Result<(), Status> {
         let sender = self.sender.clone();
-        let end = self.end();
-        tokio::pin!(end);
+        let access = &self.context.access;
+        let end = access.clone().end(self.peer.client.clone());
+        let end_without_map = access.clone().end_without_map(self.target.clone());
+        tokio::pin!(end, end_without_map);
         loop {
             if std::mem::take(&mut self.retargeted) {
-                end.set(self.end());
+                let access = self.context.access.clone();
+                end_without_map.set(access.end_without_map(self.target.clone()));
             }
             let wake = self.next_deadline();
             tokio::select! {
@@ -141,17 +144,13 @@ impl<F: Form> Stream<F> {
                     if changed.is_err() { return Ok(()) }
                 }
                 ended = &mut end => return ended,
+                status = &mut end_without_map => return Err(status),
                 () = self.context.access.changed() => self.select(),
                 () = tokio::time::sleep_until(wake) => self.check_deadlines()?,
                 () = sender.closed() => return Ok(()),
             }
             self.send()?;
         }
-    }
-
-    /// Waits until the stream is to be ended.
-    fn end(&self) -> impl Future<Output = Result<(), Status>> + use<F> {
-        self.context.access.clone().end(self.peer.client.clone(), self.target.clone())
     }
 
     fn hear(&mut self, request: F::Request) -> Result<(), Status> {

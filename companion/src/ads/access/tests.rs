@@ -17,16 +17,11 @@ fn socket(following: Following) -> (watch::Sender<Following>, Access) {
     (sender, Access::Socket(Socket::new(following)))
 }
 
-/// Returns a companion that has nothing to wait for.
-fn latest() -> Latest {
-    watch::channel(Arc::default()).1
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_mirror_sends_envoys_home_when_it_follows_a_companion() {
     let (sender, access) = socket(Following::default());
     let start = Instant::now();
-    let end = |access: &Access| access.clone().end(Client::default(), latest());
+    let end = |access: &Access| access.clone().end(Client::default());
     let (ended, ()) = tokio::join!(end(&access), async {
         sleep(Duration::from_secs(5)).await;
         sender.send_modify(|following| following.companion = true);
@@ -57,7 +52,7 @@ async fn a_stream_ends_when_its_client_is_not_allowed_any_more() {
     {
         let (sender, access) = names(settings(&[&one], &["envoy"]));
         access.check(&client).unwrap();
-        let ended = tokio::spawn(access.clone().end(client.clone(), latest()));
+        let ended = tokio::spawn(access.clone().end(client.clone()));
         // More names, and the next authority beside the last one: it stays.
         sender.send_replace(Arc::new(settings(&[&other, &one], &["another", "envoy"])));
         for _ in 0..10 {
@@ -79,7 +74,7 @@ async fn a_stream_ends_when_its_certificate_expires() {
     let client = authority.client("envoy", Some(expiry));
     let (_sender, access) = names(settings(&[&authority], &["envoy"]));
     access.check(&client).unwrap();
-    let status = access.end(client, latest()).await.unwrap_err();
+    let status = access.end(client).await.unwrap_err();
     assert!(status.message().contains("expired"), "{status}");
     assert!(since_1970() >= expiry);
 }
