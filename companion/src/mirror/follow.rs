@@ -227,9 +227,7 @@ impl Follower {
 
     /// Serves a set from now on. Returns whether it can be read.
     fn show(&mut self, set: Set) -> bool {
-        let all =
-            Kind::ALL.into_iter().flat_map(|kind| set.of(kind).map(move |(_, one)| (kind, one)));
-        let Some(snapshot) = ads::snapshot(all) else {
+        let Some(snapshot) = ads::snapshot(set.all()) else {
             tracing::error!("cannot read a listener: the last resources stay");
             return false;
         };

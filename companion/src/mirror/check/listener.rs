@@ -22,16 +22,17 @@ pub fn check(listener: &Value) -> Result<(), String> {
         }
         for one in connections(chain) {
             let text = one.to_string();
-            if !matches.insert(one.to_string()) {
+            if matches.contains(&text) {
                 return Err(format!("filter chain {name:?} and another one match {text}"));
             }
+            matches.insert(text);
         }
     }
     Ok(())
 }
 
-/// Returns what a filter chain matches, for each server name. Envoy refuses chains of which two match
-/// the same.
+/// Returns what a filter chain matches, for each server name. Envoy refuses two chains that match the
+/// same.
 fn connections(chain: &Value) -> Vec<Value> {
     let mut of_chain =
         chain.get("filterChainMatch").cloned().unwrap_or_else(|| Value::Object(Default::default()));
