@@ -57,6 +57,7 @@ impl Client {
         }
     }
 
+    /// Returns whether its certificate has an allowed name.
     pub fn has_allowed_name(&self, settings: &AdsSettings) -> bool {
         self.granted(settings).is_some()
     }
@@ -96,8 +97,8 @@ pub fn verifier(
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider)).build()
 }
 
-/// Returns the DNS names and URIs of a certificate. A common name is none: it says nothing about
-/// what it names.
+/// Returns the DNS names and URIs of a certificate. The common name is ignored, because it does not say
+/// what kind of name it is.
 fn names(certificate: &[u8]) -> Vec<String> {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Vec::new() };
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };

@@ -169,7 +169,7 @@ impl Entry {
         });
     }
 
-    /// Takes note of which control planes it gets.
+    /// Records which control planes the Envoy gets.
     pub fn selects(&self, chosen: Option<Chosen>) {
         self.change(|envoy| envoy.chosen = chosen);
     }

@@ -132,8 +132,9 @@ impl Snapshots {
         });
     }
 
-    /// Shows the snapshot after `change`, which returns whether it changed it: the part of `name`,
-    /// or, if that is `None`, anything. Whoever has the last one keeps that: `change` copies it then.
+    /// Shows the snapshot after `change`, which returns whether it changed the snapshot. It may change
+    /// the part of `name`, or anything if that is `None`. Readers keep the snapshot that they have:
+    /// `change` copies it first.
     fn change(&self, name: Option<&str>, change: impl FnOnce(&mut Arc<Snapshot>) -> bool) {
         let changed = self.latest.send_if_modified(|latest| {
             let changed = change(latest);

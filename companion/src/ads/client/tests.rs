@@ -125,7 +125,7 @@ fn a_client_needs_an_allowed_name_and_a_certificate_of_an_authority() {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "envoy");
     let common = Client::new(Arc::new(vec![one.certificate(params, None)]));
-    assert_eq!(problem(&common), no_name, "a common name is no name");
+    assert_eq!(problem(&common), no_name, "a common name is ignored");
     assert_eq!(problem(&Client::default()), no_name);
     // Only the first certificate is proved to be the client's own.
     let (own, others) =

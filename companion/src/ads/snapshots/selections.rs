@@ -38,8 +38,8 @@ impl Selections {
         kept.sender.subscribe()
     }
 
-    /// Takes over the latest snapshot, of which the part of `changed` is another one, or, if that is
-    /// `None`, anything. Whoever does not get that control plane is left alone.
+    /// Takes over the latest snapshot. `changed` is the control plane whose part changed: Envoys that do
+    /// not get it are not woken. `None` means that anything may have changed.
     pub fn refresh(&self, latest: &Latest, changed: Option<&str>) {
         let mut all = self.kept();
         all.retain(|_, kept| kept.is_followed());

@@ -7,7 +7,7 @@ use super::*;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
-/// Returns the names of what an Envoy has, without the endpoints, of which nothing can get lost.
+/// Returns the names of what an Envoy has. Endpoints are left out: this form never removes them.
 fn names(world: &World) -> BTreeSet<(Kind, String)> {
     world.has.keys().filter(|(kind, _)| *kind != Kind::Endpoints).cloned().collect()
 }
