@@ -12,7 +12,6 @@
 
 mod check;
 mod control_plane;
-mod error;
 #[cfg(test)]
 mod faults;
 mod indexer;
@@ -20,38 +19,34 @@ mod many;
 mod metrics;
 mod single;
 mod sinks;
-mod tasks;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 pub use check::{Checked, check};
-pub use error::AppError;
-use error::failed;
 use metrics::MainMetrics;
-use tasks::Tasks;
 
 use crate::ads::{Envoys, Server, Snapshots};
 use crate::config::{ControlPlanes, MainConfig};
 use crate::files;
 use crate::lock::Locks;
+use crate::program::{ProgramError, Stop, Tasks, failed};
 use crate::reload::Follower;
 use crate::secrets::{AdsSettings, AdsWatcher};
 use crate::serve::{self, Views};
 
 /// Runs until a signal says to stop.
-pub async fn run(config_path: &Path) -> Result<(), AppError> {
+pub async fn run(config_path: &Path) -> Result<(), ProgramError> {
     // Read before it is loaded, so that a change in between is noticed.
     let seen = std::fs::read(config_path).ok();
     let main = Arc::new(MainConfig::load(config_path).map_err(failed("configuration:\n"))?);
     // Registered before any task starts, so that none is missed.
-    let on = |kind| signal(kind).map_err(failed("signals: "));
-    let (hangups, terminate) = (on(SignalKind::hangup())?, on(SignalKind::terminate())?);
-    let interrupt = on(SignalKind::interrupt())?;
+    let hangups = signal(SignalKind::hangup()).map_err(failed("signals: "))?;
+    let stop = Stop::new()?;
     // Before anything is read or written there. Until the end of this function.
     let _locks = lock(&main)?;
     let listener = TcpListener::bind(main.listen).await.map_err(failed("listen: "))?;
@@ -93,19 +88,17 @@ pub async fn run(config_path: &Path) -> Result<(), AppError> {
     tasks.add_fallible("endpoint", async {
         axum::serve(listener, router).await.map_err(|error| error.to_string())
     });
-    let stopped = until(&mut tasks, stop(terminate, interrupt)).await;
-    tasks.shutdown().await;
-    stopped
+    stop.wait(tasks).await
 }
 
 /// Makes and locks the directories that the companion writes to.
-fn lock(main: &MainConfig) -> Result<Locks, AppError> {
+fn lock(main: &MainConfig) -> Result<Locks, ProgramError> {
     let mut directories = vec![("stateDirectory", main.state_directory.as_path())];
     if let Some(directory) = main.only().and_then(|config| config.envoy.directory.as_ref()) {
         directories.push(("envoy.directory", directory));
     }
     for (field, directory) in &directories {
-        let failed = |error| AppError(format!("{field}: {error}"));
+        let failed = |error| ProgramError(format!("{field}: {error}"));
         files::create_directory(directory).map_err(failed)?;
     }
     Locks::take(&directories).map_err(failed(""))
@@ -119,7 +112,7 @@ struct Ads {
 
 impl Ads {
     /// Binds the ADS server, if it is configured. It does not answer yet.
-    async fn bind(main: &MainConfig) -> Result<Option<Self>, AppError> {
+    async fn bind(main: &MainConfig) -> Result<Option<Self>, ProgramError> {
         let Some(server) = &main.ads else { return Ok(None) };
         let settings = AdsSettings::read(server).map_err(failed("configuration:\n"))?;
         let server = Server::bind(&settings).await.map_err(failed(""))?;
@@ -138,26 +131,5 @@ impl Ads {
         let secrets = AdsWatcher::new(mains, sender, metrics.secrets);
         tasks.add_fallible("ADS", server.run(settings, snapshots, metrics.ads));
         tasks.add("ADS certificates", secrets.run());
-    }
-}
-
-/// Waits for the stop signal. A task that ends earlier is an error.
-async fn until(
-    tasks: &mut Tasks,
-    stop: impl Future<Output = &'static str>,
-) -> Result<(), AppError> {
-    tokio::select! {
-        signal = stop => {
-            tracing::info!(signal, "stopping");
-            Ok(())
-        }
-        ended = tasks.ended() => Err(AppError(ended)),
-    }
-}
-
-async fn stop(mut terminate: Signal, mut interrupt: Signal) -> &'static str {
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
     }
 }

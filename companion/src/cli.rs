@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::app::{self, Checked};
 use crate::config::MirrorConfig;
 use crate::mirror;
+use crate::program::ProgramError;
 
 /// Watches every kube-apiserver's discovery and tells Envoy who serves what.
 #[derive(Debug, Parser)]
@@ -59,9 +60,7 @@ impl Cli {
     }
 }
 
-fn run<E: std::error::Error + Send + Sync + 'static>(
-    program: impl Future<Output = Result<(), E>>,
-) -> anyhow::Result<ExitCode> {
+fn run(program: impl Future<Output = Result<(), ProgramError>>) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .json()

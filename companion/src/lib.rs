@@ -36,6 +36,7 @@ mod metrics;
 mod mirror;
 mod open_api;
 mod poll;
+mod program;
 mod publish;
 mod reload;
 mod secrets;

@@ -22,15 +22,12 @@ mod metrics;
 mod set;
 mod status;
 
-use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
 use prometheus_client::metrics::info::Info;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::ads::metrics::AdsMetrics;
 use crate::ads::{Envoys, Following, LocalServer, Snapshots};
@@ -38,21 +35,16 @@ use crate::config::MirrorConfig;
 use crate::files;
 use crate::lock::Locks;
 use crate::metrics::{Registry, registry};
+use crate::program::{ProgramError, Stop, Tasks, failed};
 use endpoint::Views;
 use follow::Follower;
 use metrics::MirrorMetrics;
 use status::Status;
 
-/// Why the mirror could not start, or had to end.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct MirrorError(String);
-
 /// Runs until a signal says to stop.
-pub async fn run(path: &Path) -> Result<(), MirrorError> {
+pub async fn run(path: &Path) -> Result<(), ProgramError> {
     let config = Arc::new(MirrorConfig::load(path).map_err(failed("configuration:\n"))?);
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed("signals: "))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("signals: "))?;
+    let stop = Stop::new()?;
     let directory = config.state_directory.as_path();
     files::create_directory(directory).map_err(failed("stateDirectory: "))?;
     // The socket is in it, too. Until the end of this function.
@@ -61,21 +53,10 @@ pub async fn run(path: &Path) -> Result<(), MirrorError> {
     let socket = config.socket();
     let server = LocalServer::bind(&socket).map_err(failed("stateDirectory: socket: "))?;
     tracing::info!(listen = %config.listen, socket = %socket.display(), "mirroring companions");
-    let mut tasks = start(config, listener, server);
-    let stopped = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        Some(ended) = tasks.join_next() => Err(MirrorError(match ended {
-            Ok(problem) => problem,
-            Err(error) => error.to_string(),
-        })),
-    };
-    tasks.shutdown().await;
-    stopped
+    stop.wait(start(config, listener, server)).await
 }
 
-/// Starts the tasks. If one ends, it returns why.
-fn start(config: Arc<MirrorConfig>, listener: TcpListener, server: LocalServer) -> JoinSet<String> {
+fn start(config: Arc<MirrorConfig>, listener: TcpListener, server: LocalServer) -> Tasks {
     let mut registry = registry(None);
     let (ads, metrics) = metrics(&mut registry);
     let snapshots = Snapshots::new(Envoys::default());
@@ -84,18 +65,12 @@ fn start(config: Arc<MirrorConfig>, listener: TcpListener, server: LocalServer) 
     let follower =
         Follower::new(config, snapshots.clone(), status_sender, following_sender, metrics);
     let views = Views { status, envoys: snapshots.envoys().clone(), registry: Arc::new(registry) };
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async {
-        follower.run().await;
-        "the mirror stopped following companions".to_owned()
-    });
-    tasks.spawn(async {
-        let served = server.run(following, snapshots, ads).await;
-        format!("the server of ADS ended: {served:?}")
-    });
-    tasks.spawn(async {
+    let mut tasks = Tasks::default();
+    tasks.add("companions", follower.run());
+    tasks.add_fallible("ADS", server.run(following, snapshots, ads));
+    tasks.add_fallible("endpoint", async {
         let served = axum::serve(listener, endpoint::router(views)).await;
-        format!("the endpoint ended: {served:?}")
+        served.map_err(|error| error.to_string())
     });
     tasks
 }
@@ -104,8 +79,4 @@ fn metrics(registry: &mut Registry) -> (AdsMetrics, MirrorMetrics) {
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "Version of the companion", build);
     (AdsMetrics::new(registry), MirrorMetrics::new(registry))
-}
-
-fn failed<E: Display>(what: &'static str) -> impl Fn(E) -> MirrorError {
-    move |error| MirrorError(format!("{what}{error}"))
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::error::AppError;
 use super::many;
 use crate::config::{ControlPlanes, MainConfig};
+use crate::program::ProgramError;
 
 /// A configuration without a fault.
 pub struct Checked {
@@ -18,12 +18,12 @@ pub struct Checked {
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn check(config_path: &Path) -> Result<Checked, AppError> {
-    let main = MainConfig::load(config_path).map_err(|error| AppError(error.to_string()))?;
+pub fn check(config_path: &Path) -> Result<Checked, ProgramError> {
+    let main = MainConfig::load(config_path).map_err(|error| ProgramError(error.to_string()))?;
     let found = match &main.control_planes {
         ControlPlanes::One(_) => main.control_planes.to_string(),
         ControlPlanes::Many(directory) => {
-            let count = many::check(directory).map_err(|faults| AppError(faults.join("\n")))?;
+            let count = many::check(directory).map_err(|faults| ProgramError(faults.join("\n")))?;
             format!("{count} {}", main.control_planes)
         }
     };

@@ -16,17 +16,16 @@ use std::sync::Arc;
 use api_discovery::Pool;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::error::{AppError, failed};
 use super::indexer::{Indexer, Inputs, Outputs};
 use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
-use super::tasks::Tasks;
 use crate::ads::{AdsSink, Snapshots};
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
 use crate::index::Index;
 use crate::open_api::OpenApiReader;
 use crate::poll::Watchers;
+use crate::program::{ProgramError, Tasks, failed};
 use crate::publish::{self, Outcome, Publisher};
 use crate::secrets::{self, Settings};
 use crate::serve::ControlPlaneView;
@@ -61,7 +60,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// A file is not usable, or the directory cannot be made.
-    pub(super) fn read(config: Arc<Config>) -> Result<Self, AppError> {
+    pub(super) fn read(config: Arc<Config>) -> Result<Self, ProgramError> {
         #[cfg(test)]
         super::faults::reach(&config, super::faults::Place::Read);
         let settings = Settings::read(config).map_err(failed("configuration:\n"))?;

@@ -24,13 +24,12 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::control_plane::Common;
-use super::error::{AppError, failed};
 use super::metrics::MainMetrics;
-use super::tasks::Tasks;
 use crate::ads::Snapshots;
 use crate::channel::send_changed;
 use crate::config::{ClusterPrefix, Config, ControlPlaneDirectory, MainConfig};
 use crate::directory::{Follower, Known};
+use crate::program::{ProgramError, Tasks, failed};
 use crate::serve::Views;
 use listener::ListenerTask;
 use progress::Progress;
@@ -51,7 +50,7 @@ pub(super) fn start(
     snapshots: &Snapshots,
     (views, metrics): (&mut Views, &MainMetrics),
     tasks: &mut Tasks,
-) -> Result<(), AppError> {
+) -> Result<(), ProgramError> {
     let shown = views.control_planes.clone();
     let follower = Follower::start(directory.clone(), shown.clone(), metrics.directory.clone());
     let follower = follower.map_err(failed("controlPlanes.directory: "))?;

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::control_plane::{Common, ControlPlane};
-use super::error::{AppError, failed};
 use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
-use super::tasks::Tasks;
 use crate::ads::Snapshots;
 use crate::channel::send_changed;
 use crate::config::{Config, MainConfig};
+use crate::program::{ProgramError, Tasks, failed};
 use crate::publish::FileSink;
 use crate::serve::{ControlPlaneState, Views};
 
@@ -23,7 +22,7 @@ pub(super) fn start(
     snapshots: Option<Snapshots>,
     views: &mut Views,
     tasks: &mut Tasks,
-) -> Result<(), AppError> {
+) -> Result<(), ProgramError> {
     let control_plane = ControlPlane::read(Arc::clone(config))?;
     let files = config.envoy.directory.as_deref().map(FileSink::open).transpose();
     let files = files.map_err(failed("envoy.directory: "))?;

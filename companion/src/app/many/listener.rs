@@ -16,9 +16,9 @@ use tokio::time::MissedTickBehavior;
 use super::progress::Progress;
 use super::template::TemplateFile;
 use crate::ads::{Chain, Listener, Snapshot, Snapshots};
-use crate::app::error::{AppError, failed};
 use crate::config::{ClusterPrefix, Config, ControlPlaneDirectory, MainConfig};
 use crate::directory::Known;
+use crate::program::{ProgramError, failed};
 use crate::xds::{EncodeError, FilterConfig, ListenerTemplate, Module};
 
 /// The time in which changes of several control planes are collected.
@@ -44,7 +44,7 @@ impl ListenerTask {
         directory: &ControlPlaneDirectory,
         (known, snapshots): (watch::Receiver<Arc<Known>>, Snapshots),
         progress: &Progress,
-    ) -> Result<Self, AppError> {
+    ) -> Result<Self, ProgramError> {
         let template = TemplateFile::open(&directory.listener_template);
         let template = template.map_err(failed("configuration:\n"))?;
         let (chains, ready) = (BTreeMap::new(), watch::Sender::new(false));

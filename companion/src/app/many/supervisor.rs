@@ -15,8 +15,8 @@ use crate::ads::Snapshots;
 use crate::app::control_plane::{Common, ControlPlane};
 use crate::app::metrics::ControlPlaneMetrics;
 use crate::app::sinks::Sinks;
-use crate::app::tasks::Tasks;
 use crate::config::{ClusterPrefix, Config};
+use crate::program::Tasks;
 use crate::serve::{ControlPlaneState, ControlPlaneView, ControlPlanes};
 
 /// The first pause before tasks are started again. It doubles each time, up to the longest one.

@@ -7,16 +7,12 @@ use tracing::Instrument;
 
 /// They are aborted when this is dropped.
 #[derive(Default)]
-pub(super) struct Tasks {
+pub struct Tasks {
     set: JoinSet<(&'static str, Result<(), String>)>,
 }
 
 impl Tasks {
-    pub(super) fn add(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub fn add(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.add_fallible(name, async {
             task.await;
             Ok(())
@@ -24,7 +20,7 @@ impl Tasks {
     }
 
     /// Starts a task, in the present span of the log.
-    pub(super) fn add_fallible(
+    pub fn add_fallible(
         &mut self,
         name: &'static str,
         task: impl Future<Output = Result<(), String>> + Send + 'static,
@@ -33,7 +29,7 @@ impl Tasks {
     }
 
     /// Waits until one ends, and returns which one and why. Pending if there is none.
-    pub(super) async fn ended(&mut self) -> String {
+    pub async fn ended(&mut self) -> String {
         let Some(ended) = self.set.join_next().await else { return std::future::pending().await };
         let (task, problem) = match ended {
             Ok((task, Ok(()))) => (task, "unexpectedly".to_owned()),
@@ -44,7 +40,7 @@ impl Tasks {
     }
 
     /// Ends all, and waits for it.
-    pub(super) async fn shutdown(&mut self) {
+    pub async fn shutdown(&mut self) {
         self.set.shutdown().await;
     }
 }

@@ -1,0 +1,56 @@
+//! A program that runs until a signal says to stop: the companion, or a mirror.
+
+mod tasks;
+
+use std::fmt::Display;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+pub use tasks::Tasks;
+
+/// Why the program could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ProgramError(pub String);
+
+/// Returns a function that converts an error, and puts what failed in front.
+pub fn failed<E: Display>(what: &'static str) -> impl Fn(E) -> ProgramError {
+    move |error| ProgramError(format!("{what}{error}"))
+}
+
+/// The signals that say to stop.
+pub struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// Registers them. From now on, they do not end the process.
+    ///
+    /// # Errors
+    /// The system reports an error.
+    pub fn new() -> Result<Self, ProgramError> {
+        let on = |kind| signal(kind).map_err(failed("signals: "));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one of them, and ends the tasks.
+    ///
+    /// # Errors
+    /// A task ended earlier.
+    pub async fn wait(mut self, mut tasks: Tasks) -> Result<(), ProgramError> {
+        let signal = tokio::select! {
+            _ = self.terminate.recv() => Ok("SIGTERM"),
+            _ = self.interrupt.recv() => Ok("SIGINT"),
+            ended = tasks.ended() => Err(ProgramError(ended)),
+        };
+        if let Ok(signal) = signal {
+            tracing::info!(signal, "stopping");
+        }
+        tasks.shutdown().await;
+        signal.map(drop)
+    }
+}
