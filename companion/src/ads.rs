@@ -40,6 +40,7 @@ mod stream;
 mod told;
 mod version;
 
+pub use body::LARGEST_RESPONSE;
 pub use envoys::{Envoys, MIRROR};
 pub use following::{Confirmed, Following};
 pub use kind::{Kind, WILDCARD};

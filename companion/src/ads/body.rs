@@ -20,6 +20,10 @@ use super::form::{Form, Message};
 /// What a stream sends next. An error ends it.
 pub type Messages = mpsc::Receiver<Result<Message, Status>>;
 
+/// The largest response, in bytes: its length is a number of 32 bits. Nothing smaller bounds what all
+/// control planes together have of a type, which can go in one response.
+pub const LARGEST_RESPONSE: usize = u32::MAX as usize;
+
 /// The flag that says that a message is not compressed, and the message's length.
 const PREFIX: usize = 1 + size_of::<u32>();
 
@@ -47,8 +51,15 @@ fn parts<F: Form>(message: &Message) -> Result<VecDeque<Bytes>, Status> {
     let resources: Vec<_> =
         resources.flat_map(|(resource, generation)| F::pieces(resource, *generation)).collect();
     let length = envelope.len() + resources.iter().map(Bytes::len).sum::<usize>();
-    let length =
-        u32::try_from(length).map_err(|_| Status::internal("a response of more than 4 GiB"))?;
+    let length = u32::try_from(length).map_err(|_| {
+        let kind = message.kind.as_str();
+        tracing::error!(
+            r#type = kind,
+            bytes = length,
+            "cannot send all resources of a type at once: at most {LARGEST_RESPONSE} bytes"
+        );
+        Status::internal(format!("{kind} of {length} bytes: more than {LARGEST_RESPONSE}"))
+    })?;
     let mut first = BytesMut::with_capacity(PREFIX + envelope.len());
     first.put_u8(0);
     first.put_u32(length);

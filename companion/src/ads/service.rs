@@ -23,15 +23,13 @@ use super::form::{Delta, Form, StateOfTheWorld};
 use super::kind::Kind;
 use super::listener::{self, Accepted, TlsError};
 use super::metrics::{AdsMetrics, RefusalReason};
+use super::session::LARGEST_REQUEST;
 use super::snapshots::Snapshots;
 use super::stream::{Context, Stream};
 use crate::secrets::AdsSettings;
 
 /// At most one unanswered push of each type is on its way, and an error.
 const QUEUE: usize = Kind::ALL.len() + 3;
-
-/// The largest request, in bytes. Envoy names each resource that it has.
-const LARGEST_REQUEST: usize = 4 << 20;
 
 /// After this time, a connection ends with the streams that it has then. A client that may not have
 /// a stream any more, or wants none, keeps no connection for longer.

@@ -44,7 +44,7 @@ use crate::xds::EncodeError;
 use admission::Admission;
 use channel::Channel;
 use exchange::MOST_NAMES;
-pub use exchange::{Answer, Outcome, Push, Request, TooManyNames};
+pub use exchange::{Answer, LARGEST_REQUEST, Outcome, Push, Request, TooManyNames};
 use lane::{Around, Lane, Target};
 use names::SHARED;
 pub use names::owner;

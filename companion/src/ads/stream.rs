@@ -9,7 +9,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::access::Access;
 use super::connection::Peer;
@@ -115,7 +115,9 @@ impl<F: Form> Stream<F> {
 
     fn log_end(&self, status: &Status) {
         let (names, error) = (&self.peer.client.names, status.message());
-        if self.context.access.is_quiet() {
+        if status.code() == Code::ResourceExhausted {
+            tracing::warn!(?names, error, "ended a stream of ADS, because it exceeds a limit");
+        } else if self.context.access.is_quiet() {
             tracing::debug!(?names, error, "ended a stream of ADS");
         } else {
             tracing::info!(?names, error, "ended a stream of ADS");
@@ -137,8 +139,8 @@ impl<F: Form> Stream<F> {
             tokio::select! {
                 request = requests.message() => match request {
                     Ok(Some(request)) => self.hear(request)?,
-                    // The Envoy went away, in one of many ways.
-                    Ok(None) | Err(_) => return Ok(()),
+                    Ok(None) => return Ok(()),
+                    Err(error) => return unreadable(&error),
                 },
                 changed = self.target.changed() => {
                     if changed.is_err() { return Ok(()) }
@@ -276,5 +278,16 @@ impl<F: Form> Stream<F> {
             self.context.metrics.pushed(kind, PushOutcome::Unanswered, ANSWER);
         }
         Err(Status::deadline_exceeded("a push was not answered in time"))
+    }
+}
+
+/// Returns how a stream ends whose next request cannot be read. Mostly, the Envoy went away, in one of
+/// many ways.
+fn unreadable(error: &Status) -> Result<(), Status> {
+    match error.code() {
+        Code::OutOfRange => {
+            Err(Status::resource_exhausted(format!("a request is too large: {}", error.message())))
+        }
+        _ => Ok(()),
     }
 }

@@ -21,16 +21,13 @@ use tonic::Streaming;
 use tonic::transport::Endpoint;
 
 use super::set::Set;
-use crate::ads::{Kind, MIRROR, WILDCARD};
+use crate::ads::{Kind, LARGEST_RESPONSE, MIRROR, WILDCARD};
 use crate::causes::with_causes;
 use crate::certificates::{Certificates, FileError, KeyPair};
 use crate::config::Companions;
 
 /// The time in which a companion must answer.
 const ANSWER: Duration = Duration::from_secs(5);
-
-/// The largest response, in bytes. A map has some hundred for each type.
-const LARGEST: usize = 256 << 20;
 
 /// Why there is no stream.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +99,7 @@ async fn open(
     let channel = endpoint.connect_with_connector(connector).await;
     let channel = channel.map_err(|error| refused(&error))?;
     let mut client =
-        AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(LARGEST);
+        AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(LARGEST_RESPONSE);
     let (requests, receiver) = mpsc::channel(first.len() + Kind::ALL.len());
     for request in first {
         drop(requests.try_send(request));

@@ -133,3 +133,21 @@ async fn a_client_that_leaves_something_unread_is_hung_up() {
     assert_eq!(began.elapsed(), LAST_WORDS);
     assert!(envoy.peer.is_hung_up());
 }
+
+#[tokio::test]
+async fn a_client_whose_request_is_too_large_is_told_so() {
+    let (mut envoy, run) = start();
+    let run = tokio::spawn(run);
+    let names = vec!["a".repeat(5 << 20)];
+    let request = DeltaDiscoveryRequest { resource_names_subscribe: names, ..Default::default() };
+    envoy.requests.send(request).unwrap();
+    let status = loop {
+        if let Err(status) = envoy.messages.recv().await.unwrap() {
+            break status;
+        }
+    };
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.message().starts_with("a request is too large: "), "{status}");
+    drop(envoy.messages);
+    run.await.unwrap();
+}
