@@ -10,6 +10,8 @@ mod changes;
 mod corpus;
 #[path = "envoy_control_planes/isolation.rs"]
 mod isolation;
+#[path = "envoy_control_planes/mirror.rs"]
+mod mirror;
 #[path = "envoy_control_planes/names.rs"]
 mod names;
 #[path = "envoy_control_planes/older.rs"]

@@ -161,22 +161,7 @@ impl AdsSite {
     /// Starts a mirror of the companions at these ports, beside the Envoy of this name. Fails if it
     /// does not answer.
     pub async fn mirror(&self, envoy: &str, companions: [u16; 2]) -> Result<Companion> {
-        let (port, files) = (ports::free_port()?, self.envoy_certificate());
-        let config = json!({
-            "listen": format!("127.0.0.1:{port}"),
-            "stateDirectory": self.mirror_folder(envoy),
-            "node": envoy,
-            "companions": {
-                "addresses": companions.map(|port| format!("127.0.0.1:{port}")),
-                "caFile": self.pki.ca_file(),
-                "certificateFile": files.certificate,
-                "keyFile": files.key,
-            },
-        });
-        let folder = self.options.folder.join(envoy).join("m");
-        fs::create_dir_all(&folder)?;
-        let config = config.to_string();
-        Companion::start_mirror(CompanionOptions { config, port, folder }).await
+        start_mirror(&self.pki, envoy, &self.options.folder.join(envoy), companions).await
     }
 
     /// Returns the folder of the files and the socket of the mirror beside an Envoy.
@@ -281,6 +266,32 @@ pub(crate) fn named(
         .replacing(&endpoint("companion-2.example.com", 9904), &other)?
         .replacing("/var/lib/mixed-version-proxy/mirror", mirror.to_str().context(NOT_UTF_8)?)?
         .replacing("/etc/mixed-version-proxy/sds", secrets.to_str().context(NOT_UTF_8)?)
+}
+
+/// Starts a mirror of the companions at these ports, beside the Envoy of this name and folder, with
+/// certificates of [`authority`]. Fails if it does not answer.
+pub(crate) async fn start_mirror(
+    pki: &Pki,
+    node: &str,
+    envoy: &Path,
+    companions: [u16; 2],
+) -> Result<Companion> {
+    let (port, files) = (ports::free_port()?, pki.issued("envoy"));
+    let config = json!({
+        "listen": format!("127.0.0.1:{port}"),
+        "stateDirectory": mirror_folder(envoy),
+        "node": node,
+        "companions": {
+            "addresses": companions.map(|port| format!("127.0.0.1:{port}")),
+            "caFile": pki.ca_file(),
+            "certificateFile": files.certificate,
+            "keyFile": files.key,
+        },
+    });
+    let folder = envoy.join("m");
+    fs::create_dir_all(&folder)?;
+    let config = config.to_string();
+    Companion::start_mirror(CompanionOptions { config, port, folder }).await
 }
 
 /// Returns the folder of the files and the socket of the mirror beside the Envoy of a folder.

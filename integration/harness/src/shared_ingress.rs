@@ -220,6 +220,12 @@ impl SharedIngress {
         ads::named(options, name, [companion; 2], &self.envoy_files("sds"))
     }
 
+    /// Starts a mirror of the companion at this port, beside the Envoy of this name. Fails if it does
+    /// not answer.
+    pub async fn mirror(&self, envoy: &str, companion: u16) -> Result<Companion> {
+        ads::start_mirror(&self.pki, envoy, &self.folder.join(envoy), [companion; 2]).await
+    }
+
     /// Returns the certificate of an Envoy with another name in it. Fails if it cannot be written.
     pub fn envoy_certificate(&self, name: &str) -> Result<CertificateFiles> {
         let files = self.pki.for_any_purpose(name, name)?;
