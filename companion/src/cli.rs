@@ -97,8 +97,8 @@ fn check_config(args: &ConfigArgs) -> ExitCode {
 }
 
 fn check_mirror(args: &ConfigArgs) -> ExitCode {
-    match MirrorConfig::load(&args.config) {
-        Ok(_) => {
+    match MirrorConfig::check(&args.config) {
+        Ok(()) => {
             println!("{}: valid", args.config.display());
             ExitCode::SUCCESS
         }

@@ -45,13 +45,19 @@ pub struct Companions {
 }
 
 impl MirrorConfig {
-    /// Reads and validates a file, and the files that it names.
+    /// Reads and validates a file. The files that it names can be missing: a mirror serves without
+    /// them what it has, and reads them for each connection.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let config = Self::from_yaml(&read(path)?)?;
+        Ok(Self::from_yaml(&read(path)?)?)
+    }
+
+    /// Does the same, and checks the files that it names.
+    pub(crate) fn check(path: &Path) -> Result<(), ConfigError> {
+        let config = Self::load(path)?;
         let log = FaultLog::default();
         files::pair("companions", &config.companions.pair, &log);
         files::certificates("companions.caFile", &config.companions.ca_file, &log);
-        Ok(log.into_result(Ok(config))?)
+        Ok(log.into_result(Ok(()))?)
     }
 
     /// Validates a text.
@@ -146,5 +152,20 @@ mod tests {
             "more",
         ];
         assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_mirror_may_start_without_the_files_of_its_certificate() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mirror.yaml");
+        let files = "caFile: /x/ca, certificateFile: /x/c, keyFile: /x/k";
+        let text =
+            format!("{{stateDirectory: /s, node: a, companions: {{addresses: ['a:1'], {files}}}}}");
+        std::fs::write(&path, text).unwrap();
+        MirrorConfig::load(&path).unwrap();
+        let faults = MirrorConfig::check(&path).unwrap_err().to_string();
+        for place in ["companions.caFile", "companions.certificateFile"] {
+            assert!(faults.contains(place), "{faults}");
+        }
     }
 }

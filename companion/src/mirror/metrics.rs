@@ -28,7 +28,11 @@ impl MirrorMetrics {
             connected: add(r, "mirror_connected", "Whether the mirror follows a companion"),
             confirmed: add_with_unit(r, confirmed, help, Gauge::default()),
             resources: add(r, "mirror_resources", "Resources that are kept"),
-            failures: add(r, "mirror_connection_failures", "Streams to companions that failed"),
+            failures: add(
+                r,
+                "mirror_connection_failures",
+                "Streams to companions that ended or could not be opened",
+            ),
             saves: add(r, "mirror_saves", "Writes of the file with the resources, by outcome"),
         }
     }
@@ -57,5 +61,34 @@ impl MirrorMetrics {
     pub fn saved(&self, succeeded: bool) {
         let outcome = if succeeded { "succeeded" } else { "failed" };
         self.saves.get_or_create(&[("outcome", outcome)]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{exposition, registry};
+
+    #[test]
+    fn the_table_for_operators_has_every_metric() {
+        const DOCUMENT: &str = include_str!("../../../docs/operations/mirror.md");
+        let mut registry = registry(None);
+        let metrics = MirrorMetrics::new(&mut registry);
+        metrics.saved(true);
+        metrics.saved(false);
+        let text = exposition([&registry]).unwrap();
+        let samples = text.lines().filter_map(|line| line.strip_prefix("mixed_version_companion_"));
+        let mut exposed: Vec<_> =
+            samples.filter_map(|sample| sample.split(['{', ' ']).next()).collect();
+        exposed.dedup();
+        let section = DOCUMENT.split("## Metrics").nth(1).unwrap();
+        let section = section.split("Alerts:").next().unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let documented: Vec<_> = rows.filter_map(|row| row.split(['`', '{']).next()).collect();
+        assert_eq!(documented, exposed);
+        for outcome in ["succeeded", "failed"] {
+            assert!(text.contains(&format!("{{outcome=\"{outcome}\"}} 1")), "{text}");
+            assert!(section.contains(&format!("`{outcome}`")));
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! What `/v1/mirror` shows.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+
+/// A companion that is followed confirms what is kept at least as often: each minute, and ten seconds
+/// after the stream began (`follow.rs`).
+const CONFIRMS: Duration = Duration::from_secs(75);
 
 /// The state of a mirror.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct Status {
 pub struct StatusView {
     companion: Option<String>,
     since_seconds: u64,
-    /// How old the resources are: 0 while a companion is followed.
+    /// How old the resources are: 0 while a companion is followed that says the same.
     age_seconds: Option<u64>,
     resources: usize,
     last_problems: BTreeMap<String, String>,
@@ -42,7 +46,10 @@ impl Status {
     /// Returns what is shown.
     pub fn view(&self) -> StatusView {
         let seconds = |time: SystemTime| time.elapsed().unwrap_or_default().as_secs();
-        let age = |confirmed| if self.companion.is_some() { 0 } else { seconds(confirmed) };
+        let age = |confirmed| match seconds(confirmed) {
+            age if self.companion.is_some() && age < CONFIRMS.as_secs() => 0,
+            age => age,
+        };
         StatusView {
             companion: self.companion.clone(),
             since_seconds: seconds(self.since),
@@ -50,5 +57,23 @@ impl Status {
             resources: self.resources,
             last_problems: self.problems.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resources_that_a_companion_does_not_confirm_grow_old() {
+        let age = |companion: Option<&str>, seconds| {
+            let mut status = Status::new();
+            status.companion = companion.map(str::to_owned);
+            status.confirmed = Some(SystemTime::now() - Duration::from_secs(seconds));
+            status.view().age_seconds.unwrap()
+        };
+        assert_eq!(age(Some("a"), 60), 0);
+        assert!(age(Some("a"), 100) >= 100, "it says something else, or its set is incomplete");
+        assert!(age(None, 60) >= 60);
     }
 }
