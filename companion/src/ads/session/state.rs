@@ -194,6 +194,16 @@ impl State {
         self.unanswered.is_some()
     }
 
+    /// Returns the removal of everything that the Envoy may have, but for what stays. `None` if there
+    /// is nothing to remove, or if it has not answered yet.
+    pub fn removal(&self, stays: impl Fn(&Held) -> bool) -> Option<Change> {
+        let names = self.has.keys().chain(&self.doubtful).collect::<BTreeSet<_>>().into_iter();
+        let removed: Vec<_> =
+            names.filter(|name| !self.has.get(*name).is_some_and(&stays)).cloned().collect();
+        let some = !self.is_unanswered() && !removed.is_empty();
+        some.then_some(Change { upserts: Vec::new(), removed })
+    }
+
     /// Returns what is to be sent and to be removed. `None` if nothing is, if the Envoy has refused
     /// exactly that, or if it has not answered yet.
     pub fn change(&self, wanted: &Resources, scope: Scope) -> Option<Change> {

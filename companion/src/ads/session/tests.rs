@@ -3,6 +3,7 @@
 mod older;
 mod planes;
 mod random;
+mod refused;
 
 use std::net::SocketAddr;
 
@@ -52,11 +53,11 @@ fn request(kind: Kind, subscribe: &[&str]) -> Request {
     }
 }
 
-fn answer(session: &mut Session, push: &Push, refusal: Option<&str>) {
+fn answer(session: &mut Session, push: &Push, refusal: Option<&str>) -> Outcome {
     let mut answer = request(push.kind, &[]);
     answer.nonce.clone_from(&push.nonce);
     answer.refusal = refusal.map(str::to_owned);
-    assert!(session.handle(answer).unwrap().is_some());
+    session.handle(answer).unwrap().unwrap().outcome
 }
 
 /// Returns a push in words, such as `clusters a b -c`.

@@ -5,13 +5,14 @@
 
 use proptest::prelude::*;
 
-use super::planes::{Plane, World, planes};
+use super::planes::{Plane, World, planes_on};
 use super::*;
 use crate::ads::selection::Selected;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "c-d"];
 const VERSIONS: [&str; 3] = ["1", "2", "bad"];
 const MAPS: [&str; 4] = ["m1", "m2", "m3", "bad-map"];
+const BASES: [&str; 3] = ["base", "base-2", "bad-base"];
 const PORTS: [&[u16]; 3] = [&[1], &[1, 2], &[2, 3]];
 
 /// What a control plane is.
@@ -34,6 +35,8 @@ enum Event {
     Listen,
     /// The Envoy gets these control planes, whatever there are.
     Select([bool; NAMES.len()]),
+    /// What all its chains share becomes another one.
+    Base(usize),
     Send,
     Answer,
     Reconnect,
@@ -52,6 +55,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (0..NAMES.len(), is()).prop_map(|(plane, is)| Event::Change(plane, is)),
         2 => Just(Event::Listen),
         1 => any::<[bool; NAMES.len()]>().prop_map(Event::Select),
+        1 => (0..BASES.len()).prop_map(Event::Base),
         6 => Just(Event::Send),
         6 => Just(Event::Answer),
         1 => Just(Event::Reconnect),
@@ -62,6 +66,7 @@ fn event() -> impl Strategy<Value = Event> {
 #[derive(Debug)]
 struct Known {
     planes: [Is; NAMES.len()],
+    base: &'static str,
     chains: Vec<&'static str>,
     selected: [bool; NAMES.len()],
 }
@@ -105,7 +110,7 @@ impl Known {
             .collect();
         let awaited: Vec<_> =
             named().filter(|(_, is)| matches!(is, Is::Awaited)).map(|(name, _)| name).collect();
-        planes(&there, &awaited, &self.chains)
+        planes_on(self.base, &there, &awaited, &self.chains)
     }
 
     fn listen(&mut self) {
@@ -150,16 +155,17 @@ proptest! {
         refused in proptest::option::of(0..NAMES.len()),
     ) {
         let mut world = World::new();
-        world.bad = ["bad", "bad-map"].map(str::to_owned).into();
+        world.bad = ["bad", "bad-map", "bad-base"].map(str::to_owned).into();
         // It has no certificate of this one.
         world.bad.extend(refused.map(|number| NAMES[number].to_owned()));
         let (planes, selected) = ([Is::Gone; NAMES.len()], [true; NAMES.len()]);
-        let mut known = Known { planes, chains: Vec::new(), selected };
+        let mut known = Known { planes, base: BASES[0], chains: Vec::new(), selected };
         for event in events {
             match event {
                 Event::Change(plane, is) => known.planes[plane] = is,
                 Event::Listen => known.listen(),
                 Event::Select(selected) => known.selected = selected,
+                Event::Base(base) => known.base = BASES[base],
                 Event::Send => known.send(&mut world),
                 Event::Answer => drop(world.answer()),
                 Event::Reconnect => {
@@ -179,6 +185,7 @@ proptest! {
             world.check(true);
         }
         known.listen();
+        known.base = BASES[0];
         let target = known.target();
         world.settle(&target);
         world.check(true);
