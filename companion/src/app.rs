@@ -42,7 +42,7 @@ use crate::serve::{self, Views};
 /// Runs until a signal says to stop.
 pub async fn run(config_path: &Path) -> Result<(), ProgramError> {
     // Read before it is loaded, so that a change in between is noticed.
-    let seen = std::fs::read(config_path).ok();
+    let seen = files::read(config_path).ok();
     let main = Arc::new(MainConfig::load(config_path).map_err(failed("configuration:\n"))?);
     // Registered before any task starts, so that none is missed.
     let hangups = signal(SignalKind::hangup()).map_err(failed("signals: "))?;

@@ -112,7 +112,7 @@ impl ControlPlaneDirectory {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path)
+    crate::files::read_text(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
 }
 

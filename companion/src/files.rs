@@ -1,7 +1,7 @@
-//! Files that are there as a whole or not at all.
+//! Files that are there as a whole or not at all, and files of others, which can be anything.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,36 @@ pub enum Access {
     /// Whoever the process's umask permits.
     Umask,
     Owner,
+}
+
+/// The largest file of others that is read: four times a bundle of all public authorities.
+const LARGEST: u64 = 1 << 20;
+
+/// Reads a file that a person or another program wrote.
+///
+/// # Errors
+/// The system refuses it, it is not a file, so that reading it could take forever, or it is too
+/// large.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let unusable = |problem: String| Err(io::Error::other(problem));
+    // Before it is opened: that waits for a writer, if it is a pipe.
+    if !fs::metadata(path)?.is_file() {
+        return unusable("it is not a file".to_owned());
+    }
+    let mut content = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > LARGEST {
+        return unusable(format!("it is larger than {LARGEST} bytes"));
+    }
+    Ok(content)
+}
+
+/// Reads a text that a person or another program wrote.
+///
+/// # Errors
+/// Those of [`read`], and it is not UTF-8.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
 /// Makes a directory, with those above it.
@@ -80,6 +110,32 @@ mod tests {
         fs::write(directory.path().join(".a.json.new"), b"open").unwrap();
         write_atomically(&path, b"secret", Access::Owner).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_large_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("large"), vec![b'a'; 1 << 20]).unwrap();
+        assert_eq!(read(&path("large")).unwrap().len(), 1 << 20);
+        // As large as a disk can be, without taking room on it.
+        File::create(path("huge")).unwrap().set_len(100 << 30).unwrap();
+        fs::write(path("bytes"), [0xff]).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(path("pipe")).status();
+        assert!(pipe.unwrap().success());
+        std::os::unix::fs::symlink("loop", path("loop")).unwrap();
+        for (name, expected) in [
+            ("huge", "it is larger than 1048576 bytes"),
+            ("bytes", "it is not UTF-8"),
+            ("pipe", "it is not a file"),
+            (".", "it is not a file"),
+            ("/dev/zero", "it is not a file"),
+            ("loop", "Too many levels of symbolic links"),
+            ("missing", "No such file or directory"),
+        ] {
+            let error = read_text(&path(name)).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{name}: {error}");
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Follower {
                 () = tokio::time::sleep(CHECK) => false,
                 () = self.configs.closed() => return,
             };
-            let content = std::fs::read(&self.path).ok();
+            let content = crate::files::read(&self.path).ok();
             // A file that is missing for a moment is being replaced.
             let changed = content.is_some() && content != self.seen;
             // A configuration that was refused may be valid now: the files that it

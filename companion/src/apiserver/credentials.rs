@@ -103,5 +103,5 @@ pub(super) fn unusable(what: impl ToString, problem: impl ToString) -> Credentia
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CredentialsError> {
-    std::fs::read(path).map_err(|error| unusable(path.display(), error))
+    crate::files::read(path).map_err(|error| unusable(path.display(), error))
 }

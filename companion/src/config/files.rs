@@ -10,6 +10,7 @@ use super::model::{Config, CredentialFiles, module_at_servers};
 use super::peers::{Access, PeerSource, SlicesSource};
 use super::reader::FaultLog;
 use crate::certificates::{Certificates, FileError, KeyPair, KeyPairFiles, PrivateKey};
+use crate::files;
 
 impl MainConfig {
     /// Checks that the named files exist and are of the right kind. Reports every file that is not.
@@ -105,7 +106,7 @@ fn modules(filter: &Path, log: &FaultLog) {
 
 /// Only whether it is one: what it names is read when it is used.
 fn kubeconfig(place: &str, file: &Path, log: &FaultLog) {
-    let read = std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"));
+    let read = files::read_text(file).map_err(|error| format!("cannot be read: {error}"));
     let parsed = read.and_then(|text| match Kubeconfig::from_yaml(&text) {
         Ok(kubeconfig) if kubeconfig.clusters.is_empty() => Err("has no clusters".to_owned()),
         Ok(_) => Ok(()),
@@ -118,7 +119,7 @@ fn kubeconfig(place: &str, file: &Path, log: &FaultLog) {
 }
 
 fn token(place: &str, file: &Path, log: &FaultLog) {
-    let problem = match std::fs::read(file) {
+    let problem = match files::read(file) {
         Ok(content) if content.trim_ascii().is_empty() => "is empty".to_owned(),
         Ok(_) => return,
         Err(error) => format!("cannot be read: {error}"),

@@ -133,7 +133,8 @@ fn label(text: &str, most: usize) -> Result<&str, String> {
 
 fn server_name(text: &str) -> Result<&str, String> {
     let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if text.len() > 253 || numeric || !text.split('.').all(is_label) {
+    let label = |label: &str| label.len() <= 63 && is_label(label);
+    if text.len() > 253 || numeric || !text.split('.').all(label) {
         return Err("must be a lowercase DNS name, not an IP address".to_owned());
     }
     Ok(text)

@@ -1,7 +1,6 @@
 //! The last good text of each file, with the state of its control plane: a companion that starts
 //! while a file is faulty goes on with it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, Access, DiskError};
@@ -15,7 +14,7 @@ fn path(states: &Path, name: &str) -> PathBuf {
 /// Keeps a text.
 pub(super) fn save(states: &Path, name: &str, text: &str) -> Result<(), DiskError> {
     let path = path(states, name);
-    if fs::read_to_string(&path).is_ok_and(|saved| saved == text) {
+    if files::read_text(&path).is_ok_and(|saved| saved == text) {
         return Ok(());
     }
     files::create_directory(&states.join(name))?;
@@ -24,7 +23,7 @@ pub(super) fn save(states: &Path, name: &str, text: &str) -> Result<(), DiskErro
 
 /// Returns what was kept, if anything was.
 pub(super) fn load(states: &Path, name: &str) -> Option<String> {
-    fs::read_to_string(path(states, name)).ok()
+    files::read_text(&path(states, name)).ok()
 }
 
 /// Forgets what was kept.

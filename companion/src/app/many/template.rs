@@ -1,8 +1,8 @@
 //! The file that the listener is made from. The last good content stays.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::fingerprint::fingerprint;
 use crate::xds::ListenerTemplate;
 
@@ -64,7 +64,7 @@ impl TemplateFile {
 }
 
 fn text(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path)
+    files::read_text(path)
         .map_err(|error| format!("listener.template: {} cannot be read: {error}", path.display()))
 }
 
