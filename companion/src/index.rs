@@ -53,6 +53,7 @@ use answering::{Answering, Switch};
 use peer::{JUST, Tracked};
 use watch::Watch;
 
+pub use names::local_cluster;
 #[cfg(test)]
 pub use snapshot::Cluster;
 pub use snapshot::{Memory, Snapshot};

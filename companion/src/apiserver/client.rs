@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
-use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Response, StatusCode};
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,10 @@ use tokio::sync::mpsc;
 
 use crate::causes::causes;
 use crate::config::{Peer, Polling, ServerName};
+
+/// Envoys of control-plane nodes send this header to API servers, and refuse a request that has it.
+/// So a peer whose address is such an Envoy's, and not its pass-through port, is never in rotation.
+const PASSED: HeaderName = HeaderName::from_static("x-mixed-version-proxy-passed");
 
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -76,7 +80,9 @@ impl ApiServerClient {
         tls: ClientConfig,
         authorization: Option<HeaderValue>,
     ) -> Result<Self, reqwest::Error> {
-        let headers = authorization.map(|token| (AUTHORIZATION, token)).into_iter().collect();
+        let token = authorization.map(|token| (AUTHORIZATION, token));
+        let passed = (PASSED, HeaderValue::from_static("1"));
+        let headers = token.into_iter().chain([passed]).collect();
         // The URL has the name that is verified; the address is set next to it.
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)

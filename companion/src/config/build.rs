@@ -3,12 +3,13 @@
 //! A function reads all fields of its section before the first `?`, so that
 //! one fault hides no other.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::answering::AnsweringPolicy;
 use super::header::RequestHeaders;
 use super::model::{CredentialFiles, PeerTls, Polling};
-use super::peers::{PeerSource, peers};
+use super::peers::{PeerSource, peer_address, peers};
 use super::reader::{Faulty, Section};
 use super::request_headers::request_headers;
 use super::tls::key_pair;
@@ -20,6 +21,7 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// What every control plane has, in whichever file.
 pub(super) struct Common {
     pub peers: PeerSource,
+    pub local_peer: Option<SocketAddr>,
     pub peer_tls: PeerTls,
     pub credentials: CredentialFiles,
     pub polling: Polling,
@@ -30,8 +32,9 @@ pub(super) struct Common {
 }
 
 /// The fields of [`Common`].
-pub(super) const COMMON: [&str; 8] = [
+pub(super) const COMMON: [&str; 9] = [
     "peers",
+    "localPeer",
     "peerTls",
     "credentials",
     "polling",
@@ -43,6 +46,7 @@ pub(super) const COMMON: [&str; 8] = [
 
 pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
     let peers = top.section("peers").and_then(peers);
+    let local_peer = local_peer(top, peers.as_ref().ok());
     let peer_tls = top.section("peerTls").and_then(peer_tls);
     let credentials = top.section("credentials").and_then(credentials);
     let polling = top.section_or_empty("polling").and_then(polling);
@@ -53,6 +57,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
     let request_headers = top.section_or_empty("requestHeaders").and_then(request_headers);
     Ok(Common {
         peers: peers?,
+        local_peer: local_peer?,
         peer_tls: peer_tls?,
         credentials: credentials?,
         polling: polling?,
@@ -61,6 +66,20 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
         answering_version: answering_version?,
         request_headers: request_headers?,
     })
+}
+
+/// Returns the peer on Envoy's host. A list of peers must have it; other sources may not have it yet.
+fn local_peer(
+    top: &mut Section<'_>,
+    peers: Option<&PeerSource>,
+) -> Result<Option<SocketAddr>, Faulty> {
+    let local = top.optional("localPeer", peer_address)?;
+    if let (Some(local), Some(PeerSource::Static(peers))) = (local, peers)
+        && !peers.iter().any(|peer| peer.address == local)
+    {
+        return Err(top.fault("localPeer", "must be the address of an entry of peers.static"));
+    }
+    Ok(local)
 }
 
 fn peer_tls(mut section: Section<'_>) -> Result<PeerTls, Faulty> {

@@ -85,6 +85,7 @@ fn one(
         // If there is none, there is a fault of it.
         state_directory: state_directory.cloned().unwrap_or_default(),
         peers: common.peers,
+        local_peer: common.local_peer,
         peer_tls: common.peer_tls,
         credentials: common.credentials,
         envoy: envoy?,

@@ -46,6 +46,7 @@ pub(super) fn one_of_many(
         server_names: Some(server_names?),
         state_directory: directory.states.join(name.as_str()),
         peers: common.peers,
+        local_peer: common.local_peer,
         peer_tls: common.peer_tls,
         credentials: common.credentials,
         envoy: EnvoyOutput {

@@ -1,5 +1,6 @@
 //! The validated configuration of one control plane.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub struct Config {
     pub state_directory: PathBuf,
     /// Where the kube-apiservers come from.
     pub peers: PeerSource,
+    /// The peer on the host of Envoy, if there is one.
+    pub local_peer: Option<SocketAddr>,
     /// How the peers are verified.
     pub peer_tls: PeerTls,
     /// How the companion authenticates to the peers.

@@ -258,7 +258,7 @@ impl FromStr for SlicePort {
     }
 }
 
-fn peer_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn peer_address(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr =
         text.parse().map_err(|_| "must be an IP address and port, such as 10.0.0.1:6443")?;
     if address.port() == 0 || address.ip().is_unspecified() {

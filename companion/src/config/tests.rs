@@ -51,6 +51,17 @@ fn a_removed_field_is_refused_and_the_error_says_what_to_do() {
 }
 
 #[test]
+fn the_local_peer_is_one_of_the_list() {
+    let local = |address: &str| format!("{SOUND}localPeer: '{address}'\n");
+    let config = Config::from_yaml(&local("[fd00::2]:6443")).unwrap();
+    assert_eq!(config.local_peer.unwrap().to_string(), "[fd00::2]:6443");
+    assert_eq!(
+        faults(&local("10.0.0.3:6443")),
+        ["localPeer: must be the address of an entry of peers.static"]
+    );
+}
+
+#[test]
 fn every_field_can_be_set() {
     let yaml = "
 listen: '[::1]:9000'

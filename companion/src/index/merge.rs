@@ -28,8 +28,7 @@ impl Index {
     /// Returns the snapshot, and the merged documents of OpenAPI v3 that are to be kept.
     fn snapshot_with(&self, packs: &mut PackCache) -> (Snapshot, Vec<Arc<MergedOpenApi>>) {
         let (rotation, frozen) = self.rotation();
-        let mut sets =
-            Sets::new(&self.config.envoy.cluster_prefix, &self.peers, &self.answering, rotation);
+        let mut sets = Sets::new(&self.config, &self.peers, &self.answering, rotation);
         let TypesInMap { groups, verbs } = self.types(rotation).in_map(&mut sets);
         let widest_view = sets.index_of(self.widest_view(rotation));
         let Documents { documents, open_api, open_api_merges, open_api_made, conflicts, oversized } =

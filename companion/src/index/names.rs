@@ -10,6 +10,11 @@ use crate::config::{ClusterPrefix, PeerName};
 /// A longer name has a hash in place of the peers' names.
 const MAX_LENGTH: usize = 100;
 
+/// Returns the cluster of the local peer alone. No cluster of a set has two separators before letters.
+pub fn local_cluster(prefix: &str) -> String {
+    format!("{prefix}__local")
+}
+
 /// Returns the cluster of these peers, whatever their order.
 pub fn cluster_name(prefix: &ClusterPrefix, peers: &[&PeerName]) -> String {
     let mut peers: Vec<&str> = peers.iter().map(|peer| peer.as_str()).collect();

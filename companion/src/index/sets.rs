@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use discovery_map::{ROTATION_SUFFIX, SetEntry};
 
 use super::answering::Answering;
-use super::names::cluster_name;
+use super::names::{cluster_name, local_cluster};
 use super::peer::Tracked;
 use super::snapshot::Cluster;
-use crate::config::{ClusterPrefix, MAX_PEERS};
+use crate::config::{ClusterPrefix, Config, MAX_PEERS};
 use crate::endpoints::Endpoints;
 
 /// Peers, by their positions in the index. The size is fixed because a map takes thousands of them,
@@ -68,6 +68,7 @@ pub(super) struct Sets<'i> {
     prefix: &'i ClusterPrefix,
     peers: &'i [Tracked],
     answering: &'i Answering,
+    local: Option<SocketAddr>,
     pub(super) rotation: PeerSet,
     list: Vec<PeerSet>,
     by_peers: HashMap<PeerSet, u16>,
@@ -75,13 +76,14 @@ pub(super) struct Sets<'i> {
 
 impl<'i> Sets<'i> {
     pub(super) fn new(
-        prefix: &'i ClusterPrefix,
+        config: &'i Config,
         peers: &'i [Tracked],
         answering: &'i Answering,
         rotation: PeerSet,
     ) -> Self {
+        let (prefix, local) = (&config.envoy.cluster_prefix, config.local_peer);
         let (list, by_peers) = (Vec::new(), HashMap::new());
-        let mut sets = Self { prefix, peers, answering, rotation, list, by_peers };
+        let mut sets = Self { prefix, peers, answering, local, rotation, list, by_peers };
         sets.index_of(rotation);
         sets
     }
@@ -119,8 +121,8 @@ impl<'i> Sets<'i> {
         addresses.into_iter()
     }
 
-    /// Returns the clusters of the sets, and that of the whole rotation, sorted by
-    /// name.
+    /// Returns the clusters of the sets, that of the whole rotation, and that of the local peer,
+    /// whether or not it is in rotation, sorted by name.
     pub(super) fn clusters(&self) -> Vec<Cluster> {
         let clusters = self.list.iter().filter_map(|&set| {
             self.cluster(set).map(|name| Cluster { name, endpoints: self.endpoints(set) })
@@ -128,15 +130,21 @@ impl<'i> Sets<'i> {
         let mut clusters: Vec<_> = clusters.collect();
         let name = format!("{}{ROTATION_SUFFIX}", self.prefix);
         clusters.push(Cluster { name, endpoints: self.addresses(self.rotation).collect() });
+        let name = local_cluster(self.prefix.as_str());
+        clusters.extend(
+            self.local.map(|local| Cluster { name, endpoints: [local].into_iter().collect() }),
+        );
         clusters.sort_by(|a, b| a.name.cmp(&b.name));
         clusters
     }
 
     /// Returns the endpoints of a set, a level for each version. The peers of the first one answer.
+    /// Of each version, the local peer is before the others.
     fn endpoints(&self, set: PeerSet) -> Endpoints {
         let mut levels = BTreeMap::<_, Vec<_>>::new();
         for peer in self.members(set) {
-            levels.entry(self.answering.place(peer.minor())).or_default().push(peer.address);
+            let place = (self.answering.place(peer.minor()), self.local != Some(peer.address));
+            levels.entry(place).or_default().push(peer.address);
         }
         Endpoints::of_levels(levels.into_values())
     }

@@ -23,6 +23,9 @@ pub struct Cluster {
     /// The cluster of a request that a server of this one denied, if Envoy takes the cluster from
     /// a header: the next attempt may still be here. `None` if the route chooses the cluster itself.
     pub after_denial: Option<String>,
+    /// Whether an endpoint that cannot be reached gets no requests for some seconds. The only
+    /// endpoint of a cluster is to be tried each time.
+    pub ejects: bool,
     /// The WebAssembly module.
     pub module: Module,
 }
@@ -34,7 +37,7 @@ impl Cluster {
         endpoints: &ConfigSource,
         secret: impl Fn(&str) -> ConfigSource,
     ) -> Value {
-        json!({
+        let mut cluster = json!({
             "@type": type_url("envoy.config.cluster.v3.Cluster"),
             "name": self.name,
             "type": "EDS",
@@ -52,7 +55,6 @@ impl Cluster {
                 "update_merge_window": "0s",
             },
             "circuit_breakers": circuit_breakers(),
-            "outlier_detection": outlier_detection(),
             "upstream_connection_options": {
                 "tcp_keepalive": {
                     "keepalive_time": 15, "keepalive_interval": 5, "keepalive_probes": 3,
@@ -62,7 +64,11 @@ impl Cluster {
                 "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol_options(&self.filters()),
             },
             "transport_socket": self.transport_socket(secret),
-        })
+        });
+        if let (true, Some(cluster)) = (self.ejects, cluster.as_object_mut()) {
+            cluster.insert("outlier_detection".to_owned(), outlier_detection());
+        }
+        cluster
     }
 
     fn filters(&self) -> Value {

@@ -31,6 +31,7 @@ fn the_resources_are_those_of_the_golden_file() {
         present: None,
         after_denial: None,
         module: Module::of_only("/lib/filter.wasm"),
+        ejects: true,
     };
     let twin = Cluster {
         name: "kube-apiserver__front-proxy".to_owned(),

@@ -137,3 +137,23 @@ fn a_restarted_companion_knows_which_version_answered() {
         assert_eq!(world.levels("all"), [["a"], ["b"]]);
     }
 }
+
+#[test]
+fn of_each_version_the_local_peer_is_before_the_others() {
+    let mut world = upgrading();
+    world.set_local("b");
+    assert_eq!(world.levels("all"), [["b"], ["a"], ["c"]]);
+    assert_eq!(world.levels("all__rotation"), [["a", "b", "c"]]);
+    world.set_local("c");
+    assert_eq!(world.levels("all"), [vec!["a", "b"], vec!["c"]]);
+}
+
+#[test]
+fn the_local_peer_has_a_cluster_whether_or_not_it_is_in_rotation() {
+    let mut world = upgrading();
+    world.set_local("b");
+    assert_eq!(world.levels("all__local"), [["b"]]);
+    world.unreachable("b", true);
+    assert_eq!(world.members("all"), ["a", "c"]);
+    assert_eq!(world.levels("all__local"), [["b"]]);
+}

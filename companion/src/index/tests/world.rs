@@ -176,6 +176,13 @@ impl World {
         self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
     }
 
+    pub(super) fn set_local(&mut self, name: &str) {
+        let peers = self.index.statuses();
+        let address = peers.iter().find(|peer| peer.name == name).map(|peer| peer.address);
+        Arc::make_mut(&mut self.config).local_peer = address;
+        self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
+    }
+
     pub(super) fn reconfigure(&mut self, names: &[&str]) {
         self.follow(roster(names));
     }

@@ -9,7 +9,7 @@ use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument, ROTATION_SUFFIX};
 
 use super::step::Name;
 use crate::endpoints::Addresses;
-use crate::index::Snapshot;
+use crate::index::{Snapshot, local_cluster};
 use crate::secrets::Settings;
 use crate::xds::SecretContent::{Authorities, KeyPair};
 use crate::xds::{self, Cluster, Secret, SecretContent};
@@ -58,12 +58,14 @@ pub fn clusters(
     let cluster = |name: &&String| {
         let present =
             if name.ends_with(FRONT_PROXY_SUFFIX) { Some(front_proxy.clone()?) } else { None };
+        let prefix = settings.config.envoy.cluster_prefix.as_str();
         Some(Cluster {
             name: (*name).clone(),
             server_name: settings.config.peer_tls.server_name.clone(),
             peer_ca: peer_ca_name(settings),
             present,
-            after_denial: after_denial(name, settings.config.envoy.cluster_prefix.as_str()),
+            after_denial: after_denial(name, prefix),
+            ejects: base_of(name).0 != local_cluster(prefix),
             module: xds::Module::from(&*settings.config),
         })
     };
@@ -74,12 +76,18 @@ pub fn clusters(
 /// cluster, from the cluster of a set. No header names the default cluster, and the rotation cluster
 /// stays.
 fn after_denial(name: &str, prefix: &str) -> Option<String> {
-    let (base, twin) = match name.strip_suffix(FRONT_PROXY_SUFFIX) {
+    let (base, twin) = base_of(name);
+    let rotation = format!("{prefix}{ROTATION_SUFFIX}");
+    let of_set = base != prefix && base != rotation && base != local_cluster(prefix);
+    of_set.then(|| rotation + twin)
+}
+
+/// Returns a cluster's name without the suffix of twins, and that suffix if it has it.
+fn base_of(name: &str) -> (&str, &str) {
+    match name.strip_suffix(FRONT_PROXY_SUFFIX) {
         Some(base) => (base, FRONT_PROXY_SUFFIX),
         None => (name, ""),
-    };
-    let rotation = format!("{prefix}{ROTATION_SUFFIX}");
-    (base != prefix && base != rotation).then(|| rotation + twin)
+    }
 }
 
 /// Returns the map of a snapshot, and the clusters that it names. They have twins if there is a
@@ -105,7 +113,7 @@ mod tests {
     #[test]
     fn only_the_cluster_of_a_set_goes_on_in_the_rotation_cluster_with_or_without_certificate() {
         let after = |name: &str| after_denial(name, "kube-apiserver");
-        for name in ["kube-apiserver", "kube-apiserver__rotation"] {
+        for name in ["kube-apiserver", "kube-apiserver__rotation", "kube-apiserver__local"] {
             assert_eq!((after(name), after(&format!("{name}__front-proxy"))), (None, None));
         }
         assert_eq!(after("kube-apiserver_cp-1").as_deref(), Some("kube-apiserver__rotation"));
