@@ -9,9 +9,10 @@ use harness::artifacts::integration_folder;
 use serde_json::{Value, json};
 
 /// The configurations that are shipped.
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "quickstart/envoy.yaml",
     "load-balancer/envoy.yaml",
+    "control-plane-node/envoy.yaml",
     "fleet/envoy.yaml",
     "shared-ingress/listener.yaml",
 ];
@@ -100,6 +101,38 @@ fn the_load_balancer_differs_from_the_quickstart_only_in_edge_settings() -> Resu
 
     let differences = differences(&quickstart, &load_balancer, "");
     ensure!(differences.is_empty(), "quickstart and load balancer:\n{}", differences.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn a_control_plane_node_differs_from_the_load_balancer_only_in_local_paths_and_the_pass_through()
+-> Result<()> {
+    let mut load_balancer = configuration("load-balancer/envoy.yaml")?;
+    let mut node = configuration("control-plane-node/envoy.yaml")?;
+    let clusters = take(&mut node, "/static_resources/clusters")?;
+    let pass_through = take(&mut node, "/static_resources/listeners/1")?;
+    for file in [&mut load_balancer, &mut node] {
+        take(file, "/static_resources/listeners/0")?;
+        take(file, "LISTENER/address")?;
+    }
+    let host = "HTTP/route_config/virtual_hosts/0";
+    take(&mut node, &format!("{host}/request_headers_to_add"))?;
+    let added = std::iter::repeat_with(|| take(&mut node, &format!("{host}/routes/0")));
+    let added = added.take(4).collect::<Result<Vec<_>>>()?;
+    let differences = differences(&load_balancer, &node, "");
+    ensure!(differences.is_empty(), "load balancer and node:\n{}", differences.join("\n"));
+
+    // Neither the pass-through port nor a local path can get anywhere but to the node's server.
+    let to = "/filter_chains/0/filters/0/typed_config/cluster";
+    assert_eq!(pass_through.pointer(to), Some(&json!("pass-through")));
+    let mut addresses = Vec::new();
+    values_of("socket_address", &clusters, &mut addresses);
+    assert_eq!(addresses, [&json!({ "address": "127.0.0.1", "port_value": 6443 })]);
+    let clusters = added.iter().filter_map(|route| route.pointer("/route/cluster"));
+    let local =
+        ["kube-apiserver__local__front-proxy", "kube-apiserver__local", "kube-apiserver__local"];
+    assert_eq!(clusters.collect::<Vec<_>>(), local);
+    ensure!(added.iter().all(|route| route.pointer("/route/retry_policy").is_none()), "{added:#?}");
     Ok(())
 }
 
