@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::app::{self, Checked};
 use crate::config::MirrorConfig;
+use crate::manifest::{self, Program};
 use crate::mirror;
 use crate::program::ProgramError;
 
@@ -27,6 +28,21 @@ enum Command {
     Mirror(ConfigArgs),
     /// Validate a configuration, report every fault, and exit.
     CheckConfig(CheckArgs),
+    /// Print a manifest for a control-plane node of kubeadm.
+    #[command(subcommand)]
+    Manifest(Manifest),
+}
+
+#[derive(Debug, Subcommand)]
+enum Manifest {
+    /// A static pod, for /etc/kubernetes/manifests; JSON, which the kubelet reads like YAML.
+    StaticPod {
+        /// What runs in it.
+        program: Program,
+        /// Its image.
+        #[arg(long)]
+        image: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -54,6 +70,10 @@ impl Cli {
         match self.command {
             Command::Run(args) => run(app::run(&args.config)),
             Command::Mirror(args) => run(mirror::run(&args.config)),
+            Command::Manifest(Manifest::StaticPod { program, image }) => {
+                println!("{:#}", manifest::static_pod(program, &image));
+                Ok(ExitCode::SUCCESS)
+            }
             Command::CheckConfig(CheckArgs { file, mirror: true }) => Ok(check_mirror(&file)),
             Command::CheckConfig(CheckArgs { file, mirror: false }) => Ok(check_config(&file)),
         }

@@ -32,6 +32,7 @@ mod files;
 mod fingerprint;
 mod index;
 mod lock;
+mod manifest;
 mod metrics;
 mod mirror;
 mod open_api;
