@@ -26,7 +26,12 @@ pub fn static_pod(program: Program, image: &str) -> Value {
         Program::Envoy => (
             "mixed-version-envoy",
             // Another Envoy of the host, such as that of a network plugin, may have the same ID.
-            json!(["envoy", "-c", format!("{CONFIGURATION}/envoy.yaml"), "--use-dynamic-base-id"]),
+            json!([
+                "/usr/local/bin/envoy",
+                "-c",
+                format!("{CONFIGURATION}/envoy.yaml"),
+                "--use-dynamic-base-id",
+            ]),
             9901,
             // Envoy reads what the companion has written, and no key of kubeadm's by itself.
             vec![("configuration", CONFIGURATION, true), ("data", DATA, true)],
@@ -34,7 +39,7 @@ pub fn static_pod(program: Program, image: &str) -> Value {
         Program::Companion => (
             "mixed-version-companion",
             json!([
-                "mixed-version-companion",
+                "/usr/local/bin/mixed-version-companion",
                 "run",
                 "--config",
                 format!("{CONFIGURATION}/companion.yaml"),
