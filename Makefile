@@ -62,7 +62,7 @@ demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
 		cargo run --quiet -p demo -- --peers $(PEERS)
 
 test: ## Run unit, property and golden tests, and those with Envoy
-	$(with) envoy func-e filter filter-trap companion -- cargo test --workspace
+	$(with) envoy func-e filter filter-trap companion images -- cargo test --workspace
 
 conformance: ## Run tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
@@ -124,7 +124,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter filter-trap companion control-plane kubectl-1.20 clients $(call suite_of,$(PAIR))
+	@$(with) envoy func-e filter filter-trap companion images control-plane kubectl-1.20 clients $(call suite_of,$(PAIR))
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean

@@ -25,6 +25,14 @@ need() {
     command -v "$1" >/dev/null 2>&1 || fail "\`$1\` is missing: $2"
 }
 
+# The names that images and Debian have for this machine's architecture.
+case "$(uname -m)" in
+x86_64) architecture=amd64 ;;
+# shellcheck disable=SC2034 # for those that source this
+aarch64) architecture=arm64 ;;
+*) architecture="$(uname -m)" ;;
+esac
+
 # go_build build|install|"test -c" ARGUMENT… : every Go build has these flags, because
 # builds with equal flags share compiled packages, from the standard library to all
 # of Kubernetes. Debug information would only cost time.
@@ -33,6 +41,20 @@ go_build() {
     shift
     # shellcheck disable=SC2086 # a command and its flag
     CGO_ENABLED=0 go $command -trimpath -gcflags=all=-dwarf=false "$@"
+}
+
+# same_everywhere [FOLDER]: from here on, Rust and C builds do not depend on where this checkout,
+# Cargo's folder and the folder of what is built are: messages of panics name no path of this
+# machine. All crates must be unpacked (`cargo fetch`).
+same_everywhere() {
+    local folder flags=("--remap-path-prefix=$checkout=/source")
+    for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+        flags+=("--remap-path-prefix=$folder=/crates")
+        export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$folder=/crates"
+    done
+    [ $# = 0 ] || flags+=("--remap-path-prefix=$1=/source/target")
+    CARGO_ENCODED_RUSTFLAGS="$(IFS=$'\x1f'; echo "${flags[*]}")"
+    export CARGO_ENCODED_RUSTFLAGS
 }
 
 # digest FILE… : a short name for the contents of files and of stdin.

@@ -28,6 +28,10 @@ pub enum Artifact {
     EndToEndSuite(Version),
     /// KWOK (`MVP_KWOK`), beside the file of its stages.
     Kwok,
+    /// The folder of image layouts (`MVP_IMAGES`).
+    Images,
+    /// crane, a registry and its client (`MVP_CRANE`).
+    Crane,
 }
 
 impl Artifact {
@@ -40,6 +44,8 @@ impl Artifact {
             Self::FilterTrap => "MVP_FILTER_TRAP",
             Self::Companion => "MVP_COMPANION",
             Self::Kwok => "MVP_KWOK",
+            Self::Images => "MVP_IMAGES",
+            Self::Crane => "MVP_CRANE",
             Self::ControlPlane(version) => return of_version("MVP_CONTROL_PLANE", version),
             Self::EndToEndSuite(version) => return of_version("MVP_E2E_SUITE", version),
         })
@@ -53,7 +59,7 @@ impl Artifact {
             format!("{variable} is not set: run the tests by `make test` or `make conformance`, or source `make env`")
         })?;
         let path = PathBuf::from(value);
-        anyhow::ensure!(path.is_file(), "{variable}: {} is not a file", path.display());
+        anyhow::ensure!(path.exists(), "{variable}: {} does not exist", path.display());
         Ok(path)
     }
 }
