@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo test conformance conformance-programs \
-	conformance-matrix test-slow bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
+	conformance-matrix support-matrix test-envoys test-slow bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -36,7 +36,7 @@ conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAI
 
 # Tests and the demo run a dev build of the companion, which shares their
 # dependencies; `make companion` builds the one that ships.
-demo test conformance conformance-matrix e2e: export COMPANION_PROFILE := dev
+demo test conformance conformance-matrix test-envoys e2e: export COMPANION_PROFILE := dev
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,9 +72,25 @@ conformance: ## Run tests on real control planes; writes target/conformance/repo
 conformance-programs: ## Build what `make conformance` needs of others (cached; minutes, once)
 	@$(with) $(conformance_programs) -- true
 
-conformance-matrix: ## Run the tests of version pairs on every combination of versions
-	$(with) envoy func-e filter companion control-plane -- \
+conformance-matrix: ## Run the tests of version pairs on every combination of versions (ENVOY=1.39)
+	@rm -f target/conformance/report.json
+	$(with) envoy$(if $(ENVOY),=$(ENVOY)) func-e filter companion control-plane -- \
 		cargo test -p integration --features cluster,matrix --test cluster -- matrix:: answering::
+
+test-envoys: ## Run the tests with Envoy on every supported version of it, and see older ones refused
+	@for version in $$($(tools)/envoy --versions); do \
+		$(with) envoy=$$version func-e filter filter-trap companion -- \
+			cargo test -p integration --no-fail-fast --test 'envoy_*'; done
+	@for version in $$($(tools)/envoy --too-old); do \
+		$(with) envoy=$$version func-e filter companion -- \
+			cargo test -p integration --features matrix --test old_envoy; done
+
+support-matrix: ## Run conformance-matrix on every version of Envoy; writes README.md's table (minutes each)
+	@rm -rf target/support-matrix && mkdir -p target/support-matrix
+	@for version in $$($(tools)/envoy --versions); do \
+		$(MAKE) conformance-matrix ENVOY=$$version || true; \
+		mv target/conformance/report.json target/support-matrix/$$version.json; done
+	cargo run --quiet -p harness --bin support-matrix -- target/support-matrix README.md
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) -- \

@@ -19,6 +19,7 @@ mod access;
 mod body;
 mod client;
 mod connection;
+mod envoy_version;
 mod envoys;
 mod following;
 mod form;

@@ -1,4 +1,4 @@
-//go:build !v1.35
+//go:build !v1.34 && !v1.35
 
 package main
 

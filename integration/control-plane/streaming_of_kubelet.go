@@ -1,4 +1,4 @@
-//go:build v1.35
+//go:build v1.34 || v1.35
 
 package main
 
@@ -10,7 +10,7 @@ import (
 	"k8s.io/kubelet/pkg/cri/streaming/remotecommand"
 )
 
-// The streaming library of Kubernetes 1.35, which is a part of the kubelet.
+// The streaming library of Kubernetes 1.34 and 1.35, which is a part of the kubelet.
 
 type (
 	podUID       = types.UID

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use envoy_types::pb::envoy::config::core::v3::Node;
 use serde::Serialize;
 
+use super::envoy_version::EnvoyVersion;
 use super::kind::Kind;
 use super::session::Session;
 use super::snapshot::Snapshot;
@@ -35,6 +37,7 @@ struct Known {
 #[derive(Debug)]
 struct Envoy {
     mirror: bool,
+    version: Option<EnvoyVersion>,
     node: String,
     cluster: String,
     certificate: Vec<String>,
@@ -75,6 +78,9 @@ struct EnvoyView {
     /// It is a mirror, which serves the Envoy of its host.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     mirror: bool,
+    /// The version of Envoy, such as `1.40.0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    envoy_version: Option<String>,
     node: String,
     cluster: String,
     certificate_names: Vec<String>,
@@ -112,6 +118,7 @@ impl Envoys {
             number,
             Envoy {
                 mirror: false,
+                version: None,
                 node: String::new(),
                 cluster: String::new(),
                 certificate,
@@ -135,6 +142,7 @@ impl Envoys {
         let known = self.known();
         let envoys = known.envoys.values().map(|envoy| EnvoyView {
             mirror: envoy.mirror,
+            envoy_version: envoy.version.map(|version| version.to_string()),
             node: envoy.node.clone(),
             cluster: envoy.cluster.clone(),
             certificate_names: envoy.certificate.clone(),
@@ -161,11 +169,12 @@ impl Entry {
     }
 
     /// Takes note of who the Envoy says it is.
-    pub fn introduce(&self, node: &str, cluster: &str, program: &str) {
+    pub fn introduce(&self, node: &Node, version: Option<EnvoyVersion>) {
         self.change(|envoy| {
-            envoy.mirror = program == MIRROR;
-            envoy.node = shortened(node);
-            envoy.cluster = shortened(cluster);
+            envoy.mirror = node.user_agent_name == MIRROR;
+            envoy.version = version;
+            envoy.node = shortened(&node.id);
+            envoy.cluster = shortened(&node.cluster);
         });
     }
 

@@ -46,6 +46,8 @@ pub enum RefusalReason {
     NoMap,
     /// It has other resources than a mirror that no companion confirms.
     Unconfirmed,
+    /// The Envoy is too old for the resources.
+    Version,
 }
 
 impl AdsMetrics {
@@ -81,6 +83,7 @@ impl AdsMetrics {
             RefusalReason::Limit => "limit",
             RefusalReason::NoMap => "no_map",
             RefusalReason::Unconfirmed => "unconfirmed",
+            RefusalReason::Version => "version",
         };
         self.refused.get_or_create(&[("reason", reason)]).inc();
     }
@@ -98,8 +101,8 @@ impl AdsMetrics {
                 self.pushed(kind, outcome, Duration::ZERO);
             }
         }
-        use RefusalReason::{Handshake, Limit, Name, NoMap, Unconfirmed};
-        for reason in [Handshake, Name, Limit, NoMap, Unconfirmed] {
+        use RefusalReason::{Handshake, Limit, Name, NoMap, Unconfirmed, Version};
+        for reason in [Handshake, Name, Limit, NoMap, Unconfirmed, Version] {
             self.refused(reason);
         }
     }

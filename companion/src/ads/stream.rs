@@ -13,6 +13,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::access::Access;
 use super::connection::Peer;
+use super::envoy_version::EnvoyVersion;
 use super::envoys::{Chosen, Entry, shortened};
 use super::form::{Form, Message};
 use super::kind::Kind;
@@ -175,8 +176,16 @@ impl<F: Form> Stream<F> {
     }
 
     /// Takes note of who the Envoy says it is, and of what it asks for.
+    ///
+    /// # Errors
+    /// The Envoy is too old, or asks for something that cannot be read.
     fn introduce(&mut self, node: &Node) -> Result<(), Status> {
-        self.entry.introduce(&node.id, &node.cluster, &node.user_agent_name);
+        let version = EnvoyVersion::of(node);
+        self.entry.introduce(node, version);
+        version.map_or(Ok(()), EnvoyVersion::check).map_err(|too_old| {
+            self.context.metrics.refused(RefusalReason::Version);
+            Status::failed_precondition(too_old.to_string())
+        })?;
         let (id, cluster) = (shortened(&node.id), shortened(&node.cluster));
         let names = &self.peer.client.names;
         if self.context.access.is_quiet() {

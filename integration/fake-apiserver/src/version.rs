@@ -30,6 +30,7 @@ macro_rules! versions {
 }
 
 versions! {
+    V1_34 "1.34",
     V1_35 "1.35",
     V1_36 "1.36",
     V1_37 "1.37",

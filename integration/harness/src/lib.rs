@@ -47,6 +47,7 @@ pub mod simulated;
 pub mod site;
 pub mod skew;
 pub mod stack;
+pub mod support;
 pub mod tap;
 pub mod wait;
 

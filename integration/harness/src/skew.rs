@@ -51,14 +51,15 @@ pub fn without(server: ServerOptions, collections: &[&str]) -> Result<ServerOpti
     Ok(server.argument(format!("--runtime-config={}", off.join(","))))
 }
 
-/// Returns each pair of versions, older first, and all versions together: the
-/// combinations in which an upgrade can be.
+/// Returns each pair of versions, older first, each three that follow each other, and all versions
+/// together: the combinations in which an upgrade can be.
 pub fn matrix() -> Vec<Vec<Version>> {
     let mut combinations = Vec::new();
     for (index, newer) in Version::ALL.iter().enumerate() {
         combinations.extend(Version::ALL.iter().take(index).map(|older| vec![*older, *newer]));
     }
-    if Version::ALL.len() > 2 {
+    combinations.extend(Version::ALL.windows(3).map(<[Version]>::to_vec));
+    if Version::ALL.len() > 3 {
         combinations.push(Version::ALL.to_vec());
     }
     combinations
@@ -117,12 +118,12 @@ mod tests {
     use crate::control_plane::ServerOptions;
 
     #[test]
-    fn the_matrix_has_every_pair_and_all_together() {
+    fn the_matrix_has_every_pair_every_three_neighbors_and_all_together() {
         let names: Vec<_> = matrix().iter().map(|versions| name(versions)).collect();
         assert!(names.contains(&name(&Version::NEWEST_PAIR)));
         assert!(names.contains(&name(Version::ALL)));
         let pairs = Version::ALL.len() * (Version::ALL.len() - 1) / 2;
-        assert_eq!(names.len(), pairs + 1);
+        assert_eq!(names.len(), pairs + (Version::ALL.len() - 2) + 1);
     }
 
     #[test]

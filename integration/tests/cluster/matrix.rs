@@ -1,5 +1,5 @@
-//! The newest pair of versions; with the feature `matrix`, each pair, and all of
-//! them at once: whatever a request asks for, it gets the answer of a server that
+//! The newest pair of versions; with the feature `matrix`, each pair, each three
+//! neighbors, and all of them at once: whatever a request asks for, it gets the answer of a server that
 //! has it, on every connection.
 //!
 //! What the versions differ in is read from the servers themselves, so nothing
