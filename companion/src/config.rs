@@ -99,16 +99,6 @@ impl ControlPlaneDirectory {
             .and_then(|section| build_one_of_many::one_of_many(section, name, self));
         log.into_result(config)
     }
-
-    /// Validates the text of the file of a control plane, and the files that it names.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub(crate) fn load(&self, name: &ClusterPrefix, text: &str) -> Result<Config, Faults> {
-        let config = self.control_plane(name, text)?;
-        config.check_files()?;
-        Ok(config)
-    }
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

@@ -14,6 +14,7 @@
 mod files;
 mod follower;
 pub mod metrics;
+mod owners;
 mod read;
 mod saved;
 

@@ -1,5 +1,7 @@
 //! From the file of one of many control planes to its [`Config`].
 
+use std::collections::HashMap;
+
 use super::build::common;
 use super::main::ControlPlaneDirectory;
 use super::model::{Config, EnvoyOutput};
@@ -28,7 +30,10 @@ pub(super) fn one_of_many(
 ) -> Result<Config, Faulty> {
     let server_names = top.required_strings("serverNames", str::parse::<ServerName>);
     if let Ok(names) = &server_names {
-        log_repeated(&top, names);
+        let mut seen = HashMap::new();
+        for (at, name) in names.iter().enumerate() {
+            top.once(&format!("serverNames[{at}]"), Some(name), &mut seen);
+        }
     }
     let common = common(&mut top);
     let client_ca_file = top.optional("clientCaFile", absolute);
@@ -65,13 +70,4 @@ pub(super) fn one_of_many(
         front_proxy_secret: front_proxy_secret?,
         request_headers: common.request_headers,
     })
-}
-
-fn log_repeated(section: &Section<'_>, names: &[ServerName]) {
-    for (at, name) in names.iter().enumerate() {
-        if let Some(first) = names.iter().take(at).position(|other| other == name) {
-            let problem = format!("\"{name}\" is already used by serverNames[{first}]");
-            section.fault(&format!("serverNames[{at}]"), problem);
-        }
-    }
 }

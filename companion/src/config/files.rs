@@ -34,7 +34,10 @@ impl MainConfig {
 
 impl Config {
     /// Checks the files that one of many control planes names.
-    pub(super) fn check_files(&self) -> Result<(), Faults> {
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(crate) fn check_files(&self) -> Result<(), Faults> {
         let log = FaultLog::default();
         self.log_files(&log);
         log.into_result(Ok(()))

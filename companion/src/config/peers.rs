@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
-use std::hash::Hash;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -157,27 +156,13 @@ fn list(parent: &Section<'_>, sections: Vec<Section<'_>>) -> Result<Vec<Peer>, F
         .map(|mut section| {
             let name = section.required("name", str::parse::<PeerName>);
             let address = section.required("address", peer_address);
-            once(&section, "name", name.as_ref().ok(), &mut names);
-            once(&section, "address", address.as_ref().ok(), &mut addresses);
+            section.once("name", name.as_ref().ok(), &mut names);
+            section.once("address", address.as_ref().ok(), &mut addresses);
             section.finish();
             Ok(Peer { name: name?, address: address? })
         })
         .collect();
     peers.into_iter().collect()
-}
-
-/// Reports a value that an earlier entry has; `seen` has each value's place.
-fn once<T: Clone + Display + Eq + Hash>(
-    section: &Section<'_>,
-    field: &str,
-    value: Option<&T>,
-    seen: &mut HashMap<T, String>,
-) {
-    if let Some(value) = value
-        && let Some(first) = seen.insert(value.clone(), section.place(field))
-    {
-        section.fault(field, format!("\"{value}\" is already used by {first}"));
-    }
 }
 
 fn dns(mut section: Section<'_>) -> Result<DnsSource, Faulty> {

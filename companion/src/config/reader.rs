@@ -6,6 +6,9 @@
 //! and the document is refused as a whole.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
 
 use discovery_map::{Fault, Faults};
 use serde_json::{Map, Value};
@@ -285,6 +288,20 @@ impl<'l> Section<'l> {
             return Err(self.fault(field, format!("must be a list, not {}", kind(&value))));
         };
         Ok(items)
+    }
+
+    /// Reports the value of a field that an earlier field has; `seen` has the place of each value.
+    pub(super) fn once<T: Clone + Display + Eq + Hash>(
+        &self,
+        field: &str,
+        value: Option<&T>,
+        seen: &mut HashMap<T, String>,
+    ) {
+        if let Some(value) = value
+            && let Some(first) = seen.insert(value.clone(), self.place(field))
+        {
+            self.fault(field, format!("\"{value}\" is already used by {first}"));
+        }
     }
 
     /// Reports a field that is of no use here, and says why.

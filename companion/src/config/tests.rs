@@ -203,10 +203,11 @@ fn names_are_read_as_they_are_written() {
     for name in ["", "-a", "a-", "a.b", "a_b", "A", "ä", &"x".repeat(64)] {
         assert!(name.parse::<PeerName>().is_err(), "{name}");
     }
-    for name in ["kubernetes", "kubernetes.default.svc"] {
+    let [longest, too_long] = [63, 64].map(|length| format!("{}.x", "x".repeat(length)));
+    for name in ["kubernetes", "kubernetes.default.svc", &longest] {
         assert_eq!(name.parse::<ServerName>().unwrap().to_string(), name);
     }
-    for name in ["", "1.2.3.4", "a..b", "*.x", "fd00::1"] {
+    for name in ["", "1.2.3.4", "a..b", "*.x", "fd00::1", &too_long] {
         assert!(name.parse::<ServerName>().is_err(), "{name}");
     }
 }

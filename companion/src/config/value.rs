@@ -16,7 +16,7 @@ pub struct PeerName(Arc<str>);
 pub struct ClusterPrefix(Box<str>);
 
 /// A DNS name in certificates and SNI.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerName(Box<str>);
 
 /// A name in the DNS; not necessarily a host's, so that a label may start with `_`.
@@ -143,7 +143,8 @@ fn server_name(text: &str) -> Result<&str, String> {
 fn dns_name(text: &str) -> Result<&str, String> {
     let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let relative = text.strip_suffix('.').unwrap_or(text);
-    let label = |label: &str| is_label(label.strip_prefix('_').unwrap_or(label));
+    let label =
+        |label: &str| label.len() <= 63 && is_label(label.strip_prefix('_').unwrap_or(label));
     if text.len() > 253 || numeric || !relative.split('.').all(label) {
         return Err("must be a lowercase DNS name, such as kube-apiserver.example.com".to_owned());
     }

@@ -3,19 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use discovery_map::Faults;
+
+use super::owners::Owners;
 use super::read::Read;
 use crate::config::{ClusterPrefix, Config, ControlPlaneDirectory};
 use crate::fingerprint::fingerprint;
 
-/// All files, by the names of their control planes.
+/// All files.
 #[derive(Debug, Default)]
-pub struct Files(BTreeMap<String, File>);
+pub struct Files {
+    /// By the names of their control planes.
+    all: BTreeMap<String, File>,
+    /// Of the configurations in use.
+    owners: Owners,
+}
 
 #[derive(Debug, Default)]
 struct File {
     /// A hash of the content that was looked at last.
     seen: Option<String>,
     good: Option<Arc<Config>>,
+    /// What the content says, if only something else is in the way of it: a file that it names, or
+    /// the owner of a server name. That can change while the content does not.
+    waiting: Option<Arc<Config>>,
     faults: Vec<String>,
 }
 
@@ -60,89 +71,87 @@ impl Files {
         directory: &ControlPlaneDirectory,
         again: bool,
     ) -> Result<Vec<News>, String> {
-        if read.is_empty() && !self.0.is_empty() {
+        if read.is_empty() && !self.all.is_empty() {
             return Err(format!("{} has no files any more", directory.path.display()));
         }
-        let gone: Vec<_> = self.0.extract_if(.., |name, _| !read.contains_key(name)).collect();
-        let mut news: Vec<_> = gone.into_iter().map(|(name, _)| News::Removed { name }).collect();
+        let mut news = self.remove_all_but(&read);
         for (name, text) in read {
-            let text = match text {
-                Ok(text) => text,
+            news.extend(match text {
+                Ok(text) => self.look(name, text, directory, again),
                 Err(problem) => {
-                    news.extend(self.refuse(name, None, vec![problem]));
-                    continue;
+                    self.refuse(name, File { faults: vec![problem], ..File::default() })
                 }
-            };
-            let seen = Some(fingerprint(text.as_bytes()));
-            let known = self.0.get(&name);
-            // What a refused file names may have arrived after it.
-            if again || known.is_none_or(|file| file.seen != seen || !file.faults.is_empty()) {
-                news.extend(match self.load(&name, &text, directory) {
-                    Ok(config) => self.accept(name, seen, text, config),
-                    Err(faults) => self.refuse(name, seen, faults),
-                });
-            }
+            });
         }
         Ok(news)
+    }
+
+    fn remove_all_but(&mut self, read: &Read) -> Vec<News> {
+        let gone: Vec<_> = self.all.extract_if(.., |name, _| !read.contains_key(name)).collect();
+        let remove = |(name, file): (String, File)| {
+            self.owners.replace(&name, file.good.as_deref(), None);
+            News::Removed { name }
+        };
+        gone.into_iter().map(remove).collect()
+    }
+
+    /// Looks at a file. A content that was seen is not parsed again.
+    fn look(
+        &mut self,
+        name: String,
+        text: String,
+        directory: &ControlPlaneDirectory,
+        again: bool,
+    ) -> Option<News> {
+        let seen = Some(fingerprint(text.as_bytes()));
+        let known = self.all.get(&name).filter(|file| !again && file.seen == seen);
+        let parsed = match known {
+            Some(file) => Ok(file.waiting.clone()?),
+            None => parse(&name, &text, directory),
+        };
+        match parsed {
+            Err(faults) => self.refuse(name, File { seen, faults, ..File::default() }),
+            Ok(config) => match self.obstacles(&name, &config) {
+                faults if faults.is_empty() => self.accept(name, seen, text, config),
+                faults => {
+                    let waiting = Some(config);
+                    self.refuse(name, File { seen, waiting, faults, ..File::default() })
+                }
+            },
+        }
     }
 
     /// Uses the text that an earlier run used, if it still can be used. Nobody else can take a server
     /// name from it.
     pub(super) fn restore(&mut self, name: &str, text: &str, directory: &ControlPlaneDirectory) {
-        if let Ok(config) = self.load(name, text, directory) {
-            self.0.entry(name.to_owned()).or_default().good = Some(config);
+        if let Ok(config) = parse(name, text, directory)
+            && self.obstacles(name, &config).is_empty()
+        {
+            self.owners.replace(name, None, Some(&config));
+            self.all.entry(name.to_owned()).or_default().good = Some(config);
         }
     }
 
     /// Returns whether a control plane has a good configuration.
     pub(super) fn is_used(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|file| file.good.is_some())
+        self.all.get(name).is_some_and(|file| file.good.is_some())
     }
 
     /// Returns what is known now.
     pub fn known(&self) -> Known {
-        let good = self.0.values().filter_map(|file| file.good.clone());
-        let faulty = self.0.iter().filter(|(_, file)| !file.faults.is_empty());
+        let good = self.all.values().filter_map(|file| file.good.clone());
+        let faulty = self.all.iter().filter(|(_, file)| !file.faults.is_empty());
         Known {
             configs: good.map(|config| (config.envoy.cluster_prefix.clone(), config)).collect(),
             faults: faulty.map(|(name, file)| (name.clone(), file.faults.clone())).collect(),
         }
     }
 
-    /// Returns the configuration that a text gives.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    fn load(
-        &self,
-        name: &str,
-        text: &str,
-        directory: &ControlPlaneDirectory,
-    ) -> Result<Arc<Config>, Vec<String>> {
-        let prefix: ClusterPrefix =
-            name.parse().map_err(|problem| vec![format!("the file's name {problem}")])?;
-        let config = directory
-            .load(&prefix, text)
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        let taken = self.taken(name, &config);
-        if taken.is_empty() { Ok(Arc::new(config)) } else { Err(taken) }
-    }
-
-    /// Returns the faults of server names that another control plane has.
-    fn taken(&self, name: &str, config: &Config) -> Vec<String> {
-        let names = config.server_names.iter().flatten();
-        let mut faults = Vec::new();
-        for (at, server_name) in names.enumerate() {
-            let owner = self.0.iter().find(|(other, file)| {
-                let names = file.good.iter().flat_map(|config| &config.server_names).flatten();
-                *other != name && names.into_iter().any(|taken| taken == server_name)
-            });
-            if let Some((other, _)) = owner {
-                let taken =
-                    format!("\"{server_name}\" already belongs to the control plane {other}");
-                faults.push(format!("serverNames[{at}]: {taken}"));
-            }
-        }
+    /// Returns what is in the way of a configuration, although it is valid.
+    fn obstacles(&self, name: &str, config: &Config) -> Vec<String> {
+        let mut faults =
+            config.check_files().err().map(|faults| texts(&faults)).unwrap_or_default();
+        faults.extend(self.owners.faults(name, config));
         faults
     }
 
@@ -153,25 +162,48 @@ impl Files {
         text: String,
         config: Arc<Config>,
     ) -> Option<News> {
-        let file = self.0.entry(name.clone()).or_default();
-        let mended = !std::mem::take(&mut file.faults).is_empty();
-        file.seen = seen;
-        if !mended && file.good.as_ref() == Some(&config) {
-            return None;
+        let file = self.all.entry(name.clone()).or_default();
+        let is_mended = !file.faults.is_empty();
+        let last = file.good.take();
+        self.owners.replace(&name, last.as_deref(), Some(&config));
+        let is_same = last.as_ref() == Some(&config);
+        // Whoever uses it already compares it by pointer.
+        let good = if is_same { last.clone() } else { Some(config) };
+        *file = File { seen, good, ..File::default() };
+        match last {
+            None => Some(News::Added { name, text }),
+            Some(_) if is_mended || !is_same => Some(News::Changed { name, text }),
+            Some(_) => None,
         }
-        Some(match file.good.replace(config) {
-            None => News::Added { name, text },
-            Some(_) => News::Changed { name, text },
-        })
     }
 
-    fn refuse(&mut self, name: String, seen: Option<String>, faults: Vec<String>) -> Option<News> {
-        let file = self.0.entry(name.clone()).or_default();
-        file.seen = seen;
+    /// Keeps what is in use of a file, beside what is known of its content now.
+    fn refuse(&mut self, name: String, refused: File) -> Option<News> {
+        let file = self.all.entry(name.clone()).or_default();
+        let faults = refused.faults.clone();
         let is_new = file.faults != faults;
-        file.faults.clone_from(&faults);
+        *file = File { good: file.good.take(), ..refused };
         is_new.then_some(News::Refused { name, faults })
     }
+}
+
+/// Returns the configuration that a text gives.
+///
+/// # Errors
+/// Everything that is wrong with the text.
+fn parse(
+    name: &str,
+    text: &str,
+    directory: &ControlPlaneDirectory,
+) -> Result<Arc<Config>, Vec<String>> {
+    let prefix: ClusterPrefix =
+        name.parse().map_err(|problem| vec![format!("the file's name {problem}")])?;
+    let config = directory.control_plane(&prefix, text).map_err(|faults| texts(&faults))?;
+    Ok(Arc::new(config))
+}
+
+fn texts(faults: &Faults) -> Vec<String> {
+    faults.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]

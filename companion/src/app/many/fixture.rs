@@ -41,7 +41,7 @@ impl Files {
             "serverNames: [{name}.x]\npeers: {{static: [{{name: a, address: '127.0.0.1:1'}}]}}\n\
              peerTls: {{caFile: {root}/ca}}\ncredentials: {{tokenFile: {root}/token}}\n"
         );
-        let config = self.directory.load(&name, &text).unwrap();
+        let config = self.directory.control_plane(&name, &text).unwrap();
         (name, Arc::new(config))
     }
 }

@@ -85,7 +85,7 @@ fn faults_of_a_name_in_the_dns_name_their_fields() {
         let fault = &found(&format!("name: api, port: {port}"))[0];
         assert!(fault.starts_with("peers.dns.port: "), "{fault}");
     }
-    for name in ["10.0.0.1", "API.example", "a..b", "''"] {
+    for name in ["10.0.0.1", "API.example", "a..b", "''", &"x".repeat(64)] {
         let fault = &found(&format!("name: {name}, port: 1"))[0];
         assert!(fault.starts_with("peers.dns.name: "), "{fault}");
     }

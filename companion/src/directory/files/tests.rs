@@ -128,6 +128,33 @@ fn a_file_whose_named_files_arrive_after_it_is_used_then() {
 }
 
 #[test]
+fn a_content_that_was_seen_is_not_parsed_again() {
+    let mut world = World::new();
+    world.write("a", world.text("a.x").replace("/token", "/late"));
+    assert_eq!(world.look(), ["a refused"]);
+    let before = world.directory.filter_module.clone();
+    world.directory.filter_module = "/next.wasm".into();
+    std::fs::write(format!("{}/late", world.root), "t").unwrap();
+    assert_eq!(world.look(), ["a added"]);
+    let known = world.files.known();
+    assert_eq!(known.configs.first_key_value().unwrap().1.envoy.filter_module, before);
+}
+
+#[test]
+fn everything_that_is_in_the_way_of_a_file_is_told_at_once() {
+    let mut world = World::new();
+    world.write("a", world.text("a.x"));
+    world.write("b", world.text("a.x").replace("/token", "/late"));
+    assert_eq!(world.look(), ["a added", "b refused"]);
+    let faults = world.faults("b");
+    assert!(faults.contains("credentials.tokenFile: ") && faults.contains("serverNames[0]: "));
+    // A name goes from one to another in one look, if its last owner comes first.
+    world.write("a", world.text("b.x"));
+    world.write("b", world.text("a.x"));
+    assert_eq!(world.look(), ["a changed", "b added"]);
+}
+
+#[test]
 fn a_server_name_belongs_to_the_control_plane_that_runs_and_a_new_one_to_the_first() {
     let mut world = World::new();
     world.write("b", world.text("x.x"));
