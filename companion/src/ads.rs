@@ -48,6 +48,8 @@ pub use kind::{Kind, WILDCARD};
 pub use local::LocalServer;
 pub use received::{is_endpoints_version, snapshot};
 pub use resource::{Chain, Listener};
+#[cfg(test)]
+pub use selection::Selection;
 pub use service::Server;
 pub use session::owner;
 pub use sink::AdsSink;

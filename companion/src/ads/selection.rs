@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::resource::{Listener, Resource};
-use super::snapshot::{Listeners, Resources, Snapshot};
+use super::snapshot::{Listeners, Snapshot};
 use crate::config::ClusterPrefix;
 
 #[cfg(test)]
@@ -104,7 +104,8 @@ impl Selected {
         let part = |name: &ClusterPrefix| latest.parts.get_key_value(name.as_str());
         let parts = names.iter().filter_map(part);
         let awaited = names.iter().filter_map(|name| latest.awaited.get(name.as_str()));
-        let listeners = match &latest.listeners {
+        let known = latest.listeners_of(names);
+        let listeners = match known {
             Some(all) if self.made_from.as_ref().is_some_and(|last| Arc::ptr_eq(last, all)) => {
                 last.listeners.clone()
             }
@@ -115,10 +116,11 @@ impl Selected {
             parts: parts.map(|(name, part)| (name.clone(), Arc::clone(part))).collect(),
             awaited: awaited.cloned().collect(),
             listeners,
+            early: None,
         };
         let snapshot =
             if is_same(last, &next) { Arc::clone(&self.snapshot) } else { Arc::new(next) };
-        Self { names: Arc::clone(names), snapshot, made_from: latest.listeners.clone() }
+        Self { names: Arc::clone(names), snapshot, made_from: known.cloned() }
     }
 }
 
@@ -141,17 +143,17 @@ fn listeners(names: &Names, all: &Listeners, last: Option<&Arc<Listeners>>) -> A
     let some = all.all.iter();
     let some =
         some.filter_map(|(name, one)| Some((name.clone(), of_some(names, one, earlier(name))?)));
-    let connections = all.connections.iter().filter(|(name, _)| names.contains(name.as_str()));
-    let next = Listeners {
-        all: some.collect(),
-        connections: connections
-            .map(|(name, one)| (name.clone(), Arc::clone(one)))
-            .collect::<Resources>(),
-    };
+    let next = Listeners { all: some.collect(), connections: of_names(names, &all.connections) };
     match last {
         Some(last) if **last == next => Arc::clone(last),
         _ => Arc::new(next),
     }
+}
+
+/// Returns what there is of these control planes. There can be many more of others.
+fn of_names<T: Clone>(names: &Names, all: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+    let some = names.iter().filter_map(|name| all.get_key_value(name.as_str()));
+    some.map(|(name, one)| (name.clone(), one.clone())).collect()
 }
 
 /// Returns a listener with the chains of these control planes. `None` if it has none of them: Envoy
@@ -162,9 +164,7 @@ fn of_some(
     last: Option<&Arc<Resource>>,
 ) -> Option<Arc<Resource>> {
     let whole = one.listener.as_ref()?;
-    let chains = whole.chains.iter().filter(|(name, _)| names.contains(name.as_str()));
-    let chains: BTreeMap<_, _> =
-        chains.map(|(name, chain)| (name.clone(), chain.clone())).collect();
+    let chains = of_names(names, &whole.chains);
     if chains.is_empty() {
         return None;
     }

@@ -136,7 +136,9 @@ impl Service {
             return Err(Status::permission_denied(error.to_string()));
         }
         let granted = self.context.access.granted(&peer.client);
-        if !self.context.access.is_ready(&self.context.snapshots.of(&granted).borrow()) {
+        let is_ready = self.context.access.is_ready(&self.context.snapshots.of(&granted).borrow());
+        // Which of the early listeners the client asks for, its first request tells.
+        if !is_ready && !self.context.snapshots.is_early() {
             tracing::info!(?names, "sent a client of ADS away, because this server has no map yet");
             self.context.metrics.refused(RefusalReason::NoMap);
             return Err(without_map_status());

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::kind::{ByKind, Kind};
 use super::resource::{Resource, version_of};
 use super::version::{version_of_all, version_of_parts};
+use crate::config::ClusterPrefix;
 use crate::endpoints::{Addresses, Endpoints};
 use crate::xds::{self, EncodeError};
 
@@ -26,6 +27,16 @@ pub struct Snapshot {
     pub awaited: BTreeSet<String>,
     /// The listeners. `None` as long as it is not known which there are, and if nobody makes any.
     pub listeners: Option<Arc<Listeners>>,
+    /// As long as it is not known: what is known already.
+    pub early: Option<Early>,
+}
+
+/// The listeners that are known of some control planes, while they are not of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Early {
+    pub listeners: Arc<Listeners>,
+    /// The control planes that may get a filter chain yet.
+    pub without: Arc<BTreeSet<String>>,
 }
 
 /// The listeners, and what their filter chains ask for.
@@ -53,6 +64,15 @@ impl Snapshot {
     /// Returns the control planes that exist.
     pub fn known(&self) -> impl Iterator<Item = &String> {
         self.parts.keys().chain(&self.awaited)
+    }
+
+    /// Returns the listeners of an Envoy that gets only these control planes. `None` as long as it is
+    /// not known which filter chains these have.
+    pub fn listeners_of(&self, names: &BTreeSet<ClusterPrefix>) -> Option<&Arc<Listeners>> {
+        let is_known =
+            |early: &&Early| !names.iter().any(|name| early.without.contains(name.as_str()));
+        let early = || self.early.as_ref().filter(is_known).map(|early| &early.listeners);
+        self.listeners.as_ref().or_else(early)
     }
 
     /// Returns the versions of all resources, by the name of the type.

@@ -3,6 +3,7 @@
 
 mod selections;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,7 +11,7 @@ use tokio::sync::watch;
 use super::envoys::Envoys;
 use super::resource::{Listener, Resource};
 use super::selection::Selection;
-use super::snapshot::{Listeners, Part, Snapshot};
+use super::snapshot::{Early, Listeners, Part, Snapshot};
 use selections::Selections;
 
 /// The latest snapshot. Clones share it.
@@ -90,8 +91,10 @@ impl Snapshots {
         });
     }
 
-    /// Replaces the listeners. Until it is called, the listeners that an Envoy has stay.
-    pub fn listen(&self, listeners: impl IntoIterator<Item = Listener>) {
+    /// Replaces the listeners. Until it is called, the listeners that an Envoy has stay. So do those of
+    /// an Envoy that gets a control plane in `without`, which may get a filter chain yet, until this is
+    /// called without it.
+    pub fn listen(&self, listeners: impl IntoIterator<Item = Listener>, without: BTreeSet<String>) {
         let mut next = Listeners::default();
         for listener in listeners {
             for (prefix, chain) in &listener.chains {
@@ -102,20 +105,26 @@ impl Snapshots {
             next.all.insert(resource.name.clone(), Arc::new(resource));
         }
         self.change(None, |latest| {
-            let last = latest.listeners.as_deref();
-            if last == Some(&next) {
+            let early = latest.early.as_ref();
+            let last = latest.listeners.as_ref().or(early.map(|early| &early.listeners));
+            let next = shared(next, last);
+            let (listeners, early) = if without.is_empty() {
+                (Some(next), None)
+            } else {
+                (None, Some(Early { listeners: next, without: Arc::new(without) }))
+            };
+            if (&latest.listeners, &latest.early) == (&listeners, &early) {
                 return false;
             }
-            // Sessions compare these by pointer, so equal ones are reused.
-            for (prefix, same) in last.into_iter().flat_map(|last| &last.connections) {
-                match next.connections.get_mut(prefix) {
-                    Some(one) if one == same => *one = Arc::clone(same),
-                    _ => {}
-                }
-            }
-            Arc::make_mut(latest).listeners = Some(Arc::new(next));
+            let snapshot = Arc::make_mut(latest);
+            (snapshot.listeners, snapshot.early) = (listeners, early);
             true
         });
+    }
+
+    /// Returns whether there will be listeners soon, for Envoys that get none yet.
+    pub fn is_early(&self) -> bool {
+        self.latest.borrow().early.is_some()
     }
 
     /// Replaces everything, by what was received from a companion.
@@ -147,4 +156,19 @@ impl Snapshots {
             self.selections.refresh(&self.latest, name);
         }
     }
+}
+
+/// Returns listeners that share with the last ones what is equal: it is compared by pointer.
+fn shared(mut next: Listeners, last: Option<&Arc<Listeners>>) -> Arc<Listeners> {
+    let Some(last) = last else { return Arc::new(next) };
+    if **last == next {
+        return Arc::clone(last);
+    }
+    for (prefix, same) in &last.connections {
+        match next.connections.get_mut(prefix) {
+            Some(one) if one == same => *one = Arc::clone(same),
+            _ => {}
+        }
+    }
+    Arc::new(next)
 }

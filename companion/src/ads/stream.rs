@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::access::Access;
+use super::access::{Access, without_map_status};
 use super::connection::Peer;
 use super::envoy_version::EnvoyVersion;
 use super::envoys::{Chosen, Entry, shortened};
@@ -24,6 +24,7 @@ use super::session::{Answer, Outcome, Session};
 use super::snapshot::Snapshot;
 use super::snapshots::Snapshots;
 use crate::clock::since_1970;
+use crate::config::ClusterPrefix;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,8 @@ pub struct Stream<F> {
     asked: Selection,
     /// Those that it gets.
     selection: Selection,
+    /// Those of the first that it may not have, for which the log has a warning.
+    refused: Vec<ClusterPrefix>,
     /// What the Envoy shall have.
     target: watch::Receiver<Arc<Snapshot>>,
     /// Whether `target` changed, and has to be waited for anew.
@@ -79,6 +82,7 @@ impl<F: Form> Stream<F> {
             session: Session::new(F::TELLS_ABSENCE),
             asked: Selection::All,
             selection: Selection::All,
+            refused: Vec::new(),
             target: context.snapshots.of(&Selection::All),
             retargeted: false,
             sent: BTreeMap::new(),
@@ -196,7 +200,17 @@ impl<F: Form> Stream<F> {
         let asked = asked(node.metadata.as_ref());
         self.asked = asked.map_err(|fault| Status::invalid_argument(fault.to_string()))?;
         self.select();
-        Ok(())
+        self.check_early()
+    }
+
+    /// Checks that the listeners that the Envoy gets are known, as far as any are.
+    fn check_early(&self) -> Result<(), Status> {
+        let Context { snapshots, access, metrics } = &self.context;
+        if !snapshots.is_early() || access.is_ready(&self.target.borrow()) {
+            return Ok(());
+        }
+        metrics.refused(RefusalReason::NoMap);
+        Err(without_map_status())
     }
 
     /// Goes on with the control planes that the Envoy gets now.
@@ -208,18 +222,24 @@ impl<F: Form> Stream<F> {
             self.selection = selection;
             self.retargeted = true;
         }
-        let refused: Vec<_> =
-            self.asked.names().filter(|name| !granted.has(name.as_str())).collect();
-        if !refused.is_empty() {
-            let control_planes =
-                shortened(&refused.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-            tracing::warn!(names = ?self.peer.client.names, control_planes, "an Envoy asks for control planes that its certificate may not have");
-        }
+        self.warn_of_refused(&granted);
         self.entry.selects((self.selection != Selection::All).then(|| Chosen {
             asked: self.asked.clone(),
             granted,
             latest: self.target.clone(),
         }));
+    }
+
+    /// Logs once which control planes the Envoy asks for and may not have.
+    fn warn_of_refused(&mut self, granted: &Selection) {
+        let names = self.asked.names().filter(|name| !granted.has(name.as_str()));
+        let refused: Vec<_> = names.cloned().collect();
+        if !refused.is_empty() && refused != self.refused {
+            let names = refused.iter().map(ClusterPrefix::as_str).collect::<Vec<_>>();
+            let control_planes = shortened(&names.join(", "));
+            tracing::warn!(names = ?self.peer.client.names, control_planes, "an Envoy asks for control planes that its certificate may not have");
+        }
+        self.refused = refused;
     }
 
     /// Checks that what the Envoy has may be replaced, if it has anything else than this server.

@@ -42,7 +42,7 @@ impl Event {
             Self::Remove(number) => snapshots.remove(NAMES[*number]),
             Self::Listen(chains, version) => {
                 let chains = chains.iter().map(|number| NAMES[*number]);
-                snapshots.listen([listener(chains, *version)]);
+                snapshots.listen([listener(chains, *version)], BTreeSet::new());
             }
         }
     }

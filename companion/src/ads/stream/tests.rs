@@ -1,10 +1,15 @@
 //! How a stream ends, and what is kept of it.
 
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::pin::Pin;
+use std::sync::Mutex;
 use std::task::{Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
+use envoy_types::pb::google::protobuf::value::Kind as ValueKind;
+use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 use http_body::Frame;
 use prost::Message as _;
 use tonic::Code;
@@ -54,13 +59,19 @@ struct Envoy {
 
 /// Returns an Envoy that has asked for the clusters, and what serves it.
 fn start() -> (Envoy, impl Future<Output = ()>) {
+    start_with(&[], &[])
+}
+
+/// Returns the same for an Envoy that asks for `names`, where nothing is known of the control planes
+/// in `without` yet.
+fn start_with(without: &[&str], names: &[&str]) -> (Envoy, impl Future<Output = ()> + use<>) {
     let authority = Authority::new();
     let envoys = Envoys::default();
     let snapshots = Snapshots::new(envoys.clone());
     let cluster = Resource::new(Kind::Clusters, "a".into(), "1".into(), Vec::new());
     let clusters = Resources::from([("a".to_owned(), Arc::new(cluster))]);
     snapshots.publish("a", Part::new([clusters, Resources::new(), Resources::new()], [].into()));
-    snapshots.listen([]);
+    snapshots.listen([], without.iter().map(|&name| name.to_owned()).collect());
     let (settings_sender, settings) = watch::channel(Arc::new(settings(&[&authority], &["envoy"])));
     let context = Context {
         snapshots: snapshots.clone(),
@@ -77,8 +88,90 @@ fn start() -> (Envoy, impl Future<Output = ()>) {
     let received = Body::new(Requests(receiver));
     let run = stream.run(Streaming::new_request(decoder, received, None, None));
     let type_url = Kind::Clusters.url().to_owned();
-    requests.send(DeltaDiscoveryRequest { type_url, ..Default::default() }).unwrap();
+    let node = Some(Node { metadata: metadata(names), ..Node::default() });
+    requests.send(DeltaDiscoveryRequest { type_url, node, ..Default::default() }).unwrap();
     (Envoy { requests, messages, peer, envoys, _others: (snapshots, settings_sender) }, run)
+}
+
+/// Returns what an Envoy says of the control planes that it asks for.
+fn metadata(names: &[&str]) -> Option<Struct> {
+    let value = |kind| Value { kind: Some(kind) };
+    let mapping = |name: &str, value| Struct { fields: [(name.to_owned(), value)].into() };
+    let values = names.iter().map(|name| value(ValueKind::StringValue((*name).to_owned())));
+    let list = value(ValueKind::ListValue(ListValue { values: values.collect() }));
+    let own = value(ValueKind::StructValue(mapping("controlPlanes", list)));
+    (!names.is_empty()).then(|| mapping("mixed-version-proxy", own))
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_some_listeners_are_not_known_only_who_gets_none_of_these_is_served() {
+    let names: [&[&str]; 3] = [&[], &["a", "b"], &["a"]];
+    for (names, is_served) in names.into_iter().zip([false, false, true]) {
+        let (mut envoy, run) = start_with(&["b"], names);
+        // Before that, all are served, for a map may come.
+        tokio::time::advance(Duration::from_secs(6)).await;
+        let run = tokio::spawn(run);
+        let first = envoy.messages.recv().await.unwrap();
+        let code = first.map(|message| message.kind).map_err(|status| status.code());
+        assert_eq!(code, if is_served { Ok(Kind::Clusters) } else { Err(Code::Unavailable) });
+        run.abort();
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_an_envoy_may_not_have_is_logged_once_until_it_is_something_else() {
+    let (snapshots, log) = (Snapshots::new(Envoys::default()), Log::default());
+    let names = |names: &[&str]| -> BTreeSet<ClusterPrefix> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    };
+    let authority = Authority::new();
+    let (sender, settings) = watch::channel(Arc::new(settings(&[&authority], &["envoy"])));
+    let context = Context {
+        snapshots: snapshots.clone(),
+        access: Access::Names { settings, started: Instant::now() },
+        metrics: AdsMetrics::new(&mut Registry::default()),
+    };
+    let mut peer = Peer::default();
+    peer.client = authority.client("envoy", None);
+    let entry = snapshots.envoys().enter(Vec::new(), Delta::NAME);
+    let mut stream = Stream::<Delta>::new(context, peer, entry, mpsc::channel(1).0);
+    stream.asked = Selection::Some(Arc::new(names(&["a", "b"])));
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let warnings = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap().lines().count();
+    tracing::subscriber::with_default(subscriber, || {
+        // What is granted, and how many warnings there are then.
+        let steps: [(&[&str], usize); 6] = [
+            (&["a"], 1),
+            (&["a"], 1),
+            (&["a", "c"], 1),
+            (&["b"], 2),
+            (&["a", "b"], 2),
+            (&["b"], 3),
+        ];
+        for (granted, expected) in steps {
+            sender.send_modify(|settings| {
+                let client = &mut Arc::make_mut(settings).server.allowed_clients[0];
+                client.control_planes = Some(names(granted));
+            });
+            stream.select();
+            assert_eq!(warnings(), expected, "{granted:?}");
+        }
+    });
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,11 @@
 //! The listener of many control planes: one chain for each, made from the template.
 //!
-//! Nobody gets a listener before every control plane of the start has a map, or had the time to get
-//! one: an Envoy that comes from another companion would lose the chains that are missing. One that
-//! comes later enters the listener in the same way. Without a chain, nothing of it would let an Envoy
-//! that knows it from another companion have any other listener.
+//! No Envoy gets a listener before every control plane that it gets, of those of the start, has a map,
+//! or had the time to get one: if it comes from another companion, it would lose the chains that are
+//! missing. A control plane that comes later enters the listener in the same way. Without a chain,
+//! nothing of it would let an Envoy that knows it from another companion have any other listener.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,9 @@ pub(super) struct ListenerTask {
     /// The chains of the present listener, with what they were made from. `None` if one cannot be
     /// made.
     chains: BTreeMap<ClusterPrefix, (Arc<Config>, Option<Chain>)>,
+    /// The control planes of the start that neither have a map nor had the time to get one. `None`
+    /// before it is known which there are.
+    starting: Option<BTreeSet<ClusterPrefix>>,
     ready: watch::Sender<bool>,
 }
 
@@ -49,10 +52,10 @@ impl ListenerTask {
         let template = template.map_err(failed("configuration:\n"))?;
         let (chains, ready) = (BTreeMap::new(), watch::Sender::new(false));
         let progress = progress.subscribe();
-        Ok(Self { template, known, snapshots, progress, chains, ready })
+        Ok(Self { template, known, snapshots, progress, chains, starting: None, ready })
     }
 
-    /// Returns whether there is a listener.
+    /// Returns whether there is a listener for all Envoys.
     pub(super) fn ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
     }
@@ -94,11 +97,7 @@ impl ListenerTask {
         let known = self.known.borrow_and_update().clone();
         let progress = self.progress.borrow_and_update().clone();
         let settled = |name: &ClusterPrefix| progress.get(name).copied().unwrap_or_default();
-        // A directory that was empty at the start says nothing of what Envoys shall lose.
-        let complete = !known.configs.is_empty() && known.configs.keys().all(settled);
-        if !*self.ready.borrow() && !complete {
-            return;
-        }
+        let Some(has_settled) = self.settle(&known, settled) else { return };
         let enters =
             |name: &ClusterPrefix| snapshot.parts.contains_key(name.as_str()) || settled(name);
         let wanted: BTreeMap<_, _> =
@@ -107,7 +106,7 @@ impl ListenerTask {
             self.chains.get(*name).is_some_and(|(made_from, _)| is_same(made_from, config))
         };
         let is_new = wanted.len() != self.chains.len() || !wanted.iter().all(same);
-        if is_new || !*self.ready.borrow() {
+        if is_new || has_settled {
             self.listen(&wanted);
         }
         let names = known.names();
@@ -118,6 +117,21 @@ impl ListenerTask {
                 self.snapshots.remove(part);
             }
         }
+    }
+
+    /// Takes note of the control planes of the start that have settled. Returns whether one has, or this
+    /// is the start. `None` before the start.
+    fn settle(&mut self, known: &Known, settled: impl Fn(&ClusterPrefix) -> bool) -> Option<bool> {
+        let is_start = self.starting.is_none();
+        // A directory that was empty at the start says nothing of what Envoys shall lose.
+        if is_start && known.configs.is_empty() {
+            return None;
+        }
+        let all = || known.configs.keys().cloned().collect();
+        let starting = self.starting.get_or_insert_with(all);
+        let before = starting.len();
+        starting.retain(|name| known.configs.contains_key(name) && !settled(name));
+        Some(is_start || starting.len() < before)
     }
 
     fn listen(&mut self, wanted: &BTreeMap<&ClusterPrefix, &Arc<Config>>) {
@@ -139,10 +153,20 @@ impl ListenerTask {
             base: template.base().clone(),
             chains: made.collect(),
         };
-        tracing::info!(chains = listener.chains.len(), "listener published");
+        let starting: BTreeSet<_> =
+            self.starting.iter().flatten().map(ToString::to_string).collect();
+        let (chains, is_complete) = (listener.chains.len(), starting.is_empty());
+        if is_complete {
+            tracing::info!(chains, "listener published");
+        } else {
+            tracing::debug!(chains, starting = starting.len(), "listener of some published");
+        }
         // Envoy refuses a listener without chains.
-        self.snapshots.listen(Some(listener).filter(|listener| !listener.chains.is_empty()));
-        self.ready.send_replace(true);
+        let listener = Some(listener).filter(|listener| !listener.chains.is_empty());
+        self.snapshots.listen(listener, starting);
+        if is_complete {
+            self.ready.send_replace(true);
+        }
     }
 }
 

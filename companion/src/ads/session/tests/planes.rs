@@ -62,7 +62,8 @@ pub(super) fn planes_on(
     let connections = connections.collect();
     let all =
         if chains.is_empty() { Resources::new() } else { [(named.name.clone(), named)].into() };
-    Arc::new(Snapshot { parts, awaited, listeners: Some(Arc::new(Listeners { all, connections })) })
+    let listeners = Some(Arc::new(Listeners { all, connections }));
+    Arc::new(Snapshot { parts, awaited, listeners, early: None })
 }
 
 /// An Envoy that gets listeners, too. It asks for what its clusters, chains and connection managers

@@ -1,7 +1,7 @@
 //! Which control planes have a chain, and when the listener is published.
 
 use super::*;
-use crate::ads::Envoys;
+use crate::ads::{Envoys, Selection};
 use crate::app::many::fixture::Files;
 
 const SHIPPED: &str = include_str!("../../../../../envoy-config/shared-ingress/listener.yaml");
@@ -50,23 +50,62 @@ impl World {
 
     /// The control planes that have a chain.
     fn chains(&self) -> Vec<String> {
-        let snapshot = self.snapshots.subscribe().borrow().clone();
+        self.chains_of(&Selection::All).unwrap_or_default()
+    }
+
+    /// The control planes that have a chain for an Envoy that gets these. `None` if it gets no listener.
+    fn chains_of(&self, selection: &Selection) -> Option<Vec<String>> {
+        let snapshot = self.snapshots.of(selection).borrow().clone();
+        snapshot.listeners.as_ref()?;
         let listeners = snapshot.listeners.iter().flat_map(|listeners| listeners.all.values());
         let listeners = listeners.filter_map(|one| one.listener.as_ref());
-        listeners.flat_map(|listener| listener.chains.keys().cloned()).collect()
+        Some(listeners.flat_map(|listener| listener.chains.keys().cloned()).collect())
     }
 }
 
+fn some(names: &[&str]) -> Selection {
+    Selection::Some(Arc::new(names.iter().map(|name| name.parse().unwrap()).collect()))
+}
+
 #[test]
-fn nobody_gets_a_listener_before_every_control_plane_had_the_time_to_get_a_map() {
+fn no_envoy_gets_a_listener_before_every_control_plane_of_it_had_the_time_to_get_a_map() {
+    let mut world = World::new(SHIPPED);
+    assert!(!world.update());
+    assert_eq!(world.chains_of(&some(&["missing"])), None, "nothing is known yet");
+    world.add(&["a", "b", "c"]);
+    let [one, two] = [some(&["a", "missing"]), some(&["a", "b"])];
+    world.settle(&["a"]);
+    assert!(world.update());
+    assert_eq!(world.chains_of(&one).unwrap(), ["a"]);
+    assert_eq!((world.chains_of(&two), world.chains_of(&Selection::All)), (None, None));
+    // One that comes now is waited for by nobody.
+    world.add(&["d"]);
+    let mut followed = world.snapshots.of(&one);
+    followed.mark_unchanged();
+    world.settle(&["b"]);
+    assert!(world.update());
+    assert!(!followed.has_changed().unwrap(), "others wake it");
+    assert_eq!(world.chains_of(&two).unwrap(), ["a", "b"]);
+    assert_eq!(world.chains_of(&Selection::All), None);
+    assert!(!*world.task.ready().borrow());
+    world.settle(&["c"]);
+    assert!(world.update());
+    assert_eq!(world.chains(), ["a", "b", "c"]);
+    assert!(*world.task.ready().borrow());
+    assert!(!followed.has_changed().unwrap(), "others wake it");
+    assert!(!world.update());
+}
+
+#[test]
+fn a_control_plane_that_is_removed_during_the_start_is_not_waited_for() {
     let mut world = World::new(SHIPPED);
     world.add(&["a", "b"]);
     world.settle(&["a"]);
-    assert!(!world.update());
-    world.settle(&["b"]);
+    world.update();
+    let b: ClusterPrefix = "b".parse().unwrap();
+    world.known.send_modify(|known| drop(Arc::make_mut(known).configs.remove(&b)));
     assert!(world.update());
-    assert_eq!(world.chains(), ["a", "b"]);
-    assert!(!world.update());
+    assert_eq!(world.chains(), ["a"]);
 }
 
 #[test]
