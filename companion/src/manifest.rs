@@ -25,12 +25,13 @@ pub fn static_pod(program: Program, image: &str) -> Value {
     let (name, command, port, volumes) = match program {
         Program::Envoy => (
             "mixed-version-envoy",
-            // Another Envoy of the host, such as that of a network plugin, may have the same ID.
+            // Another Envoy of the host, such as that of a network plugin, may have the same ID
+            // for hot restarts.
             json!([
                 "/usr/local/bin/envoy",
                 "-c",
                 format!("{CONFIGURATION}/envoy.yaml"),
-                "--use-dynamic-base-id",
+                "--disable-hot-restart",
             ]),
             9901,
             // Envoy reads what the companion has written, and no key of kubeadm's by itself.
