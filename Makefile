@@ -30,9 +30,12 @@ NEWEST_PAIR = $(shell $(tools)/control-plane --versions | tail -n 2 | tr -d v | 
 PAIR ?= $(NEWEST_PAIR)
 suite_of = e2e-suite=$(lastword $(subst +, ,$(1))) kwok
 
+# kubeadm of the newest version makes nodes of the one before, too.
+kubeadm = kubeadm=$(lastword $(subst +, ,$(NEWEST_PAIR)))
+
 # What conformance needs beside Envoy and what is built of this checkout. Control
 # planes are first: the suite shares most of its packages with the newer one.
-conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) kubectl-1.20 clients
+conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) $(kubeadm) kubectl-1.20 clients
 
 # Tests and the demo run a dev build of the companion, which shares their
 # dependencies; `make companion` builds the one that ships.
@@ -95,9 +98,9 @@ support-matrix: ## Run conformance-matrix on every version of Envoy; writes READ
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) -- \
 		cargo test -p integration --features cluster,slow --no-fail-fast --test 'slow_*'
-	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) -- \
+	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) -- \
 		cargo test -p integration --features cluster,slow --test cluster -- \
-		new_types:: old_discovery:: hosted::
+		new_types:: old_discovery:: hosted:: node::
 
 e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
 	@$(with) $(call suite_of,$(PAIR)) -- true
@@ -140,7 +143,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter filter-trap companion images control-plane kubectl-1.20 clients $(call suite_of,$(PAIR))
+	@$(with) envoy func-e filter filter-trap companion images control-plane $(kubeadm) kubectl-1.20 clients $(call suite_of,$(PAIR))
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean

@@ -23,6 +23,8 @@ pub enum Artifact {
     /// The binary that holds etcd, kube-apiserver, kube-controller-manager,
     /// kube-scheduler and kubectl of a version (`MVP_CONTROL_PLANE_1_35`, …).
     ControlPlane(Version),
+    /// kubeadm of a version (`MVP_KUBEADM_1_37`, …).
+    Kubeadm(Version),
     /// Kubernetes' own end-to-end suite of a version (`MVP_E2E_SUITE_1_36`, …),
     /// beside the program `ginkgo` that runs it.
     EndToEndSuite(Version),
@@ -47,6 +49,7 @@ impl Artifact {
             Self::Images => "MVP_IMAGES",
             Self::Crane => "MVP_CRANE",
             Self::ControlPlane(version) => return of_version("MVP_CONTROL_PLANE", version),
+            Self::Kubeadm(version) => return of_version("MVP_KUBEADM", version),
             Self::EndToEndSuite(version) => return of_version("MVP_E2E_SUITE", version),
         })
     }

@@ -17,6 +17,7 @@ mod kubectl;
 mod matrix;
 mod namespaces;
 mod new_types;
+mod node;
 mod old_discovery;
 mod open_api;
 mod outage;

@@ -1,0 +1,53 @@
+//! The commands of `docs/kubeadm.md`, by their headings.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use harness::artifacts::integration_folder;
+
+/// The document, and which of its commands were run.
+#[derive(Debug)]
+pub struct Document {
+    blocks: Vec<(String, String)>,
+    used: RefCell<BTreeSet<usize>>,
+}
+
+impl Document {
+    /// Reads it.
+    pub fn read() -> Result<Self> {
+        let text = fs::read_to_string(integration_folder().join("../docs/kubeadm.md"))?;
+        let (mut blocks, mut heading) = (Vec::new(), "");
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(title) = line.strip_prefix("## ") {
+                heading = title;
+            } else if line == "```sh" {
+                let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+                blocks.push((heading.to_owned(), block.join("\n")));
+            }
+        }
+        Ok(Self { blocks, used: RefCell::default() })
+    }
+
+    /// Returns the commands of one block below a heading.
+    pub fn commands(&self, heading: &str, number: usize) -> Result<&str> {
+        let of_heading = self.blocks.iter().enumerate().filter(|(_, block)| block.0 == heading);
+        let (index, (_, commands)) = of_heading.clone().nth(number).with_context(|| {
+            format!("docs/kubeadm.md has no block {number} of commands below {heading:?}")
+        })?;
+        self.used.borrow_mut().insert(index);
+        Ok(commands)
+    }
+
+    #[cfg(feature = "slow")]
+    /// Fails if there is a block of commands that nobody has asked for.
+    pub fn ensure_all_used(&self) -> Result<()> {
+        let used = self.used.borrow();
+        let unused = self.blocks.iter().enumerate().filter(|(index, _)| !used.contains(index));
+        let unused: Vec<_> = unused.map(|(_, block)| block).collect();
+        ensure!(unused.is_empty(), "not run: {unused:#?}");
+        Ok(())
+    }
+}
