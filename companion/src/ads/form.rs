@@ -166,7 +166,9 @@ impl Form for StateOfTheWorld {
 }
 
 fn version(resources: &[(Arc<Resource>, u64)]) -> String {
-    version_of_all(resources.iter().map(|(resource, _)| (&resource.name, &resource.version)))
+    version_of_all(
+        resources.iter().map(|(resource, _)| (resource.name.as_str(), resource.version.as_str())),
+    )
 }
 
 #[cfg(test)]

@@ -62,7 +62,6 @@ pub fn snapshot<'r>(
             _ => parts.entry(owner).or_default().take(kind, resource),
         }
     }
-    add_connections(&mut listeners, &connections);
     let parts = parts.into_iter().map(|(name, received)| (name, Arc::new(received.part())));
     let all = Listeners { all: listeners, connections };
     let listeners = (!all.all.is_empty()).then(|| Arc::new(all));
@@ -123,20 +122,6 @@ fn taken_apart(name: &str, version: &str, body: &[u8]) -> Option<Listener> {
     Some(Listener { name: name.to_owned(), base: encoded(base.encode_to_vec()), chains })
 }
 
-/// Gives each chain its connection manager.
-fn add_connections(listeners: &mut Resources, connections: &Resources) {
-    for resource in listeners.values_mut() {
-        let mut changed = (**resource).clone();
-        for (prefix, chain) in changed.listener.iter_mut().flat_map(|one| &mut one.chains) {
-            chain.connections = connections.get(prefix).map(|connections| {
-                let (body, version) = (Bytes::new(), connections.version.clone());
-                (connections.name.clone(), Encoded { body, version })
-            });
-        }
-        *resource = Arc::new(changed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use envoy_types::pb::google::protobuf::Any;
@@ -180,6 +165,6 @@ mod tests {
         let listeners = snapshot.listeners.unwrap();
         assert_eq!(listeners.connections["b"].version, "7");
         let kubernetes = listeners.all["kubernetes"].listener.as_ref().unwrap();
-        assert!(kubernetes.chains["b"].connections.is_some());
+        assert_eq!(kubernetes.chains.keys().collect::<Vec<_>>(), ["b"]);
     }
 }

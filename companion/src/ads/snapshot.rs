@@ -127,15 +127,17 @@ impl Part {
     fn version(&self, kind: Kind) -> Option<&str> {
         let some = |all: &Resources| (!all.is_empty()).then(|| version_of_resources(all));
         let versions = self.versions.get_or_init(|| {
-            let endpoints: BTreeMap<_, _> =
-                self.endpoints.iter().map(|(name, all)| (name.clone(), version_of(all))).collect();
+            let endpoints: Vec<_> =
+                self.endpoints.iter().map(|(name, all)| (name.as_str(), version_of(all))).collect();
             ByKind::of(|kind| match kind {
                 Kind::Clusters => some(&self.clusters),
                 Kind::Secrets => some(&self.secrets),
                 Kind::Filter => some(&self.filter),
-                Kind::Endpoints => {
-                    (!endpoints.is_empty()).then(|| version_of_all(endpoints.iter()))
-                }
+                Kind::Endpoints => (!endpoints.is_empty()).then(|| {
+                    version_of_all(
+                        endpoints.iter().map(|(name, version)| (*name, version.as_str())),
+                    )
+                }),
                 Kind::Listeners => None,
             })
         });
@@ -175,5 +177,5 @@ impl Part {
 }
 
 fn version_of_resources(all: &Resources) -> String {
-    version_of_all(all.iter().map(|(name, resource)| (name, &resource.version)))
+    version_of_all(all.iter().map(|(name, resource)| (name.as_str(), resource.version.as_str())))
 }

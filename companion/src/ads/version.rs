@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::fingerprint::fingerprint;
 
 /// Returns one version for several resources: that of the only one, or one that all of theirs give.
-pub fn version_of_all<'r>(resources: impl Iterator<Item = (&'r String, &'r String)>) -> String {
+pub fn version_of_all<'r>(resources: impl Iterator<Item = (&'r str, &'r str)>) -> String {
     let mut all: Vec<_> = resources.collect();
     if let [(_, only)] = all.as_slice() {
-        return (*only).clone();
+        return (*only).to_owned();
     }
     all.sort_unstable();
     let lines: String = all.iter().map(|(name, version)| format!("{name} {version}\n")).collect();

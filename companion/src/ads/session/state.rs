@@ -65,7 +65,11 @@ impl State {
 
     /// Returns the version of everything that it has. `None` if it has nothing.
     pub fn version(&self) -> Option<&str> {
-        let all = || version_of_all(self.has.iter().map(|(name, held)| (name, &held.version)));
+        let all = || {
+            version_of_all(
+                self.has.iter().map(|(name, held)| (name.as_str(), held.version.as_str())),
+            )
+        };
         (!self.has.is_empty()).then(|| self.version.get_or_init(all).as_str())
     }
 
