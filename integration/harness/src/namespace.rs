@@ -58,6 +58,20 @@ fn run(program: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Runs the test of this name, in the module of this path, in a namespace of its own with these
+/// environment variables. Fails if the test fails, does not exist, or there can be no namespace.
+pub fn run_test(
+    module_path: &str,
+    test: &str,
+    variables: &[(&str, &str)],
+    body: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    if !enter_with(module_path, test, variables)? {
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(body)
+}
+
 /// Runs the test of this name, in the module of this path, in a namespace of its own. Returns
 /// whether this is that run: if not, the test has passed there. Fails if it has failed there, does
 /// not exist, or there can be no namespace.

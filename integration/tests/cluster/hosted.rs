@@ -70,10 +70,7 @@ const UNKNOWN: &str = "/apis/nothing.example/v1/things";
 #[test]
 fn all_servers_of_a_hosted_control_plane_are_replaced_and_clients_do_not_notice() -> Result<()> {
     let test = "all_servers_of_a_hosted_control_plane_are_replaced_and_clients_do_not_notice";
-    if !namespace::enter(module_path!(), test)? {
-        return Ok(());
-    }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(replaced())
+    namespace::run_test(module_path!(), test, &[], replaced())
 }
 
 async fn replaced() -> Result<()> {

@@ -26,14 +26,11 @@ const SIX: &str = "six.api.hosted.example";
 #[test]
 fn servers_that_the_dns_names_serve_by_ipv4_and_ipv6_while_the_dns_server_is_away() -> Result<()> {
     let test = "servers_that_the_dns_names_serve_by_ipv4_and_ipv6_while_the_dns_server_is_away";
-    if !namespace::enter(module_path!(), test)? {
-        return Ok(());
-    }
-    namespace::replace_file("/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(named())
+    namespace::run_test(module_path!(), test, &[], named())
 }
 
 async fn named() -> Result<()> {
+    namespace::replace_file("/etc/resolv.conf", "nameserver 127.0.0.1\n")?;
     let mut plane = ControlPlane::start_with(vec![server("four"), server("six")]).await?;
     let ports = [plane.server(0)?.port(), plane.server(1)?.port()];
     let four = SocketAddr::new(pod_address(11), ports[0]);

@@ -27,10 +27,8 @@ const PORT: u16 = 443;
 fn a_companion_in_a_pod_follows_slices_with_its_service_account() -> Result<()> {
     let test = "a_companion_in_a_pod_follows_slices_with_its_service_account";
     let host = ("KUBERNETES_SERVICE_HOST", "127.0.0.1");
-    if !namespace::enter_with(module_path!(), test, &[host, ("KUBERNETES_SERVICE_PORT", "443")])? {
-        return Ok(());
-    }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(in_a_pod())
+    let port = ("KUBERNETES_SERVICE_PORT", "443");
+    namespace::run_test(module_path!(), test, &[host, port], in_a_pod())
 }
 
 async fn in_a_pod() -> Result<()> {

@@ -19,10 +19,7 @@ const PORT: u16 = 6443;
 #[test]
 fn servers_come_and_go_by_the_leases_that_they_have_in_their_own_control_plane() -> Result<()> {
     let test = "servers_come_and_go_by_the_leases_that_they_have_in_their_own_control_plane";
-    if !namespace::enter(module_path!(), test)? {
-        return Ok(());
-    }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(leased())
+    namespace::run_test(module_path!(), test, &[], leased())
 }
 
 async fn leased() -> Result<()> {
