@@ -82,7 +82,7 @@ conformance-matrix: ## Run the tests of version pairs on every combination of ve
 
 test-envoys: ## Run the tests with Envoy on every supported version of it, and see older ones refused
 	@for version in $$($(tools)/envoy --versions); do \
-		$(with) envoy=$$version func-e filter filter-trap companion -- \
+		$(with) envoy=$$version func-e filter filter-trap companion images -- \
 			cargo test -p integration --no-fail-fast --test 'envoy_*'; done
 	@for version in $$($(tools)/envoy --too-old); do \
 		$(with) envoy=$$version func-e filter companion -- \
@@ -96,11 +96,12 @@ support-matrix: ## Run conformance-matrix on every version of Envoy; writes READ
 	cargo run --quiet -p harness --bin support-matrix -- target/support-matrix README.md
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
-	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) -- \
-		cargo test -p integration --features cluster,slow --no-fail-fast --test 'slow_*'
-	$(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) -- \
-		cargo test -p integration --features cluster,slow --test cluster -- \
-		new_types:: old_discovery:: hosted:: node::
+	failed=; \
+	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) -- \
+		cargo test -p integration --features cluster,slow --no-fail-fast); \
+	"$${slow[@]}" --test 'slow_*' || failed=yes; \
+	"$${slow[@]}" --test cluster -- new_types:: old_discovery:: hosted:: node:: || failed=yes; \
+	[ -z "$$failed" ]
 
 e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
 	@$(with) $(call suite_of,$(PAIR)) -- true
