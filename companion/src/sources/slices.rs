@@ -13,6 +13,8 @@ mod access;
 mod endpoints;
 mod follow;
 mod pause;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
