@@ -46,9 +46,9 @@ pub use envoys::{Envoys, MIRROR};
 pub use following::{Confirmed, Following};
 pub use kind::{Kind, WILDCARD};
 pub use local::LocalServer;
+pub use metadata::asking;
 pub use received::{is_endpoints_version, snapshot};
 pub use resource::{Chain, Listener};
-#[cfg(test)]
 pub use selection::Selection;
 pub use service::Server;
 pub use session::owner;

@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::ads::metrics::AdsMetrics;
-use crate::ads::{Envoys, Following, LocalServer, Snapshots};
+use crate::ads::{Envoys, Following, LocalServer, Selection, Snapshots};
 use crate::config::MirrorConfig;
 use crate::files;
 use crate::lock::Locks;
@@ -62,12 +62,15 @@ fn start(config: Arc<MirrorConfig>, listener: TcpListener, server: LocalServer) 
     let snapshots = Snapshots::new(Envoys::default());
     let (status_sender, status) = watch::channel(Status::new());
     let (following_sender, following) = watch::channel(Following::default());
+    let control_planes = config.control_planes.clone();
+    let control_planes =
+        control_planes.map_or(Selection::All, |names| Selection::Some(Arc::new(names)));
     let follower =
         Follower::new(config, snapshots.clone(), status_sender, following_sender, metrics);
     let views = Views { status, envoys: snapshots.envoys().clone(), registry: Arc::new(registry) };
     let mut tasks = Tasks::default();
     tasks.add("companions", follower.run());
-    tasks.add_fallible("ADS", server.run(following, snapshots, ads));
+    tasks.add_fallible("ADS", server.run(following, control_planes, snapshots, ads));
     tasks.add_fallible("endpoint", async {
         let served = axum::serve(listener, endpoint::router(views)).await;
         served.map_err(|error| error.to_string())

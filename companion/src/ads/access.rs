@@ -76,11 +76,12 @@ impl Access {
         }
     }
 
-    /// Returns whether an Envoy may get what this server has although it has something else.
-    pub fn may_replace(&self) -> bool {
+    /// Returns whether an Envoy that asks for these control planes may get what this server has
+    /// although it has something else.
+    pub fn may_replace(&self, asked: &Selection) -> bool {
         match self {
             Self::Names { .. } => true,
-            Self::Socket(socket) => socket.is_confirmed(),
+            Self::Socket(socket) => socket.may_replace(asked),
         }
     }
 
@@ -89,7 +90,7 @@ impl Access {
         if let Self::Socket(socket) = self {
             socket.warn();
         }
-        Status::unavailable("this mirror's resources may be older than the Envoy's")
+        Status::unavailable("this mirror's resources may be older or fewer than the Envoy's")
     }
 
     /// Returns whether an Envoy that shall keep what it has asks again and again, and the log says

@@ -2,13 +2,16 @@
 //!
 //! An Envoy that runs may have newer resources than its mirror: one that could not follow companions
 //! does not have what they sent that Envoy. With older ones, a type that the Envoy knows would be a
-//! 404. So an unconfirmed mirror gives an Envoy nothing that replaces what it has.
+//! 404. So an unconfirmed mirror gives an Envoy nothing that replaces what it has. Nor does one that
+//! follows only some of the control planes that the Envoy asks for: the others would go.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use super::selection::Selection;
 
 /// For how long what a companion confirmed is taken for the latest. When companions vanish, an Envoy
 /// notices up to 20 s after its mirror, by the keepalive of its connection, and then looks for
@@ -49,18 +52,21 @@ impl Following {
 #[derive(Clone, Debug)]
 pub struct Socket {
     following: watch::Receiver<Following>,
+    /// The control planes that it follows.
+    control_planes: Selection,
     /// When it was last logged that an Envoy gets nothing.
     warned: Arc<Mutex<Option<Following>>>,
 }
 
 impl Socket {
-    pub fn new(following: watch::Receiver<Following>) -> Self {
-        Self { following, warned: Arc::default() }
+    pub fn new(following: watch::Receiver<Following>, control_planes: Selection) -> Self {
+        Self { following, control_planes, warned: Arc::default() }
     }
 
-    /// Returns whether an Envoy may get what is served although it has something else.
-    pub fn is_confirmed(&self) -> bool {
-        self.following.borrow().is_confirmed()
+    /// Returns whether an Envoy that asks for these control planes may get what is served although it
+    /// has something else.
+    pub fn may_replace(&self, asked: &Selection) -> bool {
+        self.control_planes.has_all(asked) && self.following.borrow().is_confirmed()
     }
 
     /// Logs that an Envoy gets nothing. It asks once a second, so the log says it only if something
@@ -70,7 +76,7 @@ impl Socket {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.replace(following) != Some(following) {
             tracing::warn!(
-                "an Envoy has other resources than this mirror, and keeps them: no companion has confirmed the mirror's"
+                "an Envoy has other resources than this mirror, and keeps them: no companion has confirmed the mirror's, or the mirror's controlPlanes lacks one that the Envoy asks for"
             );
         }
     }
@@ -96,18 +102,31 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_companion_confirmed_is_the_latest_for_some_seconds() {
         let (sender, following) = watch::channel(Following::default());
-        let socket = Socket::new(following);
-        assert!(!socket.is_confirmed());
+        let socket = Socket::new(following, Selection::All);
+        let is_confirmed = || socket.may_replace(&Selection::All);
+        assert!(!is_confirmed());
         sender.send_modify(|following| following.companion = true);
-        assert!(!socket.is_confirmed(), "the companion may be about to send something");
+        assert!(!is_confirmed(), "the companion may be about to send something");
         sender.send_modify(|following| following.confirmed = Confirmed::Now);
         sleep(RECENT * 2).await;
-        assert!(socket.is_confirmed());
+        assert!(is_confirmed());
         let lost = Following { companion: false, confirmed: Confirmed::Until(Instant::now()) };
         sender.send_replace(lost);
         sleep(RECENT - Duration::from_millis(1)).await;
-        assert!(socket.is_confirmed());
+        assert!(is_confirmed());
         sleep(Duration::from_millis(1)).await;
-        assert!(!socket.is_confirmed());
+        assert!(!is_confirmed());
+    }
+
+    #[test]
+    fn a_mirror_of_some_control_planes_takes_no_other_from_an_envoy() {
+        let (_sender, following) =
+            watch::channel(Following { companion: false, confirmed: Confirmed::Now });
+        let some = |names: &[&str]| {
+            Selection::Some(Arc::new(names.iter().map(|name| name.parse().unwrap()).collect()))
+        };
+        let socket = Socket::new(following, some(&["a", "b"]));
+        assert!(socket.may_replace(&some(&["a"])) && socket.may_replace(&some(&["a", "b"])));
+        assert!(!socket.may_replace(&some(&["a", "c"])) && !socket.may_replace(&Selection::All));
     }
 }

@@ -12,6 +12,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use super::access::Access;
 use super::following::{Following, Socket};
 use super::metrics::AdsMetrics;
+use super::selection::Selection;
 use super::service::Service;
 use super::snapshots::Snapshots;
 use crate::files;
@@ -34,14 +35,15 @@ impl LocalServer {
         Ok(Self { listener })
     }
 
-    /// Serves until the listener fails.
+    /// Serves the control planes that the mirror follows, until the listener fails.
     pub async fn run(
         self,
         following: watch::Receiver<Following>,
+        control_planes: Selection,
         snapshots: Snapshots,
         metrics: AdsMetrics,
     ) -> Result<(), String> {
-        let access = Access::Socket(Socket::new(following));
+        let access = Access::Socket(Socket::new(following, control_planes));
         let service = Service::new(&snapshots, access, metrics, CLIENTS);
         let served = tonic::transport::Server::builder()
             .serve_with_incoming(service, UnixListenerStream::new(self.listener));

@@ -1,4 +1,4 @@
-//! What an Envoy asks for in its bootstrap, in `node.metadata`:
+//! What an Envoy asks for in its bootstrap, and a mirror by its configuration, in `node.metadata`:
 //!
 //! ```yaml
 //! node:
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use discovery_map::Fault;
 use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{Struct, Value};
+use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 
 use super::selection::Selection;
 use crate::config::ClusterPrefix;
@@ -69,19 +69,25 @@ fn names(list: &Value) -> Result<Selection, (Option<usize>, String)> {
     Ok(Selection::Some(Arc::new(names)))
 }
 
+/// Returns the metadata of a node that asks for these control planes.
+pub fn asking(names: &BTreeSet<ClusterPrefix>) -> Struct {
+    let names = names.iter().map(|name| string(name.as_str())).collect();
+    let own = Struct { fields: [(CONTROL_PLANES.to_owned(), list(names))].into() };
+    let own = Value { kind: Some(Kind::StructValue(own)) };
+    Struct { fields: [(KEY.to_owned(), own)].into() }
+}
+
+fn string(text: &str) -> Value {
+    Value { kind: Some(Kind::StringValue(text.to_owned())) }
+}
+
+fn list(values: Vec<Value>) -> Value {
+    Value { kind: Some(Kind::ListValue(ListValue { values })) }
+}
+
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::google::protobuf::ListValue;
-
     use super::*;
-
-    fn string(text: &str) -> Value {
-        Value { kind: Some(Kind::StringValue(text.to_owned())) }
-    }
-
-    fn list(values: Vec<Value>) -> Value {
-        Value { kind: Some(Kind::ListValue(ListValue { values })) }
-    }
 
     fn mapping(fields: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
         let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -111,6 +117,8 @@ mod tests {
         assert_eq!(twice.names().map(ClusterPrefix::as_str).collect::<Vec<_>>(), ["a", "b"]);
         let most = (0..MOST_NAMES).map(|number| string(&number.to_string())).collect();
         assert_eq!(of_names(most).unwrap().names().count(), MOST_NAMES);
+        let names = ["a", "b"].map(|name| name.parse().unwrap()).into();
+        assert_eq!(asked(Some(&asking(&names))), Ok(twice));
     }
 
     #[test]

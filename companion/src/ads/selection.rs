@@ -51,6 +51,15 @@ impl Selection {
         }
     }
 
+    /// Returns whether it has everything that the other one has.
+    pub fn has_all(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::All, _) => true,
+            (Self::Some(_), Self::All) => false,
+            (Self::Some(one), Self::Some(other)) => other.is_subset(one),
+        }
+    }
+
     /// Returns what is in both.
     pub fn and(&self, other: &Self) -> Self {
         match (self, other) {

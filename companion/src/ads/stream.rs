@@ -245,7 +245,7 @@ impl<F: Form> Stream<F> {
     /// Checks that what the Envoy has may be replaced, if it has anything else than this server.
     fn check_replacing(&self, request: &F::Request) -> Result<(), Status> {
         let Context { access, metrics, .. } = &self.context;
-        if access.may_replace() || F::is_of(request, &self.target.borrow()) {
+        if access.may_replace(&self.asked) || F::is_of(request, &self.target.borrow()) {
             return Ok(());
         }
         metrics.refused(RefusalReason::Unconfirmed);

@@ -1,5 +1,6 @@
 //! The configuration of a mirror.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use discovery_map::Faults;
 use super::build_main::loopback;
 use super::reader::{FaultLog, Faulty, Section};
 use super::tls::pair;
-use super::value::{ServerName, absolute};
+use super::value::{ClusterPrefix, ServerName, absolute};
 use super::{ConfigError, files, read};
 use crate::certificates::KeyPairFiles;
 
@@ -27,6 +28,8 @@ pub struct MirrorConfig {
     pub state_directory: PathBuf,
     /// Who it says it is.
     pub node: String,
+    /// The control planes that it asks for. `None` for all that it may have.
+    pub control_planes: Option<BTreeSet<ClusterPrefix>>,
     /// Whom it mirrors.
     pub companions: Companions,
 }
@@ -80,14 +83,26 @@ fn mirror(mut top: Section<'_>) -> Result<MirrorConfig, Faulty> {
     let listen = top.or_default("listen", "127.0.0.1:9905", loopback);
     let state_directory = top.required("stateDirectory", state_directory);
     let node = top.required("node", node);
+    let control_planes = control_planes(&mut top);
     let companions = top.section("companions").and_then(companions);
     top.finish();
     Ok(MirrorConfig {
         listen: listen?,
         state_directory: state_directory?,
         node: node?,
+        control_planes: control_planes?,
         companions: companions?,
     })
+}
+
+/// Reads which control planes the mirror asks for.
+fn control_planes(top: &mut Section<'_>) -> Result<Option<BTreeSet<ClusterPrefix>>, Faulty> {
+    const FIELD: &str = "controlPlanes";
+    let names = top.optional_strings(FIELD, str::parse::<ClusterPrefix>)?;
+    if names.as_ref().is_some_and(Vec::is_empty) {
+        return Err(top.fault(FIELD, "must have at least one entry; leave it out for all"));
+    }
+    Ok(names.map(|names| names.into_iter().collect()))
 }
 
 fn companions(mut section: Section<'_>) -> Result<Companions, Faulty> {
@@ -133,8 +148,8 @@ mod tests {
     fn every_fault_names_its_field() {
         let long = "/".repeat(200);
         let faults = MirrorConfig::from_yaml(&format!(
-            "{{listen: '0.0.0.0:1', stateDirectory: {long}, node: '', more: 1, companions: \
-             {{addresses: [a, 'a:b', ':1', 'a:0'], serverName: 10.0.0.1, caFile: a, keyFile: /k}}}}"
+            "{{listen: '0.0.0.0:1', stateDirectory: {long}, node: '', more: 1, controlPlanes: [A, b], \
+             companions: {{addresses: [a, 'a:b', ':1', 'a:0'], serverName: 10.0.0.1, caFile: a, keyFile: /k}}}}"
         ));
         let faults = faults.unwrap_err();
         let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
@@ -142,6 +157,7 @@ mod tests {
             "listen",
             "stateDirectory",
             "node",
+            "controlPlanes[0]",
             "companions.addresses[0]",
             "companions.addresses[1]",
             "companions.addresses[2]",
@@ -152,6 +168,21 @@ mod tests {
             "more",
         ];
         assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_mirror_asks_for_all_control_planes_or_for_those_that_it_names() {
+        let read = |field: &str| {
+            MirrorConfig::from_yaml(&format!(
+                "{{stateDirectory: /s, node: a, {field} companions: {{addresses: ['a:1'], \
+                 caFile: /ca, certificateFile: /c, keyFile: /k}}}}"
+            ))
+        };
+        assert_eq!(read("").unwrap().control_planes, None);
+        let names = read("controlPlanes: [b, a, b],").unwrap().control_planes.unwrap();
+        assert_eq!(names.iter().map(ClusterPrefix::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        let none = read("controlPlanes: [],").unwrap_err().to_string();
+        assert_eq!(none, "controlPlanes: must have at least one entry; leave it out for all");
     }
 
     #[test]

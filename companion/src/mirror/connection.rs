@@ -21,10 +21,10 @@ use tonic::Streaming;
 use tonic::transport::Endpoint;
 
 use super::set::Set;
-use crate::ads::{Kind, LARGEST_RESPONSE, MIRROR, WILDCARD};
+use crate::ads::{Kind, LARGEST_RESPONSE, MIRROR, WILDCARD, asking};
 use crate::causes::with_causes;
 use crate::certificates::{Certificates, FileError, KeyPair};
-use crate::config::Companions;
+use crate::config::{Companions, MirrorConfig};
 
 /// The time in which a companion must answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -52,13 +52,12 @@ impl Connection {
     /// Opens a stream to a companion, and asks for what differs from `set`. The files of the
     /// certificates are read anew.
     pub async fn open(
-        companions: &Companions,
+        config: &MirrorConfig,
         address: &str,
-        node: &str,
         set: &Set,
     ) -> Result<Self, ConnectError> {
-        let tls = tls(companions)?;
-        let opened = open(companions, address, tls, requests(node, set));
+        let tls = tls(&config.companions)?;
+        let opened = open(&config.companions, address, tls, requests(config, set));
         timeout(ANSWER, opened).await.map_err(|_| ConnectError::Timeout)?
     }
 
@@ -135,7 +134,7 @@ fn tls(companions: &Companions) -> Result<Arc<ClientConfig>, ConnectError> {
 }
 
 /// Returns the first request of each type: for all of it, with what is known already.
-fn requests(node: &str, set: &Set) -> Vec<pb::DeltaDiscoveryRequest> {
+fn requests(config: &MirrorConfig, set: &Set) -> Vec<pb::DeltaDiscoveryRequest> {
     let first = |kind: Kind| pb::DeltaDiscoveryRequest {
         resource_names_subscribe: vec![WILDCARD.to_owned()],
         initial_resource_versions: set.versions(kind).collect(),
@@ -144,8 +143,9 @@ fn requests(node: &str, set: &Set) -> Vec<pb::DeltaDiscoveryRequest> {
     let mut requests: Vec<_> = Kind::ALL.into_iter().map(first).collect();
     if let Some(request) = requests.first_mut() {
         request.node = Some(Node {
-            id: node.to_owned(),
+            id: config.node.clone(),
             user_agent_name: MIRROR.to_owned(),
+            metadata: config.control_planes.as_ref().map(asking),
             ..Node::default()
         });
     }

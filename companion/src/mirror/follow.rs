@@ -127,9 +127,7 @@ impl Follower {
     /// Follows one companion until the stream ends. Returns whether there was one.
     async fn follow(&mut self, address: &str) -> bool {
         let config = Arc::clone(&self.config);
-        let opened =
-            Connection::open(&config.companions, address, &config.node, &self.received).await;
-        let mut connection = match opened {
+        let mut connection = match Connection::open(&config, address, &self.received).await {
             Ok(connection) => connection,
             Err(error) => {
                 self.failed(address, &error.to_string());

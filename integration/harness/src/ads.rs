@@ -161,7 +161,8 @@ impl AdsSite {
     /// Starts a mirror of the companions at these ports, beside the Envoy of this name. Fails if it
     /// does not answer.
     pub async fn mirror(&self, envoy: &str, companions: [u16; 2]) -> Result<Companion> {
-        start_mirror(&self.pki, envoy, &self.options.folder.join(envoy), companions).await
+        let folder = self.options.folder.join(envoy);
+        start_mirror(&self.pki, envoy, &folder, companions, &json!({})).await
     }
 
     /// Returns the folder of the files and the socket of the mirror beside an Envoy.
@@ -269,15 +270,16 @@ pub(crate) fn named(
 }
 
 /// Starts a mirror of the companions at these ports, beside the Envoy of this name and folder, with
-/// certificates of [`authority`]. Fails if it does not answer.
+/// certificates of [`authority`] and further fields. Fails if it does not answer.
 pub(crate) async fn start_mirror(
     pki: &Pki,
     node: &str,
     envoy: &Path,
     companions: [u16; 2],
+    more: &Value,
 ) -> Result<Companion> {
     let (port, files) = (ports::free_port()?, pki.issued("envoy"));
-    let config = json!({
+    let mut config = json!({
         "listen": format!("127.0.0.1:{port}"),
         "stateDirectory": mirror_folder(envoy),
         "node": node,
@@ -288,6 +290,9 @@ pub(crate) async fn start_mirror(
             "keyFile": files.key,
         },
     });
+    if let Some(fields) = config.as_object_mut() {
+        fields.extend(more.as_object().cloned().unwrap_or_default());
+    }
     let folder = envoy.join("m");
     fs::create_dir_all(&folder)?;
     let config = config.to_string();
@@ -295,7 +300,7 @@ pub(crate) async fn start_mirror(
 }
 
 /// Returns the folder of the files and the socket of the mirror beside the Envoy of a folder.
-fn mirror_folder(envoy: &Path) -> PathBuf {
+pub(crate) fn mirror_folder(envoy: &Path) -> PathBuf {
     envoy.join("mirror")
 }
 

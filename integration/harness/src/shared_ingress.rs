@@ -220,10 +220,17 @@ impl SharedIngress {
         ads::named(options, name, [companion; 2], &self.envoy_files("sds"))
     }
 
-    /// Starts a mirror of the companion at this port, beside the Envoy of this name. Fails if it does
-    /// not answer.
-    pub async fn mirror(&self, envoy: &str, companion: u16) -> Result<Companion> {
-        ads::start_mirror(&self.pki, envoy, &self.folder.join(envoy), [companion; 2]).await
+    /// Starts a mirror of the companion at this port, beside the Envoy of this name, with further
+    /// fields in its configuration. Fails if it does not answer.
+    pub async fn mirror(&self, envoy: &str, companion: u16, more: &Value) -> Result<Companion> {
+        let folder = self.folder.join(envoy);
+        ads::start_mirror(&self.pki, envoy, &folder, [companion; 2], more).await
+    }
+
+    /// Returns the file of the mirror beside the Envoy of this name. Fails if it cannot be read.
+    pub fn mirrored(&self, envoy: &str) -> Result<Vec<u8>> {
+        let file = ads::mirror_folder(&self.folder.join(envoy)).join("mirror.bin");
+        fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
     }
 
     /// Returns the certificate of an Envoy with another name in it. Fails if it cannot be written.

@@ -14,7 +14,7 @@ fn names(settings: AdsSettings) -> (Settings, Access) {
 /// Returns a mirror that stands like this with companions, and what changes that.
 fn socket(following: Following) -> (watch::Sender<Following>, Access) {
     let (sender, following) = watch::channel(following);
-    (sender, Access::Socket(Socket::new(following)))
+    (sender, Access::Socket(Socket::new(following, Selection::All)))
 }
 
 #[tokio::test(start_paused = true)]
