@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo test conformance conformance-programs \
-	conformance-matrix support-matrix test-envoys test-slow bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
+	conformance-matrix support-matrix test-envoys test-slow release release-check publish bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -54,6 +54,12 @@ filter: ## Build the filter as it ships: target/filter.wasm
 companion: ## Build the companion (release)
 	@$(tools)/companion
 
+release: ## Make all files of a release in target/dist (RELEASE.md)
+	@$(tools)/release target/dist
+
+publish: ## Push the images and charts of target/dist, and sign (REGISTRY=ghcr.io/example, COSIGN_KEY=cosign.key)
+	@$(tools)/publish target/dist $(REGISTRY)
+
 control-plane: ## Build all versions of Kubernetes for tests (cached; minutes each, once)
 	@for version in $$($(tools)/control-plane --versions); do $(tools)/control-plane "$$version"; done
 
@@ -65,7 +71,7 @@ demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
 		cargo run --quiet -p demo -- --peers $(PEERS)
 
 test: ## Run unit, property and golden tests, and those with Envoy
-	$(with) envoy func-e filter filter-trap companion images -- cargo test --workspace
+	$(with) envoy func-e filter filter-trap companion crane images -- cargo test --workspace
 
 conformance: ## Run tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
@@ -82,7 +88,7 @@ conformance-matrix: ## Run the tests of version pairs on every combination of ve
 
 test-envoys: ## Run the tests with Envoy on every supported version of it, and see older ones refused
 	@for version in $$($(tools)/envoy --versions); do \
-		$(with) envoy=$$version func-e filter filter-trap companion images -- \
+		$(with) envoy=$$version func-e filter filter-trap companion crane images -- \
 			cargo test -p integration --no-fail-fast --test 'envoy_*'; done
 	@for version in $$($(tools)/envoy --too-old); do \
 		$(with) envoy=$$version func-e filter companion -- \
@@ -102,6 +108,9 @@ test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	"$${slow[@]}" --test 'slow_*' || failed=yes; \
 	"$${slow[@]}" --test cluster -- new_types:: old_discovery:: hosted:: node:: || failed=yes; \
 	[ -z "$$failed" ]
+
+release-check: ## Make a release twice, compare, publish to a registry on loopback, verify, and run what comes back
+	$(tools)/release-check
 
 e2e-suite: ## Build the programs of `make e2e` for the newer version of PAIR (cached; minutes, once)
 	@$(with) $(call suite_of,$(PAIR)) -- true
@@ -144,7 +153,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter filter-trap companion images control-plane $(kubeadm) kubectl-1.20 clients $(call suite_of,$(PAIR))
+	@$(with) envoy func-e filter filter-trap companion crane images control-plane $(kubeadm) kubectl-1.20 clients $(call suite_of,$(PAIR))
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean

@@ -43,12 +43,12 @@ go_build() {
     CGO_ENABLED=0 go $command -trimpath -gcflags=all=-dwarf=false "$@"
 }
 
-# same_everywhere [FOLDER]: from here on, Rust and C builds do not depend on where this checkout,
-# Cargo's folder and the folder of what is built are: messages of panics name no path of this
-# machine. All crates must be unpacked (`cargo fetch`).
+# same_everywhere [FOLDER]: makes Rust and C builds independent of the paths of this checkout, of
+# Cargo's folder and of FOLDER, in which Cargo builds. Otherwise messages of panics contain them.
 same_everywhere() {
-    local folder flags=("--remap-path-prefix=$checkout=/source")
-    for folder in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+    local folder flags=("--remap-path-prefix=$checkout=/source") crates="${CARGO_HOME:-$HOME/.cargo}/registry/src"
+    [ -d "$crates" ] || cargo fetch --quiet --locked >&2
+    for folder in "$crates"/*; do
         flags+=("--remap-path-prefix=$folder=/crates")
         export CFLAGS="${CFLAGS:-} -ffile-prefix-map=$folder=/crates"
     done

@@ -52,22 +52,46 @@ index() {
         --annotation "org.opencontainers.image.version=$version" >/dev/null
 }
 
-# finish LAYOUT TAG…: leaves these names only, in this order. oras writes them in any.
+# attach_sbom LAYOUT FILE TAG…: attaches an SBOM to these images.
+attach_sbom() {
+    local layout=$1 file=$2 tag
+    shift 2
+    for tag in "$@"; do
+        (cd "$(dirname "$file")" && "$oras" attach --no-tty --oci-layout "$layout:$tag" \
+            --artifact-type application/vnd.cyclonedx+json \
+            --annotation "org.opencontainers.image.created=$created" \
+            "$(basename "$file"):application/vnd.cyclonedx+json" >/dev/null)
+    done
+    finish "$layout"
+}
+
+# finish LAYOUT: writes the index in one order; oras writes it in any.
 finish() {
-    local layout=$1
-    shift
-    python3 - "$layout/index.json" "$@" <<'EOF'
+    python3 - "$1/index.json" <<'EOF'
 import json, sys
 
-path, *tags = sys.argv[1:]
-with open(path) as file:
+with open(sys.argv[1]) as file:
     index = json.load(file)
-named = {entry["annotations"]["org.opencontainers.image.ref.name"]: entry for entry in index["manifests"]}
-index["manifests"] = [named[tag] for tag in tags]
-with open(path, "w") as file:
+index["manifests"].sort(key=lambda entry: (entry.get("annotations", {}).get("org.opencontainers.image.ref.name", ""), entry["digest"]))
+with open(sys.argv[1], "w") as file:
     json.dump(index, file)
 EOF
-    rmdir "$layout/ingest"
+    rm -rf "$1/ingest"
+}
+
+# digests LAYOUT: prints TAG@DIGEST of what is for users: not the images of one platform,
+# which are in an index.
+digests() {
+    python3 - "$1/index.json" "$version" <<'EOF'
+import json, sys
+
+path, version = sys.argv[1:]
+with open(path) as file:
+    for entry in json.load(file)["manifests"]:
+        tag = entry.get("annotations", {}).get("org.opencontainers.image.ref.name")
+        if tag in (version, f"{version}-artifact"):
+            print(f"{tag}@{entry['digest']}")
+EOF
 }
 
 annotations=()

@@ -1,6 +1,8 @@
 //! The images, pulled from a registry: the companion's and Envoy's start as an unnamed user on a
 //! read-only root and serve, and Envoy runs the module of the module's image.
 
+#![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
@@ -15,6 +17,7 @@ use harness::containers::{Container, Registry};
 use harness::fleet::Fleet;
 use harness::namespace;
 use pki::Pki;
+use serde_json::Value;
 use wire::client::{Client, Http};
 
 /// Envoy compiles the module while other tests run.
@@ -114,7 +117,7 @@ async fn both_forms_of_a_modules_image_have_the_module_as_it_ships() -> Result<(
             registry.layer(artifact, "application/vnd.module.wasm.content.layer.v1+wasm")?;
         assert!(module == ships, "{artifact}");
         let about = registry.layer(artifact, "application/vnd.module.wasm.config.v1+json")?;
-        let about: serde_json::Value = serde_json::from_slice(&about)?;
+        let about: Value = serde_json::from_slice(&about)?;
         assert_eq!(about["type"], "envoy_proxy");
     }
     Ok(())
@@ -133,10 +136,26 @@ fn images_depend_on_what_files_contain_only() -> Result<()> {
     let tool = integration_folder().join("../tools/images");
     ensure!(Command::new(tool).arg(&images).arg(&copy).status()?.success());
     for (repository, _) in MODULES {
-        let index = |images: &Path| fs::read_to_string(images.join(repository).join("index.json"));
-        assert_eq!(index(&images)?, index(&Artifact::Images.path()?)?);
+        assert_eq!(
+            tagged(&images.join(repository))?,
+            tagged(&Artifact::Images.path()?.join(repository))?
+        );
     }
     Ok(())
+}
+
+/// Returns the tags of an image layout with their digests.
+fn tagged(layout: &Path) -> Result<Vec<(String, String)>> {
+    let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json"))?)?;
+    let entries =
+        index["manifests"].as_array().context("no manifests")?.iter().filter_map(|entry| {
+            // What is attached to an image has no tag.
+            let tag = entry["annotations"]["org.opencontainers.image.ref.name"].as_str()?;
+            Some((tag.to_owned(), entry["digest"].as_str()?.to_owned()))
+        });
+    let tagged: Vec<_> = entries.collect();
+    ensure!(tagged.len() == 2, "{index}");
+    Ok(tagged)
 }
 
 fn at_server(filter: &Path) -> std::path::PathBuf {
