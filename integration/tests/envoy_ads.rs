@@ -196,13 +196,13 @@ async fn a_client_without_an_allowed_certificate_gets_nothing() -> Result<()> {
     let (fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
     let stranger = site.pki().for_any_purpose("stranger", "stranger")?;
-    let error = Simulated::connect(companion.port, tls(&site, &stranger)?, "a").await;
+    let error = Simulated::connect(companion.port, tls(site.pki(), &stranger)?, "a").await;
     let error = format!("{:#}", error.err().context("a stranger was served")?);
     assert!(error.contains("no allowed name"), "{error}");
     // The right name, of another authority.
     let other = Pki::create_as(fleet.folder().join("other-pki"), "other")?;
     let forged = other.for_any_purpose("envoy", "envoy")?;
-    let mut refused = Simulated::connect(companion.port, tls(&site, &forged)?, "a").await;
+    let mut refused = Simulated::connect(companion.port, tls(site.pki(), &forged)?, "a").await;
     if let Ok(simulated) = &mut refused {
         // TLS 1.3 tells a client only after the handshake.
         assert!(simulated.response().await.is_err());
@@ -217,7 +217,7 @@ async fn a_client_that_is_not_allowed_any_more_loses_its_stream() -> Result<()> 
     let config = std::fs::read_to_string(companion.companion.config_file())?;
     let good: Value = serde_json::from_str(&config)?;
     let other = Pki::create_as(fleet.folder().join("other-pki"), "other")?;
-    let tls = tls(&site, &site.envoy_certificate())?;
+    let tls = tls(site.pki(), &site.envoy_certificate())?;
     for (field, value, reason) in [
         ("allowedClientNames", json!(["another"]), "no allowed name"),
         ("clientCaFile", json!(other.ca_file()), "cannot be verified"),
@@ -248,7 +248,7 @@ async fn a_client_that_is_not_allowed_any_more_loses_its_stream() -> Result<()> 
 async fn clients_that_do_not_read_or_refuse_everything_hold_nobody_up() -> Result<()> {
     let (fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
-    let config = tls(&site, &site.envoy_certificate())?;
+    let config = tls(site.pki(), &site.envoy_certificate())?;
     let mut silent = Vec::new();
     for number in 0..100 {
         let name = format!("silent-{number}");

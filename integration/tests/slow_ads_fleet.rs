@@ -59,7 +59,7 @@ async fn run() -> Result<()> {
     for number in 1..=REAL {
         real.push(ads::start(&site, &format!("envoy-{number}"), &companion).await?);
     }
-    let config = tls(&site, &site.envoy_certificate())?;
+    let config = tls(site.pki(), &site.envoy_certificate())?;
     let _bad = bad_clients(companion.port, &config).await?;
     let versions = Versions::default();
     let _good = good_clients(companion.port, &config, &versions).await?;

@@ -11,9 +11,11 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource,
 };
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 use envoy_types::pb::google::rpc::Status;
 use hyper_util::rt::TokioIo;
-use pki::CertificateFiles;
+use pki::{CertificateFiles, Pki};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -25,7 +27,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
 
-use crate::ads::{AdsSite, loopback};
+use crate::ads::loopback;
 
 /// The types, as Envoy asks for them.
 pub const CLUSTERS: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
@@ -33,6 +35,8 @@ pub const CLUSTERS: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 pub const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 /// Certificates.
 pub const SECRETS: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+/// Listeners.
+pub const LISTENERS: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 /// The filter with its map.
 pub const FILTER: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
 
@@ -52,10 +56,11 @@ pub struct Simulated {
     asked: BTreeSet<(String, String)>,
 }
 
-/// Returns what a connection with this certificate is made with. Fails if a file cannot be read.
-pub fn tls(site: &AdsSite, files: &CertificateFiles) -> Result<Arc<ClientConfig>> {
+/// Returns what a connection with this certificate is made with, to a companion of this authority.
+/// Fails if a file cannot be read.
+pub fn tls(pki: &Pki, files: &CertificateFiles) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(site.pki().ca_file())?)?;
+    roots.add(CertificateDer::from_pem_file(pki.ca_file())?)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -81,6 +86,24 @@ impl Simulated {
         let name = node.id.clone();
         let connected = timeout(DEADLINE, Self::open(port, tls, node)).await;
         connected.with_context(|| format!("{name} is not answered"))?
+    }
+
+    /// Connects to a companion and asks for all that an Envoy asks for that gets these control planes.
+    /// Fails if it is refused, or not answered in time.
+    pub async fn connect_for(
+        port: u16,
+        tls: Arc<ClientConfig>,
+        name: &str,
+        control_planes: &[String],
+    ) -> Result<Self> {
+        let metadata = Some(metadata(control_planes));
+        let node = Node { id: name.to_owned(), metadata, ..Node::default() };
+        let mut simulated = Self::connect_as(port, tls, node).await?;
+        simulated.ask(LISTENERS, ["*".to_owned()]).await?;
+        let filters = control_planes.iter().map(|name| format!("{FILTER_NAME}/{name}"));
+        let filters = filters.flat_map(|name| [format!("{name}/connections"), name]);
+        simulated.ask(FILTER, filters).await?;
+        Ok(simulated)
     }
 
     async fn open(port: u16, tls: Arc<ClientConfig>, node: Node) -> Result<Self> {
@@ -195,6 +218,16 @@ impl Simulated {
             self.accept(response).await?;
         }
     }
+}
+
+/// Returns the metadata of an Envoy that asks for these control planes.
+fn metadata(control_planes: &[String]) -> Struct {
+    let value = |kind| Value { kind: Some(kind) };
+    let mapping = |name: &str, value| Struct { fields: [(name.to_owned(), value)].into() };
+    let names = control_planes.iter().map(|name| value(Kind::StringValue(name.clone())));
+    let list = value(Kind::ListValue(ListValue { values: names.collect() }));
+    let own = value(Kind::StructValue(mapping("controlPlanes", list)));
+    mapping("mixed-version-proxy", own)
 }
 
 /// Returns the secret that a cluster names, which has a fingerprint of 16 digits.

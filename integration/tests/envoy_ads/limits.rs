@@ -36,7 +36,7 @@ async fn clients_that_say_nothing_keep_nobody_else_out() -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
-    let tls = tls(&site, &site.envoy_certificate())?;
+    let tls = tls(site.pki(), &site.envoy_certificate())?;
     Simulated::connect(companion.port, tls, "a").await?.next_map(None).await?;
     // The others are refused, too, when they have said nothing for some time.
     for mut silent in silent {
@@ -52,8 +52,8 @@ async fn clients_that_say_nothing_keep_nobody_else_out() -> Result<()> {
 async fn clients_without_streams_are_bounded_and_strangers_take_nobodys_place() -> Result<()> {
     let (_fleet, site) = ads::skewed().await?;
     let companion = site.companion_with("companion-1", &json!({ "maxClients": 1 })).await?;
-    let allowed = tls(&site, &site.envoy_certificate())?;
-    let stranger = tls(&site, &site.pki().for_any_purpose("stranger", "stranger")?)?;
+    let allowed = tls(site.pki(), &site.envoy_certificate())?;
+    let stranger = tls(site.pki(), &site.pki().for_any_purpose("stranger", "stranger")?)?;
     let mut strangers = Vec::new();
     for _ in 0..4 {
         strangers.push(connect(&companion, &stranger).await?);

@@ -119,7 +119,7 @@ async fn end(
 async fn hostile_metadata_is_refused_and_harms_nobody() -> Result<()> {
     let (_fleet, site) = ads::skewed().await?;
     let companion = site.companion("companion-1").await?;
-    let tls = tls(&site, &site.envoy_certificate())?;
+    let tls = tls(site.pki(), &site.envoy_certificate())?;
     for (name, metadata, expected) in corpus() {
         let patience = Duration::from_secs(if expected == End::Nothing { 1 } else { 30 });
         let got = end(companion.port, Arc::clone(&tls), metadata, patience).await;
