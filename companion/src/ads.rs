@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariants:
-//! - Resources are encoded once. Whoever sends them shares them.
+//! - Resources are encoded once, and shared by all streams that send them.
 //! - A stream looks at the latest snapshot and has no queue of earlier ones. It has at most one
 //!   unanswered push of each type, so no Envoy holds up another.
 //! - Nothing is sent without mutual TLS, except by a mirror over a socket of its host. No private

@@ -238,7 +238,7 @@ async fn a_client_that_is_not_allowed_any_more_loses_its_stream() -> Result<()> 
             }
         };
         let error = tokio::time::timeout(DEADLINE, ended).await.context("the stream goes on")?;
-        ensure!(error.contains("not allowed any more") && error.contains(reason), "{error}");
+        ensure!(error.contains("no longer allowed") && error.contains(reason), "{error}");
         companion.companion.write_config(&good.to_string())?;
     }
     Ok(())

@@ -26,8 +26,8 @@ const FOLLOWING: Duration = Duration::from_secs(10);
 /// the mirror cannot reach.
 const ALONE: Duration = Duration::from_secs(60);
 
-/// The longest time between two looks at a certificate. Somebody may set the clock.
-const LOOK: Duration = Duration::from_secs(60 * 60);
+/// The longest time between two checks of a certificate. Somebody may set the clock.
+const CHECK: Duration = Duration::from_secs(60 * 60);
 
 type Latest = watch::Receiver<Arc<Snapshot>>;
 
@@ -85,7 +85,7 @@ impl Access {
         }
     }
 
-    /// Returns the status for an Envoy that shall keep what it has.
+    /// Returns the status for an Envoy that must keep what it has.
     pub fn keep_status(&self) -> Status {
         if let Self::Socket(socket) = self {
             socket.warn();
@@ -93,13 +93,12 @@ impl Access {
         Status::unavailable("this mirror's resources may be older or fewer than the Envoy's")
     }
 
-    /// Returns whether an Envoy that shall keep what it has asks again and again, and the log says
-    /// so already.
+    /// Returns whether the log already says that an Envoy must keep what it has. It asks once a second.
     pub fn is_quiet(&self) -> bool {
         matches!(self, Self::Socket(socket) if socket.has_warned())
     }
 
-    /// Waits until a stream is to be ended, whatever its client gets. Returns what the client is told.
+    /// Waits until a stream must end, whatever its client gets. Returns the status for the client.
     pub async fn end(self, client: Client) -> Result<(), Status> {
         match self {
             Self::Names { settings, .. } => forbidden(settings, client).await,
@@ -110,8 +109,8 @@ impl Access {
         }
     }
 
-    /// Waits until a stream is to be ended, because what its client gets has no map after some time.
-    /// Returns what the client is told. A mirror serves only what has one.
+    /// Waits until a stream must end, because what its client gets has no map after some time.
+    /// Returns the status for the client. A mirror serves only what has a map.
     pub async fn end_without_map(self, latest: Latest) -> Status {
         if let Self::Names { .. } = self {
             sleep(FIRST_MAP).await;
@@ -143,21 +142,21 @@ fn has_map(latest: &Snapshot) -> bool {
     latest.listeners.is_some() || latest.parts.values().any(|part| part.is_alone())
 }
 
-/// Looks at a client whenever the names or the authorities change, and when a certificate expires.
-/// Returns when the client may have no stream any more.
+/// Checks a client when names or authorities change, and when a certificate expires. Returns once the
+/// client is no longer allowed.
 async fn forbidden(
     mut settings: watch::Receiver<Arc<AdsSettings>>,
     client: Client,
 ) -> Result<(), Status> {
     loop {
-        let look = client.next_expiry(since_1970()).map_or(LOOK, |expiry| expiry.min(LOOK));
+        let next = client.next_expiry(since_1970()).map_or(CHECK, |expiry| expiry.min(CHECK));
         tokio::select! {
             changed = settings.changed() => if changed.is_err() { return Ok(()) },
-            () = sleep(look) => {}
+            () = sleep(next) => {}
         }
         settings.mark_unchanged();
         check(&settings, &client).map_err(|error| {
-            Status::permission_denied(format!("the client is not allowed any more: {error}"))
+            Status::permission_denied(format!("the client is no longer allowed: {error}"))
         })?;
     }
 }

@@ -73,8 +73,8 @@ impl Client {
         allowed.map(one).reduce(|one, other| one.or(&other))
     }
 
-    /// Returns how long after `now`, the time since 1970, the next one of its certificates is not
-    /// valid any more. `None` if all have expired.
+    /// Returns the time from `now`, the time since 1970, until the next of its certificates expires.
+    /// `None` if all have expired.
     pub fn next_expiry(&self, now: Duration) -> Option<Duration> {
         let last_second = |certificate| {
             let (_, certificate) = X509Certificate::from_der(certificate).ok()?;

@@ -35,7 +35,7 @@ pub struct Peer {
     closed: CancellationToken,
 }
 
-/// One task does all that is done with it, as HTTP/2 does.
+/// A connection of a client. Only the task of HTTP/2 polls it, and `closed` wakes that task.
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,

@@ -67,7 +67,7 @@ pub struct Entry {
 /// What is shown of all.
 #[derive(Debug, Serialize)]
 pub struct View {
-    /// The versions that every Envoy shall have that gets all control planes, by type.
+    /// The versions that an Envoy of all control planes must have, by type.
     versions: BTreeMap<&'static str, String>,
     envoys: Vec<EnvoyView>,
 }
@@ -132,7 +132,7 @@ impl Envoys {
         Entry { envoys: self.clone(), number }
     }
 
-    /// Takes note of what every Envoy shall have.
+    /// Records what every Envoy must have.
     pub fn expect(&self, snapshot: &Snapshot) {
         self.known().versions = snapshot.versions();
     }
@@ -168,7 +168,7 @@ impl Entry {
         }
     }
 
-    /// Takes note of who the Envoy says it is.
+    /// Records who the Envoy says it is.
     pub fn introduce(&self, node: &Node, version: Option<EnvoyVersion>) {
         self.change(|envoy| {
             envoy.mirror = node.user_agent_name == MIRROR;
@@ -183,7 +183,7 @@ impl Entry {
         self.change(|envoy| envoy.chosen = chosen);
     }
 
-    /// Takes note of what it has of a type.
+    /// Records what it has of a type.
     pub fn has(&self, kind: Kind, session: &Session) {
         let version = session.version(kind);
         self.change(|envoy| {
@@ -192,7 +192,7 @@ impl Entry {
         });
     }
 
-    /// Takes note of what it refused of a control plane.
+    /// Records what it refused of a control plane.
     pub fn refused(&self, kind: Kind, part: &str, reason: &str) {
         let (part, reason) = (part.to_owned(), shortened(reason));
         let refusal = Refusal { kind, part, reason, at: Instant::now() };

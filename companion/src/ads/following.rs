@@ -1,4 +1,4 @@
-//! How a mirror stands with companions, as far as it matters to the Envoys that ask it.
+//! Whether a mirror follows a companion, and may replace what an Envoy has.
 //!
 //! An Envoy that runs may have newer resources than its mirror: one that could not follow companions
 //! does not have what they sent that Envoy. With older ones, a type that the Envoy knows would be a
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::selection::Selection;
 
-/// For how long what a companion confirmed is taken for the latest. When companions vanish, an Envoy
+/// How long what a companion confirmed counts as the latest. When companions vanish, an Envoy
 /// notices up to 20 s after its mirror, by the keepalive of its connection, and then looks for
 /// another server.
 const RECENT: Duration = Duration::from_secs(30);

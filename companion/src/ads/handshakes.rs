@@ -1,5 +1,5 @@
-//! How many handshakes there are at once: of all clients, and of one address, so that clients that
-//! connect and say nothing keep nobody else out.
+//! Bounds the handshakes at once, of all clients and of one address, so that clients that connect and
+//! say nothing keep nobody else out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -60,8 +60,8 @@ impl Drop for Handshake {
     }
 }
 
-/// Returns what stands for everything that one client can connect from: in IPv6, whoever has one
-/// address has the other addresses of its /64, too.
+/// Returns what counts as one address: an IPv4 address, or the /64 of an IPv6 address, because a
+/// client with one address of it has all of them.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// Returns whether whoever asks for this type without names asks for all of it.
+    /// Returns whether a request for this type without names is for all of it.
     pub fn is_for_all(self) -> bool {
         matches!(self, Self::Clusters | Self::Listeners)
     }

@@ -54,7 +54,7 @@ pub fn tls(settings: &AdsSettings) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(config))
 }
 
-/// Accepts connections and sends them on, until nobody takes them any more.
+/// Accepts connections and sends them on, until nobody receives them.
 pub async fn accept(
     listener: TcpListener,
     mut settings: watch::Receiver<Arc<AdsSettings>>,

@@ -26,8 +26,8 @@ pub struct LocalServer {
 }
 
 impl LocalServer {
-    /// Binds a socket that only its owner can open. Whoever holds the lock on its directory may
-    /// replace what an earlier run left.
+    /// Binds a socket that only its owner can open, in place of what an earlier run left. The caller
+    /// holds the lock on its directory.
     pub fn bind(path: &Path) -> io::Result<Self> {
         files::remove(path).map_err(io::Error::other)?;
         let listener = UnixListener::bind(path)?;

@@ -38,7 +38,7 @@ pub enum PushOutcome {
 pub enum RefusalReason {
     /// The handshake failed: mostly, its certificate does not verify.
     Handshake,
-    /// Its certificate has no allowed name, or is not valid any more.
+    /// Its certificate has no allowed name, or is no longer valid.
     Name,
     /// There are too many streams, connections or handshakes.
     Limit,

@@ -1,4 +1,4 @@
-//! From resources that a companion sent to a snapshot that can be served again.
+//! Makes a snapshot of the resources that a companion sent, for a mirror to serve.
 //!
 //! Names and versions stay, so that an Envoy that comes from a companion, or goes back to one, gets
 //! only what differs.
@@ -38,7 +38,7 @@ pub fn snapshot<'r>(
     resources: impl Iterator<Item = (Kind, &'r pb::Resource)> + Clone,
 ) -> Option<Snapshot> {
     let mut clusters = resources.clone().filter(|(kind, _)| *kind == Kind::Clusters);
-    // What belongs to no control plane by its name is the only one's.
+    // A resource whose name contains no control plane belongs to the only one.
     let alone = clusters.next().and_then(|(kind, one)| owner(kind, &one.name));
     let alone = alone.unwrap_or_default().to_owned();
     let mut parts = BTreeMap::<String, Received>::new();
@@ -53,7 +53,7 @@ pub fn snapshot<'r>(
         let owner = owner(kind, &name).unwrap_or(&alone).to_owned();
         match (kind, owner.strip_suffix(CONNECTIONS)) {
             (Kind::Listeners, _) => {
-                resource.listener = Some(taken_apart(&name, &version, body)?);
+                resource.listener = Some(split(&name, &version, body)?);
                 listeners.insert(name, Arc::new(resource));
             }
             (Kind::Filter, Some(prefix)) => {
@@ -107,9 +107,9 @@ fn neutral(filter: &[u8]) -> Vec<u8> {
     filter
 }
 
-/// Takes a listener apart as the companion put it together: the chain of a control plane has its
-/// name.
-fn taken_apart(name: &str, version: &str, body: &[u8]) -> Option<Listener> {
+/// Splits a listener into its base and the chains of control planes: each chain has the name of its
+/// control plane.
+fn split(name: &str, version: &str, body: &[u8]) -> Option<Listener> {
     let mut base = listener::Listener::decode(body).ok()?;
     let chains = std::mem::take(&mut base.filter_chains);
     let encoded =

@@ -1,8 +1,8 @@
 //! A resource as a stream carries it, with a version that its content gives.
 //!
 //! Equal content has an equal version in every companion, so that an Envoy can go from one to
-//! another and gets only what differs. The version of endpoints is their text: whoever reads it
-//! knows which endpoints an Envoy has, without having told it.
+//! another and gets only what differs. The version of endpoints is their text: from it, a
+//! companion knows which endpoints an Envoy has, even if another companion sent them.
 //!
 //! The version of a filter says nothing of the generation of its map, which differs from push to
 //! push. Otherwise Envoy would take a filter that it refused for known when it gets it again, and a

@@ -31,8 +31,8 @@ use crate::secrets::AdsSettings;
 /// At most one unanswered push of each type is on its way, and an error.
 const QUEUE: usize = Kind::ALL.len() + 3;
 
-/// After this time, a connection ends with the streams that it has then. A client that may not have
-/// a stream any more, or wants none, keeps no connection for longer.
+/// After this time, a connection takes no new streams and ends with the last of those that it has. A
+/// client that may have no stream, or opens none, does not keep a connection for longer.
 const CONNECTION: Duration = Duration::from_secs(60);
 
 const DELTA: &str =

@@ -1,4 +1,4 @@
-//! Collects the steps of a plan into the part of one control plane, which every Envoy shall have.
+//! Collects the steps of a plan into the part of one control plane, for every Envoy that gets it.
 //!
 //! Steps need no order here: each stream finds its own way from what its Envoy has to the latest
 //! snapshot. No private key gets into a snapshot: an Envoy reads its own from its own files.

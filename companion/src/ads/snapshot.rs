@@ -1,4 +1,4 @@
-//! Everything that an Envoy shall have. Never changed: the next one replaces it.
+//! Everything that Envoys must have. A snapshot never changes: the next one replaces it.
 //!
 //! Each control plane has a part, which is published on its own. Listeners belong to all of them.
 
@@ -18,7 +18,7 @@ pub type Resources = BTreeMap<String, Arc<Resource>>;
 /// How many encodings of endpoints are kept. Envoys that have the same before get the same.
 const KEPT: usize = 1024;
 
-/// What all Envoys shall have.
+/// What all Envoys must have.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The parts of the control planes that have a map, by the prefix of their clusters.
@@ -47,7 +47,7 @@ pub struct Listeners {
     pub connections: Resources,
 }
 
-/// What an Envoy shall have for one control plane.
+/// What an Envoy must have of one control plane.
 #[derive(Debug, Default)]
 pub struct Part {
     pub clusters: Resources,

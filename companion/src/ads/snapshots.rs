@@ -78,7 +78,7 @@ impl Snapshots {
         });
     }
 
-    /// Removes a control plane that does not exist any more. Envoys lose everything of it.
+    /// Removes a control plane that no longer exists. Envoys lose everything of it.
     pub fn remove(&self, prefix: &str) {
         self.change(Some(prefix), |latest| {
             let is_known = latest.parts.contains_key(prefix) || latest.awaited.contains(prefix);

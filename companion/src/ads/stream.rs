@@ -29,8 +29,8 @@ use crate::config::ClusterPrefix;
 #[cfg(test)]
 mod tests;
 
-/// The time in which an Envoy must answer a push. Who does not is disconnected, so that nothing is
-/// kept for it.
+/// The time in which an Envoy must answer a push. One that does not is disconnected, so that nothing
+/// is kept for it.
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// The time in which it must read what was sent before its stream ended.
@@ -59,9 +59,9 @@ pub struct Stream<F> {
     selection: Selection,
     /// Those of the first that it may not have, for which the log has a warning.
     refused: Vec<ClusterPrefix>,
-    /// What the Envoy shall have.
+    /// What the Envoy must have.
     target: watch::Receiver<Arc<Snapshot>>,
-    /// Whether `target` changed, and has to be waited for anew.
+    /// Whether `target` was replaced, so that the stream must wait for another one.
     retargeted: bool,
     /// When the unanswered push of each type was sent.
     sent: BTreeMap<Kind, Instant>,
@@ -179,7 +179,7 @@ impl<F: Form> Stream<F> {
         Ok(())
     }
 
-    /// Takes note of who the Envoy says it is, and of what it asks for.
+    /// Records who the Envoy says it is, and what it asks for.
     ///
     /// # Errors
     /// The Envoy is too old, or asks for something that cannot be read.

@@ -1,4 +1,4 @@
-//! Whether what an Envoy says that it has is what this server has.
+//! Compares what an Envoy says that it has with what this server has.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ pub fn is_of_delta(request: &pb::DeltaDiscoveryRequest, snapshot: &Snapshot) -> 
     told.iter().all(|(name, version)| versions.get(name).is_some_and(|own| own == version))
 }
 
-/// The same in the older form, which tells one version for everything that was asked for.
+/// Returns the same for the older form, which has one version for everything that was asked for.
 pub fn is_of_whole(request: &pb::DiscoveryRequest, snapshot: &Snapshot) -> bool {
     let told = &request.version_info;
     // An answer to a push, which is this server's, has a nonce.

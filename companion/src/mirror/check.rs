@@ -136,13 +136,13 @@ fn content(kind: Kind, resource: &Resource) -> Facts {
     Ok(Content { names, has_map })
 }
 
-/// Returns the secrets that are to come over the same stream.
+/// Returns the secrets that come over the same stream.
 fn secrets(value: &Value) -> impl Iterator<Item = String> {
     names_of(value, |fields| is_ads(fields.get("sdsConfig")))
 }
 
-/// Returns the filters that are to come over the same stream, and without which a listener waits.
-/// One with a default works without the other.
+/// Returns the filters that come over the same stream and that a listener waits for. It does not wait
+/// for one with a default.
 fn filters(value: &Value) -> impl Iterator<Item = String> {
     names_of(value, |fields| {
         let discovery = fields.get("configDiscovery");

@@ -12,7 +12,7 @@ use prost::Message;
 use crate::ads::Kind;
 use crate::fingerprint::fingerprint;
 
-/// What is at the beginning of the file. A file of another version is not read.
+/// The beginning of the file. A file of another version is not read.
 const FORMAT: &str = "mixed-version-mirror 1 ";
 
 /// Resources by type and name.

@@ -1,17 +1,18 @@
-//! Tasks that belong together, each with its name. If one ends, all of them shall.
+//! Named tasks that run until one of them ends.
 
 use std::future::Future;
 
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-/// They are aborted when this is dropped.
+/// Dropping it aborts the tasks.
 #[derive(Default)]
 pub struct Tasks {
     set: JoinSet<(&'static str, Result<(), String>)>,
 }
 
 impl Tasks {
+    /// Starts a task that cannot fail, in the present span of the log.
     pub fn add(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.add_fallible(name, async {
             task.await;
@@ -19,7 +20,7 @@ impl Tasks {
         });
     }
 
-    /// Starts a task, in the present span of the log.
+    /// Starts a task that can fail, in the present span of the log.
     pub fn add_fallible(
         &mut self,
         name: &'static str,
@@ -39,7 +40,7 @@ impl Tasks {
         format!("the task \"{task}\" ended: {problem}")
     }
 
-    /// Ends all, and waits for it.
+    /// Aborts all tasks, and waits until they have ended.
     pub async fn shutdown(&mut self) {
         self.set.shutdown().await;
     }

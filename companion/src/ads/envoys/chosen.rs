@@ -15,7 +15,7 @@ pub struct Chosen {
     pub asked: Selection,
     /// What its certificate may have.
     pub granted: Selection,
-    /// What it shall have now.
+    /// What it must have now.
     pub latest: watch::Receiver<Arc<Snapshot>>,
 }
 
@@ -28,7 +28,7 @@ pub struct ChosenView {
     /// Those that it asks for, or may have, and does not get, with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     control_planes_not_served: BTreeMap<String, &'static str>,
-    /// The versions that this Envoy shall have, by type.
+    /// The versions that this Envoy must have, by type.
     expected_versions: BTreeMap<&'static str, String>,
 }
 
