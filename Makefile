@@ -103,7 +103,7 @@ support-matrix: ## Run conformance-matrix on every version of Envoy; writes READ
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	failed=; \
-	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) -- \
+	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) envoy-gateway istiod -- \
 		cargo test -p integration --features cluster,slow --no-fail-fast); \
 	"$${slow[@]}" --test 'slow_*' || failed=yes; \
 	"$${slow[@]}" --test cluster -- new_types:: old_discovery:: hosted:: node:: || failed=yes; \

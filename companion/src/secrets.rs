@@ -61,6 +61,25 @@ impl Settings {
     pub fn front_proxy(&self) -> Option<String> {
         let own = self.config.front_proxy_secret.as_ref();
         let pair = self.secrets.front_proxy.as_ref();
-        pair.map(xds::front_proxy_name).or_else(|| own.map(|_| xds::FRONT_PROXY.to_owned()))
+        let name = pair.map(|pair| self.front_proxy_name(pair));
+        name.or_else(|| own.map(|_| xds::FRONT_PROXY.to_owned()))
+    }
+
+    /// Returns the name of the secret with this front-proxy certificate.
+    pub fn front_proxy_name(&self, pair: &KeyPair) -> String {
+        if self.config.envoy.fixed_clusters {
+            xds::FRONT_PROXY.to_owned()
+        } else {
+            xds::front_proxy_name(pair)
+        }
+    }
+
+    /// Returns the name of the secret that verifies the peers.
+    pub fn peer_ca_name(&self) -> String {
+        if self.config.envoy.fixed_clusters {
+            xds::PEER_CA.to_owned()
+        } else {
+            xds::peer_ca_name(self.config.name(), &self.secrets.peer_ca)
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! Envoy gets what is named (`ConfigSource`).
 
 mod cluster;
+mod endpoints;
 mod filter;
 mod listener;
 mod message;
@@ -19,7 +20,8 @@ mod tests;
 mod upstream;
 mod wasm;
 
-pub(crate) use cluster::{Cluster, endpoints};
+pub(crate) use cluster::Cluster;
+pub(crate) use endpoints::{endpoints, endpoints_by_set};
 pub use filter::{FilterConfig, MAP};
 pub use listener::{CONNECTIONS, Encoded, ListenerTemplate, listener};
 pub(crate) use message::{ConfigSource, response};
@@ -28,6 +30,6 @@ pub use upstream::upstream_filters;
 pub use wasm::{FILTER_NAME, Module};
 
 pub(crate) use secret::{
-    CLIENT_CA, FRONT_PROXY, LISTENER, Secret, SecretContent, front_proxy_name, of_control_plane,
-    peer_ca_name,
+    CLIENT_CA, FRONT_PROXY, LISTENER, PEER_CA, Secret, SecretContent, front_proxy_name,
+    of_control_plane, peer_ca_name,
 };

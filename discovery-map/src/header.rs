@@ -28,6 +28,10 @@ pub const FRONT_PROXY_SUFFIX: &str = "__front-proxy";
 /// may have a twin. No cluster of a serving set has a name that ends in it.
 pub const ROTATION_SUFFIX: &str = "__rotation";
 
+/// The suffix that makes the name of the cluster with the endpoints of all sets, where clusters are
+/// fixed. It may have a twin. No cluster of a serving set has a name that ends in it.
+pub const SETS_SUFFIX: &str = "__sets";
+
 /// The response header with which the filter makes Envoy ask another server. It
 /// is removed from a server's response, and never reaches a client.
 pub const DOUBT_HEADER: &str = "x-mixed-version-proxy-doubt";

@@ -26,7 +26,7 @@ use crate::index::Index;
 use crate::open_api::OpenApiReader;
 use crate::poll::Watchers;
 use crate::program::{ProgramError, Tasks, failed};
-use crate::publish::{self, Outcome, Publisher};
+use crate::publish::{self, FileSink, Outcome, PublishError, Publisher};
 use crate::secrets::{self, Settings};
 use crate::serve::ControlPlaneView;
 use crate::sources;
@@ -71,6 +71,21 @@ impl ControlPlane {
             State::default()
         });
         Ok(Self { settings, store, state })
+    }
+
+    /// Returns what publishes it in files, if they are wanted.
+    ///
+    /// # Errors
+    /// The directory cannot be made, or the first files cannot be written.
+    pub(super) fn files(&self) -> Result<Option<FileSink>, PublishError> {
+        let envoy = &self.settings.config.envoy;
+        let Some(directory) = &envoy.directory else { return Ok(None) };
+        let mut files = FileSink::open(directory)?;
+        if envoy.fixed_clusters {
+            let published = self.state.published.endpoints.clone();
+            files = files.with_fixed_clusters(envoy.cluster_prefix.clone(), published)?;
+        }
+        Ok(Some(files))
     }
 
     /// Returns what publishes its part to Envoys over ADS.

@@ -12,7 +12,6 @@ use crate::ads::Snapshots;
 use crate::channel::send_changed;
 use crate::config::{Config, MainConfig};
 use crate::program::{ProgramError, Tasks, failed};
-use crate::publish::FileSink;
 use crate::serve::{ControlPlaneState, Views};
 
 /// Starts its tasks, and enters it in `views`.
@@ -24,8 +23,7 @@ pub(super) fn start(
     tasks: &mut Tasks,
 ) -> Result<(), ProgramError> {
     let control_plane = ControlPlane::read(Arc::clone(config))?;
-    let files = config.envoy.directory.as_deref().map(FileSink::open).transpose();
-    let files = files.map_err(failed("envoy.directory: "))?;
+    let files = control_plane.files().map_err(failed("envoy.directory: "))?;
     let name = config.envoy.cluster_prefix.to_string();
     let ads = snapshots.map(|snapshots| control_plane.ads_sink(snapshots));
     let (sender, configs) = watch::channel(Arc::clone(config));

@@ -69,6 +69,13 @@ pub(super) fn check(main: &MainConfig, log: &FaultLog) {
                        allowed client";
         log.add(place, problem);
     }
+    if config.envoy.fixed_clusters && main.ads.is_some() {
+        let problem = "is not used with ads: Envoys get their clusters over it";
+        log.add("envoy.fixedClusters", problem);
+    }
+    if config.envoy.fixed_clusters && config.local_peer.is_some() {
+        log.add("envoy.fixedClusters", "is not used with localPeer, which needs a cluster more");
+    }
     let own = config.front_proxy_secret.as_ref();
     match (&config.envoy.directory, &main.ads) {
         (None, None) => {
@@ -135,6 +142,16 @@ credentials: {tokenFile: /t}
         assert!(faults(&ads).is_empty());
         let neither = faults("envoy: {filterModule: /f}");
         assert_eq!(neither, ["envoy.directory: is required, unless Envoys are served over ads"]);
+    }
+
+    #[test]
+    fn clusters_are_fixed_for_envoys_that_read_files() {
+        let files = "envoy: {directory: /e, filterModule: /f, fixedClusters: true}";
+        assert!(faults(files).is_empty());
+        let found = faults(&format!("{files}\nads: {{{ADS}}}"));
+        assert!(found[0].starts_with("envoy.fixedClusters: is not used with ads"), "{found:?}");
+        let found = faults(&format!("{files}\nlocalPeer: '10.0.0.1:6443'"));
+        assert!(found[0].starts_with("envoy.fixedClusters: is not used with localPeer"));
     }
 
     #[test]

@@ -148,17 +148,27 @@ fn template(mut section: Section<'_>) -> Result<PathBuf, Faulty> {
 fn envoy(mut section: Section<'_>) -> Result<EnvoyOutput, Faulty> {
     let directory = section.optional("directory", absolute);
     let shared = shared_envoy(&mut section);
+    let fixed_clusters = section.flag("fixedClusters");
     let cluster_prefix =
         section.or_default("clusterPrefix", "kube-apiserver", str::parse::<ClusterPrefix>);
     section.finish();
     let (filter_module, cluster_removal_delay) = shared?;
-    let (directory, cluster_prefix) = (directory?, cluster_prefix?);
-    Ok(EnvoyOutput { directory, filter_module, cluster_prefix, cluster_removal_delay })
+    Ok(EnvoyOutput {
+        directory: directory?,
+        filter_module,
+        cluster_prefix: cluster_prefix?,
+        cluster_removal_delay,
+        fixed_clusters: fixed_clusters?,
+    })
 }
 
 fn envoy_of_many(mut section: Section<'_>) -> Result<(PathBuf, Duration), Faulty> {
     let shared = shared_envoy(&mut section);
     section.refuse("directory", "is not used with controlPlanes: Envoys are served over ads");
+    section.refuse(
+        "fixedClusters",
+        "is not used with controlPlanes: Envoys get their clusters over ads",
+    );
     section.refuse("clusterPrefix", "is the name of each file in controlPlanes.directory");
     section.finish();
     shared

@@ -59,6 +59,7 @@ pub(super) fn one_of_many(
             filter_module: directory.filter_module.clone(),
             cluster_prefix: name.clone(),
             cluster_removal_delay: directory.cluster_removal_delay,
+            fixed_clusters: false,
         },
         polling: common.polling,
         forget_after: common.forget_after,

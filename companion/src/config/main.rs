@@ -99,6 +99,7 @@ impl MainConfig {
         let max_clients = |ads: &AdsServer| ads.max_clients;
         let secret = |config: &Arc<Config>| config.front_proxy_secret.clone();
         let output = |config: &Arc<Config>| config.envoy.directory.clone();
+        let fixed = |config: &Arc<Config>| config.envoy.fixed_clusters;
         let path = |directory: &ControlPlaneDirectory| directory.path.clone();
         let changes = [
             ("ads.listen", ads.map(listen) != next_ads.map(listen)),
@@ -107,6 +108,7 @@ impl MainConfig {
             ("listen", self.listen != next.listen),
             ("stateDirectory", self.state_directory != next.state_directory),
             ("envoy.directory", only.map(output) != next_only.map(output)),
+            ("envoy.fixedClusters", only.map(fixed) != next_only.map(fixed)),
             ("controlPlanes.directory", self.many().map(path) != next.many().map(path)),
         ];
         let problem = "cannot change while the companion runs; restart the companion";

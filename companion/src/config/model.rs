@@ -81,6 +81,8 @@ pub struct EnvoyOutput {
     pub cluster_prefix: ClusterPrefix,
     /// How long a cluster outlives the last map that named it.
     pub cluster_removal_delay: Duration,
+    /// Whether the clusters are configured elsewhere, once and for all.
+    pub fixed_clusters: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! - No content is taken from a file: which files there are, and that they are JSON, says which
 //!   resources there are.
 
+mod fixed;
 mod layout;
 mod written;
 
@@ -20,8 +21,11 @@ use serde_json::Value;
 use super::error::PublishError;
 use super::plan::{Name, Step};
 use super::sink::Sink;
+use crate::config::ClusterPrefix;
+use crate::endpoints::Addresses;
 use crate::files::{self, Access};
 use crate::xds::{self, Cluster, ConfigSource};
+use fixed::FixedClusters;
 use layout::Layout;
 use written::Written;
 
@@ -34,7 +38,10 @@ const TAKE_UP: Duration = Duration::from_millis(50);
 pub struct FileSink {
     layout: Layout,
     written: Written,
-    /// When the clusters or the filter were written, if Envoy may not have them yet.
+    /// If the clusters are fixed.
+    fixed: Option<FixedClusters>,
+    /// When the clusters, the endpoints of fixed ones or the filter were written, if Envoy may not
+    /// have them yet.
     pending: Option<Instant>,
 }
 
@@ -45,7 +52,20 @@ impl FileSink {
         let layout = Layout::new(directory);
         layout.directories().iter().try_for_each(|directory| files::create_directory(directory))?;
         layout.unfinished_secrets().try_for_each(|file| files::remove(&file))?;
-        Ok(Self { layout, written: Written::default(), pending: None })
+        Ok(Self { layout, written: Written::default(), fixed: None, pending: None })
+    }
+
+    /// Lets the sink write the endpoints of fixed clusters, going on from those of an earlier run. An
+    /// Envoy that has the clusters already finds a file for each, if there was no earlier run, too.
+    pub fn with_fixed_clusters(
+        mut self,
+        prefix: ClusterPrefix,
+        published: Addresses,
+    ) -> Result<Self, PublishError> {
+        let fixed = self.fixed.insert(FixedClusters::new(prefix, published));
+        let endpoints = fixed.endpoints();
+        self.write_endpoints(endpoints)?;
+        Ok(self)
     }
 
     /// Writes a response with these resources. If it has a version, Envoy must have it before the
@@ -59,10 +79,32 @@ impl FileSink {
         access: Access,
     ) -> Result<(), PublishError> {
         let content = serde_json::to_vec(&xds::response(version.unwrap_or(1), resources))?;
-        if self.written.write(path, &content, access)? {
-            self.pending = version.map(|_| Instant::now());
+        if self.written.write(path, &content, access)? && version.is_some() {
+            self.pending = Some(Instant::now());
         }
         Ok(())
+    }
+
+    /// Writes the endpoints of clusters. Envoy must have those of fixed ones before the next step, as
+    /// it must have clusters.
+    fn write_endpoints(&mut self, all: Vec<(String, Value)>) -> Result<(), PublishError> {
+        let version = self.fixed.is_some().then_some(1);
+        for (cluster, endpoints) in all {
+            let path = self.layout.named(&Name::Endpoints(cluster));
+            self.write(&path, version, &[endpoints], Access::Umask)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, names: &BTreeSet<Name>) -> Result<(), PublishError> {
+        for name in names {
+            match (&mut self.fixed, name) {
+                (Some(fixed), Name::Endpoints(cluster)) => fixed.remove(cluster),
+                _ => self.written.remove(&self.layout.named(name))?,
+            }
+        }
+        let fixed = self.fixed.as_ref().map(FixedClusters::endpoints);
+        self.write_endpoints(fixed.unwrap_or_default())
     }
 
     fn source(&self, name: &Name) -> ConfigSource {
@@ -89,11 +131,18 @@ impl Sink for FileSink {
                 }
             }
             Step::Endpoints(all) => {
-                for (cluster, addresses) in all {
-                    let path = self.layout.named(&Name::Endpoints(cluster.clone()));
-                    let endpoints = xds::endpoints(cluster, addresses);
-                    self.write(&path, None, &[endpoints], Access::Umask)?;
-                }
+                let endpoints = match &mut self.fixed {
+                    Some(fixed) => {
+                        fixed.extend(all);
+                        fixed.endpoints()
+                    }
+                    None => {
+                        let one =
+                            |(name, all): (&String, _)| (name.clone(), xds::endpoints(name, all));
+                        all.iter().map(one).collect()
+                    }
+                };
+                self.write_endpoints(endpoints)?;
             }
             Step::Clusters { version, clusters } => {
                 let clusters: Vec<_> = clusters.iter().map(|one| self.cluster(one)).collect();
@@ -103,9 +152,7 @@ impl Sink for FileSink {
                 let filter = filter.to_json();
                 self.write(&self.layout.filter(), Some(*version), &[filter], Access::Umask)?;
             }
-            Step::Remove(names) => {
-                names.iter().try_for_each(|name| self.written.remove(&self.layout.named(name)))?;
-            }
+            Step::Remove(names) => self.remove(names)?,
         }
         Ok(())
     }
@@ -121,7 +168,15 @@ impl Sink for FileSink {
     }
 
     fn inventory(&self) -> BTreeSet<Name> {
-        self.layout.inventory()
+        let found = self.layout.inventory();
+        match &self.fixed {
+            // The files are of fixed clusters.
+            Some(fixed) => {
+                let secrets = found.into_iter().filter(|name| matches!(name, Name::Secret(_)));
+                secrets.chain(fixed.inventory()).collect()
+            }
+            None => found,
+        }
     }
 
     fn take_damaged(&mut self) -> Vec<String> {

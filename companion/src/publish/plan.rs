@@ -24,6 +24,7 @@ use std::time::Duration;
 use discovery_map::{DiscoveryMap, MapDocument, NO_MAP};
 
 pub use endpoints::endpoints_around_map;
+pub use resources::{fixed_clusters, is_by_set};
 pub use step::{Name, Step};
 
 use super::error::PublishError;
@@ -85,17 +86,23 @@ impl Planner {
         &self.state
     }
 
-    /// Returns the listener's secrets. They are right whatever the peers serve.
-    pub fn listener(&self, found: &BTreeSet<Name>) -> Step {
-        Step::Secrets(resources::listener_secrets(&self.settings, found))
+    /// Returns the listener's secrets, and those of clusters that Envoy has from the start. They are
+    /// right whatever the peers serve.
+    pub fn at_start(&self, found: &BTreeSet<Name>) -> Step {
+        let mut secrets = resources::listener_secrets(&self.settings, found);
+        if self.settings.config.envoy.fixed_clusters {
+            secrets.extend(resources::upstream_secrets(&self.settings));
+        }
+        Step::Secrets(secrets)
     }
 
-    /// Returns what Envoy gets before there is a map: no clusters, and a filter that refuses every
-    /// request for now. Every generation is greater than their version.
+    /// Returns what Envoy gets before there is a map: no clusters but those that are fixed, and a
+    /// filter that refuses every request for now. Every generation is greater than their version.
     pub fn first(&self) -> [Step; 2] {
         let module = Module::from(&*self.settings.config);
         let filter = FilterConfig { map: NO_MAP.to_owned(), module };
-        [Step::Clusters { version: 0, clusters: Vec::new() }, Step::Filter { version: 0, filter }]
+        let clusters = self.clusters(BTreeSet::new());
+        [Step::Clusters { version: 0, clusters }, Step::Filter { version: 0, filter }]
     }
 
     /// Plans what differs from what is published: a new map, or the clusters alone if only their
@@ -224,12 +231,22 @@ impl Planner {
         Some(Plan { steps: vec![secrets, clusters], map: None, retired })
     }
 
+    /// Returns the clusters of these names, or those that are fixed.
+    fn clusters(&self, names: BTreeSet<&String>) -> Vec<xds::Cluster> {
+        let earlier = self.state.published.front_proxy.as_ref();
+        let envoy = &self.settings.config.envoy;
+        if envoy.fixed_clusters {
+            let fixed = fixed_clusters(&envoy.cluster_prefix);
+            return resources::clusters(&fixed.iter().collect(), &self.settings, earlier);
+        }
+        resources::clusters(&names, &self.settings, earlier)
+    }
+
     /// Returns the secrets that clusters name, and the clusters: those that the map names and those
     /// that stay. Their version is `generation`, unless they are the same as before.
     fn upstream(&self, next: &Addresses, retired: &Retirement, generation: u64) -> [Step; 2] {
         let names = next.keys().chain(retired.clusters()).collect();
-        let earlier = self.state.published.front_proxy.as_ref();
-        let clusters = resources::clusters(&names, &self.settings, earlier);
+        let clusters = self.clusters(names);
         let version = match &self.clusters {
             Some(Step::Clusters { version, clusters: before }) if *before == clusters => *version,
             _ => generation,

@@ -48,9 +48,9 @@ impl<S: Sink> Publisher<S> {
         self.planner.configure(settings);
     }
 
-    /// Publishes what the listener needs. That waits for no snapshot.
+    /// Publishes what the listener and fixed clusters need. That waits for no snapshot.
     pub fn write_listener(&mut self) -> Result<(), PublishError> {
-        let step = self.planner.listener(&self.sink.inventory());
+        let step = self.planner.at_start(&self.sink.inventory());
         self.sink.apply(&step)?;
         self.sink.finish()
     }

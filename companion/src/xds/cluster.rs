@@ -1,14 +1,12 @@
-//! Clusters (CDS), with TLS to the peers, and their endpoints (EDS).
-
-use std::net::SocketAddr;
+//! Clusters (CDS), with TLS to the peers.
 
 use serde_json::{Value, json};
 
+use super::endpoints::SET;
 use super::message::{ConfigSource, type_url};
 use super::upstream::upstream_filters;
 use super::wasm::Module;
 use crate::config::ServerName;
-use crate::endpoints::Endpoints;
 
 /// A cluster. It names its endpoints and secrets, and does not know where Envoy gets them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +24,9 @@ pub struct Cluster {
     /// Whether an endpoint that cannot be reached gets no requests for some seconds. The only
     /// endpoint of a cluster is to be tried each time.
     pub ejects: bool,
+    /// Whether a request reaches only the endpoints that have the name of its set: those of all sets
+    /// are in this cluster.
+    pub by_set: bool,
     /// The WebAssembly module.
     pub module: Module,
 }
@@ -68,6 +69,9 @@ impl Cluster {
         if let (true, Some(cluster)) = (self.ejects, cluster.as_object_mut()) {
             cluster.insert("outlier_detection".to_owned(), outlier_detection());
         }
+        if let (true, Some(cluster)) = (self.by_set, cluster.as_object_mut()) {
+            cluster.insert("lb_subset_config".to_owned(), subsets());
+        }
         cluster
     }
 
@@ -102,6 +106,15 @@ impl Cluster {
             },
         })
     }
+}
+
+/// A request that names no set, or one without endpoints, reaches none.
+fn subsets() -> Value {
+    json!({
+        "fallback_policy": "NO_FALLBACK",
+        "subset_selectors": [{ "keys": [SET] }],
+        "list_as_any": true,
+    })
 }
 
 /// The API server protects itself against overload, and knows who sends the requests. Envoy must
@@ -156,32 +169,5 @@ fn protocol_options(http_filters: &Value) -> Value {
                 "initial_stream_window_size": 1 << 20,
             },
         },
-    })
-}
-
-/// In percent: how much of the load the share of healthy endpoints in a level takes. One healthy
-/// endpoint of 1,000 takes all.
-const ALL: u32 = 100_000;
-
-/// Returns the endpoints of a cluster in proto3 JSON. All are in rotation: a peer that is not ready is
-/// not among them, and Envoy notices a dead one before anyone else. A level gets nothing while an
-/// endpoint of an earlier one is healthy; the default factor of 140% would share the load as soon as
-/// a third of a level is gone.
-pub fn endpoints(cluster: &str, endpoints: &Endpoints) -> Value {
-    let endpoint = |address: &SocketAddr| {
-        let (address, port) = (address.ip().to_string(), address.port());
-        let socket = json!({ "address": address, "port_value": port });
-        json!({ "endpoint": { "address": { "socket_address": socket } } })
-    };
-    let level = |(priority, addresses): (usize, &Vec<SocketAddr>)| {
-        let endpoints: Vec<_> = addresses.iter().map(endpoint).collect();
-        json!({ "priority": priority, "lb_endpoints": endpoints })
-    };
-    let levels: Vec<_> = endpoints.levels().iter().enumerate().map(level).collect();
-    json!({
-        "@type": type_url("envoy.config.endpoint.v3.ClusterLoadAssignment"),
-        "cluster_name": cluster,
-        "endpoints": levels,
-        "policy": { "overprovisioning_factor": ALL },
     })
 }

@@ -3,7 +3,8 @@
 //! The listener's secrets have fixed names, because a handwritten configuration names them. Those
 //! of the clusters are named after their content: a rotated certificate or authority changes the
 //! cluster, and Envoy then drains the connections that were made with the old one. Envoy uses a
-//! secret that changes in place for new connections only.
+//! secret that changes in place for new connections only. Clusters that are fixed name theirs by
+//! fixed names, so there it is like that.
 //!
 //! With many control planes, the name of each is before the names of its secrets.
 
@@ -19,8 +20,12 @@ pub const LISTENER: &str = "listener";
 /// The name of the authorities that verify client certificates.
 pub const CLIENT_CA: &str = "client-ca";
 
-/// The name of the front-proxy client certificate in the file of an Envoy that reads its own.
+/// The name of the front-proxy client certificate in the file of an Envoy that reads its own, and
+/// where the clusters are fixed.
 pub const FRONT_PROXY: &str = "front-proxy";
+
+/// The name of the authorities that verify the peers, where the clusters are fixed.
+pub const PEER_CA: &str = "peer-ca";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {

@@ -30,6 +30,7 @@ fn the_resources_are_those_of_the_golden_file() {
         peer_ca: peer_ca.to_owned(),
         present: None,
         after_denial: None,
+        by_set: false,
         module: Module::of_only("/lib/filter.wasm"),
         ejects: true,
     };
@@ -43,6 +44,13 @@ fn the_resources_are_those_of_the_golden_file() {
         after_denial: Some("kube-apiserver__rotation".to_owned()),
         ..cluster.clone()
     };
+    let sets = Cluster { name: "kube-apiserver__sets".to_owned(), by_set: true, ..cluster.clone() };
+    let [first, second] = ["10.0.0.1:6443", "[fd00::2]:6443"].map(|text| text.parse().unwrap());
+    let in_sets = [
+        vec![(first, ["kube-apiserver_cp-1"].into())],
+        Vec::new(),
+        vec![(second, ["kube-apiserver_cp-1_cp-2", "kube-apiserver_cp-2"].into())],
+    ];
     let filter = FilterConfig {
         map: "{\"map\":true}".to_owned(),
         module: Module::of_only("/lib/filter.wasm"),
@@ -55,6 +63,8 @@ fn the_resources_are_those_of_the_golden_file() {
         to_json(&cluster),
         to_json(&twin),
         to_json(&set),
+        endpoints_by_set(&sets.name, &in_sets),
+        to_json(&sets),
         filter.to_json(),
     ];
     let now = serde_json::to_string_pretty(&response(7, &resources)).unwrap() + "\n";

@@ -34,6 +34,10 @@ pub enum Artifact {
     Images,
     /// crane, a registry and its client (`MVP_CRANE`).
     Crane,
+    /// Envoy Gateway (`MVP_ENVOY_GATEWAY`), beside the file of its definitions.
+    EnvoyGateway,
+    /// istiod (`MVP_ISTIOD`), beside the file of its definitions.
+    Istiod,
 }
 
 impl Artifact {
@@ -48,6 +52,8 @@ impl Artifact {
             Self::Kwok => "MVP_KWOK",
             Self::Images => "MVP_IMAGES",
             Self::Crane => "MVP_CRANE",
+            Self::EnvoyGateway => "MVP_ENVOY_GATEWAY",
+            Self::Istiod => "MVP_ISTIOD",
             Self::ControlPlane(version) => return of_version("MVP_CONTROL_PLANE", version),
             Self::Kubeadm(version) => return of_version("MVP_KUBEADM", version),
             Self::EndToEndSuite(version) => return of_version("MVP_E2E_SUITE", version),

@@ -30,6 +30,7 @@ pub mod containers;
 pub mod control_plane;
 pub mod envoy;
 pub mod fleet;
+pub mod gateway;
 pub mod kubeconfig;
 pub mod load;
 pub mod manifests;

@@ -9,7 +9,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::artifacts::{Artifact, integration_folder};
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{Envoy, EnvoyOptions};
+use crate::gateway::{Gateway, Patch};
 use crate::{ports, wait};
 
 /// A map comes within two seconds; a loaded machine gets time.
@@ -29,6 +30,7 @@ const MAP_DEADLINE: Duration = Duration::from_secs(30);
 const LISTENER_PORT: &str = "port_value: 8443";
 const ADMIN_PORT: &str = "port_value: 9901";
 const PUBLISHED_FOLDER: &str = "/var/lib/mixed-version-proxy/envoy";
+const MODULE_FOLDER: &str = "/usr/lib/mixed-version-proxy";
 
 /// The options of a stack.
 #[derive(Debug, Clone)]
@@ -56,6 +58,9 @@ pub struct StackOptions {
     pub answering_version: Option<&'static str>,
     /// Further top-level fields of the companion's configuration.
     pub companion: Value,
+    /// The gateway whose patch has the clusters and the connection manager, if they are not those of
+    /// the quickstart.
+    pub gateway: Option<Gateway>,
     /// Whether the filter is in the chain: without it Envoy is a plain round
     /// robin over all peers.
     pub filter: bool,
@@ -99,6 +104,7 @@ impl StackOptions {
             concurrency: 2,
             answering_version: Some("any"),
             companion: json!({}),
+            gateway: None,
             filter: true,
             client_buffer_limit: None,
             waits_for_map: true,
@@ -137,7 +143,11 @@ impl StackOptions {
                 "clientCaFile": self.client_ca_file,
             },
             "frontProxy": front_proxy,
-            "envoy": { "directory": self.published(), "filterModule": Artifact::Filter.path()? },
+            "envoy": {
+                "directory": self.published(),
+                "filterModule": Artifact::Filter.path()?,
+                "fixedClusters": self.gateway.is_some(),
+            },
         });
         if let (Some(fields), Some(policy)) = (config.as_object_mut(), self.answering_version) {
             fields.insert("answeringVersion".to_owned(), policy.into());
@@ -151,7 +161,14 @@ impl StackOptions {
     fn envoy(&self, port: u16) -> Result<EnvoyOptions> {
         let file = integration_folder().join("../envoy-config/quickstart/envoy.yaml");
         let published = self.published();
-        let mut options = EnvoyOptions::from_file(&file, self.folder.join("envoy"))?
+        let mut options = EnvoyOptions::from_file(&file, self.folder.join("envoy"))?;
+        if let Some(gateway) = self.gateway {
+            options.bootstrap = Patch::read(gateway)?.in_bootstrap(&options.bootstrap)?;
+            let module = Artifact::Filter.path()?;
+            let module = module.parent().and_then(Path::to_str).context("not UTF-8")?;
+            options = options.replacing(MODULE_FOLDER, module)?;
+        }
+        let mut options = options
             .replacing(LISTENER_PORT, &format!("port_value: {port}"))?
             .replacing(ADMIN_PORT, "port_value: 0")?
             .replacing(PUBLISHED_FOLDER, published.to_str().context("not UTF-8")?)?

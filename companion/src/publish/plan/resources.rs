@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument, ROTATION_SUFFIX};
+use discovery_map::{FRONT_PROXY_SUFFIX, MapDocument, ROTATION_SUFFIX, SETS_SUFFIX};
 
 use super::step::Name;
+use crate::config::ClusterPrefix;
 use crate::endpoints::Addresses;
 use crate::index::{Snapshot, local_cluster};
 use crate::secrets::Settings;
@@ -33,14 +34,11 @@ pub fn listener_secrets(settings: &Settings, found: &BTreeSet<Name>) -> Vec<Secr
 pub fn upstream_secrets(settings: &Settings) -> Vec<Secret> {
     let secrets = &settings.secrets;
     let authorities = Authorities(Some(secrets.peer_ca.clone()));
-    let peer_ca = secret(peer_ca_name(settings), authorities);
+    let peer_ca = secret(settings.peer_ca_name(), authorities);
     let front_proxy = secrets.front_proxy.clone();
-    let front_proxy = front_proxy.map(|pair| secret(xds::front_proxy_name(&pair), KeyPair(pair)));
+    let named = |pair| secret(settings.front_proxy_name(&pair), KeyPair(pair));
+    let front_proxy = front_proxy.map(named);
     [peer_ca].into_iter().chain(front_proxy).collect()
-}
-
-fn peer_ca_name(settings: &Settings) -> String {
-    xds::peer_ca_name(settings.config.name(), &settings.secrets.peer_ca)
 }
 
 fn secret(name: impl Into<String>, content: SecretContent) -> Secret {
@@ -62,14 +60,28 @@ pub fn clusters(
         Some(Cluster {
             name: (*name).clone(),
             server_name: settings.config.peer_tls.server_name.clone(),
-            peer_ca: peer_ca_name(settings),
+            peer_ca: settings.peer_ca_name(),
             present,
-            after_denial: after_denial(name, prefix),
+            after_denial: after_denial(name, prefix)
+                .filter(|_| !settings.config.envoy.fixed_clusters),
             ejects: base_of(name).0 != local_cluster(prefix),
+            by_set: is_by_set(name),
             module: xds::Module::from(&*settings.config),
         })
     };
     names.iter().filter_map(cluster).collect()
+}
+
+/// Returns the names of the clusters that are fixed, whatever the map names: all peers in rotation,
+/// in levels and on one level, and the peers of all sets. Each may have a twin.
+pub fn fixed_clusters(prefix: &ClusterPrefix) -> BTreeSet<String> {
+    let names = ["", ROTATION_SUFFIX, SETS_SUFFIX].map(|suffix| format!("{prefix}{suffix}"));
+    names.into_iter().flat_map(|name| [format!("{name}{FRONT_PROXY_SUFFIX}"), name]).collect()
+}
+
+/// Returns whether this is the name of the fixed cluster with the peers of all sets.
+pub fn is_by_set(name: &str) -> bool {
+    base_of(name).0.ends_with(SETS_SUFFIX)
 }
 
 /// Returns where a request goes on after a server of the cluster `name` denied it: in the rotation

@@ -1,5 +1,6 @@
 //! What is on disk after each step, and after a crash at each step.
 
+mod fixed;
 mod identity;
 mod reader_sink;
 
