@@ -23,7 +23,6 @@ mod sinks;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -34,7 +33,7 @@ use crate::ads::{Envoys, Server, Snapshots};
 use crate::config::{ControlPlanes, MainConfig};
 use crate::files;
 use crate::lock::Locks;
-use crate::program::{ProgramError, Stop, Tasks, failed};
+use crate::program::{Endpoints, ProgramError, Stop, Tasks, failed};
 use crate::reload::Follower;
 use crate::secrets::{AdsSettings, AdsWatcher};
 use crate::serve::{self, Views};
@@ -49,7 +48,7 @@ pub async fn run(config_path: &Path) -> Result<(), ProgramError> {
     let stop = Stop::new()?;
     // Before anything is read or written there. Until the end of this function.
     let _locks = lock(&main)?;
-    let listener = TcpListener::bind(main.listen).await.map_err(failed("listen: "))?;
+    let endpoints = Endpoints::bind(main.listen, main.metrics_listen).await.map_err(failed(""))?;
     let ads = Ads::bind(&main).await?;
 
     let snapshots = Snapshots::new(Envoys::default());
@@ -83,11 +82,8 @@ pub async fn run(config_path: &Path) -> Result<(), ProgramError> {
     if let Some(ads) = ads {
         ads.start(mains, snapshots, metrics, &mut tasks);
     }
-    let router = serve::router(views);
     tasks.add("configuration", follower.run());
-    tasks.add_fallible("endpoint", async {
-        axum::serve(listener, router).await.map_err(|error| error.to_string())
-    });
+    endpoints.start(serve::router(views.clone()), serve::metrics_router(views), &mut tasks);
     stop.wait(tasks).await
 }
 

@@ -1,16 +1,19 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{self, Checked};
 use crate::config::MirrorConfig;
+use crate::drain::{Times, drain};
 use crate::manifest::{self, Program};
 use crate::mirror;
-use crate::program::ProgramError;
+use crate::program::{ProgramError, failed};
 
 /// Watches every kube-apiserver's discovery and tells Envoy who serves what.
 #[derive(Debug, Parser)]
@@ -31,6 +34,8 @@ enum Command {
     /// Print a manifest for a control-plane node of kubeadm.
     #[command(subcommand)]
     Manifest(Manifest),
+    /// Take the Envoy on this host out of service: before it is stopped, so that no request fails.
+    Drain(DrainArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +60,23 @@ struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+struct DrainArgs {
+    /// Envoy's admin interface.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9901")]
+    admin: SocketAddr,
+    /// How long a load balancer needs to notice that the health check fails: its interval times its
+    /// threshold.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "15s")]
+    notice: Duration,
+    /// Envoy's --drain-time-s.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "60s")]
+    drain: Duration,
+    /// How long to wait for the connections that are left then, at most.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "30s")]
+    linger: Duration,
+}
+
+#[derive(Debug, Args)]
 struct ConfigArgs {
     /// Configuration file (YAML).
     #[arg(long, value_name = "FILE")]
@@ -76,6 +98,10 @@ impl Cli {
             }
             Command::CheckConfig(CheckArgs { file, mirror: true }) => Ok(check_mirror(&file)),
             Command::CheckConfig(CheckArgs { file, mirror: false }) => Ok(check_config(&file)),
+            Command::Drain(DrainArgs { admin, notice, drain: time, linger }) => {
+                let drained = drain(admin, Times { notice, drain: time, linger });
+                run(async { drained.await.map_err(failed("")) })
+            }
         }
     }
 }

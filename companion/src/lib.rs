@@ -26,6 +26,7 @@ mod clock;
 pub mod config;
 mod control_plane;
 mod directory;
+mod drain;
 pub mod endpoints;
 mod facts;
 mod files;

@@ -26,7 +26,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use prometheus_client::metrics::info::Info;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::ads::metrics::AdsMetrics;
@@ -35,7 +34,7 @@ use crate::config::MirrorConfig;
 use crate::files;
 use crate::lock::Locks;
 use crate::metrics::{Registry, registry};
-use crate::program::{ProgramError, Stop, Tasks, failed};
+use crate::program::{Endpoints, ProgramError, Stop, Tasks, failed};
 use endpoint::Views;
 use follow::Follower;
 use metrics::MirrorMetrics;
@@ -49,14 +48,15 @@ pub async fn run(path: &Path) -> Result<(), ProgramError> {
     files::create_directory(directory).map_err(failed("stateDirectory: "))?;
     // The socket is in it, too. Until the end of this function.
     let _locks = Locks::take(&[("stateDirectory", directory)]).map_err(failed(""))?;
-    let listener = TcpListener::bind(config.listen).await.map_err(failed("listen: "))?;
+    let endpoints = Endpoints::bind(config.listen, config.metrics_listen);
+    let endpoints = endpoints.await.map_err(failed(""))?;
     let socket = config.socket();
     let server = LocalServer::bind(&socket).map_err(failed("stateDirectory: socket: "))?;
     tracing::info!(listen = %config.listen, socket = %socket.display(), "mirroring companions");
-    stop.wait(start(config, listener, server)).await
+    stop.wait(start(config, endpoints, server)).await
 }
 
-fn start(config: Arc<MirrorConfig>, listener: TcpListener, server: LocalServer) -> Tasks {
+fn start(config: Arc<MirrorConfig>, endpoints: Endpoints, server: LocalServer) -> Tasks {
     let mut registry = registry(None);
     let (ads, metrics) = metrics(&mut registry);
     let snapshots = Snapshots::new(Envoys::default());
@@ -71,10 +71,7 @@ fn start(config: Arc<MirrorConfig>, listener: TcpListener, server: LocalServer) 
     let mut tasks = Tasks::default();
     tasks.add("companions", follower.run());
     tasks.add_fallible("ADS", server.run(following, control_planes, snapshots, ads));
-    tasks.add_fallible("endpoint", async {
-        let served = axum::serve(listener, endpoint::router(views)).await;
-        served.map_err(|error| error.to_string())
-    });
+    endpoints.start(endpoint::router(views.clone()), endpoint::metrics_router(views), &mut tasks);
     tasks
 }
 

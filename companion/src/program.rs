@@ -1,11 +1,13 @@
 //! A program that runs until a signal says to stop: the companion, or a mirror.
 
+mod endpoint;
 mod tasks;
 
 use std::fmt::Display;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub use endpoint::Endpoints;
 pub use tasks::Tasks;
 
 /// Why the program could not start, or had to end.

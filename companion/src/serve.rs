@@ -1,4 +1,4 @@
-//! The companion's HTTP endpoint, on loopback only.
+//! The companion's HTTP endpoint, on loopback only, and what of it may be read from other hosts.
 
 pub mod answer;
 mod control_planes;
@@ -30,11 +30,20 @@ pub struct Views {
     pub registry: Arc<Registry>,
 }
 
-pub fn router(views: Views) -> Router {
+/// What kubelets and Prometheus read. It lists no type of the cluster.
+pub fn metrics_router(views: Views) -> Router {
+    health().with_state(views)
+}
+
+fn health() -> Router<Views> {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+}
+
+pub fn router(views: Views) -> Router {
+    health()
         .route("/v1/map", get(async |State(views): State<Views>| of_only(&views, map)))
         .route("/v1/peers", get(async |State(views): State<Views>| of_only(&views, peers)))
         .route("/v1/sources", get(async |State(views): State<Views>| of_only(&views, sources)))

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
-use harness::artifacts::integration_folder;
+use harness::artifacts::{Artifact, integration_folder};
 use harness::companion::{Companion, CompanionOptions};
 use harness::envoy::{Envoy, EnvoyOptions};
 use harness::fleet::{Fleet, TOKEN};
@@ -92,13 +92,13 @@ impl Host {
         self.health.get("/healthz").await.ok().map(|answer| answer.status.as_u16())
     }
 
-    /// Returns the script that the unit runs before Envoy is ended.
+    /// Returns the program that the unit runs before Envoy is ended.
     fn drain(&self, fleet: &Fleet) -> Result<Process> {
-        Program::new("drain", shipped("drain"), fleet.folder().join("drain.log"))
-            .env("ADMIN", format!("http://127.0.0.1:{}", self.envoy.admin_port()))
-            .env("NOTICE_SECONDS", "2")
-            .env("DRAIN_SECONDS", "3")
-            .env("LINGER_SECONDS", "1")
+        let companion = Artifact::Companion.path()?;
+        Program::new("drain", companion, fleet.folder().join("drain.log"))
+            .arg("drain")
+            .arg(format!("--admin=127.0.0.1:{}", self.envoy.admin_port()))
+            .args(["--notice=2s", "--drain=3s", "--linger=1s"])
             .spawn()
     }
 }
@@ -159,7 +159,7 @@ async fn a_host_leaves_service_under_load_and_no_request_fails() -> Result<()> {
     .await?;
     relay.turn_to(staying.address());
 
-    wait::until("the script to end", DEADLINE, async || {
+    wait::until("the drain to end", DEADLINE, async || {
         let status = drain.exited()?.context("it runs")?;
         ensure!(status.success(), "{}", drain.tail());
         anyhow::Ok(())

@@ -1,13 +1,12 @@
 //! The section `ads`, and what it has to do with the others.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::main::{AdsServer, AllowedClient, MainConfig};
 use super::reader::{FaultLog, Faulty, Section};
 use super::tls::pair;
-use super::value::{ClusterPrefix, absolute};
+use super::value::{ClusterPrefix, absolute, address};
 
 /// What the section has.
 pub(super) struct Ads {
@@ -103,10 +102,6 @@ pub(super) fn check(main: &MainConfig, log: &FaultLog) {
         }
         _ => {}
     }
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "must be an IP address and port, such as 192.0.2.10:9903".to_owned())
 }
 
 fn name(text: &str) -> Result<String, String> {

@@ -11,7 +11,7 @@ use super::main::{ControlPlaneDirectory, ControlPlanes, MainConfig};
 use super::model::{Config, EnvoyOutput};
 use super::reader::{Faulty, Section};
 use super::tls::{key_pair, listener_tls};
-use super::value::{ClusterPrefix, absolute, duration};
+use super::value::{ClusterPrefix, absolute, address, duration};
 
 /// Where a field of a control plane is, if there are many.
 const IN_ITS_FILE: &str = "belongs in the file of each control plane, in controlPlanes.directory";
@@ -25,6 +25,7 @@ const OF_MANY: [(&str, &str); 3] = [
 
 pub(super) fn main(mut top: Section<'_>) -> Result<MainConfig, Faulty> {
     let listen = top.or_default("listen", "127.0.0.1:9902", loopback);
+    let metrics_listen = top.optional("metricsListen", address);
     let state_directory = top.required("stateDirectory", absolute);
     let ads = top.optional_section("ads", ads);
     let many = top.optional_section("controlPlanes", directory);
@@ -57,6 +58,7 @@ pub(super) fn main(mut top: Section<'_>) -> Result<MainConfig, Faulty> {
     top.finish();
     Ok(MainConfig {
         listen: listen?,
+        metrics_listen: metrics_listen?,
         state_directory: state_directory?,
         ads: ads?.map(|Ads { server, .. }| server),
         control_planes: control_planes?,

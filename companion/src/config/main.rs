@@ -18,6 +18,8 @@ use crate::certificates::KeyPairFiles;
 pub struct MainConfig {
     /// Where the companion's own HTTP endpoint listens; always loopback.
     pub listen: SocketAddr,
+    /// Where its health and its metrics can be read from other hosts, if they can.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the companion keeps what it must remember over a restart.
     pub state_directory: PathBuf,
     /// Where Envoys get their resources over ADS, if they do.
@@ -106,6 +108,7 @@ impl MainConfig {
             ("ads.frontProxySecret", only.map(secret) != next_only.map(secret)),
             ("ads.maxClients", ads.map(max_clients) != next_ads.map(max_clients)),
             ("listen", self.listen != next.listen),
+            ("metricsListen", self.metrics_listen != next.metrics_listen),
             ("stateDirectory", self.state_directory != next.state_directory),
             ("envoy.directory", only.map(output) != next_only.map(output)),
             ("envoy.fixedClusters", only.map(fixed) != next_only.map(fixed)),

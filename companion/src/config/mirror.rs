@@ -9,7 +9,7 @@ use discovery_map::Faults;
 use super::build_main::loopback;
 use super::reader::{FaultLog, Faulty, Section};
 use super::tls::pair;
-use super::value::{ClusterPrefix, ServerName, absolute};
+use super::value::{ClusterPrefix, ServerName, absolute, address};
 use super::{ConfigError, files, read};
 use crate::certificates::KeyPairFiles;
 
@@ -24,6 +24,8 @@ const LONGEST_SOCKET: usize = 107;
 pub struct MirrorConfig {
     /// The address of the HTTP endpoint.
     pub listen: SocketAddr,
+    /// Where its health and its metrics can be read from other hosts, if they can.
+    pub metrics_listen: Option<SocketAddr>,
     /// Where the mirror keeps its file, and has the socket for Envoy.
     pub state_directory: PathBuf,
     /// Who it says it is.
@@ -81,6 +83,7 @@ impl MirrorConfig {
 
 fn mirror(mut top: Section<'_>) -> Result<MirrorConfig, Faulty> {
     let listen = top.or_default("listen", "127.0.0.1:9905", loopback);
+    let metrics_listen = top.optional("metricsListen", address);
     let state_directory = top.required("stateDirectory", state_directory);
     let node = top.required("node", node);
     let control_planes = control_planes(&mut top);
@@ -88,6 +91,7 @@ fn mirror(mut top: Section<'_>) -> Result<MirrorConfig, Faulty> {
     top.finish();
     Ok(MirrorConfig {
         listen: listen?,
+        metrics_listen: metrics_listen?,
         state_directory: state_directory?,
         node: node?,
         control_planes: control_planes?,

@@ -65,6 +65,7 @@ fn the_local_peer_is_one_of_the_list() {
 fn every_field_can_be_set() {
     let yaml = "
 listen: '[::1]:9000'
+metricsListen: '0.0.0.0:9006'
 stateDirectory: /s
 peers: {static: [{name: a, address: '1.2.3.4:1'}]}
 peerTls: {caFile: /ca, serverName: kubernetes.default.svc}

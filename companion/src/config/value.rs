@@ -168,6 +168,10 @@ pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
 }
 
 /// Returns what reads a duration between two bounds, which are included.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "must be an IP address and port, such as 192.0.2.10:9903".to_owned())
+}
+
 pub(super) fn duration(
     least: Duration,
     most: Duration,

@@ -1,4 +1,4 @@
-//! The mirror's HTTP endpoint, on loopback only.
+//! The mirror's HTTP endpoint, on loopback only, and what of it may be read from other hosts.
 
 use std::sync::Arc;
 
@@ -20,14 +20,20 @@ pub struct Views {
     pub registry: Arc<Registry>,
 }
 
-pub fn router(views: Views) -> Router {
+/// What kubelets and Prometheus read.
+pub fn metrics_router(views: Views) -> Router {
+    health().with_state(views)
+}
+
+fn health() -> Router<Views> {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .route("/v1/mirror", get(mirror))
-        .route("/v1/envoys", get(envoys))
-        .with_state(views)
+}
+
+pub fn router(views: Views) -> Router {
+    health().route("/v1/mirror", get(mirror)).route("/v1/envoys", get(envoys)).with_state(views)
 }
 
 async fn readyz(State(views): State<Views>) -> Response {

@@ -41,6 +41,18 @@ fn check_config_warns_of_more_peers_than_envoy_makes_attempts() {
 }
 
 #[test]
+fn drain_says_which_envoy_does_not_answer() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let program = env!("CARGO_BIN_EXE_mixed-version-companion");
+    let output = Command::new(program).args(["drain", "--admin", &unused.to_string()]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    let begin = format!("POST http://{unused}/healthcheck/fail: ");
+    assert!(error.starts_with(&begin) && error.contains("refused"), "{error}");
+}
+
+#[test]
 fn help_and_version_are_printed() {
     let program = env!("CARGO_BIN_EXE_mixed-version-companion");
     let help = Command::new(program).arg("--help").output().unwrap();
