@@ -35,7 +35,8 @@ kubeadm = kubeadm=$(lastword $(subst +, ,$(NEWEST_PAIR)))
 
 # What conformance needs beside Envoy and what is built of this checkout. Control
 # planes are first: the suite shares most of its packages with the newer one.
-conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) $(kubeadm) kubectl-1.20 clients
+conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) $(kubeadm) kubectl-1.20 clients \
+	helm kustomize kubeconform
 
 # Tests and the demo run a dev build of the companion, which shares their
 # dependencies; `make companion` builds the one that ships.
@@ -103,10 +104,10 @@ support-matrix: ## Run conformance-matrix on every version of Envoy; writes READ
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	failed=; \
-	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) envoy-gateway istiod -- \
-		cargo test -p integration --features cluster,slow --no-fail-fast); \
+	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) envoy-gateway istiod kwok \
+		helm kustomize kubeconform -- cargo test -p integration --features cluster,slow --no-fail-fast); \
 	"$${slow[@]}" --test 'slow_*' || failed=yes; \
-	"$${slow[@]}" --test cluster -- new_types:: old_discovery:: hosted:: node:: || failed=yes; \
+	"$${slow[@]}" --test cluster -- new_types:: old_discovery:: hosted:: node:: chart:: || failed=yes; \
 	[ -z "$$failed" ]
 
 release-check: ## Make a release twice, compare, publish to a registry on loopback, verify, and run what comes back
@@ -153,7 +154,8 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter filter-trap companion crane images control-plane $(kubeadm) kubectl-1.20 clients $(call suite_of,$(PAIR))
+	@$(with) envoy func-e filter filter-trap companion crane images control-plane $(kubeadm) kubectl-1.20 clients \
+		helm kustomize kubeconform $(call suite_of,$(PAIR))
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean

@@ -38,6 +38,12 @@ pub enum Artifact {
     EnvoyGateway,
     /// istiod (`MVP_ISTIOD`), beside the file of its definitions.
     Istiod,
+    /// Helm (`MVP_HELM`).
+    Helm,
+    /// Kustomize (`MVP_KUSTOMIZE`).
+    Kustomize,
+    /// kubeconform (`MVP_KUBECONFORM`), beside the folders `schemas` and `crds`.
+    Kubeconform,
 }
 
 impl Artifact {
@@ -54,6 +60,9 @@ impl Artifact {
             Self::Crane => "MVP_CRANE",
             Self::EnvoyGateway => "MVP_ENVOY_GATEWAY",
             Self::Istiod => "MVP_ISTIOD",
+            Self::Helm => "MVP_HELM",
+            Self::Kustomize => "MVP_KUSTOMIZE",
+            Self::Kubeconform => "MVP_KUBECONFORM",
             Self::ControlPlane(version) => return of_version("MVP_CONTROL_PLANE", version),
             Self::Kubeadm(version) => return of_version("MVP_KUBEADM", version),
             Self::EndToEndSuite(version) => return of_version("MVP_E2E_SUITE", version),

@@ -28,6 +28,7 @@ pub mod artifacts;
 pub mod companion;
 pub mod containers;
 pub mod control_plane;
+pub mod differences;
 pub mod envoy;
 pub mod fleet;
 pub mod gateway;

@@ -41,7 +41,7 @@ mod dns_server;
 mod faults;
 mod in_cluster;
 mod own;
-mod pods;
+pub mod pods;
 
 use super::garbage_collection::families::{self, CHILDREN, Family};
 use pods::{NAMESPACE, Pods, SERVICE};

@@ -4,6 +4,7 @@
 //! They are one program, for each waits far more than it computes, so that several run at once.
 
 mod answering;
+mod chart;
 mod control_plane;
 mod control_planes;
 mod crd;
