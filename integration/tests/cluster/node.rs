@@ -50,10 +50,7 @@ const PASSED: (&str, &str) = ("x-mixed-version-proxy-passed", "1");
 #[test]
 fn kubeadm_nodes_serve_every_type_and_answer_local_paths_themselves() -> Result<()> {
     let test = "kubeadm_nodes_serve_every_type_and_answer_local_paths_themselves";
-    if !namespace::enter(module_path!(), test)? {
-        return Ok(());
-    }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve())
+    namespace::run_test(module_path!(), test, &[], serve())
 }
 
 async fn serve() -> Result<()> {

@@ -1,4 +1,4 @@
-//! The commands of `docs/kubeadm.md`, by their headings.
+//! The commands of a document, by their headings.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,14 +15,14 @@ pub struct Document {
 }
 
 impl Document {
-    /// Reads it.
-    pub fn read() -> Result<Self> {
-        let text = fs::read_to_string(integration_folder().join("../docs/kubeadm.md"))?;
+    /// Reads the document of this name in `docs`.
+    pub fn read(name: &str) -> Result<Self> {
+        let text = fs::read_to_string(integration_folder().join("../docs").join(name))?;
         let (mut blocks, mut heading) = (Vec::new(), "");
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
-            if let Some(title) = line.strip_prefix("## ") {
-                heading = title;
+            if line.starts_with('#') {
+                heading = line.trim_start_matches(['#', ' ']);
             } else if line == "```sh" {
                 let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
                 blocks.push((heading.to_owned(), block.join("\n")));
@@ -34,9 +34,10 @@ impl Document {
     /// Returns the commands of one block below a heading.
     pub fn commands(&self, heading: &str, number: usize) -> Result<&str> {
         let of_heading = self.blocks.iter().enumerate().filter(|(_, block)| block.0 == heading);
-        let (index, (_, commands)) = of_heading.clone().nth(number).with_context(|| {
-            format!("docs/kubeadm.md has no block {number} of commands below {heading:?}")
-        })?;
+        let (index, (_, commands)) = of_heading
+            .clone()
+            .nth(number)
+            .with_context(|| format!("it has no block {number} of commands below {heading:?}"))?;
         self.used.borrow_mut().insert(index);
         Ok(commands)
     }

@@ -66,6 +66,8 @@ pub struct Nodes {
     /// The commands.
     pub document: Document,
     pub(super) with: With,
+    /// Arguments of API servers, for the next manifests.
+    pub(super) arguments: Vec<(&'static str, &'static str)>,
     // The last: it is removed after all processes have ended.
     folder: TempDir,
 }
@@ -76,8 +78,9 @@ impl Nodes {
         let folder = TempDir::with_prefix("nodes-")?;
         machine::connect_machines()?;
         let etcd = etcd(&folder)?;
-        let document = Document::read()?;
-        let mut nodes = Self { all: Vec::new(), _etcd: etcd, document, with, folder };
+        let document = Document::read("kubeadm.md")?;
+        let mut nodes =
+            Self { all: Vec::new(), _etcd: etcd, document, with, arguments: Vec::new(), folder };
         for version in versions {
             nodes.prepare(*version).await?;
         }
@@ -139,9 +142,14 @@ impl Nodes {
             "encryptionAlgorithm": "ECDSA-P256",
             "etcd": { "external": { "endpoints": [format!("http://{OUTSIDE}:2379")] } },
         });
+        let mut arguments = self.arguments.clone();
         if self.with == With::Envoy {
             set(&mut init, "patches", json!({ "directory": "/etc/kubernetes/patches" }));
-            let arguments = json!([{ "name": "bind-address", "value": "127.0.0.1" }]);
+            arguments.push(("bind-address", "127.0.0.1"));
+        }
+        if !arguments.is_empty() {
+            let argument = |(name, value)| json!({ "name": name, "value": value });
+            let arguments: Vec<_> = arguments.into_iter().map(argument).collect();
             set(&mut cluster, "apiServer", json!({ "extraArgs": arguments }));
         }
         fs::write(node.machine.etc("kubeadm.yaml"), format!("{init}\n---\n{cluster}\n"))?;

@@ -16,6 +16,7 @@ use super::{ENVOY, UNKNOWN};
 mod changes;
 mod faults;
 mod installing;
+mod pods;
 mod upgrade;
 
 const OBJECT_PACE: Duration = Duration::from_millis(60);
@@ -88,23 +89,36 @@ impl Clients {
     }
 }
 
-/// What went wrong for the clients of one node, outside of the spans in which it may: those in which
-/// a common request may break though it was sent once, and those in which it may fail at all.
+/// How many writes of a node's clients may meet the end of a server's connections: no more than there
+/// are connections that carry writes.
+const RESETS_A_STOP: usize = 4;
+
+/// What went wrong for the clients of one node.
 struct Verdict {
     requests: usize,
     failed: Vec<Operation>,
+    /// Those that failed when they may.
+    excused: usize,
+    /// The longest time without a success then.
+    away: Duration,
     resets: Vec<Operation>,
+    stops: usize,
     wrong: Vec<Operation>,
 }
 
 impl Verdict {
+    /// In spans of the first kind, servers stop, so that a write that is under way may break: nobody
+    /// may repeat it. In those of the second kind, requests may fail.
     fn of(journal: &Journal, breaking: &[Span], failing: &[Span]) -> Self {
-        let excused =
-            |o: &Operation| is_during(failing, o) || (o.is_reset() && is_during(breaking, o));
+        let failed = |o: &Operation| is_common(o) && !o.is_ok() && !is_during(failing, o);
+        let reset = |o: &Operation| o.is_reset() && o.method != "GET" && is_during(breaking, o);
         Self {
             requests: journal.count(is_common),
-            failed: journal.operations(|o| is_common(o) && !o.is_ok() && !excused(o)),
-            resets: journal.operations(|o| is_common(o) && !o.is_ok() && excused(o)),
+            failed: journal.operations(|o| failed(o) && !reset(o)),
+            excused: journal.count(|o| is_common(o) && !o.is_ok() && is_during(failing, o)),
+            away: longest_away(journal, failing),
+            resets: journal.operations(|o| failed(o) && reset(o)),
+            stops: breaking.len(),
             wrong: journal.operations(|o| is_common(o) && o.is_type_level_404()),
         }
     }
@@ -112,16 +126,29 @@ impl Verdict {
     fn report(&self, node: usize, entry: &mut Entry) {
         entry.set(&format!("node{}CommonRequests", node + 1), self.requests);
         entry.set(&format!("node{}CommonFailed", node + 1), self.failed.len());
-        entry.set(&format!("node{}CommonFailedAtStops", node + 1), self.resets.len());
+        entry.set(&format!("node{}CommonFailedWhileAway", node + 1), self.excused);
+        entry.set_ms(&format!("node{}LongestAwayMs", node + 1), self.away);
+        entry.set(&format!("node{}WritesReset", node + 1), self.resets.len());
         entry.set(&format!("node{}Wrong404s", node + 1), self.wrong.len());
     }
 
     fn ensure_good(&self, node: usize) -> Result<()> {
         ensure!(self.wrong.is_empty(), "wrong 404s at node {}: {:#?}", node + 1, self.wrong);
         ensure!(self.failed.is_empty(), "failed at node {}: {:#?}", node + 1, self.failed);
+        ensure!(self.resets.len() <= RESETS_A_STOP * self.stops, "{:#?}", self.resets);
         ensure!(self.requests > 0, "no requests at node {}", node + 1);
         Ok(())
     }
+}
+
+/// Returns the longest time between two common requests that succeeded, of those that meet a span.
+fn longest_away(journal: &Journal, spans: &[Span]) -> Duration {
+    let good = journal.operations(|o| is_common(o) && o.is_ok());
+    let pairs = good.iter().zip(good.iter().skip(1));
+    let around = pairs
+        .map(|(before, after)| (before.ended, after.ended))
+        .filter(|(from, to)| spans.iter().any(|(begun, ended)| from <= ended && to >= begun));
+    around.map(|(from, to)| to - from).max().unwrap_or_default()
 }
 
 /// Requests for types that all servers have, after all retries.

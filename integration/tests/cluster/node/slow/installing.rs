@@ -15,10 +15,7 @@ use super::{Clients, DEADLINE, Span, Verdict};
 #[test]
 fn the_proxy_comes_to_running_kubeadm_nodes_and_goes_by_the_documented_commands() -> Result<()> {
     let test = "the_proxy_comes_to_running_kubeadm_nodes_and_goes_by_the_documented_commands";
-    if !namespace::enter(module_path!(), test)? {
-        return Ok(());
-    }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(installed())
+    namespace::run_test(module_path!(), test, &[], installed())
 }
 
 async fn installed() -> Result<()> {

@@ -22,10 +22,7 @@ const FAMILIES: usize = 5;
 #[test]
 fn kubeadm_nodes_are_upgraded_and_rolled_back_and_nobody_loses_anything() -> Result<()> {
     let test = "kubeadm_nodes_are_upgraded_and_rolled_back_and_nobody_loses_anything";
-    if !namespace::enter(module_path!(), test)? {
-        return Ok(());
-    }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(upgraded())
+    namespace::run_test(module_path!(), test, &[], upgraded())
 }
 
 async fn upgraded() -> Result<()> {
