@@ -58,7 +58,7 @@ companion: ## Build the companion (release)
 release: ## Make all files of a release in target/dist (RELEASE.md)
 	@$(tools)/release target/dist
 
-publish: ## Push the images and charts of target/dist, and sign (REGISTRY=ghcr.io/example, COSIGN_KEY=cosign.key)
+publish: ## Push the images and charts of target/dist, and sign (REGISTRY=registry.example/team, COSIGN_KEY=cosign.key)
 	@$(tools)/publish target/dist $(REGISTRY)
 
 control-plane: ## Build all versions of Kubernetes for tests (cached; minutes each, once)
