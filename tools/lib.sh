@@ -57,6 +57,18 @@ same_everywhere() {
     export CARGO_ENCODED_RUSTFLAGS
 }
 
+# go_install FOLDER PACKAGE@VERSION: builds a program of a Go module into FOLDER.
+go_install() {
+    need go "install Go 1.26 or newer (https://go.dev/doc/install)"
+    say "building $2"
+    GOBIN="$1" go_build install "$2"
+}
+
+# go_module MODULE@VERSION: prints the folder with the sources of a Go module.
+go_module() {
+    go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
+}
+
 # digest FILE… : a short name for the contents of files and of stdin.
 digest() {
     cat -- "$@" | sha256sum | cut -c1-16
