@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use harness::artifacts::integration_folder;
 
 /// The document, and which of its commands were run.
@@ -42,13 +42,13 @@ impl Document {
         Ok(commands)
     }
 
-    #[cfg(feature = "slow")]
     /// Fails if there is a block of commands that nobody has asked for.
+    #[cfg(feature = "slow")]
     pub fn ensure_all_used(&self) -> Result<()> {
         let used = self.used.borrow();
         let unused = self.blocks.iter().enumerate().filter(|(index, _)| !used.contains(index));
         let unused: Vec<_> = unused.map(|(_, block)| block).collect();
-        ensure!(unused.is_empty(), "not run: {unused:#?}");
+        anyhow::ensure!(unused.is_empty(), "not run: {unused:#?}");
         Ok(())
     }
 }

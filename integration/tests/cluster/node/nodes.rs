@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use discovery_map::DiscoveryMap;
 use fake_apiserver::Version;
 use harness::artifacts::Artifact;
 use harness::process::{Process, Program};
@@ -15,7 +16,7 @@ use harness::wait;
 use pki::CertificateFiles;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wire::client::{Client, ClientOptions, Http};
+use wire::client::{Answer, Client, ClientOptions, Http};
 
 use super::document::Document;
 use super::machine::{self, Machine, OUTSIDE};
@@ -24,6 +25,12 @@ use super::static_pods::StaticPods;
 /// The port that clients use, and the pass-through port.
 pub const CLIENTS: u16 = 6443;
 pub const PASS_THROUGH: u16 = 6444;
+
+/// Ports on a node's loopback: Envoy's admin interface, and the companion.
+const ADMIN: u16 = 9901;
+const COMPANION: u16 = 9902;
+
+const GENERATION: &str = "wasmcustom.mixed_version_proxy_map_generation";
 
 /// Until a server, or what is in front of it, works.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -276,23 +283,53 @@ impl Nodes {
         wait::until(&what, DEADLINE, async || client.get("/readyz").await?.ok().map(drop)).await
     }
 
-    /// Waits until a node's companion has all peers in rotation, and Envoy has them.
+    /// Waits until a node's companion has `count` peers in rotation, and the node's Envoy has the
+    /// map that says so.
     pub async fn wait_serving(&self, index: usize, count: usize) -> Result<()> {
         wait::until("all peers in rotation", DEADLINE, async || {
             let peers = self.peers_seen(index).await?;
             let serving = |peer: &&Value| peer.get("state") == Some(&json!("serving"));
             let serving = peers.iter().filter(serving).count();
             ensure!(serving == count, "{peers:?}");
+            // The peers are known before the map that has them is pushed.
+            let map = self.map(index).await?;
+            ensure!(
+                map.rotation.len() == count,
+                "generation {} has {:?}",
+                map.generation,
+                map.rotation
+            );
+            let live = self.generation(index).await?;
+            ensure!(live >= map.generation, "Envoy is at generation {live} of {}", map.generation);
             Ok(())
         })
         .await
     }
 
+    /// Returns the map that a node's companion pushed last.
+    async fn map(&self, index: usize) -> Result<DiscoveryMap> {
+        let answer = self.read(index, COMPANION, "/v1/map").await?.json()?;
+        let map = answer.get("map").unwrap_or(&answer);
+        Ok(DiscoveryMap::from_json(&serde_json::to_vec(map)?)?)
+    }
+
+    /// Returns the generation of the map that a node's Envoy uses.
+    async fn generation(&self, index: usize) -> Result<u64> {
+        let stats = self.read(index, ADMIN, "/stats").await?.text();
+        let value =
+            stats.lines().find_map(|line| line.strip_prefix(GENERATION)?.strip_prefix(": "));
+        Ok(value.with_context(|| format!("no {GENERATION}"))?.parse()?)
+    }
+
+    /// Reads from a port of a node's loopback.
+    async fn read(&self, index: usize, port: u16, path: &str) -> Result<Answer> {
+        let (machine, path) = (&self.node(index)?.machine, path.to_owned());
+        machine.inside(move || async move { Client::plain(port)?.get(&path).await?.ok() }).await
+    }
+
     /// Returns what a node's companion says of its peers.
     pub async fn peers_seen(&self, index: usize) -> Result<Vec<Value>> {
-        let machine = &self.node(index)?.machine;
-        let answer =
-            machine.inside(|| async { Client::plain(9902)?.get("/v1/peers").await?.ok() }).await?;
+        let answer = self.read(index, COMPANION, "/v1/peers").await?;
         answer.json()?.as_array().cloned().context("not a list")
     }
 }
