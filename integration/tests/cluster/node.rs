@@ -218,7 +218,7 @@ async fn served(client: &Client, path: &str) -> Result<()> {
 
 /// A peer whose address is another node's Envoy gets no request, and the companion says why.
 async fn loops_are_refused(nodes: &mut Nodes) -> Result<()> {
-    let configure = nodes.document.commands("Install", 3)?;
+    let configure = nodes.document.commands("Install", 1)?;
     nodes.run_with_peers(0, configure, &nodes.peers_but(Some((1, CLIENTS))))?;
     wait::until("the peer that is an Envoy", DEADLINE, async || {
         let peers = nodes.peers_seen(0).await?;
@@ -230,6 +230,6 @@ async fn loops_are_refused(nodes: &mut Nodes) -> Result<()> {
     })
     .await?;
     served(&nodes.client(0, Http::Two)?, "/api/v1/namespaces").await?;
-    nodes.run(0, "Install", 3)?;
+    nodes.run(0, "Install", 1)?;
     nodes.wait_serving(0, 3).await
 }

@@ -2,6 +2,8 @@
 //! kubeconfigs and static pods, with the files of `envoy-config/control-plane-node`, by the commands
 //! of `docs/kubeadm.md`.
 
+#[cfg(feature = "slow")]
+use std::cell::Cell;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +77,9 @@ pub struct Nodes {
     pub(super) with: With,
     /// Arguments of API servers, for the next manifests.
     pub(super) arguments: Vec<(&'static str, &'static str)>,
+    /// How many commands of the document were run.
+    #[cfg(feature = "slow")]
+    pub commands_run: Cell<usize>,
     // The last: it is removed after all processes have ended.
     folder: TempDir,
 }
@@ -86,8 +91,16 @@ impl Nodes {
         machine::connect_machines()?;
         let etcd = etcd(&folder)?;
         let document = Document::read("kubeadm.md")?;
-        let mut nodes =
-            Self { all: Vec::new(), _etcd: etcd, document, with, arguments: Vec::new(), folder };
+        let mut nodes = Self {
+            all: Vec::new(),
+            _etcd: etcd,
+            document,
+            with,
+            arguments: Vec::new(),
+            #[cfg(feature = "slow")]
+            commands_run: Cell::default(),
+            folder,
+        };
         for version in versions {
             nodes.prepare(*version).await?;
         }
@@ -213,6 +226,8 @@ impl Nodes {
     /// Runs commands of the document on a node, with its variables; their output.
     pub fn run(&self, index: usize, heading: &str, block: usize) -> Result<String> {
         let commands = self.document.commands(heading, block)?;
+        #[cfg(feature = "slow")]
+        self.commands_run.set(self.commands_run.get() + commands.lines().count());
         self.run_with_peers(index, commands, &self.peers())
     }
 
