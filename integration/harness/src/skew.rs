@@ -65,6 +65,24 @@ pub fn matrix() -> Vec<Vec<Version>> {
     combinations
 }
 
+/// Returns a server of each version, with types that not all of them serve: versions that serve the
+/// same types by default have their alpha and beta types turned on. Fails if a version is not
+/// recorded.
+pub fn differing(
+    versions: &[Version],
+    name: impl Fn(Version) -> String,
+) -> Result<Vec<ServerOptions>> {
+    let mut types = BTreeSet::new();
+    for version in versions {
+        types.insert(collections_of(*version, |_| true)?);
+    }
+    let server = |version: &Version| {
+        let server = ServerOptions::new(name(*version), *version);
+        if types.len() > 1 { server } else { server.argument("--runtime-config=api/all=true") }
+    };
+    Ok(versions.iter().map(server).collect())
+}
+
 /// Returns how versions are written together: `1.36+1.37`.
 pub fn name(versions: &[Version]) -> String {
     versions.iter().map(Version::to_string).collect::<Vec<_>>().join("+")
@@ -114,7 +132,7 @@ fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
 mod tests {
     use fake_apiserver::Version;
 
-    use super::{matrix, name, only_in, without};
+    use super::{differing, matrix, name, only_in, without};
     use crate::control_plane::ServerOptions;
 
     #[test]
@@ -140,6 +158,16 @@ mod tests {
             ["--runtime-config=resource.k8s.io/v1/devicetaintrules=false,\
               storagemigration.k8s.io/v1/storageversionmigrations=false"]
         );
+    }
+
+    #[test]
+    fn versions_that_serve_the_same_types_get_more() {
+        let count = |versions: &[Version]| {
+            let servers = differing(versions, |version| version.to_string()).unwrap();
+            servers.iter().filter(|server| !server.arguments.is_empty()).count()
+        };
+        assert_eq!(count(&[Version::V1_34, Version::V1_35]), 2);
+        assert_eq!(count(&[Version::V1_35, Version::V1_36]), 0);
     }
 
     #[test]

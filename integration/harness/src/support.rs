@@ -178,8 +178,23 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_a_place_for_the_table() {
-        let readme = fs::read_to_string(integration_folder().join("../README.md")).unwrap();
+    fn the_readme_says_that_each_combination_works_with_each_supported_envoy() {
+        let checkout = integration_folder().join("..");
+        let readme = fs::read_to_string(checkout.join("README.md")).unwrap();
         assert!(replace(&readme, "").is_ok());
+        let envoys = std::process::Command::new(checkout.join("tools/envoy"))
+            .arg("--versions")
+            .output()
+            .unwrap();
+        let envoys = String::from_utf8(envoys.stdout).unwrap();
+        let heads: String = envoys.lines().map(|envoy| format!(" Envoy {envoy} |")).collect();
+        assert!(readme.contains(&format!("| API servers |{heads}\n")), "not all Envoys: {envoys}");
+        for versions in skew::matrix() {
+            let name = skew::name(&versions).replace('+', ", ");
+            let row = readme.lines().find_map(|line| line.strip_prefix(&format!("| {name} |")));
+            let cells: Vec<_> = row.unwrap_or_default().trim_end_matches('|').split('|').collect();
+            assert_eq!(cells.len(), envoys.lines().count(), "{name}: {cells:?}");
+            assert!(cells.iter().all(|cell| cell.trim().starts_with("yes")), "{name}: {cells:?}");
+        }
     }
 }

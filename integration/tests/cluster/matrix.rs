@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
-use harness::control_plane::{ServerOptions, User};
+use harness::control_plane::User;
 use harness::report::Entry;
 use harness::site::{Site, stack_options};
-use harness::skew::{matrix, name};
+use harness::skew::{differing, matrix, name};
 use harness::stack::Stack;
 use serde_json::{Value, json};
 use wire::client::Http;
@@ -58,9 +58,7 @@ fn server_name(version: Version) -> String {
 
 async fn combination(versions: &[Version]) -> Result<Value> {
     let started = Instant::now();
-    let servers =
-        versions.iter().map(|version| ServerOptions::new(server_name(*version), *version));
-    let mut site = Site::start(servers.collect()).await?;
+    let mut site = Site::start(differing(versions, server_name)?).await?;
     let types = Types::read(&site).await?;
     let skewed: Vec<_> = types.skewed().collect();
     ensure!(!skewed.is_empty(), "the servers do not differ");
