@@ -37,7 +37,7 @@ async fn upgraded() -> Result<()> {
     let mut stops = Vec::new();
     let mut known_from = None;
     for index in 0..3 {
-        stops.push(restart(&mut nodes, index, NEWER).await?);
+        stops.push(restart(&mut nodes, index, NEWER).await?.away);
         known_from.get_or_insert_with(|| Instant::now() + PROMISE);
     }
     clients.work(0..3).await?;
@@ -48,14 +48,16 @@ async fn upgraded() -> Result<()> {
         families.push(Family::create(&admin, &format!("family-{number}")).await?);
     }
     for index in 0..2 {
-        stops.push(restart(&mut nodes, index, OLDER).await?);
+        stops.push(restart(&mut nodes, index, OLDER).await?.away);
     }
     for family in &families {
         family.delete_second_owner(&admin).await?;
     }
     looked_at(&admin, &families).await?;
-    stops.push(restart(&mut nodes, 2, OLDER).await?);
-    let known_to = Instant::now();
+    let last = restart(&mut nodes, 2, OLDER).await?;
+    stops.push(last.away);
+    // When all servers are of the older version, the type does not exist.
+    let known_to = last.unready;
     clients.work(0..3).await?;
     let children = families::count(&admin, &families).await?;
 
@@ -83,25 +85,38 @@ async fn upgraded() -> Result<()> {
     entry.passed()
 }
 
+/// An API server that was replaced.
+struct Restart {
+    /// From when to when it may have been away.
+    away: Span,
+    /// When the new one was asked last, of the times that it was not ready.
+    unready: Instant,
+}
+
 /// Has kubeadm write the manifests of another version, as its upgrade does, and waits until all that
-/// they say runs. Returns how long the API server may have been away.
-async fn restart(nodes: &mut Nodes, index: usize, version: Version) -> Result<Span> {
+/// they say runs.
+async fn restart(nodes: &mut Nodes, index: usize, version: Version) -> Result<Restart> {
     nodes.node_mut(index)?.version = version;
     let begun = Instant::now();
     nodes.write_manifests(index)?;
     let client = nodes.client(index, Http::Two)?;
     let minor = version.as_str().trim_start_matches("1.").to_owned();
+    let mut unready = begun;
     wait::until("the other version", DEADLINE, async || {
-        let answer = client.get("/version").await?.ok()?.json()?;
-        ensure!(answer.get("minor").and_then(Value::as_str) == Some(&minor), "{answer}");
-        client.get("/readyz").await?.ok().map(drop)
+        let asked = Instant::now();
+        let is_ready = async || {
+            let answer = client.get("/version").await?.ok()?.json()?;
+            ensure!(answer.get("minor").and_then(Value::as_str) == Some(&minor), "{answer}");
+            client.get("/readyz").await?.ok().map(drop)
+        };
+        is_ready().await.inspect_err(|_| unready = asked)
     })
     .await?;
     let ended = Instant::now();
     for other in 0..nodes.all().len() {
         nodes.wait_serving(other, 3).await?;
     }
-    Ok((begun, ended))
+    Ok(Restart { away: (begun, ended), unready })
 }
 
 /// Waits until the collector has looked at all children that had a second owner.
