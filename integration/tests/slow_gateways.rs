@@ -9,13 +9,11 @@
 //!                                                 companion
 //! ```
 
-use std::fs;
 use std::future::Future;
 
 use anyhow::Result;
 use harness::gateway::{EnvoyGateway, Gateway, Istiod};
 use harness::namespace;
-use serde_json::json;
 
 #[path = "slow_gateways/site.rs"]
 mod site;
@@ -44,30 +42,9 @@ fn a_skewed_type_is_always_found_behind_envoy_gateway() -> Result<()> {
 
 async fn envoy_gateway() -> Result<()> {
     let site = Site::start(Gateway::Envoy, &EnvoyGateway::definitions()?).await?;
-    let server = fs::read_to_string(&site.options.server.certificate)?;
-    let key = fs::read_to_string(&site.options.server.key)?;
-    site.create(
-        "secrets",
-        json!({
-            "metadata": { "name": "kube-apiserver-serving" },
-            "type": "kubernetes.io/tls",
-            "stringData": { "tls.crt": server, "tls.key": key },
-        }),
-    )
-    .await?;
-    let authority = fs::read_to_string(&site.options.client_ca_file)?;
-    site.create(
-        "configmaps",
-        json!({
-            "metadata": { "name": "kube-apiserver-client-ca" },
-            "data": { "ca.crt": authority },
-        }),
-    )
-    .await?;
     let (admin, kubeconfig) = (site.admin()?, site.kubeconfig()?);
     let mut controller = EnvoyGateway::start(&admin, &kubeconfig, &site.folder("gateway")).await?;
-    site.apply("gateway.yaml").await?;
-    site.apply("patch.yaml").await?;
+    site.type_commands("Install", 6443)?;
     let envoy = controller.envoy(&admin, NAME).await?;
     verdict::is_good(&site, envoy, 6443, controller.process()).await
 }
@@ -81,8 +58,7 @@ async fn istio() -> Result<()> {
     let site = Site::start(Gateway::Istio, &Istiod::definitions()?).await?;
     let (admin, kubeconfig) = (site.admin()?, site.kubeconfig()?);
     let mut controller = Istiod::start(&admin, &kubeconfig, &site.folder("gateway")).await?;
-    site.apply("gateway.yaml").await?;
-    site.apply("patch.yaml").await?;
+    site.type_commands("Install", 8443)?;
     let envoy = controller.envoy(NAME, "kube-apiserver-gateway");
     verdict::is_good(&site, envoy, 8443, controller.process()).await
 }

@@ -36,13 +36,17 @@ impl Gateway {
     /// Both kinds.
     pub const ALL: [Self; 2] = [Self::Envoy, Self::Istio];
 
-    /// Returns a file that is shipped for it. Fails if it cannot be read.
-    pub fn shipped(self, file: &str) -> Result<String> {
-        let folder = match self {
+    /// Returns the folder in `envoy-config` that is shipped for it.
+    pub fn folder(self) -> &'static str {
+        match self {
             Self::Envoy => "envoy-gateway",
             Self::Istio => "istio",
-        };
-        let path = integration_folder().join("../envoy-config").join(folder).join(file);
+        }
+    }
+
+    /// Returns a file that is shipped for it. Fails if it cannot be read.
+    pub fn shipped(self, file: &str) -> Result<String> {
+        let path = integration_folder().join("../envoy-config").join(self.folder()).join(file);
         fs::read_to_string(&path).with_context(|| path.display().to_string())
     }
 }

@@ -23,7 +23,6 @@ use harness::wait;
 use serde_json::Value;
 use wire::client::{Client, Http};
 
-mod document;
 mod machine;
 mod nodes;
 mod probes;

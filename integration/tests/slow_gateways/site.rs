@@ -1,29 +1,34 @@
 //! A control plane of two versions, the definitions and objects that a controller needs, and the
 //! companion.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use harness::artifacts::Artifact;
 use harness::companion::{Companion, CompanionOptions};
-use harness::control_plane::{ControlPlane, Kubectl, User};
+use harness::control_plane::{ControlPlane, User};
+use harness::document::Document;
 use harness::gateway::Gateway;
 use harness::namespace::pod_address;
 use harness::ports;
+use harness::shell::Shell;
 use harness::site::stack_options;
-use harness::skew::{self, NEW, NEWER};
+use harness::skew::{self, NEW};
 use harness::stack::StackOptions;
-use serde_json::{Value, json};
 use wire::client::{Client, Http};
-
-use super::NAME;
 
 pub struct Site {
     pub companion: Companion,
     pub options: StackOptions,
     pub plane: ControlPlane,
     gateway: Gateway,
+    shell: Shell,
+    document: Document,
 }
+
+/// What a person can be asked for, the check included.
+const ENOUGH_COMMANDS: usize = 10;
 
 impl Site {
     /// Starts all but the controller and Envoy.
@@ -39,14 +44,16 @@ impl Site {
         let config = options.companion_config(port)?;
         let mut companion = Companion::start(CompanionOptions { config, port, folder }).await?;
         companion.wait_ready().await?;
-        let site = Self { companion, options, plane, gateway };
-        let definitions = definitions.to_str().context("not UTF-8")?;
-        let kubectl = site.kubectl()?;
-        kubectl.run(&["apply", "--server-side", "-f", definitions]).await?.ok()?;
-        let established = ["wait", "crd", "--all", "--for=condition=Established"];
-        kubectl.run(&established).await?.ok()?;
-        let namespace = json!({ "metadata": { "name": NAME } });
-        site.admin()?.post("/api/v1/namespaces", &namespace).await?.ok()?;
+        let folder = plane.folder().join("administrator");
+        let kubeconfig = plane.kubeconfig(&plane.server(NEW)?.url(), User::Admin)?;
+        let shell = Shell::new(&folder, kubeconfig)?;
+        let document = Document::read(&format!("envoy-config/{}/README.md", gateway.folder()))?;
+        let commands = document.all("Install")?.len() + document.all("Check")?.len();
+        ensure!(commands <= ENOUGH_COMMANDS, "{commands} commands");
+        let site = Self { companion, options, plane, gateway, shell, document };
+        site.write_files()?;
+        site.shell.run(&format!("kubectl apply --server-side -f {}", definitions.display()))?;
+        site.shell.run("kubectl wait crd --all --for=condition=Established")?;
         Ok(site)
     }
 
@@ -63,32 +70,46 @@ impl Site {
         self.plane.kubeconfig(&self.url()?, User::Admin)
     }
 
-    fn kubectl(&self) -> Result<Kubectl> {
-        self.plane.kubectl(NEWER, &self.url()?, User::Admin)
-    }
-
     pub fn folder(&self, name: &str) -> PathBuf {
         self.plane.folder().join(name)
     }
 
-    /// Creates an object in the namespace of the Gateway.
-    pub async fn create(&self, resource: &str, object: Value) -> Result<()> {
-        let path = format!("/api/v1/namespaces/{NAME}/{resource}");
-        self.admin()?.post(&path, &object).await?.ok()?;
+    /// Writes the files that the README names, with the places of this site.
+    fn write_files(&self) -> Result<()> {
+        let (folder, options) = (self.shell.folder(), &self.options);
+        let front_proxy = options.front_proxy.as_ref().context("no front-proxy certificate")?;
+        for (name, file) in [
+            ("server.crt", &options.server.certificate),
+            ("server.key", &options.server.key),
+            ("client-ca.crt", &options.client_ca_file),
+            ("peer-ca.crt", &options.ca_file),
+            ("front-proxy-client.crt", &front_proxy.certificate),
+            ("front-proxy-client.key", &front_proxy.key),
+        ] {
+            fs::copy(file, folder.join(name))?;
+        }
+        fs::write(folder.join("token"), &options.token)?;
+        let module = Artifact::Filter.path()?;
+        let module = module.parent().and_then(Path::to_str).context("not UTF-8")?;
+        let published = options.published();
+        let published = published.to_str().context("not UTF-8")?;
+        for name in ["companion.yaml", "gateway.yaml", "patch.yaml"] {
+            let text = self.gateway.shipped(name)?;
+            let text = text
+                .replace("/var/lib/mixed-version-proxy/envoy", published)
+                .replace("/usr/lib/mixed-version-proxy", module);
+            fs::write(folder.join(name), text)?;
+        }
         Ok(())
     }
 
-    /// Applies a shipped file, with the places of this site.
-    pub async fn apply(&self, file: &str) -> Result<()> {
-        let module = Artifact::Filter.path()?;
-        let module = module.parent().and_then(Path::to_str).context("not UTF-8")?;
-        let published = self.options.published();
-        let text = self.gateway.shipped(file)?;
-        let text = text
-            .replace("/var/lib/mixed-version-proxy/envoy", published.to_str().context("not UTF-8")?)
-            .replace("/usr/lib/mixed-version-proxy", module);
-        let arguments = ["apply", "--server-side", "-f", "-"];
-        self.kubectl()?.run_with_input(&arguments, text.as_bytes()).await?.ok()?;
-        Ok(())
+    /// Types the commands below a heading of the README, for a gateway at this port; what they print.
+    pub fn type_commands(&self, heading: &str, port: u16) -> Result<String> {
+        let mut printed = String::new();
+        for command in self.document.all(heading)? {
+            let command = format!("GATEWAY=127.0.0.1:{port}; {command}");
+            printed += &self.shell.run(&command)?;
+        }
+        Ok(printed)
     }
 }

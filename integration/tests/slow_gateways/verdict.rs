@@ -43,6 +43,8 @@ pub async fn is_good(
         })
         .await?;
 
+    let listed = site.type_commands("Check", port)?;
+    ensure!(listed.contains("APIGroupList"), "{listed}");
     for path in [NEW_TYPE, OLD_TYPE] {
         let found = found(site, &url, path).await?;
         ensure!(found == ROUNDS, "{path}: {found} of {ROUNDS}");

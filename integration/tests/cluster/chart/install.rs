@@ -13,8 +13,9 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use harness::artifacts::Artifact;
+use harness::document::Document;
 use harness::namespace;
 use harness::report::Entry;
 use harness::wait;
@@ -29,8 +30,6 @@ mod permissions;
 
 use cluster::{Cluster, DEADLINE};
 use commands::Commands;
-
-const DOCUMENT: &str = include_str!("../../../../docs/hosted.md");
 
 /// So many commands are enough, the check included.
 const MOST_COMMANDS: usize = 10;
@@ -56,13 +55,13 @@ async fn installed() -> Result<()> {
     prepare(&commands)?;
 
     let begun = Instant::now();
-    let install = commands_of("## Install")?;
-    let check = commands_of("## Check")?;
+    let document = Document::read("docs/hosted.md")?;
+    let (install, check) = (document.all("Install")?, document.all("Check")?);
     ensure!(install.len() + check.len() <= MOST_COMMANDS, "{install:?} {check:?}");
     for command in &install {
         commands.run(command)?;
     }
-    let ready = commands.run(&check.concat())?;
+    let ready = commands.run(&check.join("\n"))?;
     ensure!(ready.matches("1/1").count() + ready.matches("2/2").count() == 2, "{ready}");
     entry.set("commands", install.len() + check.len());
     entry.set_ms("installedMs", begun.elapsed());
@@ -78,7 +77,7 @@ async fn installed() -> Result<()> {
         changes(&commands)?;
     }
     fleet(&commands)?;
-    commands.run(&commands_of("## Upgrade, and out again")?.concat())?;
+    commands.run(&document.all("Upgrade, and out again")?.join("\n"))?;
     wait::until("everything to be gone", DEADLINE, async || {
         let left = commands.run(EVERYTHING)?;
         ensure!(left.trim().is_empty(), "{left}");
@@ -86,15 +85,6 @@ async fn installed() -> Result<()> {
     })
     .await?;
     entry.passed()
-}
-
-/// Returns the commands in a section's blocks of shell.
-fn commands_of(section: &str) -> Result<Vec<String>> {
-    let text = DOCUMENT.split(&format!("\n{section}\n")).nth(1).context("no such section")?;
-    let text = text.split("\n## ").next().unwrap_or_default();
-    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let joined: String = blocks.collect::<String>().replace("\\\n", " ");
-    Ok(joined.lines().map(str::to_owned).collect())
 }
 
 /// Makes what the document says that there is, and more that others may have.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use discovery_map::DiscoveryMap;
 use fake_apiserver::Version;
 use harness::artifacts::Artifact;
+use harness::document::Document;
 use harness::process::{Process, Program};
 use harness::skew::NEWER;
 use harness::wait;
@@ -20,7 +21,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use wire::client::{Answer, Client, ClientOptions, Http};
 
-use super::document::Document;
 use super::machine::{self, Machine, OUTSIDE};
 use super::static_pods::StaticPods;
 
@@ -90,7 +90,7 @@ impl Nodes {
         let folder = TempDir::with_prefix("nodes-")?;
         machine::connect_machines()?;
         let etcd = etcd(&folder)?;
-        let document = Document::read("kubeadm.md")?;
+        let document = Document::read("docs/kubeadm.md")?;
         let mut nodes = Self {
             all: Vec::new(),
             _etcd: etcd,

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use harness::document::Document;
 use harness::namespace;
 use harness::report::Entry;
 use harness::skew::{NEWER, OLDER, only_in};
@@ -12,7 +13,6 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use wire::client::{Client, ClientOptions, Http};
 
-use super::super::document::Document;
 use super::super::nodes::{CLIENTS, Nodes, With};
 use super::super::{API_SERVER, SLICE};
 use super::DEADLINE;
@@ -58,7 +58,7 @@ async fn found() -> Result<()> {
     nodes.wait_ready(nodes.node(BALANCER)?).await?;
 
     let envoy = nodes.node(BALANCER)?.machine.address().to_string();
-    let apply = Document::read("topologies.md")?.commands("Pods", 0)?.to_owned();
+    let apply = Document::read("docs/topologies.md")?.commands("Pods", 0)?.to_owned();
     let two = "  - { addresses: [192.0.2.22], conditions: { ready: true } }\n";
     ensure!(apply.contains(two), "{apply}");
     let apply = apply.replace(two, "").replace("192.0.2.21", &envoy);
