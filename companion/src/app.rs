@@ -62,6 +62,7 @@ pub async fn run(config_path: &Path) -> Result<(), ProgramError> {
         only: None,
         ready: watch::channel(false).1,
         envoys: snapshots.envoys().clone(),
+        streams: serve::Streams::default(),
         registry: Arc::clone(&metrics.registry),
     };
     let mut tasks = Tasks::default();

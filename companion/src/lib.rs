@@ -31,6 +31,7 @@ pub mod endpoints;
 mod facts;
 mod files;
 mod fingerprint;
+mod history;
 mod index;
 mod lock;
 mod manifest;

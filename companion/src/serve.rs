@@ -2,11 +2,13 @@
 
 pub mod answer;
 mod control_planes;
+mod events;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use discovery_map::MapDocument;
@@ -18,6 +20,8 @@ use crate::metrics::Registry;
 
 use answer::{json, not_found, unavailable};
 pub use control_planes::{ControlPlaneState, ControlPlaneView, ControlPlanes};
+use events::After;
+pub use events::Streams;
 
 #[derive(Clone)]
 pub struct Views {
@@ -27,6 +31,8 @@ pub struct Views {
     /// Whether the listener of many control planes was published.
     pub ready: watch::Receiver<bool>,
     pub envoys: Envoys,
+    /// The streams of events that are open.
+    pub streams: Streams,
     pub registry: Arc<Registry>,
 }
 
@@ -47,10 +53,12 @@ pub fn router(views: Views) -> Router {
         .route("/v1/map", get(async |State(views): State<Views>| of_only(&views, map)))
         .route("/v1/peers", get(async |State(views): State<Views>| of_only(&views, peers)))
         .route("/v1/sources", get(async |State(views): State<Views>| of_only(&views, sources)))
+        .route("/v1/events", get(events))
         .route("/v1/control-planes", get(control_planes))
         .route("/v1/control-planes/{name}/map", get(async |at: At| of_one(at, map)))
         .route("/v1/control-planes/{name}/peers", get(async |at: At| of_one(at, peers)))
         .route("/v1/control-planes/{name}/sources", get(async |at: At| of_one(at, sources)))
+        .route("/v1/control-planes/{name}/events", get(events_of_one))
         .route("/v1/envoys", get(envoys))
         .with_state(views)
 }
@@ -121,6 +129,19 @@ fn peers(view: &ControlPlaneView) -> Response {
 
 fn sources(view: &ControlPlaneView) -> Response {
     json(&Vec::from_iter(view.source.borrow().clone()))
+}
+
+async fn events(
+    State(views): State<Views>,
+    headers: HeaderMap,
+    Query(after): Query<After>,
+) -> Response {
+    of_only(&views, |view| events::answer(view, &views.streams, &headers, &after))
+}
+
+async fn events_of_one(at: At, headers: HeaderMap, Query(after): Query<After>) -> Response {
+    let streams = at.0.streams.clone();
+    of_one(at, |view| events::answer(view, &streams, &headers, &after))
 }
 
 async fn control_planes(State(views): State<Views>) -> Response {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use serde::Serialize;
+use tokio::sync::broadcast;
 
 use super::envoy_version::EnvoyVersion;
 use super::kind::Kind;
@@ -22,16 +23,40 @@ pub const MIRROR: &str = "mixed-version-mirror";
 /// How much is shown of a text that an Envoy sends, in characters.
 const MOST_SHOWN: usize = 1024;
 
+/// How many refusals wait for those that follow them.
+const MOST_WAITING: usize = 256;
+
 /// The Envoys that are served. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Envoys(Arc<Mutex<Known>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
+    refusals: broadcast::Sender<Refused>,
     next: u64,
     envoys: BTreeMap<u64, Envoy>,
     /// What the latest snapshot has.
     versions: BTreeMap<&'static str, String>,
+}
+
+/// That an Envoy refused something.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The identifier of the Envoy.
+    pub node: String,
+    /// The control plane whose resource it was.
+    pub control_plane: String,
+    /// The type of the resources.
+    pub resources: &'static str,
+    /// Why, in the words of the Envoy.
+    pub reason: String,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        let refusals = broadcast::Sender::new(MOST_WAITING);
+        Self { refusals, next: 0, envoys: BTreeMap::new(), versions: BTreeMap::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -137,6 +162,11 @@ impl Envoys {
         self.known().versions = snapshot.versions();
     }
 
+    /// Follows what Envoys refuse, from now on.
+    pub fn refusals(&self) -> broadcast::Receiver<Refused> {
+        self.known().refusals.subscribe()
+    }
+
     /// Returns what is shown.
     pub fn view(&self) -> View {
         let known = self.known();
@@ -195,8 +225,17 @@ impl Entry {
     /// Records what it refused of a control plane.
     pub fn refused(&self, kind: Kind, part: &str, reason: &str) {
         let (part, reason) = (part.to_owned(), shortened(reason));
-        let refusal = Refusal { kind, part, reason, at: Instant::now() };
-        self.change(|envoy| envoy.refusal = Some(refusal));
+        let mut known = self.envoys.known();
+        let Some(envoy) = known.envoys.get_mut(&self.number) else { return };
+        let refused = Refused {
+            node: envoy.node.clone(),
+            control_plane: part.clone(),
+            resources: kind.as_str(),
+            reason: reason.clone(),
+        };
+        envoy.refusal = Some(Refusal { kind, part, reason, at: Instant::now() });
+        // Without a follower, nobody wants to know.
+        drop(known.refusals.send(refused));
     }
 }
 

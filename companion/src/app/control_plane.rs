@@ -9,19 +9,21 @@
 //!     └─────▶ secrets ──────────settings───────────────────────────┘
 //! ```
 //!
-//! Each arrow is a channel. Nothing of it leads to another control plane.
+//! Each arrow is a channel. What the views have is followed by `history` too. Nothing of it leads to another control plane.
 
 use std::sync::Arc;
 
 use api_discovery::Pool;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 
 use super::indexer::{Indexer, Inputs, Outputs};
 use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
+use crate::ads::Refused;
 use crate::ads::{AdsSink, Snapshots};
 use crate::config::Config;
 use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
+use crate::history::{History, Recorder};
 use crate::index::Index;
 use crate::open_api::OpenApiReader;
 use crate::poll::Watchers;
@@ -46,6 +48,15 @@ impl Common {
     pub(super) fn new(open_api: usize) -> Self {
         Self { open_api: Arc::new(Semaphore::new(open_api)), pool: Pool::default() }
     }
+}
+
+/// Where a control plane reports what happens.
+pub(super) struct Reports {
+    pub metrics: ControlPlaneMetrics,
+    /// The last changes, those before a restart of its tasks included.
+    pub history: History,
+    /// What Envoys refuse, of all control planes.
+    pub refusals: broadcast::Receiver<Refused>,
 }
 
 /// What a control plane is started with: read from disk, without a task.
@@ -103,11 +114,13 @@ impl ControlPlane {
         configs: watch::Receiver<Arc<Config>>,
         sinks: Sinks,
         common: Common,
-        metrics: ControlPlaneMetrics,
+        reports: Reports,
         tasks: &mut Tasks,
     ) -> ControlPlaneView {
         let Self { settings, store, state } = self;
+        let Reports { metrics, history, refusals } = reports;
         let config = Arc::clone(&settings.config);
+        let name = config.envoy.cluster_prefix.to_string();
         #[cfg(test)]
         let faulty = Arc::clone(&config);
         let publisher = Publisher::new(&settings, store, &state, sinks);
@@ -120,6 +133,7 @@ impl ControlPlane {
         let (settings_sender, settings) = watch::channel(Arc::new(settings));
         let (snapshot_sender, snapshots) = watch::channel(None);
         let (peer_sender, peers) = watch::channel(Vec::new());
+        let (answering_sender, answering) = watch::channel(None);
         let (merge_sender, merges) = watch::channel(Arc::default());
         let (merged_sender, merged) = mpsc::channel(1);
         let (outcome_sender, outcomes) = watch::channel(Outcome::default());
@@ -142,10 +156,22 @@ impl ControlPlane {
             metrics.open_api,
         );
         let secrets = secrets::Watcher::new(configs.clone(), settings_sender, metrics.secrets);
-        let outputs =
-            Outputs { snapshots: snapshot_sender, peers: peer_sender, open_api: merge_sender };
+        let outputs = Outputs {
+            snapshots: snapshot_sender,
+            peers: peer_sender,
+            open_api: merge_sender,
+            answering: answering_sender,
+        };
         let indexer = Indexer::new(index, outputs, metrics.index);
         let inputs = Inputs { reports, names, origins, open_api: merged, configs, rosters };
+        let view = ControlPlaneView {
+            outcomes: outcomes.clone(),
+            peers: peers.clone(),
+            source,
+            history: history.follow(),
+            registry: metrics.registry,
+        };
+        let recorder = Recorder { name, peers, answering, outcomes, refusals, history };
         let publish = publish::run(publisher, snapshots, settings, outcome_sender, metrics.publish);
 
         tasks.add_fallible("sources", source_task.run());
@@ -156,6 +182,7 @@ impl ControlPlane {
         tasks.add("OpenAPI", open_api.run());
         tasks.add("secrets", secrets.run());
         tasks.add("publish", publish);
+        tasks.add("history", recorder.run());
         #[cfg(test)]
         {
             use super::faults::{Place, reach};
@@ -165,6 +192,6 @@ impl ControlPlane {
                 std::future::pending().await
             });
         }
-        ControlPlaneView { outcomes, peers, source, registry: metrics.registry }
+        view
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_discovery::{Conflict, MergedOpenApi, Origins};
+use api_discovery::{Conflict, MergedOpenApi, MinorVersion, Origins};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -27,6 +27,8 @@ pub(super) struct Outputs {
     pub snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     pub peers: watch::Sender<Vec<PeerStatus>>,
     pub open_api: watch::Sender<Arc<[OpenApiMerge]>>,
+    /// The answering version; `None` if all versions answer.
+    pub answering: watch::Sender<Option<MinorVersion>>,
 }
 
 /// Who tells the index something.
@@ -92,6 +94,7 @@ impl Indexer {
         let config = inputs.configs.borrow_and_update().clone();
         // Known from before a restart.
         self.metrics.answering(None, self.index.answering_version());
+        self.outputs.answering.send_replace(self.index.answering_version());
         let started = Instant::now();
         // A peer that does not answer at all must not hold up the others.
         let patience = config.polling.timeout * 2 + Duration::from_millis(500);
@@ -110,6 +113,7 @@ impl Indexer {
             let answering = self.index.answering_version();
             if answering != answered {
                 self.metrics.answering(answered, answering);
+                self.outputs.answering.send_replace(answering);
             }
             self.show_peers();
             let published = self.outputs.snapshots.borrow().is_some();

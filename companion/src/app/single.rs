@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::control_plane::{Common, ControlPlane};
+use super::control_plane::{Common, ControlPlane, Reports};
 use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
 use crate::ads::Snapshots;
@@ -28,8 +28,12 @@ pub(super) fn start(
     let ads = snapshots.map(|snapshots| control_plane.ads_sink(snapshots));
     let (sender, configs) = watch::channel(Arc::clone(config));
     let sinks = Sinks::new(files, ads);
-    let view =
-        control_plane.start(configs, sinks, Common::new(1), ControlPlaneMetrics::new(None), tasks);
+    let reports = Reports {
+        metrics: ControlPlaneMetrics::new(None),
+        history: views.control_planes.history(&name),
+        refusals: views.envoys.refusals(),
+    };
+    let view = control_plane.start(configs, sinks, Common::new(1), reports, tasks);
     views.control_planes.runs(&name, Vec::new(), view.clone());
     views.only = Some(name.clone());
     tasks.add("control plane", follow(mains, sender));

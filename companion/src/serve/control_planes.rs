@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::clock::since_1970;
 use crate::facts::PeerStatus;
+use crate::history::{History, Record};
 use crate::metrics::Registry;
 use crate::publish::Outcome;
 use crate::sources::SourceStatus;
@@ -19,6 +20,8 @@ pub struct ControlPlaneView {
     pub outcomes: watch::Receiver<Outcome>,
     pub peers: watch::Receiver<Vec<PeerStatus>>,
     pub source: watch::Receiver<Option<SourceStatus>>,
+    /// The last changes.
+    pub history: watch::Receiver<Record>,
     pub registry: Arc<Registry>,
 }
 
@@ -59,6 +62,8 @@ struct Entry {
     /// Why its tasks ended last.
     error: Option<String>,
     view: Option<ControlPlaneView>,
+    /// The last changes, which outlive its tasks.
+    history: Option<History>,
 }
 
 /// All control planes, by their names. Clones share them.
@@ -103,6 +108,13 @@ impl ControlPlanes {
         let entry = all.entry(name.to_owned()).or_default();
         entry.server_names = server_names;
         entry.view = Some(view);
+    }
+
+    /// Returns the last changes of one. They are kept until it is forgotten.
+    pub fn history(&self, name: &str) -> History {
+        let mut all = self.all();
+        let entry = all.entry(name.to_owned()).or_default();
+        entry.history.get_or_insert_with(|| History::new(since_1970())).clone()
     }
 
     /// Takes note of what is wrong with a file; nothing if it is used. `runs`: there is a

@@ -218,6 +218,11 @@ fn each_control_plane_is_shown_and_logged_under_its_own_name() {
     assert!(get("/v1/control-planes/blue/map").1.contains("pods"));
     assert!(get("/v1/control-planes/blue/sources").1.contains("static"));
     assert_eq!(get("/v1/control-planes/red/peers").0, 404);
+    assert_eq!(get("/v1/events").0, 404);
+    world.soon("the map is in the list of changes", || {
+        get("/v1/control-planes/blue/events").1.contains("mapPublished")
+    });
+    assert_eq!(get("/v1/control-planes/red/events").0, 404);
     let blue = world.shown("blue");
     assert_eq!((&blue["state"], &blue["peersInRotation"]), (&"serving".into(), &1.into()));
     assert_eq!(blue["serverNames"], serde_json::json!(["blue.example.com"]));

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::progress::Progress;
 use crate::ads::Snapshots;
-use crate::app::control_plane::{Common, ControlPlane};
+use crate::app::control_plane::{Common, ControlPlane, Reports};
 use crate::app::metrics::ControlPlaneMetrics;
 use crate::app::sinks::Sinks;
 use crate::config::{ClusterPrefix, Config};
@@ -128,11 +128,15 @@ impl Supervisor {
         };
         let name = self.name.as_str();
         let ads = control_plane.ads_sink(self.shared.snapshots.clone());
-        let metrics = ControlPlaneMetrics::new(Some(name));
+        let reports = Reports {
+            metrics: ControlPlaneMetrics::new(Some(name)),
+            history: self.shared.shown.history(name),
+            refusals: self.shared.snapshots.envoys().refusals(),
+        };
         let common = self.shared.common.clone();
         let sinks = Sinks::new(None, Some(ads));
         self.shared.shown.is(name, ControlPlaneState::Starting, None);
-        let view = control_plane.start(self.configs.clone(), sinks, common, metrics, tasks);
+        let view = control_plane.start(self.configs.clone(), sinks, common, reports, tasks);
         self.watch(tasks, &config, view, permit).await
     }
 
