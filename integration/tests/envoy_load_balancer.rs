@@ -23,7 +23,7 @@ const LISTENER: &str = "/static_resources/listeners/0";
 
 /// What only the load balancer has, as JSON pointers; `LISTENER` and `HTTP`
 /// stand for the listener that serves and for its connection manager.
-const ADDED: [&str; 11] = [
+const ADDED: [&str; 10] = [
     "/overload_manager",
     "/admin/ignore_global_conn_limit",
     "LISTENER/access_log",
@@ -34,7 +34,6 @@ const ADDED: [&str; 11] = [
     "HTTP/access_log",
     "HTTP/max_request_headers_kb",
     "HTTP/common_http_protocol_options/max_headers_count",
-    "HTTP/http2_protocol_options/max_concurrent_streams",
 ];
 
 /// The answer when Envoy is overloaded, which precedes the answers that both have.
@@ -110,6 +109,33 @@ fn a_control_plane_node_differs_from_the_load_balancer_only_in_local_paths_and_t
     let (twin, local) = ("kube-apiserver__local__front-proxy", "kube-apiserver__local");
     assert_eq!(clusters.collect::<Vec<_>>(), [twin, twin, local, local, local, local]);
     ensure!(added.iter().all(|route| route.pointer("/route/retry_policy").is_none()), "{added:#?}");
+    Ok(())
+}
+
+/// The fields that bound what is under way on a connection of HTTP/2.
+const STREAMS: [&str; 3] =
+    ["max_concurrent_streams", "initial_stream_window_size", "initial_connection_window_size"];
+
+#[test]
+fn each_connection_has_room_for_what_all_its_streams_may_hold() -> Result<()> {
+    let patches = ["envoy-gateway/patch.yaml", "istio/patch.yaml"];
+    for file in FILES.iter().chain(&patches) {
+        let mut configuration = configuration(file)?;
+        // One stream carries all resources of an Envoy.
+        if let Some(clusters) = configuration.pointer_mut("/static_resources/clusters") {
+            *clusters = Value::Null;
+        }
+        let mut all = Vec::new();
+        values_of("http2_protocol_options", &configuration, &mut all);
+        ensure!(!all.is_empty(), "{file} has no options of HTTP/2");
+        for options in all {
+            let number = |field: &str| options.get(field).and_then(Value::as_u64);
+            let [Some(streams), Some(stream), Some(connection)] = STREAMS.map(number) else {
+                anyhow::bail!("{file} does not set {STREAMS:?}: {options}");
+            };
+            ensure!(streams * stream <= connection, "{file}: {options}");
+        }
+    }
     Ok(())
 }
 

@@ -8,6 +8,18 @@ use super::upstream::upstream_filters;
 use super::wasm::Module;
 use crate::config::ServerName;
 
+/// As many as kube-apiserver allows on a connection (`--http2-max-streams-per-connection`).
+pub const MAX_CONCURRENT_STREAMS: u32 = 100;
+
+/// How much of a response a server sends ahead of its client.
+pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Many clients share a connection to a server. Those that do not read stop their own streams, and
+/// no others, as long as the connection's window has room for all streams'.
+pub const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+
+const _: () = assert!(CONNECTION_WINDOW_BYTES >= MAX_CONCURRENT_STREAMS * STREAM_WINDOW_BYTES);
+
 /// A cluster. It names its endpoints and secrets, and does not know where Envoy gets them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
@@ -164,9 +176,9 @@ fn protocol_options(http_filters: &Value) -> Value {
             "http2_protocol_options": {
                 // Detects a peer that vanished without closing the connection.
                 "connection_keepalive": { "interval": "15s", "timeout": "5s" },
-                // How much of a response Envoy buffers before the client reads it. The default is
-                // 16 MiB, which many slow clients of large lists fill.
-                "initial_stream_window_size": 1 << 20,
+                "max_concurrent_streams": MAX_CONCURRENT_STREAMS,
+                "initial_stream_window_size": STREAM_WINDOW_BYTES,
+                "initial_connection_window_size": CONNECTION_WINDOW_BYTES,
             },
         },
     })
