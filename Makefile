@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo test conformance conformance-programs \
-	conformance-matrix support-matrix test-envoys test-slow release release-check publish bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
+	conformance-matrix support-matrix test-envoys test-slow release release-check rules publish bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -146,6 +146,12 @@ lint: validate-config ## Check format, clippy, configurations, dependencies and 
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	$(tools)/check-dependencies
 	$(tools)/check-fuzz
+
+rules: ## Check the alerts of Prometheus and run their cases with promtool (built once, in minutes)
+	promtool=$$($(tools)/prometheus promtool); cd monitoring; \
+	"$$promtool" check rules --lint=all --lint-fatal alerts.yaml; \
+	"$$promtool" check config prometheus.yaml; \
+	"$$promtool" test rules alerts.test.yaml
 
 validate-config: ## Have Envoy validate every YAML under envoy-config
 	$(tools)/validate-config

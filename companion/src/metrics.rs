@@ -14,10 +14,15 @@ use std::fmt;
 
 use discovery_map::PeerState;
 use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Unit};
 
 pub use prometheus_client::registry::Registry;
+
+#[cfg(test)]
+pub mod table;
 
 /// What the name of every metric begins with.
 const PREFIX: &str = "mixed_version_companion";
@@ -76,6 +81,21 @@ pub fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, hel
     metric
 }
 
+/// Registers a counter for each of these values of a label, and returns them. All are exposed as 0
+/// from the start: Prometheus' `increase` does not see that a counter appears.
+pub fn add_counters(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    (label, values): (&'static str, &[&'static str]),
+) -> Family<Label, Counter> {
+    let counters: Family<Label, Counter> = add(registry, name, help);
+    for value in values {
+        drop(counters.get_or_create(&[(label, *value)]));
+    }
+    counters
+}
+
 /// Registers a metric whose name gets its unit as a suffix, and returns it.
 pub fn add_with_unit<M: Metric + Clone>(
     registry: &mut Registry,
@@ -99,9 +119,6 @@ pub fn gauge(number: impl TryInto<i64>) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::metrics::counter::Counter;
-    use prometheus_client::metrics::family::Family;
-
     use super::*;
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::channel::send_changed;
 use crate::config::MainConfig;
-use crate::metrics::{Label, Registry, add};
+use crate::metrics::{Label, Registry, add_counters};
 
 const CHECK: Duration = Duration::from_secs(1);
 
@@ -24,7 +24,13 @@ pub struct ReloadMetrics(Family<Label, Counter>);
 
 impl ReloadMetrics {
     pub fn new(r: &mut Registry) -> Self {
-        Self(add(r, "config_reloads", "Changes of the configuration, by outcome"))
+        let outcomes = ("outcome", ["applied", "refused"].as_slice());
+        Self(add_counters(
+            r,
+            "config_reloads",
+            "Changes of the configuration, by outcome",
+            outcomes,
+        ))
     }
 
     /// Records the end of a reload. Without `applied`, the old configuration stays in force.

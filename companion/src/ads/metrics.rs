@@ -9,7 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
 use super::kind::Kind;
-use crate::metrics::{Label, Registry, add, add_with_unit, durations};
+use crate::metrics::{Label, Registry, add, add_counters, add_with_unit, durations};
 
 /// The labels of a push.
 type PushLabels = [(&'static str, &'static str); 2];
@@ -50,60 +50,74 @@ pub enum RefusalReason {
     Version,
 }
 
+impl PushOutcome {
+    const ALL: [Self; 4] = [Self::Acknowledged, Self::Refused, Self::Divided, Self::Unanswered];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Refused => "refused",
+            Self::Divided => "divided",
+            Self::Unanswered => "unanswered",
+        }
+    }
+}
+
+impl RefusalReason {
+    const ALL: [Self; 6] =
+        [Self::Handshake, Self::Name, Self::Limit, Self::NoMap, Self::Unconfirmed, Self::Version];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Name => "name",
+            Self::Limit => "limit",
+            Self::NoMap => "no_map",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Version => "version",
+        }
+    }
+}
+
 impl AdsMetrics {
     pub fn new(r: &mut Registry) -> Self {
         let duration = ("ads_ack_duration", Unit::Seconds);
         let help = "Time from a push over ADS to its acknowledgment";
+        let refused = "Clients of ADS that are refused, by reason";
+        let reasons = RefusalReason::ALL.map(RefusalReason::as_str);
         Self {
             clients: add(r, "ads_clients", "Envoys and mirrors that are served over ADS"),
-            pushes: add(r, "ads_pushes", "Pushes over ADS, by type and outcome"),
-            refused: add(r, "ads_clients_refused", "Clients of ADS that are refused, by reason"),
+            pushes: pushes(r),
+            refused: add_counters(r, "ads_clients_refused", refused, ("reason", &reasons)),
             answer_duration: add_with_unit(r, duration, help, durations()),
         }
     }
 
     /// Records the end of a push, and how long it took to be acknowledged.
     pub fn pushed(&self, kind: Kind, outcome: PushOutcome, duration: Duration) {
-        let text = match outcome {
-            PushOutcome::Acknowledged => "acknowledged",
-            PushOutcome::Refused => "refused",
-            PushOutcome::Divided => "divided",
-            PushOutcome::Unanswered => "unanswered",
-        };
-        self.pushes.get_or_create(&[("type", kind.as_str()), ("outcome", text)]).inc();
+        self.pushes.get_or_create(&push_labels(kind, outcome)).inc();
         if outcome == PushOutcome::Acknowledged {
             self.answer_duration.observe(duration.as_secs_f64());
         }
     }
 
     pub fn refused(&self, reason: RefusalReason) {
-        let reason = match reason {
-            RefusalReason::Handshake => "handshake",
-            RefusalReason::Name => "name",
-            RefusalReason::Limit => "limit",
-            RefusalReason::NoMap => "no_map",
-            RefusalReason::Unconfirmed => "unconfirmed",
-            RefusalReason::Version => "version",
-        };
-        self.refused.get_or_create(&[("reason", reason)]).inc();
+        self.refused.get_or_create(&[("reason", reason.as_str())]).inc();
     }
+}
 
-    /// Touches every metric with every value of its labels.
-    #[cfg(test)]
-    pub fn touch(&self) {
-        for kind in Kind::ALL {
-            for outcome in [
-                PushOutcome::Acknowledged,
-                PushOutcome::Refused,
-                PushOutcome::Divided,
-                PushOutcome::Unanswered,
-            ] {
-                self.pushed(kind, outcome, Duration::ZERO);
-            }
-        }
-        use RefusalReason::{Handshake, Limit, Name, NoMap, Unconfirmed, Version};
-        for reason in [Handshake, Name, Limit, NoMap, Unconfirmed, Version] {
-            self.refused(reason);
+fn push_labels(kind: Kind, outcome: PushOutcome) -> PushLabels {
+    [("type", kind.as_str()), ("outcome", outcome.as_str())]
+}
+
+/// Registers the counters of pushes. All are exposed from the start, as those of [`add_counters`] are.
+fn pushes(r: &mut Registry) -> Family<PushLabels, Counter> {
+    let pushes: Family<PushLabels, Counter> =
+        add(r, "ads_pushes", "Pushes over ADS, by type and outcome");
+    for kind in Kind::ALL {
+        for outcome in PushOutcome::ALL {
+            drop(pushes.get_or_create(&push_labels(kind, outcome)));
         }
     }
+    pushes
 }

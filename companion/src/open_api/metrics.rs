@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 
-use crate::metrics::{Label, Registry, add};
+use crate::metrics::{Label, Registry, add, add_counters};
 
 /// How the read of a document ended. A closed set, because it labels a counter.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +34,11 @@ pub struct OpenApiMetrics {
 
 impl OpenApiMetrics {
     pub fn new(r: &mut Registry) -> Self {
+        use ReadOutcome::{Failed, Succeeded, Unusable};
+        let reads = "Reads of a peer's OpenAPI v3 document, by outcome";
+        let outcomes = ("outcome", &[Succeeded, Failed, Unusable].map(ReadOutcome::as_str)[..]);
         Self {
-            reads: add(r, "openapi_reads", "Reads of a peer's OpenAPI v3 document, by outcome"),
+            reads: add_counters(r, "openapi_reads", reads, outcomes),
             merges: add(r, "openapi_merges", "Merges of OpenAPI v3 documents"),
         }
     }

@@ -42,6 +42,12 @@ impl PollMetrics {
     /// Records the end of a round. Without `outcome`, the peer's state stays.
     pub fn polled(&self, peer: &PeerName, outcome: Option<PeerState>, duration: Duration) {
         self.duration.get_or_create(&of_peer(peer)).observe(duration.as_secs_f64());
+        // Counters of a peer are exposed from its first round on, so that their first event shows.
+        for outcome in OUTCOMES {
+            drop(self.polls.get_or_create(&(of_peer(peer), outcome_label(outcome))));
+        }
+        drop(self.failures.get_or_create(&of_peer(peer)));
+        drop(self.changes.get_or_create(&of_peer(peer)));
         self.polls.get_or_create(&(of_peer(peer), outcome_label(outcome))).inc();
     }
 

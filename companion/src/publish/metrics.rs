@@ -9,7 +9,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
 use super::publisher::Publication;
-use crate::metrics::{Label, Registry, add, add_with_unit, durations, gauge};
+use crate::metrics::{Label, Registry, add, add_counters, add_with_unit, durations, gauge};
+
+/// How a push ends.
+const OUTCOMES: (&str, &[&str]) = ("outcome", &["published", "failed"]);
 
 #[derive(Clone, Debug)]
 pub struct PublishMetrics {
@@ -42,7 +45,7 @@ impl PublishMetrics {
             serving_sets: add(r, "map_serving_sets", "Distinct sets of peers in the map"),
             merged_documents: add(r, "map_merged_documents", documents),
             merged_document_bytes: add_with_unit(r, size, bytes, Gauge::default()),
-            pushes: add(r, "pushes", "Pushes to Envoy, by outcome"),
+            pushes: add_counters(r, "pushes", "Pushes to Envoy, by outcome", OUTCOMES),
             push_duration: add_with_unit(r, duration, "Duration of a push", durations()),
             last_push: add_with_unit(r, last, at, Gauge::default()),
             repairs: add(r, "repairs", "Times that others had changed published files"),

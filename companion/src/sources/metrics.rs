@@ -44,6 +44,8 @@ impl SourceMetrics {
         let fresh = status.state == SourceState::Fresh;
         self.fresh.get_or_create(&label).set(i64::from(fresh));
         self.peers.get_or_create(&label).set(gauge(status.peers.len()));
+        // A counter is exposed before its first event, so that the event shows.
+        drop(self.errors.get_or_create(&label));
         if let Some(success) = status.last_success_unix_seconds {
             self.last_success.get_or_create(&label).set(gauge(success));
         }

@@ -20,7 +20,7 @@ mod documentation {
                 return vec![metric.to_owned()];
             };
             // The meaning quotes the label's values.
-            let values = cells[3].split('`').skip(1).step_by(2);
+            let values = cells[4].split('`').skip(1).step_by(2);
             values.map(|value| format!("{name}.{label}.{value}")).collect()
         })
         .collect()

@@ -104,41 +104,18 @@ fn differing<'m>(
     all.filter(|(_, one, other)| one != other).collect()
 }
 
-/// The condition of each alert is in the operations guide, and each of the guide's is an alert.
-#[test]
-fn alerts_are_those_of_the_operations_guide() -> Result<()> {
-    let guide = of_checkout("docs/operations/metrics.md")?;
-    let table = guide.split("## Alerts").nth(1).context("no alerts")?;
-    let mut expected: Vec<_> = table
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(condition, _)| {
-            // These depend on how metrics are collected, and on how many Envoys there are.
-            condition
-                .replace("on (instance)", "on (namespace, pod)")
-                .replace("< 3", "< ${ads-clients}")
-        })
-        .collect();
-    let rules: Value = serde_saphyr::from_str(&of_chart("files/rules.yaml")?)?;
-    let rules = rules.as_array().context("a list")?;
-    let mut seen: Vec<_> =
-        rules.iter().filter_map(|rule| rule["expr"].as_str().map(str::to_owned)).collect();
-    expected.sort();
-    seen.sort();
-    ensure!(expected == seen, "{expected:#?} {seen:#?}");
-    Ok(())
-}
-
 #[test]
 fn each_form_has_the_alerts_that_fit() -> Result<()> {
     let alerts = |values: &str| {
         let rendered = render(&[example(values)])?;
-        anyhow::Ok(rendered.one("PrometheusRule", "")?["spec"]["groups"][0]["rules"].to_string())
+        anyhow::Ok(rendered.one("PrometheusRule", "")?["spec"]["groups"].to_string())
     };
     let (pair, fleet) = (alerts("pair-full")?, alerts("fleet")?);
     ensure!(pair.contains("MixedVersionMapNotAccepted") && !pair.contains("ads_clients"), "{pair}");
-    // Five Envoys, each with a mirror.
-    ensure!(fleet.contains("job=\\\"mixed-version-companion\\\"}) < 10"), "{fleet}");
+    for alerts in [&pair, &fleet] {
+        ensure!(alerts.contains("MixedVersionRotationFrozen"), "{alerts}");
+    }
+    ensure!(fleet.contains("MixedVersionEnvoyWithoutCompanion"), "{fleet}");
     ensure!(!fleet.contains("MixedVersionMapNotAccepted"), "{fleet}");
     Ok(())
 }
