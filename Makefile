@@ -7,8 +7,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools filter companion control-plane recordings demo test conformance conformance-programs \
-	conformance-matrix support-matrix test-envoys test-slow release release-check rules publish bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
+.PHONY: help tools filter companion control-plane recordings demo demo-recording test conformance conformance-programs \
+	conformance-matrix support-matrix test-envoys test-slow release release-check rules dashboard-check book publish bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -40,7 +40,7 @@ conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAI
 
 # Tests and the demo run a dev build of the companion, which shares their
 # dependencies; `make companion` builds the one that ships.
-demo test conformance conformance-matrix test-envoys e2e: export COMPANION_PROFILE := dev
+demo test conformance conformance-matrix test-envoys dashboard-check demo-recording e2e: export COMPANION_PROFILE := dev
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ recordings: ## Record the answers of real API servers anew
 demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
 	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane=$(NEWEST_PAIR)) -- \
 		cargo run --quiet -p demo -- --peers $(PEERS)
+
+demo-recording: ## Record the demo into docs/images/demo.svg
+	$(with) envoy func-e filter companion -- bash -euc 'cargo build --quiet -p demo; \
+		DEMO_ONCE=1 cargo run --quiet -p demo --bin record -- docs/images/demo.svg "make demo" target/debug/demo'
 
 test: ## Run unit, property and golden tests, and those with Envoy
 	$(with) envoy func-e filter filter-trap companion crane images -- cargo test --workspace
@@ -104,11 +108,15 @@ support-matrix: ## Run conformance-matrix on every version of Envoy; writes READ
 
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	failed=; \
-	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) envoy-gateway istiod kwok \
+	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) envoy-gateway istiod kwok prometheus \
 		helm kustomize kubeconform -- cargo test -p integration --features cluster,slow --no-fail-fast); \
 	"$${slow[@]}" --test 'slow_*' || failed=yes; \
 	"$${slow[@]}" --test cluster -- new_types:: old_discovery:: hosted:: node:: chart:: || failed=yes; \
 	[ -z "$$failed" ]
+
+dashboard-check: ## Ask a real Prometheus every query of the dashboard, and evaluate the alerts
+	$(with) envoy func-e filter companion prometheus -- \
+		cargo test -p integration --features slow --test slow_dashboard
 
 release-check: ## Make a release twice, compare, publish to a registry on loopback, verify, and run what comes back
 	$(tools)/release-check
@@ -155,6 +163,12 @@ rules: ## Check the alerts of Prometheus and run their cases with promtool (buil
 
 validate-config: ## Have Envoy validate every YAML under envoy-config
 	$(tools)/validate-config
+
+book: ## Make the book of docs/ in target/book/html, and check its links (mdBook is built once, in minutes)
+	rm -rf target/book && mkdir -p target/book && cp docs/book.toml target/book
+	cargo run --quiet -p architecture-test --bin book -- stage . target/book/src
+	$$($(tools)/mdbook) build target/book
+	cargo run --quiet -p architecture-test --bin book -- check target/book/html
 
 fmt: ## Format all code
 	cargo fmt --all

@@ -32,6 +32,29 @@ pub fn asked_for(query: &str) -> BTreeSet<&str> {
     names.filter(|name| name.starts_with("mixed_version_") || name.starts_with("envoy_")).collect()
 }
 
+/// Metrics and labels of Envoy that the dashboard shows, and that need no row.
+const OF_ENVOY: [&str; 6] = [
+    "envoy_cluster_name",
+    "envoy_cluster_upstream_rq_total",
+    "envoy_http_conn_manager_prefix",
+    "envoy_http_downstream_rq_time_bucket",
+    "envoy_http_downstream_rq_xx",
+    "envoy_response_code_class",
+];
+
+#[test]
+fn the_dashboard_asks_for_documented_metrics() {
+    let documented = documented();
+    let dashboard = read("dashboards/mixed-version-proxy.json");
+    let queries = dashboard.lines().filter(|line| line.trim().starts_with("\"expr\":"));
+    let names: BTreeSet<&str> = queries.flat_map(asked_for).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let known = documented.contains(name) || OF_ENVOY.contains(&name);
+        assert!(known, "{name} is not documented");
+    }
+}
+
 #[test]
 fn names_in_queries_are_found() {
     let query = "increase(mixed_version_a_total{b=\"c\"}[5m]) - on (host) envoy_d > 0";

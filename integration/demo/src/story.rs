@@ -112,7 +112,7 @@ async fn upgrade(peers: &mut Peers, stack: &Stack, kinds: &Kinds) -> Result<()> 
     println!("   after    {}", servers(&stack.map().await?, kinds));
     let (took, followed) = (ready - upgrading, ready.elapsed());
     println!(
-        "\n   The upgrade took {:.1} s, and Envoy's workers had the new map {:.1} s after it.",
+        "\n   The upgrade took {:.1} s, and Envoy's workers had the new map {:.1} s after it.\n",
         took.as_secs_f32(),
         followed.as_secs_f32(),
     );

@@ -38,6 +38,8 @@ pub enum Artifact {
     EnvoyGateway,
     /// istiod (`MVP_ISTIOD`), beside the file of its definitions.
     Istiod,
+    /// Prometheus (`MVP_PROMETHEUS`).
+    Prometheus,
     /// Helm (`MVP_HELM`).
     Helm,
     /// Kustomize (`MVP_KUSTOMIZE`).
@@ -60,6 +62,7 @@ impl Artifact {
             Self::Crane => "MVP_CRANE",
             Self::EnvoyGateway => "MVP_ENVOY_GATEWAY",
             Self::Istiod => "MVP_ISTIOD",
+            Self::Prometheus => "MVP_PROMETHEUS",
             Self::Helm => "MVP_HELM",
             Self::Kustomize => "MVP_KUSTOMIZE",
             Self::Kubeconform => "MVP_KUBECONFORM",

@@ -41,6 +41,7 @@ pub mod namespace;
 pub mod old_discovery;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 pub mod pushed;
 pub mod recordings;
 pub mod relay;
