@@ -56,7 +56,8 @@ fn exposed(text: &str, prefix: &str) -> BTreeMap<String, Metric> {
             continue;
         };
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        let name = if kind == "histogram" { name.rsplit_once('_').unwrap().0 } else { name };
+        let family = name.rsplit_once('_').filter(|_| kind == "histogram");
+        let name = family.map_or(name, |(family, _)| family);
         let labels = labels.trim_end_matches('}').split("\",").filter_map(|l| l.split_once('='));
         let metric = found.entry(name.to_owned()).or_default();
         metric.kind = kind.to_owned();
