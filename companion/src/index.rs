@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_discovery::{MergedOpenApi, MinorVersion, Origins, PackCache, Pool};
-use discovery_map::PeerState;
+use discovery_map::{Mode, PeerState};
 
 use crate::config::{Config, RequestHeaders};
 use crate::facts::{Observation, PeerStatus, Report, Roster};
@@ -159,6 +159,10 @@ impl Index {
                 self.open_api.push(Arc::new(merged));
             }
             Event::Configured(config) => {
+                if config.mode != self.config.mode {
+                    let (from, to) = (self.config.mode.as_str(), config.mode.as_str());
+                    tracing::info!(from, to, "mode changed");
+                }
                 self.config = config;
                 changed = true;
             }
@@ -211,6 +215,11 @@ impl Index {
     /// Returns the answering version; `None` if all versions answer.
     pub fn answering_version(&self) -> Option<MinorVersion> {
         self.answering.version()
+    }
+
+    /// Returns how much of its decisions the filter carries out.
+    pub fn mode(&self) -> Mode {
+        self.config.mode
     }
 
     /// Counts the time out of rotation. Returns whether a peer was forgotten.
@@ -272,7 +281,7 @@ impl Index {
         }
         let peers = self.peers.iter().enumerate().filter(|(at, _)| rotation.contains(*at));
         let votes = peers.filter_map(|(_, peer)| peer.minor()).collect();
-        let switch = self.answering.decide(self.config.answering_version, &votes, passed);
+        let switch = self.answering.decide(self.config.answering_policy(), &votes, passed);
         let Some(Switch { from, to, reason }) = switch else { return false };
         let text =
             |version: Option<MinorVersion>| version.map_or("any".to_owned(), |v| v.to_string());

@@ -24,6 +24,7 @@ mod fault;
 mod header;
 mod map;
 mod map_document;
+mod mode;
 mod validate;
 mod verb;
 
@@ -40,4 +41,5 @@ pub use map_document::{
     BySet, DocumentForm, IdentityHeaders, Ignored, MapDocument, MergedDocument, NO_MAP, OpenApi,
     PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, SetsByVerb, Versions,
 };
+pub use mode::Mode;
 pub use verb::Verb;

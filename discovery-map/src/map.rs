@@ -9,6 +9,7 @@ use crate::codec::Packed;
 use crate::map_document::{
     DocumentForm, IdentityHeaders, MergedDocument, OpenApi, PeerEntry, SetEntry,
 };
+use crate::mode::Mode;
 use crate::verb::Verb;
 
 /// Which peers serve which target, as the filter asks it.
@@ -18,6 +19,8 @@ pub struct DiscoveryMap {
     pub generation: u64,
     /// Whether a target that the map does not know does not exist.
     pub complete: bool,
+    /// How much of its decisions the filter carries out.
+    pub mode: Mode,
     /// The cluster of all serving peers.
     pub default_cluster: String,
     /// How the peers are told who a client with a certificate is.

@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::mode::Mode;
 use crate::verb::Verb;
 
 /// The version of the schema that this build reads and writes.
@@ -50,6 +51,9 @@ pub struct MapDocument {
     /// Whether every configured peer's discovery was read, so that what the
     /// map does not know does not exist.
     pub complete: bool,
+    /// How much of its decisions the filter carries out.
+    #[serde(default, skip_serializing_if = "Mode::is_enforce")]
+    pub mode: Mode,
     /// The cluster of all serving peers. A request that goes there needs no
     /// header: it is the route's own cluster.
     pub default_cluster: String,

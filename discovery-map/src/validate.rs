@@ -73,6 +73,7 @@ impl TryFrom<MapDocument> for DiscoveryMap {
         Ok(Self {
             generation: document.generation,
             complete: document.complete,
+            mode: document.mode,
             rotation_cluster: format!("{}{ROTATION_SUFFIX}", document.default_cluster),
             default_cluster: document.default_cluster,
             identity: document.identity,

@@ -26,6 +26,9 @@ pub const NOTHING: &str = "nothing";
 /// How an interest begins if a 404 matters.
 const NOT_FOUND: &str = "not-found";
 
+/// How an interest begins if a 404 is only counted.
+const OBSERVED: &str = "observed";
+
 /// How an interest begins if a merged document is to be sent.
 pub const DOCUMENT: &str = "document";
 
@@ -39,6 +42,8 @@ pub enum ResponseInterest<'a> {
     Nothing,
     /// A 404 that could be wrong.
     NotFound(NotFound),
+    /// A type-level 404 is counted, and nothing is done about it.
+    Observed(ObservedNotFound),
     /// The answer to an access check.
     Document(AwaitedDocument<'a>),
 }
@@ -50,6 +55,41 @@ pub struct NotFound {
     pub encoding: Encoding,
     /// Whether a 404 without a body is a type-level one too.
     pub may_be_empty: bool,
+    /// Whether it passes also if it cannot be proved.
+    pub passes: bool,
+}
+
+/// A type-level 404 about which nothing is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObservedNotFound {
+    /// What would have been done.
+    pub change: NotFoundChange,
+    /// As in [`NotFound`].
+    pub may_be_empty: bool,
+}
+
+/// A change of a type-level 404 that the mode withholds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFoundChange {
+    /// The client would not have got it: the map says that another server in rotation serves the
+    /// target.
+    Prevented,
+    /// It would have been replaced by 503.
+    Replaced,
+}
+
+impl NotFoundChange {
+    /// Every change.
+    pub const ALL: [Self; 2] = [Self::Prevented, Self::Replaced];
+
+    /// Returns the label's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prevented => "prevented",
+            Self::Replaced => "replaced",
+        }
+    }
 }
 
 /// A merged document that a client is waiting for.
@@ -64,13 +104,15 @@ pub struct AwaitedDocument<'a> {
     pub options: ReadOptions<'a>,
     /// As in [`NotFound`].
     pub encoding: Encoding,
+    /// As in [`NotFound`].
+    pub passes: bool,
 }
 
 /// If the request phase said nothing, a 404 is not believed, and the client
 /// reads JSON. That errs on the safe side.
 impl Default for ResponseInterest<'_> {
     fn default() -> Self {
-        Self::NotFound(NotFound { encoding: Encoding::Json, may_be_empty: false })
+        Self::NotFound(NotFound { encoding: Encoding::Json, may_be_empty: false, passes: false })
     }
 }
 
@@ -82,14 +124,19 @@ impl<'a> ResponseInterest<'a> {
         let fields: Vec<&[u8]> = match self {
             Self::Nothing => return Some(Cow::Borrowed(NOTHING.as_bytes())),
             own if *own == Self::default() => return None,
-            Self::NotFound(NotFound { encoding, may_be_empty }) => {
-                let kind = [NOT_FOUND.as_bytes(), encoding_name(*encoding)];
+            Self::Observed(ObservedNotFound { change, may_be_empty }) => {
+                let kind = [OBSERVED.as_bytes(), change.as_str().as_bytes()];
                 kind.into_iter().chain(may_be_empty.then_some(EMPTY)).collect()
             }
-            Self::Document(AwaitedDocument { path, form, options, encoding }) => {
+            Self::NotFound(NotFound { encoding, may_be_empty, passes }) => {
+                let kind = [NOT_FOUND.as_bytes(), status_name(*encoding, *passes)];
+                kind.into_iter().chain(may_be_empty.then_some(EMPTY)).collect()
+            }
+            Self::Document(AwaitedDocument { path, form, options, encoding, passes }) => {
                 let document_encoding = document_encoding_name(options.encoding);
                 let gzip = if options.takes_gzip { GZIP } else { b"" };
-                let kind = [DOCUMENT.as_bytes(), encoding_name(*encoding), form_name(*form)];
+                let status = status_name(*encoding, *passes);
+                let kind = [DOCUMENT.as_bytes(), status, form_name(*form)];
                 let wanted = [document_encoding, gzip, options.hash, path];
                 kind.into_iter().chain(wanted).chain(options.if_none_match).collect()
             }
@@ -111,13 +158,19 @@ impl<'a> ResponseInterest<'a> {
         if kind == NOTHING.as_bytes() {
             return Some(Self::Nothing);
         }
-        let encoding = fields.next()?;
-        let encoding = [Encoding::Json, Encoding::Protobuf]
+        let second = fields.next()?;
+        if kind == OBSERVED.as_bytes() {
+            let changes = NotFoundChange::ALL.into_iter();
+            let change = changes.into_iter().find(|known| known.as_str().as_bytes() == second)?;
+            let may_be_empty = fields.next() == Some(EMPTY);
+            return Some(Self::Observed(ObservedNotFound { change, may_be_empty }));
+        }
+        let (encoding, passes) = STATUSES
             .into_iter()
-            .find(|known| encoding_name(*known) == encoding)?;
+            .find(|(encoding, passes)| status_name(*encoding, *passes) == second)?;
         if kind == NOT_FOUND.as_bytes() {
             let may_be_empty = fields.next() == Some(EMPTY);
-            return Some(Self::NotFound(NotFound { encoding, may_be_empty }));
+            return Some(Self::NotFound(NotFound { encoding, may_be_empty, passes }));
         }
         if kind != DOCUMENT.as_bytes() {
             return None;
@@ -132,7 +185,7 @@ impl<'a> ResponseInterest<'a> {
         let (hash, path) = (fields.next()?, fields.next()?);
         let if_none_match = fields.next();
         let options = ReadOptions { if_none_match, takes_gzip, encoding: document_encoding, hash };
-        Some(Self::Document(AwaitedDocument { path, form, options, encoding }))
+        Some(Self::Document(AwaitedDocument { path, form, options, encoding, passes }))
     }
 
     /// What to do about a type-level 404 of this response; `None` if it is the
@@ -140,12 +193,21 @@ impl<'a> ResponseInterest<'a> {
     #[must_use]
     pub fn not_found(self) -> Option<NotFound> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Observed(_) => None,
             Self::NotFound(not_found) => Some(not_found),
-            Self::Document(AwaitedDocument { encoding, path, .. }) => {
+            Self::Document(AwaitedDocument { encoding, path, passes, .. }) => {
                 let may_be_empty = path.starts_with(b"/openapi/v3/");
-                Some(NotFound { encoding, may_be_empty })
+                Some(NotFound { encoding, may_be_empty, passes })
             }
+        }
+    }
+
+    /// Returns the interest by which a 404 passes also if it cannot be proved.
+    pub(crate) fn passing(self) -> Self {
+        match self {
+            Self::Nothing | Self::Observed(_) => self,
+            Self::NotFound(not_found) => Self::NotFound(NotFound { passes: true, ..not_found }),
+            Self::Document(awaited) => Self::Document(AwaitedDocument { passes: true, ..awaited }),
         }
     }
 }
@@ -154,10 +216,21 @@ const GZIP: &[u8] = b"gzip";
 
 const EMPTY: &[u8] = b"empty";
 
-fn encoding_name(encoding: Encoding) -> &'static [u8] {
-    match encoding {
-        Encoding::Json => b"json",
-        Encoding::Protobuf => b"protobuf",
+/// What can be said of the 503 for a 404 that cannot be proved: its encoding, and whether the 404 passes
+/// in its place.
+const STATUSES: [(Encoding, bool); 4] = [
+    (Encoding::Json, false),
+    (Encoding::Protobuf, false),
+    (Encoding::Json, true),
+    (Encoding::Protobuf, true),
+];
+
+fn status_name(encoding: Encoding, passes: bool) -> &'static [u8] {
+    match (encoding, passes) {
+        (Encoding::Json, false) => b"json",
+        (Encoding::Protobuf, false) => b"protobuf",
+        (Encoding::Json, true) => b"json-passes",
+        (Encoding::Protobuf, true) => b"protobuf-passes",
     }
 }
 
@@ -192,7 +265,7 @@ mod tests {
 
     /// Writes and reads an interest of this kind, made of these parts.
     fn check(
-        (kind, protobuf, takes_gzip): (u8, bool, bool),
+        (kind, protobuf, takes_gzip, passes): (u8, bool, bool, bool),
         (form, document_encoding): (DocumentForm, DocumentEncoding),
         path: &[u8],
         value: Option<&[u8]>,
@@ -201,8 +274,14 @@ mod tests {
         let (interest, begins) = match kind {
             0 => (ResponseInterest::Nothing, NOTHING),
             1 => {
-                let not_found = NotFound { encoding, may_be_empty: takes_gzip };
+                let not_found = NotFound { encoding, may_be_empty: takes_gzip, passes };
                 (ResponseInterest::NotFound(not_found), NOT_FOUND)
+            }
+            2 => {
+                let change =
+                    if passes { NotFoundChange::Prevented } else { NotFoundChange::Replaced };
+                let observed = ObservedNotFound { change, may_be_empty: takes_gzip };
+                (ResponseInterest::Observed(observed), OBSERVED)
             }
             _ => {
                 let options = ReadOptions {
@@ -211,7 +290,7 @@ mod tests {
                     encoding: document_encoding,
                     hash: path,
                 };
-                let awaited = AwaitedDocument { path, form, options, encoding };
+                let awaited = AwaitedDocument { path, form, options, encoding, passes };
                 (ResponseInterest::Document(awaited), DOCUMENT)
             }
         };
@@ -224,7 +303,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_interest_is_read_as_it_was_written_and_begins_with_its_kind(
-            flags in (0_u8..3, any::<bool>(), any::<bool>()),
+            flags in (0_u8..4, any::<bool>(), any::<bool>(), any::<bool>()),
             form in prop::sample::select(DocumentForm::ALL.to_vec()),
             document_encoding in prop::sample::select(DocumentEncoding::ALL.to_vec()),
             path in text(),

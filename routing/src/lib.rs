@@ -6,6 +6,7 @@
 //!                ├─ plan ── Plan ─┬─ destination: a cluster, or 503
 //!  DiscoveryMap ─┘                ├─ access check, for a merged document
 //!                                 └─ ResponseInterest: what of the response matters
+//!  Plan ── in_mode ── the plan as the map's mode lets it be carried out
 //!  404 response ── not_found::is_type_level ── status::Refusal (503 + Retry-After)
 //!  200 or 304 to an access check ── merged::ReadOptions::answer ── the merged document
 //! ```
@@ -21,6 +22,7 @@ mod encode;
 mod indentation;
 pub mod interest;
 pub mod merged;
+mod mode;
 pub mod not_found;
 mod openapi_accept;
 mod path;
@@ -32,6 +34,7 @@ mod wire;
 
 pub use decision::Reason;
 pub use encode::encode;
+pub use mode::RequestChange;
 pub use path::RequestPath;
 pub use plan::{Plan, RequestFacts, plan};
 pub use target::{ResourceTarget, Target};

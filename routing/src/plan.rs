@@ -59,6 +59,8 @@ pub struct Plan<'a> {
     pub reason: Reason,
     /// The serving set that the request goes to.
     pub destination: Destination<'a>,
+    /// As in [`RequestFacts`].
+    pub has_certificate: bool,
     /// The cluster whose twin carries the request; `None` if the cluster itself
     /// does, as for every client without a certificate.
     pub twin_of: Option<&'a str>,
@@ -92,19 +94,30 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
                 ..ReadOptions::new(facts.if_none_match, facts.accept_encoding, check.encoding)
             },
             encoding,
+            passes: false,
         }),
         (None, OnTypeLevelNotFound::Truth) => ResponseInterest::Nothing,
         (None, OnTypeLevelNotFound::Uncertain) => {
             let may_be_empty = matches!(target, Target::OpenApiV3 { .. });
-            ResponseInterest::NotFound(NotFound { encoding, may_be_empty })
+            ResponseInterest::NotFound(NotFound { encoding, may_be_empty, passes: false })
         }
     };
-    let twin_of = match destination {
-        Destination::Default if facts.has_certificate => Some(&*map.default_cluster),
-        Destination::Cluster(cluster) if facts.has_certificate => Some(cluster),
+    let has_certificate = facts.has_certificate;
+    let twin_of = twin_of(destination, has_certificate, map);
+    Plan { target, reason, destination, has_certificate, twin_of, access_check, interest }
+}
+
+/// Returns the cluster whose twin carries a request; `None` if the cluster itself does.
+pub(crate) fn twin_of<'a>(
+    destination: Destination<'a>,
+    has_certificate: bool,
+    map: &'a DiscoveryMap,
+) -> Option<&'a str> {
+    match destination {
+        Destination::Default if has_certificate => Some(&*map.default_cluster),
+        Destination::Cluster(cluster) if has_certificate => Some(cluster),
         _ => None,
-    };
-    Plan { target, reason, destination, twin_of, access_check, interest }
+    }
 }
 
 impl<'a> Plan<'a> {

@@ -111,6 +111,7 @@ impl Indexer {
             let answered = self.index.answering_version();
             let changed = self.index.apply(event, started.elapsed());
             let answering = self.index.answering_version();
+            self.metrics.mode(self.index.mode());
             if answering != answered {
                 self.metrics.answering(answered, answering);
                 self.outputs.answering.send_replace(answering);

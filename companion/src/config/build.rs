@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use discovery_map::Mode;
+
 use super::answering::AnsweringPolicy;
 use super::header::RequestHeaders;
 use super::model::{CredentialFiles, PeerTls, Polling};
@@ -27,12 +29,13 @@ pub(super) struct Common {
     pub polling: Polling,
     pub forget_after: Duration,
     pub trust_first_peers: bool,
+    pub mode: Mode,
     pub answering_version: AnsweringPolicy,
     pub request_headers: RequestHeaders,
 }
 
 /// The fields of [`Common`].
-pub(super) const COMMON: [&str; 9] = [
+pub(super) const COMMON: [&str; 10] = [
     "peers",
     "localPeer",
     "peerTls",
@@ -40,6 +43,7 @@ pub(super) const COMMON: [&str; 9] = [
     "polling",
     "forgetAfter",
     "trustFirstPeers",
+    "mode",
     "answeringVersion",
     "requestHeaders",
 ];
@@ -52,6 +56,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
     let polling = top.section_or_empty("polling").and_then(polling);
     let forget_after = top.or_default("forgetAfter", "1h", duration(SECOND, 30 * 24 * HOUR));
     let trust_first_peers = top.flag("trustFirstPeers");
+    let mode = top.or_default("mode", "enforce", str::parse::<Mode>);
     let answering_version =
         top.or_default("answeringVersion", "majority", str::parse::<AnsweringPolicy>);
     let request_headers = top.section_or_empty("requestHeaders").and_then(request_headers);
@@ -63,6 +68,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
         polling: polling?,
         forget_after: forget_after?,
         trust_first_peers: trust_first_peers?,
+        mode: mode?,
         answering_version: answering_version?,
         request_headers: request_headers?,
     })

@@ -94,6 +94,7 @@ fn one(
         polling: common.polling,
         forget_after: common.forget_after,
         trust_first_peers: common.trust_first_peers,
+        mode: common.mode,
         answering_version: common.answering_version,
         listener_tls,
         client_ca_file: client_ca_file.flatten(),

@@ -64,6 +64,7 @@ pub(super) fn one_of_many(
         polling: common.polling,
         forget_after: common.forget_after,
         trust_first_peers: common.trust_first_peers,
+        mode: common.mode,
         answering_version: common.answering_version,
         listener_tls: None,
         client_ca_file: client_ca_file?,

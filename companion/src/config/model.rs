@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use discovery_map::Mode;
+
 use super::answering::AnsweringPolicy;
 use super::header::RequestHeaders;
 use super::peers::PeerSource;
@@ -34,7 +36,9 @@ pub struct Config {
     pub forget_after: Duration,
     /// Whether the peers that a source has first are all that it had within `forget_after`.
     pub trust_first_peers: bool,
-    /// Which version answers what peers of several versions can answer.
+    /// How much of its decisions the filter carries out.
+    pub mode: Mode,
+    /// Which version answers what peers of several versions can answer, unless the mode is shadow.
     pub answering_version: AnsweringPolicy,
     /// The certificate of Envoy's listener, if the companion publishes it.
     pub listener_tls: Option<KeyPairFiles>,
@@ -122,6 +126,12 @@ impl Config {
     /// Returns what is valid, and needs another setting elsewhere.
     pub fn warning(&self) -> Option<String> {
         too_many_for_attempts(self.peers.count()?)
+    }
+
+    /// Returns the policy by which a version is chosen. In shadow mode, all of them answer, as at a
+    /// load balancer that knows nothing of versions.
+    pub fn answering_policy(&self) -> AnsweringPolicy {
+        if self.mode == Mode::Shadow { AnsweringPolicy::Any } else { self.answering_version }
     }
 
     /// Returns whether Envoys present a front-proxy certificate, published or their own.

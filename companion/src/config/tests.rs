@@ -5,6 +5,8 @@ mod peers;
 
 use std::time::Duration;
 
+use discovery_map::Mode;
+
 use super::*;
 use crate::certificates::KeyPairFiles;
 
@@ -39,6 +41,24 @@ fn a_short_configuration_has_all_defaults() {
     assert_eq!(config.forget_after, Duration::from_secs(3600));
     assert_eq!((config.listener_tls, config.front_proxy), (None, None));
     assert_eq!(config.request_headers, RequestHeaders::default());
+}
+
+#[test]
+fn the_mode_is_one_of_three() {
+    assert_eq!(Config::from_yaml(SOUND).unwrap().mode, Mode::Enforce);
+    for mode in Mode::ALL {
+        let config = Config::from_yaml(&format!("{SOUND}mode: {mode}\n")).unwrap();
+        assert_eq!(config.mode, mode);
+    }
+    for wrong in ["Shadow", "off", ""] {
+        let faults = faults(&format!("{SOUND}mode: '{wrong}'\n"));
+        let expected = format!("mode: {wrong:?} must be one of enforce, reroute, shadow");
+        assert_eq!(faults, [expected]);
+    }
+    for wrong in ["true", "[shadow]", "{shadow: 5%}"] {
+        let faults = faults(&format!("{SOUND}mode: {wrong}\n"));
+        assert!(faults.len() == 1 && faults[0].starts_with("mode: "), "{faults:?}");
+    }
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Index {
             schema_version: SCHEMA_VERSION,
             generation: 1,
             complete: self.is_complete(),
+            mode: self.config.mode,
             default_cluster: self.config.envoy.cluster_prefix.to_string(),
             identity: self.identity(),
             peers: peers

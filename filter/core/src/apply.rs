@@ -38,6 +38,10 @@ impl<H: Host> Filter<H> {
                 self.count(Event::NotFoundReplaced);
                 self.refuse(Refusal::Unproved, encoding)
             }
+            Effect::Withhold(change) => {
+                self.count(Event::NotFoundChangeWithheld(change));
+                Action::Continue
+            }
             Effect::SendDocument { form, is_extended, answer } => {
                 if is_extended {
                     self.count(Event::DocumentExtended);
@@ -47,6 +51,10 @@ impl<H: Host> Filter<H> {
             Effect::Hold(held) => {
                 self.held.insert(stream, held);
                 Action::Pause
+            }
+            Effect::Observe(observed) => {
+                self.observed.insert(stream, observed);
+                Action::Continue
             }
             Effect::Read => {
                 self.bodies.begin(stream);

@@ -1,9 +1,9 @@
 //! The callbacks, for the filter of one control plane.
 
-use discovery_map::DiscoveryMap;
+use discovery_map::{DiscoveryMap, Mode};
 use routing::interest::{self, ResponseInterest};
 use routing::status::{Encoding, Refusal};
-use routing::{Reason, plan};
+use routing::{Plan, Reason, plan};
 
 use crate::effect::Effect;
 use crate::evidence::Evidence;
@@ -87,6 +87,7 @@ impl<H: Host> Filter<H> {
             Ok(()) => {
                 let plan = plan(&request.facts, &current.map);
                 self.decided(plan.reason);
+                let plan = self.in_mode(plan, &current.map);
                 if request.has_claims {
                     self.count(Event::ClaimsRemoved);
                 }
@@ -97,6 +98,21 @@ impl<H: Host> Filter<H> {
                 self.apply(stream, Effect::Refuse(refusal, request.facts.encoding))
             }
         }
+    }
+
+    /// Returns the plan as the map's mode lets it be carried out.
+    #[inline]
+    fn in_mode<'a>(&self, plan: Plan<'a>, map: &'a DiscoveryMap) -> Plan<'a> {
+        if map.mode == Mode::Enforce { plan } else { self.withhold(plan, map) }
+    }
+
+    #[cold]
+    fn withhold<'a>(&self, plan: Plan<'a>, map: &'a DiscoveryMap) -> Plan<'a> {
+        let (plan, withheld) = plan.in_mode(map.mode, map);
+        if let Some(change) = withheld {
+            self.count(Event::RequestChangeWithheld(change));
+        }
+        plan
     }
 
     /// Removes a client's identity headers from the request's trailers. `count` is
@@ -123,6 +139,12 @@ impl<H: Host> Filter<H> {
         let state = host.filter_state(interest::STATE);
         let interest = ResponseInterest::from_bytes(state.as_deref());
         match (interest, &*status) {
+            (ResponseInterest::Observed(not_found), b"404") => match self.phase.get() {
+                Phase::Attempt => self.apply(stream, Effect::Pass),
+                Phase::Client => {
+                    self.apply(stream, response::observed(not_found, host, end_of_stream))
+                }
+            },
             (interest, b"404") => {
                 let (not_found, phase) = (interest.not_found(), self.phase.get());
                 self.apply(stream, response::not_found(not_found, host, end_of_stream, phase))
@@ -154,7 +176,7 @@ impl<H: Host> Filter<H> {
             return self.apply(stream, response::body(held, &self.host, end_of_stream));
         }
         if self.reading.take(stream).is_none() {
-            return self.apply(stream, Effect::Pass);
+            return self.observed_body(stream, end_of_stream);
         }
         let chunk = self.host.response_body(usize::MAX);
         let is_kept = self.bodies.add(stream, &chunk);
@@ -163,6 +185,15 @@ impl<H: Host> Filter<H> {
         }
         self.document_end(stream);
         Action::Drop
+    }
+
+    fn observed_body(&self, stream: StreamId, end_of_stream: bool) -> Action {
+        match self.observed.take(stream) {
+            Some(observed) => {
+                self.apply(stream, response::observed_body(observed, &self.host, end_of_stream))
+            }
+            None => self.apply(stream, Effect::Pass),
+        }
     }
 
     /// Does the same when trailers end a response. The host has nothing more of a document's body.

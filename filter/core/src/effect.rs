@@ -7,10 +7,11 @@
 use discovery_map::{CLUSTER_HEADER, DocumentForm, IdentityHeaders};
 use identity::Claims;
 use routing::Plan;
+use routing::interest::NotFoundChange;
 use routing::merged::{AccessCheck, CLIENTS_OWN, MergedAnswer};
 use routing::status::{Encoding, Refusal};
 
-use crate::filter::Held;
+use crate::filter::{Held, Observed};
 use crate::headers::Headers;
 
 /// What is to be done with a stream.
@@ -27,6 +28,8 @@ pub(crate) enum Effect<'a> {
     Refuse(Refusal<'a>, Encoding),
     /// A 503 replaces a type-level 404 that cannot be proved.
     ReplaceNotFound(Encoding),
+    /// A type-level 404 goes on, and what the mode withholds of it is counted.
+    Withhold(NotFoundChange),
     /// A merged document replaces a server's own.
     SendDocument {
         form: DocumentForm,
@@ -36,6 +39,8 @@ pub(crate) enum Effect<'a> {
     },
     /// The response is held back until there is more of its body.
     Hold(Held),
+    /// The response goes on, and its body is looked at on the way.
+    Observe(Observed),
     /// A server's document is read. It goes no further.
     Read,
     /// There is more of the document to be read; what there was is dropped.

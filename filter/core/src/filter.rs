@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use discovery_map::{DiscoveryMap, Documents, Faults, Library};
 use identity::Claims;
+use routing::interest::ObservedNotFound;
 
 use crate::allotment::Allotment;
 use crate::bodies::Bodies;
@@ -40,6 +41,8 @@ pub(crate) struct Filter<H: Host> {
     pub(crate) current: RefCell<Option<Current>>,
     /// The 404s that are held back.
     pub(crate) held: AgedMap<StreamId, Held>,
+    /// The 404s that pass while they are looked at.
+    pub(crate) observed: AgedMap<StreamId, Observed>,
     /// The streams whose server's document is read. The client of one that is forgotten gets a
     /// part of a document, which it cannot read.
     pub(crate) reading: AgedMap<StreamId, ()>,
@@ -104,6 +107,7 @@ impl<H: Host> Filter<H> {
             evidence,
             current: RefCell::new(None),
             held: AgedMap::new(),
+            observed: AgedMap::new(),
             reading: AgedMap::new(),
             bodies: Bodies::new(Allotment::of(&common.kept)),
             phase: Cell::new(phase),
@@ -124,6 +128,15 @@ pub(crate) struct Held {
     /// In bytes, if the server said so.
     pub(crate) content_length: Option<usize>,
     pub(crate) phase: Phase,
+}
+
+/// A 404 that passes while it is looked at.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub(crate) not_found: ObservedNotFound,
+    pub(crate) content_type: Vec<u8>,
+    /// What has passed of the body; never longer than a type-level 404 can be.
+    pub(crate) body: Vec<u8>,
 }
 
 /// Where a response is judged.

@@ -6,7 +6,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use discovery_map::{DiscoveryMap, DocumentForm};
-use routing::Reason;
+use routing::interest::NotFoundChange;
+use routing::{Reason, RequestChange};
 
 use crate::host::Host;
 
@@ -28,6 +29,10 @@ pub(crate) enum Event {
     DocumentExtended,
     /// A server denied a request, or another server answered after that.
     Doubted(Doubt),
+    /// The mode withheld a change of a request.
+    RequestChangeWithheld(RequestChange),
+    /// The mode withheld a change of a type-level 404.
+    NotFoundChangeWithheld(NotFoundChange),
 }
 
 /// The outcome of a type-level 404.
@@ -46,13 +51,15 @@ pub(crate) enum Doubt {
 }
 
 /// Each event, and its counter.
-const EVENTS: [(Event, &str); 13] = {
+const EVENTS: [(Event, &str); 18] = {
     use DocumentForm::{AggregatedV2, AggregatedV2beta1, Plain, Protobuf};
     use Doubt::{Answered, AskedAgain, DeniedByAll, OverBudget, Unproved};
     use Event::{
         CertificateRefused, ClaimsRemoved, DocumentExtended, DocumentSent, Doubted,
-        NotFoundReplaced,
+        NotFoundChangeWithheld, NotFoundReplaced, RequestChangeWithheld,
     };
+    use NotFoundChange::{Prevented, Replaced};
+    use RequestChange::{Merged, Refused, Rerouted};
     [
         (NotFoundReplaced, "not_found_replaced_total"),
         (ClaimsRemoved, "requests_with_identity_headers_removed_total"),
@@ -68,6 +75,11 @@ const EVENTS: [(Event, &str); 13] = {
         (Doubted(DeniedByAll), "type_level_not_found_total.outcome.denied_by_all"),
         (Doubted(Unproved), "type_level_not_found_total.outcome.unproved"),
         (Doubted(OverBudget), "type_level_not_found_total.outcome.over_budget"),
+        (RequestChangeWithheld(Rerouted), "withheld_requests_total.outcome.rerouted"),
+        (RequestChangeWithheld(Merged), "withheld_requests_total.outcome.merged"),
+        (RequestChangeWithheld(Refused), "withheld_requests_total.outcome.refused"),
+        (NotFoundChangeWithheld(Prevented), "withheld_not_found_total.outcome.prevented"),
+        (NotFoundChangeWithheld(Replaced), "withheld_not_found_total.outcome.replaced"),
     ]
 };
 

@@ -297,6 +297,7 @@ fn document(resources: usize) -> MapDocument {
         schema_version: SCHEMA_VERSION,
         generation: 1,
         complete: true,
+        mode: discovery_map::Mode::Enforce,
         default_cluster: "default".into(),
         identity: discovery_map::IdentityHeaders::default(),
         peers: vec![serving("cp-1"), serving("cp-2")],

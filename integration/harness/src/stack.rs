@@ -252,6 +252,18 @@ impl Stack {
         self.companion.write_config(&config)
     }
 
+    /// Changes top-level fields of the companion's configuration; it reads the file again at once.
+    /// Fails if the configuration cannot be written.
+    pub fn configure(&mut self, fields: Value) -> Result<()> {
+        if let (Some(own), Value::Object(fields)) = (self.options.companion.as_object_mut(), fields)
+        {
+            own.extend(fields);
+        }
+        let config = self.options.companion_config(self.companion.port())?;
+        self.companion.write_config(&config)?;
+        self.companion.reload()
+    }
+
     /// Returns the document that was pushed last. Fails if the companion does
     /// not answer.
     pub async fn map(&self) -> Result<Value> {

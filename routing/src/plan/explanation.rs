@@ -24,7 +24,7 @@ impl Plan<'_> {
         }
         text.push_str(match self.interest {
             _ if self.destination == Destination::Unavailable => "",
-            ResponseInterest::Nothing => " A 404 passes.",
+            ResponseInterest::Nothing | ResponseInterest::Observed(_) => " A 404 passes.",
             ResponseInterest::NotFound(_) | ResponseInterest::Document(_) => {
                 " A type-level 404 passes only if every API server in rotation says the same."
             }

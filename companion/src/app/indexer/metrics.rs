@@ -1,7 +1,7 @@
 //! The metrics of what the index knows.
 
 use api_discovery::MinorVersion;
-use discovery_map::PeerState;
+use discovery_map::{Mode, PeerState};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,6 +16,7 @@ pub(in crate::app) struct IndexMetrics {
     rotation_frozen: Gauge,
     conflicts: Gauge,
     header_names: Family<Label, Gauge>,
+    mode: Family<Label, Gauge>,
     answering_version: Family<Label<String>, Gauge>,
     version_switches: Counter,
 }
@@ -25,6 +26,7 @@ impl IndexMetrics {
         let types = "Resources and subresources that a peer is known to serve";
         let frozen = "1 while no peer is ready and the last rotation stays";
         let conflicts = "Resources for which peers report different kinds or scopes";
+        let mode = "1 for the mode in the configuration";
         let answering = "1 for the answering version";
         let switches = "Changes of the answering version";
         let names = "1 if the names of the identity headers come from this source";
@@ -34,6 +36,7 @@ impl IndexMetrics {
             rotation_frozen: add(r, "rotation_frozen", frozen),
             conflicts: add(r, "discovery_conflicts", conflicts),
             header_names: add(r, "identity_header_names", names),
+            mode: add(r, "mode", mode),
             answering_version: add(r, "answering_version", answering),
             version_switches: add(r, "version_switches", switches),
         }
@@ -52,6 +55,14 @@ impl IndexMetrics {
                 self.peer_state.get_or_create(&labels).set(i64::from(peer.state == state));
             }
             self.peer_types.get_or_create(&of_peer(&peer.name)).set(gauge(peer.types));
+        }
+    }
+
+    /// Shows the mode.
+    pub fn mode(&self, own: Mode) {
+        for mode in Mode::ALL {
+            let shown = i64::from(mode == own);
+            self.mode.get_or_create(&[("mode", mode.as_str())]).set(shown);
         }
     }
 

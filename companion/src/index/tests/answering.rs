@@ -2,6 +2,7 @@
 
 use super::world::World;
 use crate::config::AnsweringPolicy;
+use discovery_map::Mode;
 
 /// Three peers on which only the newest has a type of its own.
 fn upgrading() -> World {
@@ -39,6 +40,19 @@ fn with_the_policy_any_all_peers_answer() {
     assert_eq!(world.levels("all"), [vec!["c"], vec!["a", "b"]]);
     world.set_policy(AnsweringPolicy::Oldest);
     assert_eq!(world.levels("all"), [vec!["a", "b"], vec!["c"]]);
+}
+
+#[test]
+fn in_shadow_mode_no_version_is_preferred_and_the_mode_is_in_the_map() {
+    let mut world = upgrading();
+    world.set_mode(Mode::Shadow);
+    assert_eq!(world.levels("all"), [["a", "b", "c"]]);
+    assert_eq!(world.index.snapshot().map.mode, Mode::Shadow);
+    for mode in [Mode::Reroute, Mode::Enforce] {
+        world.set_mode(mode);
+        assert_eq!(world.levels("all"), [vec!["a", "b"], vec!["c"]]);
+        assert_eq!(world.index.snapshot().map.mode, mode);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_discovery::{Group, GroupNames, Listing, Named, Part, ServerVersion, Types, Version};
-use discovery_map::{Destination, DiscoveryMap, Verb};
+use discovery_map::{Destination, DiscoveryMap, Mode, Verb};
 
 use crate::config::{AnsweringPolicy, Config, Peer};
 use crate::facts::{Observation, Reading, Report, Roster};
@@ -173,6 +173,11 @@ impl World {
 
     pub(super) fn set_policy(&mut self, policy: AnsweringPolicy) {
         Arc::make_mut(&mut self.config).answering_version = policy;
+        self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
+    }
+
+    pub(super) fn set_mode(&mut self, mode: Mode) {
+        Arc::make_mut(&mut self.config).mode = mode;
         self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
     }
 

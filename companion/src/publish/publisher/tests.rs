@@ -99,6 +99,7 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
             schema_version: discovery_map::SCHEMA_VERSION,
             generation: 1,
             complete,
+            mode: discovery_map::Mode::Enforce,
             default_cluster: "kube-apiserver".to_owned(),
             identity: IdentityHeaders::default(),
             peers: vec![entry("a"), entry("b")],

@@ -1,6 +1,8 @@
 //! Which counter an event raises.
 
 use discovery_map::DocumentForm;
+use routing::RequestChange;
+use routing::interest::NotFoundChange;
 
 use super::{Doubt, EVENTS, Event, Metrics};
 use crate::mock::MockProxy;
@@ -18,6 +20,8 @@ fn raised(event: Event) -> Vec<(String, u64)> {
 #[test]
 fn each_event_raises_its_own_counter_by_one() {
     let form = |form| Event::DocumentSent(form);
+    let request = |change| Event::RequestChangeWithheld(change);
+    let not_found = |change| Event::NotFoundChangeWithheld(change);
     let expected = [
         (Event::NotFoundReplaced, "not_found_replaced_total"),
         (Event::ClaimsRemoved, "requests_with_identity_headers_removed_total"),
@@ -32,6 +36,11 @@ fn each_event_raises_its_own_counter_by_one() {
         (Event::Doubted(Doubt::DeniedByAll), "type_level_not_found_total.outcome.denied_by_all"),
         (Event::Doubted(Doubt::Unproved), "type_level_not_found_total.outcome.unproved"),
         (Event::Doubted(Doubt::OverBudget), "type_level_not_found_total.outcome.over_budget"),
+        (request(RequestChange::Rerouted), "withheld_requests_total.outcome.rerouted"),
+        (request(RequestChange::Merged), "withheld_requests_total.outcome.merged"),
+        (request(RequestChange::Refused), "withheld_requests_total.outcome.refused"),
+        (not_found(NotFoundChange::Prevented), "withheld_not_found_total.outcome.prevented"),
+        (not_found(NotFoundChange::Replaced), "withheld_not_found_total.outcome.replaced"),
     ];
     assert_eq!(expected.len(), EVENTS.len());
     for (event, name) in expected {

@@ -187,17 +187,25 @@ impl MockProxy {
             stream.response = headers;
             stream.is_from_server = true;
         });
-        self.filters.on_response_headers(stream, end_of_stream)
+        let action = self.filters.on_response_headers(stream, end_of_stream);
+        self.change(stream, |stream| stream.is_held = action != Action::Continue);
+        action
     }
 
-    /// Enters the filter by more of a response's body, which is held back with
-    /// what came before.
+    /// Enters the filter by more of a response's body. What came before is there as well if it is
+    /// held back.
     pub fn body(&self, stream: StreamId, chunk: &[u8], end_of_stream: bool) -> Action {
-        self.select(stream, |stream| stream.body.extend_from_slice(chunk));
+        self.select(stream, |stream| {
+            if !stream.is_held {
+                stream.body.clear();
+            }
+            stream.body.extend_from_slice(chunk);
+        });
         let action = self.filters.on_response_body(stream, end_of_stream);
         if action == Action::Drop {
             self.change(stream, |stream| stream.body.clear());
         }
+        self.change(stream, |stream| stream.is_held = action != Action::Continue);
         action
     }
 

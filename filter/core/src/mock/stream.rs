@@ -18,6 +18,8 @@ pub struct Stream {
     pub response: Fields,
     /// What is held back of the response's body.
     pub body: Vec<u8>,
+    /// Whether the response is held back.
+    pub is_held: bool,
     /// What was kept with the stream, by its key.
     pub filter_state: BTreeMap<String, Vec<u8>>,
     /// The client's certificate.

@@ -13,6 +13,7 @@ mod failing_host;
 mod header_maps;
 mod identity;
 mod metrics;
+mod modes;
 mod not_found;
 mod orders;
 mod routing;

@@ -1,0 +1,10 @@
+//! Fifty switches between enforcing and shadow mode under load: `envoy_shadow.rs` makes fewer,
+//! since the companion publishes once a second at most.
+
+#[path = "envoy_shadow/switching.rs"]
+mod switching;
+
+#[tokio::test]
+async fn fifty_switches_of_the_mode_fail_no_request() -> anyhow::Result<()> {
+    switching::under_load(50).await
+}
