@@ -110,7 +110,7 @@ pub fn stage(root: &Path, out: &Path) -> Result<(), String> {
             files.push(path);
         }
         for file in files.into_iter().filter(|file| !pages.contains(file)) {
-            write(&out.join(&file), &read(&root.join(&file))?)?;
+            copy(&root.join(&file), &out.join(&file))?;
         }
         let text = replace_links(&text, |_, target| {
             let target = local(folder, target)?;
@@ -143,7 +143,14 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     written.map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-/// Returns each link of the HTML files below a folder that leads to no file or anchor there.
+/// Copies a file, which may be an image.
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let folder = to.parent().unwrap_or(Path::new(""));
+    let copied = fs::create_dir_all(folder).and_then(|()| fs::copy(from, to));
+    copied.map(|_| ()).map_err(|error| format!("cannot copy {}: {error}", from.display()))
+}
+
+/// Returns each link and image of the HTML files below a folder that leads to no file or anchor there.
 pub fn broken_links(html: &Path) -> Result<Vec<String>, String> {
     let mut broken = Vec::new();
     let mut folders = vec![html.to_owned()];
@@ -170,7 +177,8 @@ fn is_page(path: &Path) -> bool {
 fn broken_in(page: &Path) -> Result<Vec<String>, String> {
     let text = read(page)?;
     let mut broken = Vec::new();
-    for link in text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+    let targets = ["href=\"", "<img src=\""].map(|before| text.split(before).skip(1));
+    for link in targets.into_iter().flatten().filter_map(|rest| rest.split('"').next()) {
         let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
         if link.contains(':') {
             continue;

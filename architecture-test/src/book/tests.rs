@@ -41,12 +41,16 @@ fn pages_keep_their_folders_and_what_they_name_is_copied() {
 fn links_to_files_and_anchors_that_do_not_exist_are_found() {
     let html = folder("links");
     let good = "<a href=\"b.html#x\"><a href=\"#y\" id=\"y\"><a href=\"https://c.io\">";
-    write(&html.join("a.html"), &format!("{good}<a href=\"c.html\"><a href=\"b.html#z\">"))
-        .unwrap();
+    write(
+        &html.join("a.html"),
+        &format!("{good}<a href=\"c.html\"><a href=\"b.html#z\"><img src=\"d.png\">"),
+    )
+    .unwrap();
     write(&html.join("b.html"), "<h1 id=\"x\">").unwrap();
     let broken = broken_links(&html).unwrap();
     let page = html.join("a.html");
-    let expected = ["b.html#z", "c.html"].map(|link| format!("{}: {link}", page.display()));
+    let expected =
+        ["b.html#z", "c.html", "d.png"].map(|link| format!("{}: {link}", page.display()));
     assert_eq!(broken, expected);
     fs::remove_dir_all(&html).unwrap();
 }
