@@ -79,7 +79,7 @@ mod tests {
     use crate::secrets::metrics::SecretLabel;
     use crate::sources::{SourceKind, SourceState, SourceStatus};
     use api_discovery::MinorVersion;
-    use discovery_map::PeerState;
+    use discovery_map::{Mode, PeerState};
 
     /// Touches every metric that is not exposed from the start, with every value of its labels.
     fn touch(main: &MainMetrics, metrics: &ControlPlaneMetrics) {
@@ -107,6 +107,7 @@ mod tests {
         }]);
         let [older, newer] = [36, 37].map(|minor| Some(MinorVersion::new(1, minor)));
         metrics.index.answering(older, newer);
+        metrics.index.mode(Mode::Enforce);
         metrics.index.snapshot(false, 0, true);
         use SourceKind::{Dns, EndpointSlices, Static};
         for kind in [Static, Dns, EndpointSlices] {
