@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo demo-recording test conformance conformance-programs \
-	conformance-matrix support-matrix test-envoys test-slow release release-check rules dashboard-check book publish bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
+	conformance-matrix support-matrix test-envoys test-slow test-page release release-check rules dashboard-check book publish bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -40,7 +40,7 @@ conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAI
 
 # Tests and the demo run a dev build of the companion, which shares their
 # dependencies; `make companion` builds the one that ships.
-demo test conformance conformance-matrix test-envoys dashboard-check demo-recording e2e: export COMPANION_PROFILE := dev
+demo test conformance conformance-matrix test-envoys test-page dashboard-check demo-recording e2e: export COMPANION_PROFILE := dev
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,7 +109,7 @@ support-matrix: ## Run conformance-matrix on every version of Envoy; writes READ
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	failed=; \
 	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) envoy-gateway istiod kwok prometheus \
-		helm kustomize kubeconform -- cargo test -p integration --features cluster,slow --no-fail-fast); \
+		helm kustomize kubeconform chromium axe -- cargo test -p integration --features cluster,slow --no-fail-fast); \
 	"$${slow[@]}" --test 'slow_*' || failed=yes; \
 	"$${slow[@]}" --test cluster -- new_types:: old_discovery:: hosted:: node:: chart:: || failed=yes; \
 	[ -z "$$failed" ]
@@ -117,6 +117,10 @@ test-slow: ## Run tests that CI does not: they wait for long or measure costs
 dashboard-check: ## Ask a real Prometheus every query of the dashboard, and evaluate the alerts
 	$(with) envoy func-e filter companion prometheus -- \
 		cargo test -p integration --features slow --test slow_dashboard
+
+test-page: ## Look at the status page in Chromium; pictures go to target/status-page
+	$(with) envoy func-e filter companion chromium axe -- \
+		cargo test -p integration --features slow --test slow_status_page
 
 release-check: ## Make a release twice, compare, publish to a registry on loopback, verify, and run what comes back
 	$(tools)/release-check

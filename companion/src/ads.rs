@@ -42,7 +42,7 @@ mod told;
 mod version;
 
 pub use body::LARGEST_RESPONSE;
-pub use envoys::{Envoys, MIRROR, Refused};
+pub use envoys::{EnvoyView, Envoys, MIRROR, Refused};
 pub use following::{Confirmed, Following};
 pub use kind::{Kind, WILDCARD};
 pub use local::LocalServer;

@@ -23,8 +23,10 @@ mod types;
 
 #[cfg(test)]
 pub use change::Change;
+pub use change::{Availability, state};
 pub use record::{Entry, History, Record};
 pub use task::Recorder;
+pub use types::availability;
 
 /// How many changes a history keeps.
 pub const KEPT: usize = 100;

@@ -27,6 +27,8 @@ mod task;
 pub use error::PublishError;
 pub use file_sink::FileSink;
 pub use plan::{Name, Step, endpoints_around_map};
+#[cfg(test)]
+pub use publisher::Publication;
 pub use publisher::Publisher;
 pub use sink::Sink;
 pub use task::{Outcome, run};

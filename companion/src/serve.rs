@@ -3,6 +3,7 @@
 pub mod answer;
 mod control_planes;
 mod events;
+mod page;
 
 use std::sync::Arc;
 
@@ -50,6 +51,8 @@ fn health() -> Router<Views> {
 
 pub fn router(views: Views) -> Router {
     health()
+        .route("/", get(status_page))
+        .route("/control-planes/{name}", get(status_page_of_one))
         .route("/v1/map", get(async |State(views): State<Views>| of_only(&views, map)))
         .route("/v1/peers", get(async |State(views): State<Views>| of_only(&views, peers)))
         .route("/v1/sources", get(async |State(views): State<Views>| of_only(&views, sources)))
@@ -129,6 +132,22 @@ fn peers(view: &ControlPlaneView) -> Response {
 
 fn sources(view: &ControlPlaneView) -> Response {
     json(&Vec::from_iter(view.source.borrow().clone()))
+}
+
+/// The status page of the only control plane, or of all.
+async fn status_page(State(views): State<Views>) -> Response {
+    match &views.only {
+        None => page::of_all(&views.control_planes),
+        Some(name) => {
+            of_only(&views, |view| page::of_control_plane(name, false, view, &views.envoys))
+        }
+    }
+}
+
+async fn status_page_of_one(at: At) -> Response {
+    let (views, name) = (at.0.0.clone(), at.1.0.clone());
+    let many = views.only.is_none();
+    of_one(at, |view| page::of_control_plane(&name, many, view, &views.envoys))
 }
 
 async fn events(

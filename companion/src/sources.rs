@@ -24,7 +24,7 @@ mod slices;
 mod standing;
 mod task;
 
-pub use standing::SourceStatus;
 #[cfg(test)]
-pub use standing::{SourceKind, SourceState};
+pub use standing::SourceKind;
+pub use standing::{SourceState, SourceStatus};
 pub use task::{Outputs, Task, first_roster};

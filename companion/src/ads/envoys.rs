@@ -97,36 +97,60 @@ pub struct View {
     envoys: Vec<EnvoyView>,
 }
 
-#[derive(Debug, Serialize)]
+/// What is shown of one.
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EnvoyView {
+pub struct EnvoyView {
     /// It is a mirror, which serves the Envoy of its host.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    mirror: bool,
+    pub mirror: bool,
     /// The version of Envoy, such as `1.40.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    envoy_version: Option<String>,
-    node: String,
+    pub envoy_version: Option<String>,
+    /// What it calls itself. It may have written anything.
+    pub node: String,
     cluster: String,
     certificate_names: Vec<String>,
     protocol: &'static str,
-    connected_seconds: u64,
+    /// How long it has been connected.
+    pub connected_seconds: u64,
     #[serde(flatten)]
     chosen: Option<ChosenView>,
     /// What it has acknowledged, by type.
     versions: BTreeMap<&'static str, String>,
-    last_refusal: Option<RefusalView>,
+    /// What it refused last.
+    pub last_refusal: Option<RefusalView>,
 }
 
-#[derive(Debug, Serialize)]
+/// What is shown of a refusal.
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RefusalView {
-    r#type: &'static str,
+pub struct RefusalView {
+    /// The type of the resources.
+    pub r#type: &'static str,
     /// The control plane whose resource it was.
     #[serde(skip_serializing_if = "String::is_empty")]
-    control_plane: String,
-    reason: String,
-    seconds_ago: u64,
+    pub control_plane: String,
+    /// Why, in the words of the Envoy.
+    pub reason: String,
+    /// How long ago.
+    pub seconds_ago: u64,
+}
+
+impl View {
+    /// Returns the Envoys that get a control plane, each with whether the version of the map that it
+    /// has acknowledged is the latest. `None`: it has acknowledged none.
+    pub fn of_control_plane(self, name: &str) -> Vec<(EnvoyView, Option<bool>)> {
+        let Self { versions, envoys } = self;
+        let gets = |envoy: &EnvoyView| envoy.chosen.as_ref().is_none_or(|chosen| chosen.has(name));
+        let filter = Kind::Filter.as_str();
+        let envoys = envoys.into_iter().filter(gets).map(|envoy| {
+            let latest = envoy.chosen.as_ref().map_or(&versions, ChosenView::expected);
+            let has = envoy.versions.get(filter).map(|has| latest.get(filter) == Some(has));
+            (envoy, has)
+        });
+        envoys.collect()
+    }
 }
 
 impl Envoys {

@@ -168,6 +168,7 @@ impl ControlPlane {
             outcomes: outcomes.clone(),
             peers: peers.clone(),
             source,
+            answering: answering.clone(),
             history: history.follow(),
             registry: metrics.registry,
         };

@@ -37,6 +37,17 @@ pub struct Record {
 pub struct History(Arc<watch::Sender<Record>>);
 
 impl Record {
+    /// Returns the changes, the oldest first.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
+        self.entries.iter()
+    }
+
+    /// Returns the number of the last change that there was; before the first, one that no change
+    /// has.
+    pub fn last(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
     /// Returns the changes that a client misses whose last one is `last`. A client that claims to
     /// have more than there is has seen another run, and gets all.
     pub fn after(&self, last: u64) -> impl Iterator<Item = &Arc<Entry>> {

@@ -35,7 +35,7 @@ fn served(map: &MapDocument) -> BTreeMap<Type<'_>, (Availability, u16)> {
 }
 
 /// Returns which peers in rotation are in a set.
-pub(super) fn availability(map: &MapDocument, set: u16) -> Availability {
+pub fn availability(map: &MapDocument, set: u16) -> Availability {
     let set = map.sets.get(usize::from(set));
     match set.and_then(|set| set.cluster.as_ref()) {
         Some(cluster) if *cluster == map.default_cluster => Availability::Everywhere,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api_discovery::MinorVersion;
 use discovery_map::PeerState;
 use serde::Serialize;
 use tokio::sync::watch;
@@ -20,6 +21,8 @@ pub struct ControlPlaneView {
     pub outcomes: watch::Receiver<Outcome>,
     pub peers: watch::Receiver<Vec<PeerStatus>>,
     pub source: watch::Receiver<Option<SourceStatus>>,
+    /// The answering version; `None` if all versions answer.
+    pub answering: watch::Receiver<Option<MinorVersion>>,
     /// The last changes.
     pub history: watch::Receiver<Record>,
     pub registry: Arc<Registry>,
@@ -74,19 +77,19 @@ pub struct ControlPlanes(Arc<Mutex<BTreeMap<String, Entry>>>);
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
-    name: String,
-    server_names: Vec<String>,
-    state: ControlPlaneState,
-    since_unix_seconds: u64,
-    peers: usize,
-    peers_in_rotation: usize,
+    pub name: String,
+    pub server_names: Vec<String>,
+    pub state: ControlPlaneState,
+    pub since_unix_seconds: u64,
+    pub peers: usize,
+    pub peers_in_rotation: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    map_generation: Option<u64>,
+    pub map_generation: Option<u64>,
     /// What is wrong with its file; the last good one is in use.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    faults: Vec<String>,
+    pub faults: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_error: Option<String>,
+    pub last_error: Option<String>,
 }
 
 impl ControlPlanes {

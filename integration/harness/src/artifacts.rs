@@ -40,6 +40,10 @@ pub enum Artifact {
     Istiod,
     /// Prometheus (`MVP_PROMETHEUS`).
     Prometheus,
+    /// Chromium (`MVP_CHROMIUM`).
+    Chromium,
+    /// axe-core, as a script for a page (`MVP_AXE`).
+    Axe,
     /// Helm (`MVP_HELM`).
     Helm,
     /// Kustomize (`MVP_KUSTOMIZE`).
@@ -63,6 +67,8 @@ impl Artifact {
             Self::EnvoyGateway => "MVP_ENVOY_GATEWAY",
             Self::Istiod => "MVP_ISTIOD",
             Self::Prometheus => "MVP_PROMETHEUS",
+            Self::Chromium => "MVP_CHROMIUM",
+            Self::Axe => "MVP_AXE",
             Self::Helm => "MVP_HELM",
             Self::Kustomize => "MVP_KUSTOMIZE",
             Self::Kubeconform => "MVP_KUBECONFORM",

@@ -25,6 +25,7 @@
 
 pub mod ads;
 pub mod artifacts;
+pub mod browser;
 pub mod companion;
 pub mod containers;
 pub mod control_plane;

@@ -20,7 +20,7 @@ pub struct Chosen {
 }
 
 /// The same as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChosenView {
     /// Those that it gets.
@@ -30,6 +30,18 @@ pub struct ChosenView {
     control_planes_not_served: BTreeMap<String, &'static str>,
     /// The versions that this Envoy must have, by type.
     expected_versions: BTreeMap<&'static str, String>,
+}
+
+impl ChosenView {
+    /// Returns whether the Envoy gets this control plane.
+    pub fn has(&self, name: &str) -> bool {
+        self.control_planes.iter().any(|has| has == name)
+    }
+
+    /// Returns the versions that the Envoy must have, by type.
+    pub fn expected(&self) -> &BTreeMap<&'static str, String> {
+        &self.expected_versions
+    }
 }
 
 impl Chosen {

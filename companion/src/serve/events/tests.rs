@@ -27,6 +27,7 @@ impl World {
             outcomes: watch::channel(Outcome::default()).1,
             peers: watch::channel(Vec::new()).1,
             source: watch::channel(None).1,
+            answering: watch::channel(None).1,
             history: history.follow(),
             registry: registry(None).into(),
         };
