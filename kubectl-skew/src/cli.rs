@@ -1,0 +1,94 @@
+//! The command line.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::args::{Color, Connection};
+use crate::check::Verdict;
+use crate::commands::check::CheckArgs;
+use crate::commands::explain::Explain;
+use crate::commands::show::Show;
+use crate::screen::Screen;
+
+/// The exit code if `check` says no.
+const REFUSED: u8 = 1;
+
+/// The exit code if a command could not find out what it was asked; also that of a faulty command
+/// line.
+pub const FAILED: u8 = 2;
+
+/// Show which types the API servers of a control plane serve, and why a request goes where it goes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-skew",
+    bin_name = "kubectl skew",
+    version,
+    args_conflicts_with_subcommands = false
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    show: Show,
+    #[command(flatten)]
+    connection: Connection,
+    /// When to use color.
+    #[arg(long, value_enum, default_value_t, global = true)]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explain what becomes of a request: target, serving set, cluster, rule, and what a 404 would
+    /// mean.
+    Explain(Explain),
+    /// Check whether the next server may be taken down. Exits with 0 if it may, with 1 if not, and
+    /// with 2 if that could not be found out.
+    Check(CheckArgs),
+}
+
+impl Cli {
+    /// Returns what the standard output is.
+    #[must_use]
+    pub fn screen(&self) -> Screen {
+        Screen::detect(self.color)
+    }
+
+    /// Executes the command.
+    ///
+    /// # Errors
+    /// The command could not find out what it was asked.
+    pub async fn execute(self, screen: &Screen, out: &mut dyn Write) -> Result<ExitCode> {
+        match &self.command {
+            None => self.show.run(&self.connection, screen, out).await?,
+            Some(Command::Explain(explain)) => explain.run(&self.connection, out).await?,
+            Some(Command::Check(check)) => {
+                return Ok(code(check.run(&self.connection, screen, out).await?));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn code(verdict: Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Yes | Verdict::Warning => ExitCode::SUCCESS,
+        Verdict::No => ExitCode::from(REFUSED),
+        Verdict::Unknown => ExitCode::from(FAILED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,69 @@
+//! What is asked of the control plane itself: how many objects of a type there are, and a few objects.
+
+use anyhow::Result;
+use http::Request;
+use kube::Client;
+use serde_json::Value;
+
+/// How many objects are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Count {
+    Some(u64),
+    /// The server does not know the type, or cannot list it.
+    NotServed,
+    Failed(String),
+}
+
+/// The objects of a type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Objects {
+    Listed(Vec<Value>),
+    NotServed,
+    Failed(String),
+}
+
+/// Counts the objects of a collection, by a list of one: the server says how many remain.
+pub async fn count(client: &Client, collection: &str) -> Count {
+    match get(client, &format!("{collection}?limit=1")).await {
+        Ok(Some(list)) => {
+            let items = list.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+            let rest = list.pointer("/metadata/remainingItemCount").and_then(Value::as_u64);
+            Count::Some(u64::try_from(items).unwrap_or(u64::MAX).saturating_add(rest.unwrap_or(0)))
+        }
+        Ok(None) => Count::NotServed,
+        Err(error) => Count::Failed(error),
+    }
+}
+
+/// Lists all objects of a collection.
+pub async fn list(client: &Client, collection: &str) -> Objects {
+    let mut all = Vec::new();
+    let mut next = String::new();
+    loop {
+        let path = format!("{collection}?limit=500{next}");
+        match get(client, &path).await {
+            Ok(Some(mut list)) => {
+                if let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) {
+                    all.append(items);
+                }
+                match list.pointer("/metadata/continue").and_then(Value::as_str) {
+                    Some(token) if !token.is_empty() => next = format!("&continue={token}"),
+                    _ => return Objects::Listed(all),
+                }
+            }
+            Ok(None) => return Objects::NotServed,
+            Err(error) => return Objects::Failed(error),
+        }
+    }
+}
+
+/// Returns a document; `None` if the server does not know it.
+async fn get(client: &Client, path: &str) -> Result<Option<Value>, String> {
+    let request = Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+    match client.request::<Value>(request).await {
+        Ok(value) => Ok(Some(value)),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => Ok(None),
+        Err(kube::Error::Api(status)) => Err(format!("{} {}", status.code, status.message)),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,33 @@
+//! `kubectl skew`: which types the API servers of a control plane serve, and why a request goes where
+//! it goes.
+//!
+//! ```text
+//!  companion (URL, or its pod) ─┬ facts ──┬── matrix ── table, JSON, YAML
+//!  API servers ── servers ──────┘         ├── request, routing::plan ── explain
+//!  kubeconfig ── control_plane ── objects ┴── check
+//! ```
+//!
+//! What is known comes in as [`facts`], and everything that follows from it is pure. What touches
+//! the network is `kubeconfig`, `control_plane`, `servers` and `companion`; what touches the terminal is `screen`.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod check;
+pub mod cli;
+mod commands;
+mod companion;
+mod control_plane;
+mod explain;
+mod facts;
+mod kubeconfig;
+mod matrix;
+mod output;
+mod request;
+mod screen;
+mod servers;
+mod source;
+mod table;
+mod types;
+
+pub use screen::Screen;
