@@ -66,6 +66,8 @@ pub struct StackOptions {
     pub filter: bool,
     /// Envoy's `per_connection_buffer_limit_bytes` for clients, in bytes. `None`: its default.
     pub client_buffer_limit: Option<u32>,
+    /// Texts of Envoy's configuration to replace, each with what comes in its place.
+    pub replaced: Vec<(&'static str, &'static str)>,
     /// Whether Envoy starts only once there is a map. If not, it starts as soon
     /// as the companion's first files are there.
     pub waits_for_map: bool,
@@ -107,6 +109,7 @@ impl StackOptions {
             gateway: None,
             filter: true,
             client_buffer_limit: None,
+            replaced: Vec::new(),
             waits_for_map: true,
         }
     }
@@ -175,6 +178,9 @@ impl StackOptions {
             .concurrency(self.concurrency);
         if !self.filter {
             options.bootstrap = without_filter(&options.bootstrap)?;
+        }
+        for (from, to) in &self.replaced {
+            options = options.replacing(from, to)?;
         }
         if let Some(limit) = self.client_buffer_limit {
             let listener = "  listeners:\n    - name: kubernetes\n";
