@@ -1,6 +1,10 @@
 //! `kubectl skew` on a companion and Envoy, in front of fake API servers of two versions.
 
-#![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a missing field fails the test, as it should"
+)]
 
 #[path = "envoy_skew/differential.rs"]
 mod differential;
@@ -140,6 +144,23 @@ async fn without_a_companion_the_servers_themselves_give_the_same_matrix() -> Re
     let nobody = ["--kubeconfig", kubeconfig, "-s", "https://127.0.0.1:1"];
     let error = run(nobody.into_iter()).await.unwrap_err().to_string();
     ensure!(error.contains("127.0.0.1:1"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_doctor_finds_a_broken_certificate_and_nothing_else() -> Result<()> {
+    let (fleet, stack) = start().await?;
+    let problems = async || {
+        let nowhere = ["--kubeconfig", "/nonexistent", "doctor"];
+        let found = json(&stack, &nowhere).await?["problems"].clone();
+        let rules = found.as_array().unwrap().iter().map(|one| one["rule"].to_string());
+        anyhow::Ok(rules.collect::<Vec<_>>())
+    };
+    let healthy = problems().await?;
+    ensure!(healthy.is_empty(), "{healthy:?}");
+    std::fs::write(&stack.options().server.certificate, "not PEM")?;
+    assert_eq!(problems().await?, ["\"secret-not-readable\""]);
+    drop(fleet);
     Ok(())
 }
 

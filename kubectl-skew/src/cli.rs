@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::args::{Color, Connection};
 use crate::check::Verdict;
 use crate::commands::check::CheckArgs;
+use crate::commands::doctor::Doctor;
 use crate::commands::explain::Explain;
 use crate::commands::show::Show;
 use crate::screen::Screen;
@@ -48,6 +49,9 @@ enum Command {
     /// Check whether the next server may be taken down. Exits with 0 if it may, with 1 if not, and
     /// with 2 if that could not be found out.
     Check(CheckArgs),
+    /// Examine an installation: what is wrong, what it leads to, and what mends it. Exits with 1 if
+    /// something is wrong.
+    Doctor(Doctor),
 }
 
 impl Cli {
@@ -65,6 +69,10 @@ impl Cli {
         match &self.command {
             None => self.show.run(&self.connection, screen, out).await?,
             Some(Command::Explain(explain)) => explain.run(&self.connection, out).await?,
+            Some(Command::Doctor(doctor)) => {
+                let is_healthy = doctor.run(&self.connection, out).await?;
+                return Ok(code(if is_healthy { Verdict::Yes } else { Verdict::No }));
+            }
             Some(Command::Check(check)) => {
                 return Ok(code(check.run(&self.connection, screen, out).await?));
             }

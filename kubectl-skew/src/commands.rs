@@ -1,6 +1,7 @@
 //! The commands: each reads its facts, and writes its result.
 
 pub mod check;
+pub mod doctor;
 pub mod explain;
 pub mod show;
 

@@ -71,6 +71,15 @@ impl Companion {
         self.endpoint.get(path).await?.json(path)
     }
 
+    /// Reads a text. Returns whether the answer is a success, too.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn text(&mut self, path: &str) -> Result<(bool, String)> {
+        let Answer { status, body } = self.endpoint.get(path).await?;
+        Ok((status.is_success(), String::from_utf8_lossy(&body).into_owned()))
+    }
+
     async fn of_control_plane<T: DeserializeOwned>(&mut self, name: &str) -> Result<T> {
         let path = format!("{}/{name}", self.prefix);
         self.endpoint.get(&path).await?.json(&path)

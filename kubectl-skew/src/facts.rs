@@ -56,6 +56,8 @@ pub struct Envoys {
 pub struct Envoy {
     #[serde(default)]
     pub mirror: bool,
+    /// The version of Envoy, such as `1.40.0`.
+    pub envoy_version: Option<String>,
     pub node: String,
     /// The versions that this one must have, if it does not get all control planes.
     pub expected_versions: Option<BTreeMap<String, String>>,

@@ -4,7 +4,7 @@
 //! ```text
 //!  companion (URL, or its pod) ─┬ facts ──┬── matrix ── table, JSON, YAML
 //!  API servers ── servers ──────┘         ├── request, routing::plan ── explain
-//!  kubeconfig ── control_plane ── objects ┴── check
+//!  kubeconfig ── control_plane ── objects ┴── check, doctor
 //! ```
 //!
 //! What is known comes in as [`facts`], and everything that follows from it is pure. What touches
@@ -18,6 +18,7 @@ pub mod cli;
 mod commands;
 mod companion;
 mod control_plane;
+mod doctor;
 mod explain;
 mod facts;
 mod kubeconfig;

@@ -1,0 +1,51 @@
+//! What the rules look at, and what they find: plain data.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::metrics::Metrics;
+use crate::facts::{Envoys, Facts};
+
+/// Everything that was found out.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    pub facts: Facts,
+    pub envoys: Envoys,
+    /// What `/readyz` of the companion says if it is not ready.
+    pub not_ready: Option<String>,
+    /// The companion's metrics, and the same some seconds later.
+    pub metrics: [Metrics; 2],
+    pub control_plane: ControlPlane,
+    /// The time since 1970, in seconds.
+    pub now: u64,
+}
+
+/// What the control plane says of itself. `None` where it does not say.
+#[derive(Clone, Debug, Default)]
+pub struct ControlPlane {
+    /// Host and port of the kubeconfig's server.
+    pub server: String,
+    /// The data of the ConfigMap `kube-system/extension-apiserver-authentication`.
+    pub authentication: Option<BTreeMap<String, String>>,
+    /// Whether the feature gate `UnauthenticatedHTTP2DOSMitigation` is on.
+    pub mitigation: Option<bool>,
+    /// The time of the server that answered, since 1970, in seconds.
+    pub time: Option<u64>,
+    /// What could not be examined, and why.
+    pub unknown: Vec<String>,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// The rule that found it.
+    pub rule: &'static str,
+    /// What is wrong.
+    pub problem: String,
+    /// What it leads to.
+    pub leads_to: &'static str,
+    /// What mends it.
+    pub mend: String,
+}
