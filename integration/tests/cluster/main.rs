@@ -25,5 +25,6 @@ mod outage;
 mod removal;
 mod requests;
 mod rotation;
+mod skew;
 mod upgrade;
 mod watches;

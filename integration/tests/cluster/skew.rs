@@ -1,0 +1,186 @@
+//! `kubectl skew check` on the real pair: the gate of an upgrade and of its rollback.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use harness::control_plane::{ServerOptions, User};
+use harness::kubeconfig;
+use harness::report::Entry;
+use harness::site::{Site, peers};
+use harness::skew::{NEWER, OLDER};
+use harness::wait;
+use kubectl_skew::Screen;
+use kubectl_skew::cli::Cli;
+use serde_json::{Value, json};
+use wire::client::Http;
+
+/// A type that only the newer version serves by default.
+const BUNDLES: &str = "/apis/certificates.k8s.io/v1/clustertrustbundles";
+const BUNDLES_NAME: &str = "certificates.k8s.io/v1 clustertrustbundles";
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The site, with the user's kubeconfig.
+struct Scene {
+    site: Site,
+    kubeconfig: String,
+}
+
+impl Scene {
+    async fn start() -> Result<Self> {
+        let servers = [("old", OLDER), ("new", NEWER)];
+        let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
+        let site = Site::start_as_shipped(servers.into()).await?;
+        // The credentials come from a program, as those of cloud providers do.
+        let credential = json!({
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "kind": "ExecCredential",
+            "status": { "token": User::Admin.token() },
+        });
+        let user = json!({ "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "echo",
+            "args": [credential.to_string()],
+            "interactiveMode": "Never",
+        } });
+        let file = site.plane.folder().join("exec.kubeconfig");
+        kubeconfig::write(&file, &site.stack.url(), &site.plane.pki().ca_file(), &user)?;
+        let kubeconfig = file.to_str().context("not UTF-8")?.to_owned();
+        Ok(Self { site, kubeconfig })
+    }
+
+    /// Runs `check` with these arguments. Returns its exit code and its report.
+    async fn check(&self, args: &[&str]) -> Result<(ExitCode, Value)> {
+        self.run(&self.kubeconfig, "check", args).await
+    }
+
+    /// Runs a command with a kubeconfig. Returns its exit code and what it writes.
+    async fn run(
+        &self,
+        kubeconfig: &str,
+        command: &str,
+        args: &[&str],
+    ) -> Result<(ExitCode, Value)> {
+        let url = format!("http://127.0.0.1:{}", self.site.stack.companion.port());
+        let common = ["kubectl-skew", "--companion", &url, "--kubeconfig", kubeconfig];
+        let command = [command, "-o", "json"];
+        let args = common.iter().chain(&command).chain(args);
+        let mut out = Vec::new();
+        let code = Cli::try_parse_from(args)?.execute(&Screen::default(), &mut out).await?;
+        Ok((code, serde_json::from_slice(&out)?))
+    }
+
+    /// Runs `check` until it ends with this code.
+    async fn until(&self, args: &[&str], code: u8) -> Result<Value> {
+        wait::until(&format!("check {args:?} to exit with {code}"), DEADLINE, async || {
+            let (found, report) = self.check(args).await?;
+            ensure!(found == ExitCode::from(code), "{found:?}: {report:#}");
+            Ok(report)
+        })
+        .await
+    }
+}
+
+/// Returns the finding of a check about a subject.
+fn finding<'r>(report: &'r Value, check: &str, subject: &str) -> Result<&'r Value> {
+    let findings = report["findings"].as_array().context("no findings")?;
+    let mut findings = findings.iter();
+    let found = findings.find(|one| one["check"] == check && one["subject"] == subject);
+    found.with_context(|| format!("nothing about {subject} by {check}: {report:#}"))
+}
+
+#[tokio::test]
+async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Result<()> {
+    let mut entry = Entry::begin("cluster_skew_check");
+    let mut scene = Scene::start().await?;
+
+    // Only the newer server has the type: it must stay, and the older one may go.
+    let report = scene.until(&["--stop", "new"], 1).await?;
+    let types = &finding(&report, "orphans", "new")?["types"];
+    ensure!(types.as_array().is_some_and(|types| types.contains(&json!(BUNDLES_NAME))), "{types}");
+    let report = scene.until(&["--stop", "old"], 0).await?;
+    assert_eq!(finding(&report, "orphans", "old")?["verdict"], "yes");
+    assert_eq!(finding(&report, "rollback", "")?["verdict"], "yes");
+    assert_eq!(finding(&report, "storage", "")?["verdict"], "yes");
+    scene.until(&["--stop", "old", "--rollback"], 0).await?;
+
+    // With objects, a rollback strands them.
+    let admin = scene.site.client(Http::Two)?;
+    for name in ["one", "two", "three"] {
+        let bundle = json!({
+            "apiVersion": "certificates.k8s.io/v1", "kind": "ClusterTrustBundle",
+            "metadata": { "name": name }, "spec": { "trustBundle": scene.site.plane.pki().ca_pem() },
+        });
+        admin.post(BUNDLES, &bundle).await?.ok()?;
+    }
+    let report = scene.until(&["--stop", "old", "--rollback"], 1).await?;
+    let stranded = finding(&report, "rollback", BUNDLES_NAME)?;
+    assert_eq!((&stranded["verdict"], &stranded["objects"]), (&json!("no"), &json!(3)));
+    let report = scene.until(&["--stop", "old"], 0).await?;
+    assert_eq!(finding(&report, "rollback", BUNDLES_NAME)?["verdict"], "warning");
+
+    // Once another server has the type, the newer one may go, too.
+    scene.site.plane.add(ServerOptions::new("newest", NEWER))?.wait_ready().await?;
+    scene.site.stack.set_peers(peers(&scene.site.plane))?;
+    let report = scene.until(&["--stop", "new"], 0).await?;
+    assert_eq!(finding(&report, "orphans", "new")?["verdict"], "yes");
+    entry.set("stranded", 3);
+    entry.passed()
+}
+
+#[tokio::test]
+async fn the_doctor_finds_nothing_on_a_healthy_installation_and_who_bypasses_envoy() -> Result<()> {
+    let scene = Scene::start().await?;
+    let (code, healthy) = scene.run(&scene.kubeconfig, "doctor", &[]).await?;
+    ensure!(code == ExitCode::SUCCESS, "{healthy:#}");
+    assert_eq!(healthy, json!({ "problems": [], "notExamined": [] }));
+
+    let server = scene.site.plane.server(0)?.url();
+    let direct = scene.site.plane.kubeconfig(&server, User::Admin)?;
+    let direct = direct.to_str().context("not UTF-8")?;
+    let (code, found) = scene.run(direct, "doctor", &[]).await?;
+    let rules: Vec<_> = found["problems"].as_array().into_iter().flatten().collect();
+    ensure!(code == ExitCode::from(1) && rules.len() == 1, "{found:#}");
+    assert_eq!(rules[0]["rule"], "envoy-bypassed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn check_names_custom_resources_whose_stored_version_is_not_served() -> Result<()> {
+    let scene = Scene::start().await?;
+    let admin = scene.site.client(Http::Two)?;
+    let schema = json!({ "openAPIV3Schema": { "type": "object" } });
+    let version = |name: &str, served: bool, storage: bool| json!({ "name": name, "served": served, "storage": storage, "schema": schema });
+    let mut definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "widgets.skew.example" },
+        "spec": {
+            "group": "skew.example", "scope": "Cluster",
+            "names": { "plural": "widgets", "singular": "widget", "kind": "Widget" },
+            "versions": [version("v1beta1", true, true), version("v1", true, false)],
+        },
+    });
+    admin.post(DEFINITIONS, &definition).await?.ok()?;
+    scene.until(&["--stop", "old"], 0).await?;
+
+    definition["spec"]["versions"] =
+        json!([version("v1beta1", false, false), version("v1", true, true)]);
+    let path = format!("{DEFINITIONS}/widgets.skew.example");
+    wait::until("the definition to be changed", DEADLINE, async || {
+        let known = admin.get(&path).await?.ok()?.json()?;
+        let mut changed = definition.clone();
+        changed["metadata"]["resourceVersion"] = known["metadata"]["resourceVersion"].clone();
+        admin.put(&path, &changed).await?.ok()?;
+        anyhow::Ok(())
+    })
+    .await?;
+    let report = scene.until(&["--stop", "old"], 1).await?;
+    let subject = "CustomResourceDefinition widgets.skew.example";
+    let reason = finding(&report, "storage", subject)?["reason"].to_string();
+    ensure!(reason.contains("v1beta1, which is not served"), "{reason}");
+    Ok(())
+}
