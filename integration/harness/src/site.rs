@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use discovery_map::Mode;
+use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
 use crate::control_plane::{ControlPlane, ServerOptions, User};
@@ -41,6 +42,15 @@ impl Site {
     /// not become ready.
     pub async fn start_as_shipped(servers: Vec<ServerOptions>) -> Result<Self> {
         Self::start_with(servers, |options| options.answering_version = None).await
+    }
+
+    /// The same in a mode of the filter. Fails if something does not become ready.
+    pub async fn start_in_mode(servers: Vec<ServerOptions>, mode: Mode) -> Result<Self> {
+        let in_mode = |options: &mut StackOptions| {
+            options.answering_version = None;
+            options.companion = json!({ "mode": mode });
+        };
+        Self::start_with(servers, in_mode).await
     }
 
     async fn start_with(

@@ -25,6 +25,7 @@ mod outage;
 mod removal;
 mod requests;
 mod rotation;
+mod shadow;
 mod skew;
 mod upgrade;
 mod watches;

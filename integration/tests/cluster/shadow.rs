@@ -1,0 +1,116 @@
+//! Shadow mode on real servers: its count of 404s that the filter would have prevented is the number of
+//! wrong 404s that clients get by plain round robin in the same run, a rolling upgrade and the way back.
+//! Then the filter enforces, without a restart, and there is none.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use discovery_map::{DiscoveryMap, Mode, PeerState};
+use harness::control_plane::ServerOptions;
+use harness::load::{Journal, Load, Operation};
+use harness::report::Entry;
+use harness::site::Site;
+use harness::skew::{NEWER, OLDER, only_in};
+use harness::wait;
+use serde_json::json;
+use wire::client::Http;
+
+/// In `make test-slow`, three servers go up and back.
+const SERVERS: usize = if cfg!(feature = "slow") { 3 } else { 2 };
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const PACE: Duration = Duration::from_millis(20);
+
+const NOT_FOUND: &str = "mixed_version_proxy_withheld_not_found_total";
+
+#[tokio::test]
+async fn shadow_mode_counts_the_wrong_404s_that_clients_get() -> Result<()> {
+    let mut entry = Entry::begin("cluster_shadow");
+    let servers = (0..SERVERS).map(|number| {
+        ServerOptions::new(format!("cp-{number}"), OLDER)
+            .argument("--shutdown-watch-termination-grace-period=1s")
+    });
+    let mut site = Site::start_in_mode(servers.collect(), Mode::Shadow).await?;
+    upgrade(&mut site, 0, true).await?;
+
+    // From here to the last downgrade, some server has the type, and the map says so.
+    let skewed = only_in(NEWER, OLDER)?;
+    let mut load = Load::default();
+    for http in [Http::One, Http::Two, Http::One] {
+        load.probe(site.client(http)?, "skewed", &skewed, PACE);
+        load.probe(site.client(http)?, "common", "/api/v1/namespaces/default/configmaps", PACE);
+    }
+    works(load.journal()).await?;
+    for server in 1..SERVERS {
+        upgrade(&mut site, server, true).await?;
+    }
+    for server in 0..SERVERS - 1 {
+        upgrade(&mut site, server, false).await?;
+    }
+    works(load.journal()).await?;
+    let journal = load.finish().await?;
+
+    let wrong = journal.count(Operation::is_type_level_404);
+    entry.set("requests", journal.count(|_| true));
+    entry.set("wrong404s", wrong);
+    entry.set("unavailable", journal.count(Operation::is_unavailable));
+    ensure!(wrong > 10, "only {wrong} wrong 404s");
+    let of_common = |o: &Operation| o.label == "common" && o.is_type_level_404();
+    assert_eq!(journal.operations(of_common).len(), 0);
+    let counted = wait::until("all to be counted", DEADLINE, async || {
+        let counted = site.stack.envoy.metric(NOT_FOUND, &["outcome=\"prevented\""]).await?;
+        ensure!(counted > 0.0, "nothing was counted");
+        anyhow::Ok(counted)
+    })
+    .await?;
+    let replaced = site.stack.envoy.metric(NOT_FOUND, &["outcome=\"replaced\""]).await?;
+    entry.set("counted", counted);
+    assert_eq!((counted, replaced), (f64::from(u32::try_from(wrong)?), 0.0));
+
+    enforces(&mut site, &skewed).await?;
+    entry.passed()
+}
+
+/// Switches to enforcing: every request for the type is answered by a server that has it.
+async fn enforces(site: &mut Site, skewed: &str) -> Result<()> {
+    let begun = Instant::now();
+    site.stack.configure(json!({ "mode": Mode::Enforce }))?;
+    site.stack.wait_for_map("enforcing", |map| map.mode == Mode::Enforce).await?;
+    println!("enforces after {:?}", begun.elapsed());
+    let client = site.client(Http::Two)?;
+    for _ in 0..20 {
+        client.get(skewed).await?.ok()?;
+    }
+    Ok(())
+}
+
+/// Restarts a server as the newer or the older version, and waits until the map has what it serves.
+async fn upgrade(site: &mut Site, number: usize, newer: bool) -> Result<()> {
+    let version = if newer { NEWER } else { OLDER };
+    let server = site.plane.server_mut(number)?;
+    let name = server.name().to_owned();
+    server.stop().await?;
+    site.stack.wait_for_map("one server less", |map| state(map, &name).is_none()).await?;
+    site.plane.server_mut(number)?.restart_as(version).await?;
+    site.stack.wait_for_map("all servers", |map| state(map, &name).is_some()).await
+}
+
+/// Returns a server's state if it is in rotation.
+fn state(map: &DiscoveryMap, name: &str) -> Option<PeerState> {
+    let mut peers = map.peers.iter();
+    let peer = peers.find(|peer| peer.name == name && peer.state == PeerState::Serving)?;
+    Some(peer.state)
+}
+
+/// Waits until every client has done something more.
+async fn works(journal: &Journal) -> Result<()> {
+    let since = Instant::now();
+    wait::until("work of all clients", DEADLINE, async || {
+        for label in ["common", "skewed"] {
+            let done = journal.count(|o| o.label == label && o.started > since);
+            ensure!(done >= 100, "{done} of {label}");
+        }
+        anyhow::Ok(())
+    })
+    .await
+}
