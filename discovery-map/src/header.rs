@@ -40,6 +40,10 @@ pub const DOUBT_HEADER: &str = "x-mixed-version-proxy-doubt";
 /// a server sends.
 pub const DOUBT_MARK: &str = "1";
 
+/// The response header that says how a request was decided. Envoy's routes remove what a server sends
+/// in it, and set it from what the filter keeps with the stream.
+pub const DECISION_HEADER: &str = "x-mixed-version-proxy-decision";
+
 /// Headers that requests need for something else. Identity headers are removed
 /// from every request, and set for clients with a certificate: with one of
 /// these names that would break requests, or send them in somebody else's name.

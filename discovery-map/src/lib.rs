@@ -32,8 +32,8 @@ pub use codec::{Documents, Library, Packed, Packer};
 pub use content::{Content, DocumentEncoding};
 pub use fault::{Fault, Faults};
 pub use header::{
-    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, CLUSTER_HEADER, DOUBT_HEADER, DOUBT_MARK,
-    FRONT_PROXY_SUFFIX, ROTATION_SUFFIX, SETS_SUFFIX, has_header_prefix, is_header,
+    ACCEPT_AGGREGATED_DISCOVERY, ACCEPT_JSON, CLUSTER_HEADER, DECISION_HEADER, DOUBT_HEADER,
+    DOUBT_MARK, FRONT_PROXY_SUFFIX, ROTATION_SUFFIX, SETS_SUFFIX, has_header_prefix, is_header,
     is_lowercase_token, is_reserved, is_reserved_prefix,
 };
 pub use map::{Destination, DiscoveryMap, Found, MergedEntry, Scope};

@@ -21,6 +21,8 @@ pub struct DiscoveryMap {
     pub complete: bool,
     /// How much of its decisions the filter carries out.
     pub mode: Mode,
+    /// The groups whose users are told how each of their requests was decided.
+    pub decision_header_groups: Vec<String>,
     /// The cluster of all serving peers.
     pub default_cluster: String,
     /// How the peers are told who a client with a certificate is.

@@ -54,6 +54,10 @@ pub struct MapDocument {
     /// How much of its decisions the filter carries out.
     #[serde(default, skip_serializing_if = "Mode::is_enforce")]
     pub mode: Mode,
+    /// The groups whose users are told how each of their requests was decided, in the response
+    /// header [`DECISION_HEADER`](crate::DECISION_HEADER).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decision_header_groups: Vec<String>,
     /// The cluster of all serving peers. A request that goes there needs no
     /// header: it is the route's own cluster.
     pub default_cluster: String,

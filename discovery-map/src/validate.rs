@@ -74,6 +74,7 @@ impl TryFrom<MapDocument> for DiscoveryMap {
             generation: document.generation,
             complete: document.complete,
             mode: document.mode,
+            decision_header_groups: document.decision_header_groups,
             rotation_cluster: format!("{}{ROTATION_SUFFIX}", document.default_cluster),
             default_cluster: document.default_cluster,
             identity: document.identity,

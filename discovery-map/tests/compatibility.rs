@@ -91,6 +91,7 @@ fn a_map_that_uses_no_feature_has_only_fields_of_0_1_0() {
         generation: 1,
         complete: true,
         mode: discovery_map::Mode::Enforce,
+        decision_header_groups: Vec::new(),
         default_cluster: "kube-apiserver".to_owned(),
         identity: IdentityHeaders::default(),
         peers: vec![PeerEntry { name: "cp-1".to_owned(), state: PeerState::Serving }],

@@ -20,6 +20,13 @@ pub const STATE: &str = "mixed-version-proxy";
 /// servers that denied the request, separated by NUL.
 pub const DENIED: &str = "mixed-version-proxy-denied";
 
+/// The name of the property under which the host keeps how a request was decided, for its access
+/// log, unless every server could answer it.
+pub const DECISION: &str = "mixed-version-proxy-decision";
+
+/// The name of the property under which the host keeps the same for the client.
+pub const DECISION_FOR_CLIENT: &str = "mixed-version-proxy-decision-for-client";
+
 /// How an interest begins if no response matters.
 pub const NOTHING: &str = "nothing";
 

@@ -13,6 +13,7 @@
 //! allocates nothing (a test).
 
 mod explanation;
+mod trace;
 
 use std::borrow::Cow;
 

@@ -30,12 +30,13 @@ pub(super) struct Common {
     pub forget_after: Duration,
     pub trust_first_peers: bool,
     pub mode: Mode,
+    pub decision_header_groups: Vec<String>,
     pub answering_version: AnsweringPolicy,
     pub request_headers: RequestHeaders,
 }
 
 /// The fields of [`Common`].
-pub(super) const COMMON: [&str; 10] = [
+pub(super) const COMMON: [&str; 11] = [
     "peers",
     "localPeer",
     "peerTls",
@@ -44,6 +45,7 @@ pub(super) const COMMON: [&str; 10] = [
     "forgetAfter",
     "trustFirstPeers",
     "mode",
+    "decisionHeaderGroups",
     "answeringVersion",
     "requestHeaders",
 ];
@@ -57,6 +59,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
     let forget_after = top.or_default("forgetAfter", "1h", duration(SECOND, 30 * 24 * HOUR));
     let trust_first_peers = top.flag("trustFirstPeers");
     let mode = top.or_default("mode", "enforce", str::parse::<Mode>);
+    let decision_header_groups = top.strings("decisionHeaderGroups", Vec::new(), group);
     let answering_version =
         top.or_default("answeringVersion", "majority", str::parse::<AnsweringPolicy>);
     let request_headers = top.section_or_empty("requestHeaders").and_then(request_headers);
@@ -69,9 +72,17 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
         forget_after: forget_after?,
         trust_first_peers: trust_first_peers?,
         mode: mode?,
+        decision_header_groups: decision_header_groups?,
         answering_version: answering_version?,
         request_headers: request_headers?,
     })
+}
+
+/// Reads a group, as a client certificate can have it.
+fn group(text: &str) -> Result<String, String> {
+    let is_valid = !text.is_empty() && text.trim() == text && !text.contains(char::is_control);
+    let rule = "must be a group, without control characters and without blanks around it";
+    if is_valid { Ok(text.to_owned()) } else { Err(rule.to_owned()) }
 }
 
 /// Returns the peer on Envoy's host. A list of peers must have it; other sources may not have it yet.

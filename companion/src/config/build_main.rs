@@ -95,6 +95,7 @@ fn one(
         forget_after: common.forget_after,
         trust_first_peers: common.trust_first_peers,
         mode: common.mode,
+        decision_header_groups: common.decision_header_groups,
         answering_version: common.answering_version,
         listener_tls,
         client_ca_file: client_ca_file.flatten(),

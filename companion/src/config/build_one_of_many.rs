@@ -65,6 +65,7 @@ pub(super) fn one_of_many(
         forget_after: common.forget_after,
         trust_first_peers: common.trust_first_peers,
         mode: common.mode,
+        decision_header_groups: common.decision_header_groups,
         answering_version: common.answering_version,
         listener_tls: None,
         client_ca_file: client_ca_file?,

@@ -38,6 +38,8 @@ pub struct Config {
     pub trust_first_peers: bool,
     /// How much of its decisions the filter carries out.
     pub mode: Mode,
+    /// The groups whose users are told how each of their requests was decided.
+    pub decision_header_groups: Vec<String>,
     /// Which version answers what peers of several versions can answer, unless the mode is shadow.
     pub answering_version: AnsweringPolicy,
     /// The certificate of Envoy's listener, if the companion publishes it.

@@ -62,6 +62,18 @@ fn the_mode_is_one_of_three() {
 }
 
 #[test]
+fn a_group_that_no_certificate_can_have_is_refused() {
+    let groups = |list: &str| format!("{SOUND}decisionHeaderGroups: {list}\n");
+    let config = Config::from_yaml(&groups("['system:masters', 'my team']")).unwrap();
+    assert_eq!(config.decision_header_groups, ["system:masters", "my team"]);
+    assert!(Config::from_yaml(SOUND).unwrap().decision_header_groups.is_empty());
+    let faults = faults(&groups("['', ' x', \"a\\nb\", ok]"));
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    let rule = "must be a group, without control characters and without blanks around it";
+    assert_eq!(faults[1], format!("decisionHeaderGroups[1]: \" x\" {rule}"));
+}
+
+#[test]
 fn a_removed_field_is_refused_and_the_error_says_what_to_do() {
     for section in ["{enabled: false}", "{}", "null", "1"] {
         let faults = faults(&format!("{SOUND}strictNotFound: {section}\n"));

@@ -39,6 +39,7 @@ impl Index {
             generation: 1,
             complete: self.is_complete(),
             mode: self.config.mode,
+            decision_header_groups: self.config.decision_header_groups.clone(),
             default_cluster: self.config.envoy.cluster_prefix.to_string(),
             identity: self.identity(),
             peers: peers

@@ -87,6 +87,7 @@ impl<H: Host> Filter<H> {
             Ok(()) => {
                 let plan = plan(&request.facts, &current.map);
                 self.decided(plan.reason);
+                self.trace(&request, &plan, &current.map);
                 let plan = self.in_mode(plan, &current.map);
                 if request.has_claims {
                     self.count(Event::ClaimsRemoved);
@@ -96,6 +97,30 @@ impl<H: Host> Filter<H> {
             Err(why) => {
                 let refusal = Refusal::Unauthorized(&why);
                 self.apply(stream, Effect::Refuse(refusal, request.facts.encoding))
+            }
+        }
+    }
+
+    /// Keeps with the stream how the request was decided: for the access log, unless every server can
+    /// answer it, and for the client if it is in a group that is told.
+    #[inline]
+    fn trace(&self, request: &Request<'_>, plan: &Plan<'_>, map: &DiscoveryMap) {
+        let is_logged = !matches!(plan.reason, Reason::Common | Reason::NotAnApi);
+        let groups = &map.decision_header_groups;
+        let is_told = !groups.is_empty() && request.is_in_one_of(groups);
+        if is_logged || is_told {
+            self.keep_trace(&plan.trace(map), is_logged, is_told);
+        }
+    }
+
+    /// If the host fails, nobody is told.
+    #[cold]
+    fn keep_trace(&self, trace: &str, is_logged: bool, is_told: bool) {
+        for (key, is_kept) in
+            [(interest::DECISION, is_logged), (interest::DECISION_FOR_CLIENT, is_told)]
+        {
+            if is_kept {
+                self.host.set_filter_state(key, trace.as_bytes());
             }
         }
     }

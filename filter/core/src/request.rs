@@ -104,6 +104,16 @@ impl<'h> Request<'h> {
         Ok(())
     }
 
+    /// Returns whether the client's certificate has one of these groups. What a client sends does not
+    /// count, and the groups of a token are not known.
+    pub(crate) fn is_in_one_of(&self, groups: &[String]) -> bool {
+        let name = self.identity.names.group_headers.first();
+        let mut own = self.identity.headers.iter();
+        name.is_some_and(|name| {
+            own.any(|(header, group)| header.eq_ignore_ascii_case(name) && groups.contains(group))
+        })
+    }
+
     /// What becomes of the request by this plan.
     pub(crate) fn effect<'a>(&'a self, plan: &'a Plan<'a>) -> Effect<'a> {
         let Self { received, identity, facts, .. } = self;

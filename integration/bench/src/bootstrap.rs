@@ -298,6 +298,7 @@ fn document(resources: usize) -> MapDocument {
         generation: 1,
         complete: true,
         mode: discovery_map::Mode::Enforce,
+        decision_header_groups: Vec::new(),
         default_cluster: "default".into(),
         identity: discovery_map::IdentityHeaders::default(),
         peers: vec![serving("cp-1"), serving("cp-2")],

@@ -186,6 +186,31 @@ fn a_plan_is_explained_in_sentences() {
 }
 
 #[test]
+fn a_plan_is_traced_in_one_line() {
+    let mut map = map();
+    for (path, text) in [
+        ("/healthz", "reason=not_an_api"),
+        ("/api/v1/pods", "reason=common"),
+        (SKEWED, "reason=skewed, servers=(\"cp-2\")"),
+        (
+            "/apis/resource.k8s.io/v1alpha3/devicetaintrules",
+            "reason=unavailable, servers=(\"cp-3\")",
+        ),
+        ("/apis/resource.k8s.io", "reason=unavailable"),
+        ("/apis/nosuch.io/v1/foos", "reason=unknown"),
+        ("/openapi/v2", "reason=discovery, servers=(\"cp-2\")"),
+    ] {
+        assert_eq!(plan(&get(path), &map).trace(&map), text, "{path}");
+    }
+    assert_eq!(
+        plan(&discovery(), &map).trace(&map),
+        "reason=discovery, servers=(\"cp-2\"), merged"
+    );
+    map.mode = discovery_map::Mode::Shadow;
+    assert_eq!(plan(&get("/api/v1/pods"), &map).trace(&map), "reason=common, mode=shadow");
+}
+
+#[test]
 fn a_verb_that_some_servers_have_is_explained() {
     let map = map();
     let path = RequestPath::new(b"/apis/apps/v1/namespaces/n/deployments/d/scale");

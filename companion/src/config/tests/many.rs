@@ -61,12 +61,12 @@ fn a_control_plane_has_what_its_file_says_and_what_all_have_in_common() {
 #[test]
 fn a_field_in_the_wrong_file_is_told_where_it_belongs() {
     let single = "peers: {}\npeerTls: {}\ncredentials: {}\npolling: {}\nforgetAfter: 1h\n\
-                  answeringVersion: any\nmode: shadow\nlocalPeer: 10.0.0.1:6443\nrequestHeaders: {}\nlistenerTls: {}\nfrontProxy: {}\n";
+                  answeringVersion: any\nmode: shadow\ndecisionHeaderGroups: []\nlocalPeer: 10.0.0.1:6443\nrequestHeaders: {}\nlistenerTls: {}\nfrontProxy: {}\n";
     let found = main_faults(&format!("{MAIN}{single}"));
-    assert_eq!(found.len(), 11, "{found:#?}");
+    assert_eq!(found.len(), 12, "{found:#?}");
     assert_eq!(
         found.iter().filter(|fault| fault.ends_with("in controlPlanes.directory")).count(),
-        9,
+        10,
         "{found:#?}"
     );
     let envoy =

@@ -100,6 +100,7 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
             generation: 1,
             complete,
             mode: discovery_map::Mode::Enforce,
+            decision_header_groups: Vec::new(),
             default_cluster: "kube-apiserver".to_owned(),
             identity: IdentityHeaders::default(),
             peers: vec![entry("a"), entry("b")],

@@ -21,24 +21,25 @@ fn a_common_request_costs_one_call() {
 }
 
 #[test]
-fn a_skewed_request_costs_two_calls() {
+fn a_skewed_request_costs_three_calls() {
     let proxy = proxy();
     proxy.get(STREAM, SKEWED);
-    assert_eq!(proxy.calls(), [Call::Headers, Call::SetClusterHeader]);
+    assert_eq!(proxy.calls(), [Call::Headers, Call::SetFilterState, Call::SetClusterHeader]);
 }
 
 #[test]
 fn an_unknown_type_costs_as_much_as_a_skewed_one() {
     let proxy = proxy();
     proxy.get(STREAM, UNKNOWN);
-    assert_eq!(proxy.calls(), [Call::Headers, Call::SetClusterHeader]);
+    assert_eq!(proxy.calls(), [Call::Headers, Call::SetFilterState, Call::SetClusterHeader]);
 }
 
 #[test]
 fn a_claim_costs_one_call_to_remove_and_one_to_count() {
     let proxy = proxy();
     proxy.request(STREAM, &[(":method", "GET"), (":path", SKEWED), ("x-remote-user", "admin")]);
-    assert_eq!(proxy.calls(), [Call::Headers, Call::Add, Call::ReplaceHeaders]);
+    let [headers, state] = [Call::Headers, Call::SetFilterState];
+    assert_eq!(proxy.calls(), [headers, state, Call::Add, Call::ReplaceHeaders]);
 }
 
 #[test]
@@ -50,14 +51,16 @@ fn a_certificate_costs_one_read_and_one_replacement() {
     });
     proxy
         .request(STREAM, &[(":method", "GET"), (":path", SKEWED), ("x-forwarded-client-cert", "")]);
-    assert_eq!(proxy.calls(), [Call::Headers, Call::ClientCertificate, Call::ReplaceHeaders]);
+    let [headers, state] = [Call::Headers, Call::SetFilterState];
+    assert_eq!(proxy.calls(), [headers, Call::ClientCertificate, state, Call::ReplaceHeaders]);
 }
 
 #[test]
-fn a_request_for_a_merged_document_costs_three_calls() {
+fn a_request_for_a_merged_document_costs_four_calls() {
     let proxy = proxy();
     get_discovery(&proxy, STREAM);
-    assert_eq!(proxy.calls(), [Call::Headers, Call::SetFilterState, Call::ReplaceHeaders]);
+    let state = Call::SetFilterState;
+    assert_eq!(proxy.calls(), [Call::Headers, state, state, Call::ReplaceHeaders]);
 }
 
 #[test]

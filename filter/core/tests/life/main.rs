@@ -18,3 +18,4 @@ mod not_found;
 mod orders;
 mod routing;
 mod setup;
+mod trace;

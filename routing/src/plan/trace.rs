@@ -1,0 +1,42 @@
+//! How a request was decided, in one line for logs and a response header.
+
+use discovery_map::{Destination, DiscoveryMap};
+
+use super::Plan;
+use crate::target::Target;
+
+impl Plan<'_> {
+    /// Returns the reason of a plan, the serving set if it is not the whole rotation, whether the answer
+    /// is a merged document, and the mode unless it is `enforce`: a dictionary of RFC 9651, such as
+    /// `reason=skewed, servers=("cp-2")`. `map` is the map that the plan was made with.
+    #[must_use]
+    pub fn trace(&self, map: &DiscoveryMap) -> String {
+        let mut text = format!("reason={}", self.reason.as_str());
+        if let Some(set) = self.partial_set(map) {
+            let names = map.peers_of(set).map(|peer| format!("\"{}\"", peer.name));
+            text.push_str(&format!(", servers=({})", names.collect::<Vec<_>>().join(" ")));
+        }
+        if self.access_check.is_some() {
+            text.push_str(", merged");
+        }
+        if map.mode != discovery_map::Mode::Enforce {
+            text.push_str(&format!(", mode={}", map.mode));
+        }
+        text
+    }
+
+    /// Returns the serving set. `None` if that is the whole rotation, or not known.
+    pub(super) fn partial_set(&self, map: &DiscoveryMap) -> Option<u16> {
+        match self.destination {
+            Destination::Default => None,
+            Destination::Cluster(_) => map.set_of(self.destination),
+            Destination::Unavailable => match self.target {
+                Target::Resource(t) => {
+                    let found = map.resource(t.group, t.version, t.resource, t.subresource);
+                    found.map(|found| found.set)
+                }
+                _ => None,
+            },
+        }
+    }
+}
