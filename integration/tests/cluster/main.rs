@@ -16,6 +16,8 @@ mod hosted;
 mod identity;
 mod kubectl;
 mod matrix;
+#[cfg(feature = "slow")]
+mod metrics;
 mod namespaces;
 mod new_types;
 mod node;
