@@ -111,8 +111,7 @@ test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) envoy-gateway istiod kwok prometheus \
 		helm kustomize kubeconform chromium axe -- cargo test -p integration --features cluster,slow --no-fail-fast); \
 	"$${slow[@]}" --test 'slow_*' || failed=yes; \
-	"$${slow[@]}" --test cluster -- new_types:: shadow:: old_discovery:: hosted:: node:: chart:: || failed=yes; \
-	"$${slow[@]}" --test cluster -- new_types:: metrics:: old_discovery:: hosted:: node:: chart:: || failed=yes; \
+	"$${slow[@]}" --test cluster -- new_types:: shadow:: metrics:: old_discovery:: hosted:: node:: chart:: || failed=yes; \
 	[ -z "$$failed" ]
 
 dashboard-check: ## Ask a real Prometheus every query of the dashboard, and evaluate the alerts

@@ -92,6 +92,7 @@ pub fn document(servers: &[Server]) -> MapDocument {
         generation: 1,
         complete: servers.iter().all(|server| server.belief.is_complete()),
         mode: Mode::Enforce,
+        decision_header_groups: Vec::new(),
         default_cluster: PREFIX.to_owned(),
         identity: IdentityHeaders::default(),
         peers: peers.collect(),
