@@ -165,6 +165,28 @@ async fn the_doctor_finds_a_broken_certificate_and_nothing_else() -> Result<()> 
 }
 
 #[tokio::test]
+async fn a_support_bundle_has_what_the_companion_knows_and_no_secret() -> Result<()> {
+    let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
+    let mut options = fleet.stack_options()?;
+    options.token = "token-of-the-companion".to_owned();
+    let stack = Stack::start_with_map(options).await?;
+    let kubeconfig = fleet.folder().join("kubeconfig");
+    let user = kubeconfig::by_token(Some(TOKEN));
+    kubeconfig::write(&kubeconfig, &stack.url(), &fleet.pki().ca_file(), &user)?;
+    let kubeconfig = kubeconfig.to_str().context("not UTF-8")?;
+    let text = skew(&stack, &["--kubeconfig", kubeconfig, "support-bundle"]).await?;
+    let bundle: Value = serde_json::from_str(&text)?;
+    assert_eq!(bundle["companion"]["/v1/peers"].as_array().map(Vec::len), Some(2));
+    assert!(bundle["companion"]["/v1/map"]["map"]["groups"].is_object());
+    assert!(bundle["diagnosis"]["problems"].is_array());
+    assert!(stack.url().ends_with(bundle["server"].as_str().context("no server")?));
+    for secret in [TOKEN, &stack.options().token, "PRIVATE KEY", "Bearer"] {
+        ensure!(!text.contains(secret), "the bundle has {secret}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_companion_that_does_not_answer_is_named() -> Result<()> {
     let (_fleet, mut stack) = start().await?;
     stack.companion.stop().await?;

@@ -4,13 +4,15 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::args::{Color, Connection};
 use crate::check::Verdict;
+use crate::commands::bundle::Bundle;
 use crate::commands::check::CheckArgs;
 use crate::commands::doctor::Doctor;
 use crate::commands::explain::Explain;
+use crate::commands::pages::{Completion, ManualPage};
 use crate::commands::show::Show;
 use crate::screen::Screen;
 
@@ -52,6 +54,12 @@ enum Command {
     /// Examine an installation: what is wrong, what it leads to, and what mends it. Exits with 1 if
     /// something is wrong.
     Doctor(Doctor),
+    /// Write what a bug report needs as one JSON document, without secrets.
+    SupportBundle(Bundle),
+    /// Write a script that completes command lines of kubectl-skew.
+    Completion(Completion),
+    /// Write the manual page.
+    Man(ManualPage),
 }
 
 impl Cli {
@@ -69,6 +77,9 @@ impl Cli {
         match &self.command {
             None => self.show.run(&self.connection, screen, out).await?,
             Some(Command::Explain(explain)) => explain.run(&self.connection, out).await?,
+            Some(Command::SupportBundle(bundle)) => bundle.run(&self.connection, out).await?,
+            Some(Command::Completion(completion)) => completion.run(&mut Self::command(), out)?,
+            Some(Command::Man(page)) => page.run(Self::command(), out)?,
             Some(Command::Doctor(doctor)) => {
                 let is_healthy = doctor.run(&self.connection, out).await?;
                 return Ok(code(if is_healthy { Verdict::Yes } else { Verdict::No }));
@@ -91,9 +102,32 @@ fn code(verdict: Verdict) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
-    use super::Cli;
+    use super::{Cli, Screen};
+
+    async fn written(args: &[&str]) -> String {
+        let args = ["kubectl-skew"].iter().chain(args);
+        let mut out = Vec::new();
+        let cli = Cli::try_parse_from(args).unwrap();
+        cli.execute(&Screen::default(), &mut out).await.unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_shell_gets_a_script_and_every_command_a_page() {
+        for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+            let script = written(&["completion", shell]).await;
+            assert!(script.contains("control-plane") && script.contains("doctor"), "{shell}");
+        }
+        let page = written(&["man"]).await;
+        assert!(page.contains(".TH") && page.contains("explain"), "{page}");
+        let folder = tempfile::tempdir().unwrap();
+        written(&["man", "--directory", folder.path().to_str().unwrap()]).await;
+        for name in ["kubectl-skew.1", "kubectl-skew-check.1", "kubectl-skew-explain.1"] {
+            assert!(folder.path().join(name).exists(), "{name}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

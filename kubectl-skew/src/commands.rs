@@ -1,8 +1,10 @@
 //! The commands: each reads its facts, and writes its result.
 
+pub mod bundle;
 pub mod check;
 pub mod doctor;
 pub mod explain;
+pub mod pages;
 pub mod show;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -71,6 +71,11 @@ impl Companion {
         self.endpoint.get(path).await?.json(path)
     }
 
+    /// Returns the path of a document of the control plane.
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix)
+    }
+
     /// Reads a text. Returns whether the answer is a success, too.
     ///
     /// # Errors
@@ -81,7 +86,7 @@ impl Companion {
     }
 
     async fn of_control_plane<T: DeserializeOwned>(&mut self, name: &str) -> Result<T> {
-        let path = format!("{}/{name}", self.prefix);
+        let path = self.path(name);
         self.endpoint.get(&path).await?.json(&path)
     }
 }

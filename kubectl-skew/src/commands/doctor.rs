@@ -35,20 +35,7 @@ impl Doctor {
     /// # Errors
     /// The companion cannot be reached.
     pub async fn run(&self, args: &Connection, out: &mut dyn Write) -> Result<bool> {
-        let mut companion = Companion::connect(args).await?;
-        let first = companion.text("/metrics").await?.1;
-        let control_plane = control_plane(args).await;
-        tokio::time::sleep(PAUSE).await;
-        let (is_ready, readiness) = companion.text("/readyz").await?;
-        let examined = Examined {
-            facts: companion.facts().await?,
-            envoys: companion.envoys().await?,
-            not_ready: (!is_ready).then(|| readiness.trim().to_owned()),
-            metrics: [Metrics(first), Metrics(companion.text("/metrics").await?.1)],
-            control_plane,
-            now: now(),
-        };
-        let diagnosis = Diagnosis::of(&examined);
+        let diagnosis = Diagnosis::of(&examine(args).await?);
         let text = match self.output {
             Format::Table | Format::Wide => diagnosis.text(),
             Format::Json => output::json(&diagnosis)?,
@@ -57,6 +44,26 @@ impl Doctor {
         out.write_all(text.as_bytes())?;
         Ok(diagnosis.problems.is_empty())
     }
+}
+
+/// Examines everything.
+///
+/// # Errors
+/// The companion cannot be reached.
+pub async fn examine(args: &Connection) -> Result<Examined> {
+    let mut companion = Companion::connect(args).await?;
+    let first = companion.text("/metrics").await?.1;
+    let control_plane = control_plane(args).await;
+    tokio::time::sleep(PAUSE).await;
+    let (is_ready, readiness) = companion.text("/readyz").await?;
+    Ok(Examined {
+        facts: companion.facts().await?,
+        envoys: companion.envoys().await?,
+        not_ready: (!is_ready).then(|| readiness.trim().to_owned()),
+        metrics: [Metrics(first), Metrics(companion.text("/metrics").await?.1)],
+        control_plane,
+        now: now(),
+    })
 }
 
 /// Examines the control plane through the kubeconfig's server.
