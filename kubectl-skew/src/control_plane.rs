@@ -63,7 +63,35 @@ async fn get(client: &Client, path: &str) -> Result<Option<Value>, String> {
     match client.request::<Value>(request).await {
         Ok(value) => Ok(Some(value)),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => Ok(None),
-        Err(kube::Error::Api(status)) => Err(format!("{} {}", status.code, status.message)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(described(&error)),
+    }
+}
+
+/// Returns what an error means for a person: of a server's `Status`, its code and message.
+pub fn described(error: &kube::Error) -> String {
+    let kube::Error::Api(status) = error else { return error.to_string() };
+    let (code, message) = (status.code.to_string(), status.message.trim());
+    if message.starts_with(&code) { message.to_owned() } else { format!("{code} {message}") }
+}
+
+/// Returns such an error as one that can be given a context.
+pub fn plain(error: kube::Error) -> anyhow::Error {
+    anyhow::anyhow!(described(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_servers_refusal_is_its_code_and_message() {
+        let refused = |message: &str, code| {
+            let status = Status::failure(message, "").with_code(code);
+            described(&kube::Error::Api(Box::new(status)))
+        };
+        assert_eq!(refused("404 page not found\n", 404), "404 page not found");
+        assert_eq!(refused("pods is forbidden", 403), "403 pods is forbidden");
     }
 }

@@ -20,6 +20,7 @@ use kube::{Api, Client};
 use tokio::net::lookup_host;
 
 use crate::args::Connection;
+use crate::control_plane::plain;
 use crate::facts::{Facts, Peer};
 use crate::kubeconfig;
 use merge::Server;
@@ -64,7 +65,7 @@ async fn urls(args: &Connection) -> Result<Vec<Uri>> {
     }
     let slices: Api<EndpointSlice> = Api::namespaced(kubeconfig::client(args).await?, "default");
     let of_service = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
-    let slices = slices.list(&of_service).await;
+    let slices = slices.list(&of_service).await.map_err(plain);
     let slices = slices.context("cannot list the EndpointSlices of default/kubernetes")?;
     let mut urls = BTreeSet::new();
     for slice in slices {
@@ -126,13 +127,13 @@ async fn read(client: &Client, server: &mut Server) -> Result<()> {
         Err(_) => PeerState::Unreachable,
     };
     if server.peer.state == PeerState::Unreachable {
-        ready?;
+        ready.map_err(plain)?;
     }
-    let version: ServerVersion = client.request(request("/version")?).await?;
+    let version: ServerVersion = client.request(request("/version")?).await.map_err(plain)?;
     server.peer.version = Some(version.git_version.to_string());
     server.peer.minor_version = version.minor;
     for part in Part::ALL {
-        match client.request(request(part.path())?).await? {
+        match client.request(request(part.path())?).await.map_err(plain)? {
             DiscoveryDocument::Aggregated(list) => server.belief.update(part, list.read(part)),
             DiscoveryDocument::Legacy(_) => {
                 anyhow::bail!("has no aggregated discovery, which came with Kubernetes 1.26")

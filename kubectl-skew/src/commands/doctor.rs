@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use http::Request;
 use http::header::DATE;
@@ -14,6 +14,7 @@ use kube::{Api, Client};
 use super::now;
 use crate::args::{Connection, Format};
 use crate::companion::Companion;
+use crate::control_plane::{described, plain};
 use crate::doctor::{ControlPlane, Diagnosis, Examined, Metrics};
 use crate::{kubeconfig, output};
 
@@ -91,7 +92,10 @@ async fn control_plane(args: &Connection) -> ControlPlane {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-system");
     match maps.get("extension-apiserver-authentication").await {
         Ok(map) => found.authentication = Some(map.data.unwrap_or_default()),
-        Err(error) => found.unknown.push(format!("the API servers' identity headers: {error}")),
+        Err(error) => {
+            let reason = described(&error);
+            found.unknown.push(format!("the API servers' identity headers: {reason}"));
+        }
     }
     match mitigation(&client).await {
         Ok(state) => found.mitigation = state,
@@ -112,7 +116,8 @@ async fn time(client: &Client) -> Result<u64> {
 /// Returns whether the gate is on, by the metrics of the server that answers. `None` if its version
 /// does not have the gate any more, or not yet.
 async fn mitigation(client: &Client) -> Result<Option<bool>> {
-    let metrics = client.request_text(Request::get("/metrics").body(Vec::new())?).await?;
+    let metrics = client.request_text(Request::get("/metrics").body(Vec::new())?).await;
+    let metrics = metrics.map_err(plain).context("/metrics")?;
     let line = metrics.lines().find(|line| line.starts_with(GATE));
     Ok(line.map(|line| line.ends_with(" 1")))
 }

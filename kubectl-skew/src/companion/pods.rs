@@ -7,6 +7,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::endpoint::Endpoint;
 use crate::args::Connection;
+use crate::control_plane::plain;
 
 /// The pods of the chart and Kustomize, and of `companion manifest static-pod`.
 const SELECTOR: &str = "app.kubernetes.io/name in (mixed-version-proxy, mixed-version-companion)";
@@ -35,7 +36,7 @@ pub async fn find(client: &Client, args: &Connection) -> Result<Pod> {
         None => Api::all(client.clone()),
     };
     let hint = "name the companion's endpoint by --companion, or its pod by --companion-pod and -n";
-    let list = pods.list(&ListParams::default().labels(SELECTOR)).await;
+    let list = pods.list(&ListParams::default().labels(SELECTOR)).await.map_err(plain);
     let list = list.with_context(|| format!("cannot list the companion's pods: {hint}"))?;
     let mut found: Vec<_> = list.items.iter().filter(|pod| is_companion(pod)).collect();
     found.sort_by_key(|pod| (pod.namespace(), pod.name_any()));
@@ -60,7 +61,7 @@ pub async fn forward(client: Client, pod: &Pod, args: &Connection) -> Result<End
     let port = args.companion_port;
     let pods: Api<PodObject> = Api::namespaced(client, namespace);
     let what = || format!("cannot forward port {port} of pod {namespace}/{name}");
-    let mut forwarder = pods.portforward(name, &[port]).await.with_context(what)?;
+    let mut forwarder = pods.portforward(name, &[port]).await.map_err(plain).with_context(what)?;
     let stream = forwarder.take_stream(port).with_context(what)?;
     Endpoint::over(stream, "localhost", args.request_timeout, Some(forwarder)).await
 }
