@@ -58,11 +58,7 @@ impl CheckArgs {
         findings.extend(stored(&facts, &asked).await);
         findings.extend(stranded(&facts, &asked, self.rollback).await);
         let report = Report::new(findings);
-        let text = match self.output {
-            Format::Table | Format::Wide => report.text(screen),
-            Format::Json => output::json(&report)?,
-            Format::Yaml => output::yaml(&report)?,
-        };
+        let text = output::render(self.output, &report, |_| report.text(screen))?;
         out.write_all(text.as_bytes())?;
         Ok(report.verdict)
     }

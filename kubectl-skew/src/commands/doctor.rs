@@ -37,11 +37,7 @@ impl Doctor {
     /// The companion cannot be reached.
     pub async fn run(&self, args: &Connection, out: &mut dyn Write) -> Result<bool> {
         let diagnosis = Diagnosis::of(&examine(args).await?);
-        let text = match self.output {
-            Format::Table | Format::Wide => diagnosis.text(),
-            Format::Json => output::json(&diagnosis)?,
-            Format::Yaml => output::yaml(&diagnosis)?,
-        };
+        let text = output::render(self.output, &diagnosis, |_| diagnosis.text())?;
         out.write_all(text.as_bytes())?;
         Ok(diagnosis.problems.is_empty())
     }

@@ -62,31 +62,26 @@ impl Explain {
         };
         let explain = |request| Explanation::of(request, sent, &facts);
         let text = match (&self.file, &self.subject) {
-            (Some(file), _) => self.write_all(read(file)?.into_iter().map(explain).collect())?,
+            (Some(file), _) => {
+                let explanations: Vec<_> = read(file)?.into_iter().map(explain).collect();
+                self.render_all(&explanations)?
+            }
             (None, subject) => {
                 let subject = subject.as_deref().unwrap_or_default();
                 let namespace = args.namespace.as_deref();
-                self.write(&explain(self.request(subject, namespace, &facts)?))?
+                self.render(&explain(self.request(subject, namespace, &facts)?))?
             }
         };
         Ok(out.write_all(text.as_bytes())?)
     }
 
-    fn write(&self, explanation: &Explanation) -> Result<String> {
-        match self.output {
-            Format::Table | Format::Wide => Ok(explanation.text()),
-            Format::Json => output::json(explanation),
-            Format::Yaml => output::yaml(explanation),
-        }
+    fn render(&self, explanation: &Explanation) -> Result<String> {
+        output::render(self.output, explanation, |_| explanation.text())
     }
 
-    fn write_all(&self, explanations: Vec<Explanation>) -> Result<String> {
-        let texts = || explanations.iter().map(Explanation::text).collect::<Vec<_>>();
-        match self.output {
-            Format::Table | Format::Wide => Ok(texts().join("\n")),
-            Format::Json => output::json(&explanations),
-            Format::Yaml => output::yaml(&explanations),
-        }
+    fn render_all(&self, explanations: &[Explanation]) -> Result<String> {
+        let texts = || explanations.iter().map(Explanation::text).collect::<Vec<_>>().join("\n");
+        output::render(self.output, &explanations, |_| texts())
     }
 
     fn request(

@@ -67,12 +67,7 @@ impl Show {
     async fn render(&self, args: &Connection, screen: &Screen) -> Result<String> {
         let facts = source::facts(args).await?;
         let matrix = Matrix::of(&facts, self.all);
-        match self.output {
-            Format::Table => Ok(matrix.text(false, screen, now())),
-            Format::Wide => Ok(matrix.text(true, screen, now())),
-            Format::Json => output::json(&matrix),
-            Format::Yaml => output::yaml(&matrix),
-        }
+        output::render(self.output, &matrix, |wide| matrix.text(wide, screen, now()))
     }
 }
 
