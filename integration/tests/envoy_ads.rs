@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::replay::Crd;
 use harness::ads::{self, AdsCompanion, client, is_served};
-use harness::envoy::Envoy;
+use harness::envoy::{Envoy, MAP_GENERATION};
 use harness::fleet::Fleet;
 use harness::manifests::POLICIES;
 use harness::simulated::{FILTER, Simulated, tls};
@@ -42,13 +42,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits until Envoy has a map with a new type of the second peer, and serves it.
 async fn learns(fleet: &Fleet, envoy: &Envoy, client: &Client, group: &str) -> Result<Duration> {
-    let generation = "wasmcustom.mixed_version_proxy_map_generation";
-    let before = envoy.stat(generation).await?;
+    let before = envoy.stat(MAP_GENERATION).await?;
     fleet.peers[1].add_crd(Crd::new(group, "Widget"))?;
     let changed = Instant::now();
     let path = format!("/apis/{group}/v1/widgets");
     wait::until("the type to be served by the map", DEADLINE, async || {
-        ensure!(envoy.stat(generation).await? != before, "no new map");
+        ensure!(envoy.stat(MAP_GENERATION).await? != before, "no new map");
         for _ in 0..4 {
             let found = client.get(&path).await?;
             ensure!(found.status == 200, "{}", found.status);

@@ -15,6 +15,11 @@ use crate::process::{Process, Program};
 /// It starts in milliseconds, but many tests may share two cores.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Returns the map in an answer of `/v1/map`, which may have the filter's configuration around it.
+pub fn map_in(answer: Value) -> Value {
+    answer.get("map").cloned().unwrap_or(answer)
+}
+
 /// The options of a companion.
 #[derive(Debug, Clone)]
 pub struct CompanionOptions {

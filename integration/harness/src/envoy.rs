@@ -21,6 +21,16 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// func-e waits for Envoy's own end.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
+/// The gauge with the generation of the map that Envoy's workers use.
+pub const MAP_GENERATION: &str = "wasmcustom.mixed_version_proxy_map_generation";
+
+/// Returns the counter or gauge of exactly this name in what `/stats` of an admin interface says.
+/// Fails if its value is not a number.
+pub fn stat_in(stats: &str, name: &str) -> Result<Option<u64>> {
+    let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    Ok(value.map(str::parse).transpose()?)
+}
+
 /// The options of an Envoy.
 #[derive(Debug, Clone)]
 pub struct EnvoyOptions {
@@ -200,9 +210,7 @@ impl Envoy {
     /// none (it makes some when they are first used). Fails if the admin does
     /// not answer.
     pub async fn stat(&self, name: &str) -> Result<Option<u64>> {
-        let stats = self.admin("/stats").await?;
-        let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        Ok(value.map(str::parse).transpose()?)
+        stat_in(&self.admin("/stats").await?, name)
     }
 
     /// Returns all metrics in Prometheus' format. Fails if the admin does not

@@ -18,8 +18,8 @@ use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 
 use crate::artifacts::{Artifact, integration_folder};
-use crate::companion::{Companion, CompanionOptions};
-use crate::envoy::{Envoy, EnvoyOptions};
+use crate::companion::{Companion, CompanionOptions, map_in};
+use crate::envoy::{Envoy, EnvoyOptions, MAP_GENERATION};
 use crate::gateway::{Gateway, Patch};
 use crate::{ports, wait};
 
@@ -273,8 +273,7 @@ impl Stack {
     /// Returns the document that was pushed last. Fails if the companion does
     /// not answer.
     pub async fn map(&self) -> Result<Value> {
-        let answer = self.companion.json("/v1/map").await?;
-        Ok(answer.get("map").cloned().unwrap_or(answer))
+        Ok(map_in(self.companion.json("/v1/map").await?))
     }
 
     /// Waits until Envoy has a map that `condition` holds for. Fails if that
@@ -299,8 +298,7 @@ impl Stack {
     /// Returns the generation of the map that Envoy's workers use. Fails if
     /// Envoy's admin does not answer.
     pub async fn generation(&self) -> Result<u64> {
-        let name = "wasmcustom.mixed_version_proxy_map_generation";
-        Ok(self.envoy.stat(name).await?.unwrap_or_default())
+        Ok(self.envoy.stat(MAP_GENERATION).await?.unwrap_or_default())
     }
 
     /// Waits until the filter decided at least `at_least` requests for this

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
+use harness::companion::map_in;
 use harness::control_plane::User;
-use harness::envoy::{Envoy, EnvoyOptions};
+use harness::envoy::{Envoy, EnvoyOptions, MAP_GENERATION};
 use harness::process::Process;
 use harness::report::Entry;
 use harness::wait;
@@ -66,11 +67,10 @@ pub async fn is_good(
     let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     admin.post(crds, &crd).await?.ok()?;
     wait::until("Envoy to have a map with the type", DEADLINE, async || {
-        let map = site.companion.json("/v1/map").await?;
-        let map = map.get("map").unwrap_or(&map);
+        let map = map_in(site.companion.json("/v1/map").await?);
         ensure!(map.pointer("/groups/late.example.com").is_some(), "the companion has none");
         let generation = map.get("generation").and_then(Value::as_u64).unwrap_or(u64::MAX);
-        let live = envoy.stat("wasmcustom.mixed_version_proxy_map_generation").await?;
+        let live = envoy.stat(MAP_GENERATION).await?;
         ensure!(live >= Some(generation), "Envoy is at generation {live:?}");
         anyhow::Ok(())
     })

@@ -12,7 +12,9 @@ use anyhow::{Context, Result, ensure};
 use discovery_map::DiscoveryMap;
 use fake_apiserver::Version;
 use harness::artifacts::Artifact;
+use harness::companion::map_in;
 use harness::document::Document;
+use harness::envoy::{MAP_GENERATION, stat_in};
 use harness::process::{Process, Program};
 use harness::skew::NEWER;
 use harness::wait;
@@ -31,8 +33,6 @@ pub const PASS_THROUGH: u16 = 6444;
 /// Ports on a node's loopback: Envoy's admin interface, and the companion.
 const ADMIN: u16 = 9901;
 const COMPANION: u16 = 9902;
-
-const GENERATION: &str = "wasmcustom.mixed_version_proxy_map_generation";
 
 /// Until a server, or what is in front of it, works.
 pub const DEADLINE: Duration = Duration::from_secs(90);
@@ -241,11 +241,11 @@ impl Nodes {
         // What the document sets, with the values of this node.
         let set = values.map(|(name, value)| format!("export {name}='{value}'\n")).concat();
         let checkout = harness::artifacts::integration_folder().join("..").canonicalize()?;
-        let work = format!(
-            "mkdir -p ~/work; ln -sfn {0}/envoy-config ~/work/envoy-config; cd ~/work\n",
+        let enter = format!(
+            "mkdir -p ~/checkout; ln -sfn {0}/envoy-config ~/checkout/envoy-config; cd ~/checkout\n",
             checkout.display()
         );
-        node.machine.script(&format!("{work}{variables}\n{set}{commands}"))
+        node.machine.script(&format!("{enter}{variables}\n{set}{commands}"))
     }
 
     /// Returns `PEERS` as all nodes have it.
@@ -323,17 +323,14 @@ impl Nodes {
 
     /// Returns the map that a node's companion pushed last.
     async fn map(&self, index: usize) -> Result<DiscoveryMap> {
-        let answer = self.read(index, COMPANION, "/v1/map").await?.json()?;
-        let map = answer.get("map").unwrap_or(&answer);
-        Ok(DiscoveryMap::from_json(&serde_json::to_vec(map)?)?)
+        let map = map_in(self.read(index, COMPANION, "/v1/map").await?.json()?);
+        Ok(DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?)
     }
 
     /// Returns the generation of the map that a node's Envoy uses.
     async fn generation(&self, index: usize) -> Result<u64> {
         let stats = self.read(index, ADMIN, "/stats").await?.text();
-        let value =
-            stats.lines().find_map(|line| line.strip_prefix(GENERATION)?.strip_prefix(": "));
-        Ok(value.with_context(|| format!("no {GENERATION}"))?.parse()?)
+        stat_in(&stats, MAP_GENERATION)?.with_context(|| format!("no {MAP_GENERATION}"))
     }
 
     /// Reads from a port of a node's loopback.
