@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What install and uninstall share. NODE is this node's address.
+# What the scripts beside this file share. NODE is this node's address.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 kubernetes=/etc/kubernetes
