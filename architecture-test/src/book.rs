@@ -88,7 +88,7 @@ fn replace_in_line(line: &str, with: &impl Fn(&str, &str) -> Option<Target>, out
 }
 
 /// Writes the sources of the book of the repository at `root` into the folder `out`. Fails if a page
-/// names a Markdown file that is no page, or a file cannot be copied.
+/// names a Markdown file that is not a page, or a file cannot be copied.
 pub fn stage(root: &Path, out: &Path) -> Result<(), String> {
     let list = read(&root.join(FOLDER).join("SUMMARY.md"))?;
     let pages = pages(&list);
@@ -105,7 +105,7 @@ pub fn stage(root: &Path, out: &Path) -> Result<(), String> {
             if path.extension().is_some_and(|extension| extension == "md") && !pages.contains(&path)
             {
                 let (page, path) = (page.display(), path.display());
-                return Err(format!("{page}: {path} is no page of {FOLDER}/SUMMARY.md"));
+                return Err(format!("{page}: {path} is not a page of {FOLDER}/SUMMARY.md"));
             }
             files.push(path);
         }

@@ -33,7 +33,10 @@ fn pages_keep_their_folders_and_what_they_name_is_copied() {
 
     write(&root.join("b/README.md"), "[g](g.md)\n").unwrap();
     write(&root.join("b/g.md"), "text\n").unwrap();
-    assert_eq!(stage(&root, &out), Err("b/README.md: b/g.md is no page of docs/SUMMARY.md".into()));
+    assert_eq!(
+        stage(&root, &out),
+        Err("b/README.md: b/g.md is not a page of docs/SUMMARY.md".into())
+    );
     fs::remove_dir_all(&root).unwrap();
 }
 

@@ -5,7 +5,7 @@ use architecture_test::markdown;
 
 use super::{documents, read, workspace};
 
-/// Fewer words are no reason.
+/// A comment with fewer words does not give a reason.
 const MIN_REASON: usize = 20;
 
 /// Returns what is wrong with a comment above a block of a document.

@@ -22,8 +22,8 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Returns what changed since then. Without a map before, nothing but the map: what came before
-    /// it is no change, but what the companion found when it started.
+    /// Returns what changed since then. Without a map before, only the map counts: the rest is
+    /// what the companion found when it started.
     pub(super) fn since(&self, before: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         if before.map.is_some() {

@@ -140,7 +140,7 @@ fn section(id: &str, title: &str, content: &Markup) -> Markup {
 }
 
 fn nothing_yet() -> Markup {
-    html! { p { "There is no map yet." } }
+    html! { p { "The companion has not published a map yet." } }
 }
 
 fn render_peer(peer: &PeerStatus) -> Markup {
