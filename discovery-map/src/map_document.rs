@@ -258,7 +258,25 @@ pub struct SetEntry {
     pub cluster: Option<String>,
 }
 
+impl Resources {
+    /// Returns the names in both scopes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.namespaced.iter().chain(&self.cluster_scoped).map(String::as_str)
+    }
+}
+
 impl MapDocument {
+    /// Returns the resources of each group and version that the same peers serve, with the index of
+    /// their set.
+    pub fn resources_by_set(&self) -> impl Iterator<Item = (&str, &str, u16, &Resources)> {
+        self.groups.iter().flat_map(|(group, versions)| {
+            versions.0.iter().flat_map(move |(version, by_set)| {
+                let by_set = by_set.0.iter();
+                by_set.map(move |(set, resources)| (&**group, &**version, *set, resources))
+            })
+        })
+    }
+
     /// The JSON that is pushed: one line, keys in order, so that equal
     /// documents are equal bytes.
     ///

@@ -76,16 +76,14 @@ impl Row {
 /// Returns a row for each type of the map.
 pub fn rows(document: &MapDocument) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (group, versions) in &document.groups {
-        for (version, by_set) in &versions.0 {
-            for (set, resources) in &by_set.0 {
-                let namespaced = resources.namespaced.iter().map(|name| (name, Scope::Namespaced));
-                let cluster = resources.cluster_scoped.iter().map(|name| (name, Scope::Cluster));
-                rows.extend(namespaced.chain(cluster).map(|(name, scope)| {
-                    Row::new(document, (group, version), (name, scope), (*set, None))
-                }));
-            }
-        }
+    for (group, version, set, resources) in document.resources_by_set() {
+        let namespaced = resources.namespaced.iter().map(|name| (name, Scope::Namespaced));
+        let cluster = resources.cluster_scoped.iter().map(|name| (name, Scope::Cluster));
+        rows.extend(
+            namespaced.chain(cluster).map(|(name, scope)| {
+                Row::new(document, (group, version), (name, scope), (set, None))
+            }),
+        );
     }
     rows
 }

@@ -20,16 +20,9 @@ type Group = (Availability, Availability, Vec<String>);
 /// Each type of a map, with who serves it and the index of its set.
 fn served(map: &MapDocument) -> BTreeMap<Type<'_>, (Availability, u16)> {
     let mut served = BTreeMap::new();
-    for (group, versions) in &map.groups {
-        for (version, by_set) in &versions.0 {
-            for (set, resources) in &by_set.0 {
-                let availability = availability(map, *set);
-                for name in resources.namespaced.iter().chain(&resources.cluster_scoped) {
-                    let key = (group.as_str(), version.as_str(), name.as_str());
-                    served.insert(key, (availability, *set));
-                }
-            }
-        }
+    for (group, version, set, resources) in map.resources_by_set() {
+        let availability = availability(map, set);
+        served.extend(resources.names().map(|name| ((group, version, name), (availability, set))));
     }
     served
 }
@@ -46,10 +39,9 @@ pub fn availability(map: &MapDocument, set: u16) -> Availability {
 
 /// Returns how many types are served by some peers in rotation only, or by none.
 pub(super) fn skewed(map: &MapDocument) -> usize {
-    let versions = map.groups.values().flat_map(|versions| versions.0.values());
-    let by_set = versions.flat_map(|by_set| &by_set.0);
-    let skewed = by_set.filter(|(set, _)| availability(map, **set) != Availability::Everywhere);
-    skewed.map(|(_, resources)| resources.namespaced.len() + resources.cluster_scoped.len()).sum()
+    let is_skewed = |set: u16| availability(map, set) != Availability::Everywhere;
+    let skewed = map.resources_by_set().filter(|(_, _, set, _)| is_skewed(*set));
+    skewed.map(|(.., resources)| resources.names().count()).sum()
 }
 
 /// Returns what changed, the types that changed alike in one change.

@@ -330,13 +330,9 @@ fn filter(document: &MapDocument, module: &Module) -> Result<Value> {
 
 fn lua(document: &MapDocument) -> Result<Value> {
     let mut targets = String::new();
-    for (group, versions) in &document.groups {
-        for (version, by_set) in &versions.0 {
-            for (set, resources) in &by_set.0 {
-                for resource in resources.namespaced.iter().chain(&resources.cluster_scoped) {
-                    writeln!(targets, "  [\"{group}/{version}/{resource}\"] = {set},")?;
-                }
-            }
+    for (group, version, set, resources) in document.resources_by_set() {
+        for resource in resources.names() {
+            writeln!(targets, "  [\"{group}/{version}/{resource}\"] = {set},")?;
         }
     }
     let template = include_str!("lookup.lua.in");

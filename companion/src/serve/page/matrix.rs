@@ -1,6 +1,6 @@
 //! The matrix of skew: what only some peers serve, by peer. Pure.
 
-use discovery_map::{MapDocument, PeerState, Resources};
+use discovery_map::{MapDocument, PeerState};
 use maud::{Markup, html};
 
 use super::text::{count, name};
@@ -25,19 +25,12 @@ pub(super) struct Row {
 /// Returns the rows of what not every peer in rotation serves.
 pub(super) fn rows(map: &MapDocument) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (group, versions) in &map.groups {
-        for (version, by_set) in &versions.0 {
-            let title =
-                if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
-            for (set, resources) in &by_set.0 {
-                let Resources { namespaced, cluster_scoped } = resources;
-                let mut resources: Vec<_> =
-                    namespaced.iter().chain(cluster_scoped).cloned().collect();
-                resources.sort_unstable();
-                if !resources.is_empty() {
-                    rows.extend(row(map, *set, title.clone(), resources));
-                }
-            }
+    for (group, version, set, resources) in map.resources_by_set() {
+        let mut resources: Vec<_> = resources.names().map(str::to_owned).collect();
+        resources.sort_unstable();
+        if !resources.is_empty() {
+            let slash = if group.is_empty() { "" } else { "/" };
+            rows.extend(row(map, set, format!("{group}{slash}{version}"), resources));
         }
     }
     for (name, by_verb) in &map.verbs {
