@@ -19,19 +19,19 @@ use harness::wait;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-#[path = "envoy_control_planes/corpus.rs"]
+#[path = "envoy/control_planes/corpus.rs"]
 mod corpus;
 #[path = "slow_control_planes/many.rs"]
 mod many;
-#[path = "envoy_control_planes/names.rs"]
+#[path = "envoy/control_planes/names.rs"]
 mod names;
 #[path = "slow_control_planes/real.rs"]
 mod real;
-#[path = "envoy_control_planes/run.rs"]
+#[path = "envoy/control_planes/run.rs"]
 mod run;
 #[path = "slow_control_planes/selections.rs"]
 mod selections;
-#[path = "envoy_control_planes/types.rs"]
+#[path = "envoy/control_planes/types.rs"]
 mod types;
 
 use many::{Recordings, Small};

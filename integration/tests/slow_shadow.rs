@@ -1,7 +1,7 @@
-//! Fifty switches between enforcing and shadow mode under load: `envoy_shadow.rs` makes fewer,
+//! Fifty switches between enforcing and shadow mode under load: `envoy/shadow.rs` makes fewer,
 //! since the companion publishes once a second at most.
 
-#[path = "envoy_shadow/switching.rs"]
+#[path = "envoy/shadow/switching.rs"]
 mod switching;
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! ```text
 //!   tests/wasm_*     the module, without Envoy
 //!   tests/replay_*   fake API servers only
-//!   tests/envoy_*    func-e + Envoy + companion + fake API servers
+//!   tests/envoy      func-e + Envoy + companion + fake API servers
 //!   tests/cluster    func-e + Envoy + companion + real control planes
 //!   tests/slow_*     the same, for long
 //! ```

@@ -7,7 +7,7 @@ use harness::envoy::Envoy;
 use harness::shared_ingress::{LISTENER, SharedIngress};
 use harness::wait;
 
-#[path = "../envoy_control_planes/names.rs"]
+#[path = "../envoy/control_planes/names.rs"]
 mod names;
 #[path = "../slow_control_planes/real.rs"]
 mod real;

@@ -2,7 +2,6 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
-#[path = "envoy_mirror/older.rs"]
 mod older;
 
 use std::fs;

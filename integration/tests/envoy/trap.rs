@@ -10,26 +10,13 @@ use harness::stack::Stack;
 use serde_json::json;
 use wire::raw::Answer;
 
-#[path = "envoy_identity/corpus.rs"]
-mod corpus;
-#[path = "envoy_identity/http1.rs"]
-mod http1;
-#[path = "envoy_identity/http2.rs"]
-mod http2;
-#[path = "envoy_identity/judge.rs"]
-mod judge;
-#[path = "envoy_identity/run.rs"]
-mod run;
-#[path = "envoy_identity/site.rs"]
-mod site;
-#[path = "envoy_identity/targets.rs"]
-mod targets;
-#[path = "envoy_trap/workers.rs"]
+use crate::identity::corpus::{self, Case};
+use crate::identity::judge;
+use crate::identity::run::{self, Outcome};
+use crate::identity::site::Site;
+
 mod workers;
 
-use corpus::Case;
-use run::Outcome;
-use site::Site;
 use workers::{WORKERS, Worker, Workers};
 
 /// One in this many requests of the corpus is sent while a VM is gone.

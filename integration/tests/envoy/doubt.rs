@@ -16,15 +16,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use wire::client::{Answer, Client, ClientOptions, Http};
 
-#[path = "envoy_doubt/limits.rs"]
 mod limits;
-#[path = "envoy_doubt/marks.rs"]
 mod marks;
-#[path = "envoy_doubt/running.rs"]
 mod running;
-#[path = "envoy_doubt/trap.rs"]
 mod trap;
-#[path = "envoy_doubt/verbs.rs"]
 mod verbs;
 
 const DEADLINE: Duration = Duration::from_secs(30);

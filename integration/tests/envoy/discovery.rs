@@ -15,11 +15,8 @@ use routing::encode;
 use serde_json::Value;
 use wire::client::{Client, Http};
 
-#[path = "envoy_discovery/access.rs"]
 mod access;
-#[path = "envoy_discovery/pushes.rs"]
 mod pushes;
-#[path = "envoy_discovery/scene.rs"]
 mod scene;
 
 use scene::{

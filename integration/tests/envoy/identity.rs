@@ -19,23 +19,14 @@ use serde_json::json;
 use wire::capture::Capture;
 use wire::raw::{Raw, Request};
 
-#[path = "envoy_identity/certificates.rs"]
 mod certificates;
-#[path = "envoy_identity/corpus.rs"]
-mod corpus;
-#[path = "envoy_identity/http1.rs"]
+pub mod corpus;
 mod http1;
-#[path = "envoy_identity/http2.rs"]
 mod http2;
-#[path = "envoy_identity/judge.rs"]
-mod judge;
-#[path = "envoy_identity/run.rs"]
-mod run;
-#[path = "envoy_identity/site.rs"]
-mod site;
-#[path = "envoy_identity/targets.rs"]
+pub mod judge;
+pub mod run;
+pub mod site;
 mod targets;
-#[path = "envoy_identity/verdict.rs"]
 mod verdict;
 
 use corpus::{CASE, Sent, Who};

@@ -6,9 +6,7 @@ use harness::wait;
 use serde_json::json;
 use wire::client::Client;
 
-#[path = "envoy_shared_vm/many.rs"]
 mod many;
-#[path = "envoy_shared_vm/site.rs"]
 mod site;
 
 use many::{Many, control_plane};

@@ -13,8 +13,8 @@ use wire::capture::{ANSWER, CapturedRequest};
 use wire::frames::Field;
 use wire::raw::{Answer, Raw, Request, Two};
 
-use super::corpus::{TOKEN, Who};
-use super::run::Clients;
+use crate::identity::corpus::{TOKEN, Who};
+use crate::identity::run::Clients;
 
 /// The number of workers.
 pub const WORKERS: usize = 4;

@@ -6,7 +6,6 @@
     reason = "a missing field fails the test, as it should"
 )]
 
-#[path = "envoy_skew/differential.rs"]
 mod differential;
 
 use std::collections::BTreeSet;

@@ -14,16 +14,10 @@ use reqwest::Method;
 use serde_json::json;
 use wire::client::{Client, Http};
 
-#[path = "envoy_shadow/compare.rs"]
 mod compare;
-#[path = "envoy_shadow/switching.rs"]
 mod switching;
 
-const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-
-/// As often as it takes for round robin to have met every peer.
-const ROUNDS: usize = 8;
+use compare::{AGGREGATED, POLICIES, ROUNDS};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

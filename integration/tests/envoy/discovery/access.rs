@@ -80,7 +80,7 @@ async fn a_server_whose_view_changed_a_moment_ago_authorizes_as_well() -> Result
         for (path, form, accept) in DOCUMENTS {
             for _ in 0..ROUNDS {
                 let answer = get(&client, path, &[("accept", accept)]).await?.ok()?;
-                // `envoy_extended.rs` is about what the server's document adds.
+                // `envoy/extended.rs` is about what the server's document adds.
                 let merged = String::from_utf8(content(path, form))?;
                 let listed = merged.trim_end().trim_end_matches("]}");
                 assert!(answer.text().starts_with(listed), "{path} {accept}: {}", answer.text());

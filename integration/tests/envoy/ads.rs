@@ -18,21 +18,13 @@ use pki::Pki;
 use serde_json::{Value, json};
 use wire::client::Client;
 
-#[path = "envoy_ads/again.rs"]
 mod again;
-#[path = "envoy_ads/golden.rs"]
 mod golden;
-#[path = "envoy_ads/keys.rs"]
 mod keys;
-#[path = "envoy_ads/limits.rs"]
 mod limits;
-#[path = "envoy_ads/metadata.rs"]
 mod metadata;
-#[path = "envoy_ads/refusals.rs"]
 mod refusals;
-#[path = "envoy_ads/replacement.rs"]
 mod replacement;
-#[path = "envoy_ads/twin.rs"]
 mod twin;
 
 /// The time that the project promises from a change on a peer to the route in Envoy.

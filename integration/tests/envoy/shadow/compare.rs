@@ -12,7 +12,11 @@ use serde_json::{Value, json};
 use wire::capture::{Capture, CapturedRequest};
 use wire::client::{Answer, Client, Http};
 
-use super::{AGGREGATED, POLICIES, ROUNDS};
+pub const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// As often as it takes for round robin to have met every peer.
+pub const ROUNDS: usize = 8;
 
 const PATHS: [&str; 20] = [
     "/",

@@ -14,9 +14,7 @@ use harness::wait;
 use serde_json::Value;
 use wire::client::{Client, ClientOptions, Http};
 
-#[path = "envoy_answering/asking.rs"]
 mod asking;
-#[path = "envoy_answering/attempts.rs"]
 mod attempts;
 
 const DEADLINE: Duration = Duration::from_secs(30);
