@@ -13,6 +13,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::doctor::Doctor;
 use crate::commands::explain::Explain;
 use crate::commands::pages::{Completion, ManualPage};
+use crate::commands::plan::PlanArgs;
 use crate::commands::show::Show;
 use crate::screen::Screen;
 
@@ -51,6 +52,9 @@ enum Command {
     /// Check whether the next server may be taken down. Exits with 0 if it may, with 1 if not, and
     /// with 2 if that could not be found out.
     Check(CheckArgs),
+    /// Plan an upgrade: what the version adds and removes, and who uses what goes. Exits with 1 if
+    /// something is used that goes, and with 2 if that could not be found out.
+    Plan(PlanArgs),
     /// Examine an installation: what is wrong, what it leads to, and what mends it. Exits with 1 if
     /// something is wrong.
     Doctor(Doctor),
@@ -83,6 +87,9 @@ impl Cli {
             Some(Command::Doctor(doctor)) => {
                 let is_healthy = doctor.run(&self.connection, out).await?;
                 return Ok(code(if is_healthy { Verdict::Yes } else { Verdict::No }));
+            }
+            Some(Command::Plan(plan)) => {
+                return Ok(code(plan.run(&self.connection, screen, out).await?));
             }
             Some(Command::Check(check)) => {
                 return Ok(code(check.run(&self.connection, screen, out).await?));

@@ -5,6 +5,7 @@ pub mod check;
 pub mod doctor;
 pub mod explain;
 pub mod pages;
+pub mod plan;
 pub mod show;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -22,16 +22,34 @@ pub enum Objects {
     Failed(String),
 }
 
-/// Counts the objects of a collection, by a list of one: the server says how many remain.
+/// Counts the objects of a collection, by a list of one: the server says how many remain. If it does not,
+/// which it need not (`ListMeta.remainingItemCount`), all of them are listed.
 pub async fn count(client: &Client, collection: &str) -> Count {
-    match get(client, &format!("{collection}?limit=1")).await {
-        Ok(Some(list)) => {
-            let items = list.get("items").and_then(Value::as_array).map_or(0, Vec::len);
-            let rest = list.pointer("/metadata/remainingItemCount").and_then(Value::as_u64);
-            Count::Some(u64::try_from(items).unwrap_or(u64::MAX).saturating_add(rest.unwrap_or(0)))
-        }
-        Ok(None) => Count::NotServed,
-        Err(error) => Count::Failed(error),
+    let first = match get(client, &format!("{collection}?limit=1")).await {
+        Ok(Some(first)) => first,
+        Ok(None) => return Count::NotServed,
+        Err(error) => return Count::Failed(error),
+    };
+    if let Some(count) = counted(&first) {
+        return Count::Some(count);
+    }
+    match list(client, collection).await {
+        Objects::Listed(items) => Count::Some(u64::try_from(items.len()).unwrap_or(u64::MAX)),
+        Objects::NotServed => Count::NotServed,
+        Objects::Failed(error) => Count::Failed(error),
+    }
+}
+
+/// Returns the number of objects in a collection, by a part of its list; `None` if the rest was not
+/// counted.
+fn counted(list: &Value) -> Option<u64> {
+    let items = list.get("items").and_then(Value::as_array).map_or(0, Vec::len);
+    let items = u64::try_from(items).unwrap_or(u64::MAX);
+    let more = list.pointer("/metadata/continue").and_then(Value::as_str);
+    let rest = list.pointer("/metadata/remainingItemCount").and_then(Value::as_u64);
+    match more {
+        None | Some("") => Some(items),
+        Some(_) => Some(items.saturating_add(rest?)),
     }
 }
 
@@ -82,8 +100,17 @@ pub fn plain(error: kube::Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use kube::core::Status;
+    use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_list_says_how_many_objects_remain_unless_it_leaves_that_open() {
+        let list = |metadata| json!({ "metadata": metadata, "items": [{}] });
+        assert_eq!(counted(&list(json!({}))), Some(1));
+        assert_eq!(counted(&list(json!({ "continue": "a", "remainingItemCount": 4 }))), Some(5));
+        assert_eq!(counted(&list(json!({ "continue": "a" }))), None);
+    }
 
     #[test]
     fn a_servers_refusal_is_its_code_and_message() {

@@ -4,7 +4,7 @@
 //! ```text
 //!  companion (URL, or its pod) ─┬ facts ──┬── matrix ── table, JSON, YAML
 //!  API servers ── servers ──────┘         ├── request, routing::plan ── explain
-//!  kubeconfig ── control_plane ── objects ┴── check, doctor
+//!  kubeconfig ── control_plane ── objects ┴── check, doctor, plan
 //! ```
 //!
 //! What is known comes in as [`facts`], and everything that follows from it is pure. What touches
@@ -20,10 +20,12 @@ mod companion;
 mod control_plane;
 mod doctor;
 mod explain;
+mod exposition;
 mod facts;
 mod kubeconfig;
 mod matrix;
 mod output;
+mod plan;
 mod request;
 mod screen;
 mod servers;

@@ -68,9 +68,14 @@ impl Row {
 
     /// Returns the path of its collection in all namespaces; `None` of a subresource, which has none.
     pub fn collection(&self) -> Option<String> {
-        let base = api_discovery::group_version_path(&self.group, &self.version);
-        (!self.resource.contains('/')).then(|| format!("{base}/{}", self.resource))
+        collection(&self.group, &self.version, &self.resource)
     }
+}
+
+/// Returns the path of a collection in all namespaces; `None` of a subresource, which has none.
+pub fn collection(group: &str, version: &str, resource: &str) -> Option<String> {
+    let base = api_discovery::group_version_path(group, version);
+    (!resource.contains('/')).then(|| format!("{base}/{resource}"))
 }
 
 /// Returns a row for each type of the map.

@@ -50,6 +50,8 @@ pub enum Artifact {
     Kustomize,
     /// kubeconform (`MVP_KUBECONFORM`), beside the folders `schemas` and `crds`.
     Kubeconform,
+    /// The folder with Kubernetes' own discovery documents (`MVP_DISCOVERY_DOCUMENTS`).
+    DiscoveryDocuments,
 }
 
 impl Artifact {
@@ -72,6 +74,7 @@ impl Artifact {
             Self::Helm => "MVP_HELM",
             Self::Kustomize => "MVP_KUSTOMIZE",
             Self::Kubeconform => "MVP_KUBECONFORM",
+            Self::DiscoveryDocuments => "MVP_DISCOVERY_DOCUMENTS",
             Self::ControlPlane(version) => return of_version("MVP_CONTROL_PLANE", version),
             Self::Kubeadm(version) => return of_version("MVP_KUBEADM", version),
             Self::EndToEndSuite(version) => return of_version("MVP_E2E_SUITE", version),

@@ -26,6 +26,7 @@
 pub mod ads;
 pub mod artifacts;
 pub mod browser;
+pub mod builtin_types;
 pub mod companion;
 pub mod containers;
 pub mod control_plane;

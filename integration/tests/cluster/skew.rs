@@ -1,5 +1,7 @@
 //! `kubectl skew check` on the real pair: the gate of an upgrade and of its rollback.
 
+mod plan;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,8 +35,11 @@ struct Scene {
 impl Scene {
     async fn start() -> Result<Self> {
         let servers = [("old", OLDER), ("new", NEWER)];
-        let servers = servers.map(|(name, version)| ServerOptions::new(name, version));
-        let site = Site::start_as_shipped(servers.into()).await?;
+        Self::of(servers.map(|(name, version)| ServerOptions::new(name, version)).into()).await
+    }
+
+    async fn of(servers: Vec<ServerOptions>) -> Result<Self> {
+        let site = Site::start_as_shipped(servers).await?;
         // The credentials come from a program, as those of cloud providers do.
         let credential = json!({
             "apiVersion": "client.authentication.k8s.io/v1",

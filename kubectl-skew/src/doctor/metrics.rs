@@ -1,5 +1,7 @@
 //! The companion's metrics, as its endpoint writes them (OpenMetrics text format 1.0).
 
+use crate::exposition::{Sample, samples};
+
 /// What all names of the companion's metrics begin with.
 const PREFIX: &str = "mixed_version_companion_";
 
@@ -7,40 +9,10 @@ const PREFIX: &str = "mixed_version_companion_";
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(pub String);
 
-/// One value of a metric.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample<'m> {
-    labels: &'m str,
-    pub value: f64,
-}
-
-impl Sample<'_> {
-    /// Returns the value of a label. No label of the companion's has quotes in its value.
-    pub fn label(&self, name: &str) -> Option<&str> {
-        let labels = self.labels.split(',');
-        labels
-            .filter_map(|label| label.split_once('='))
-            .find_map(|(own, value)| (own == name).then(|| value.trim_matches('"')))
-    }
-
-    /// Returns whether both have the same labels.
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.labels == other.labels
-    }
-}
-
 impl Metrics {
     /// Returns all values of a metric, by its name without the prefix.
     pub fn samples<'m>(&'m self, name: &'m str) -> impl Iterator<Item = Sample<'m>> {
-        self.0.lines().filter_map(move |line| {
-            let rest = line.strip_prefix(PREFIX)?.strip_prefix(name)?;
-            let (labels, value) = match rest.strip_prefix('{') {
-                Some(rest) => rest.rsplit_once("} ")?,
-                None => ("", rest.strip_prefix(' ')?),
-            };
-            let value = value.split(' ').next()?.parse().ok()?;
-            Some(Sample { labels, value })
-        })
+        samples(&self.0, PREFIX, name)
     }
 
     /// Returns the samples of a counter that grew since `before`.

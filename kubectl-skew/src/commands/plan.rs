@@ -1,0 +1,187 @@
+//! `kubectl skew plan`: what the next version changes, and who would notice.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use api_discovery::MinorVersion;
+use clap::Args;
+use discovery_map::PeerState;
+use http::Request;
+use kube::Client;
+
+use crate::args::{Connection, Format};
+use crate::check::Verdict;
+use crate::control_plane::{Count, Objects, count, list, plain};
+use crate::facts::{Facts, Peer};
+use crate::plan::builtin::{ApiType, Availability, BuiltIn, Release};
+use crate::plan::changes::{self, Changes, Served};
+use crate::plan::custom::CustomResources;
+use crate::plan::rollout::{Rollout, oldest};
+use crate::plan::usage::Usage;
+use crate::plan::{Found, Plan, Resource};
+use crate::screen::Screen;
+use crate::types::{Row, rows};
+use crate::{kubeconfig, output, servers, source};
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// The minor version to upgrade to, such as 1.37. Without it, the one after that of the oldest
+    /// server.
+    #[arg(long, value_name = "VERSION")]
+    to: Option<MinorVersion>,
+    /// The servers that are upgraded first, in order, by their peers' names. The others follow as they
+    /// are listed.
+    #[arg(long, value_name = "PEER", value_delimiter = ',')]
+    order: Vec<String>,
+    /// An audit log of an API server (audit.k8s.io/v1, one event in a line), which tells who uses what
+    /// goes; can be repeated.
+    #[arg(long = "audit-log", value_name = "FILE")]
+    audit_logs: Vec<PathBuf>,
+    /// How to write the result.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+impl PlanArgs {
+    /// Writes the plan. Returns its verdict.
+    ///
+    /// # Errors
+    /// The companion or an audit log cannot be read, nothing is to be upgraded, or the table does not
+    /// have the versions.
+    pub async fn run(
+        &self,
+        args: &Connection,
+        screen: &Screen,
+        out: &mut dyn Write,
+    ) -> Result<Verdict> {
+        let facts = source::facts(args).await?;
+        let table = BuiltIn::shipped()?;
+        let rollout = Rollout::new(&facts.peers, self.target(&facts, &table)?, &self.order)?;
+        let (from, to) = (table.release(rollout.from)?, table.release(rollout.to)?);
+        let rows = rows(&facts.document);
+        let changes = changes::of(&rows, &rollout, from, to);
+        let found = self.find_out(args, &facts, &rows, &changes, to).await?;
+        let plan = Plan::new(&rollout, changes, found);
+        let text = output::render(self.output, &plan, |wide| plan.text(wide, screen))?;
+        out.write_all(text.as_bytes())?;
+        Ok(plan.verdict)
+    }
+
+    fn target(&self, facts: &Facts, table: &BuiltIn) -> Result<MinorVersion> {
+        let next = || table.after(oldest(&facts.peers)?);
+        self.to.or_else(next).context("no version is known that is newer: name one by --to")
+    }
+
+    /// Finds out who uses what changes.
+    async fn find_out(
+        &self,
+        args: &Connection,
+        facts: &Facts,
+        rows: &[Row],
+        changes: &Changes,
+        to: Release<'_>,
+    ) -> Result<Found> {
+        let mut found = Found::default();
+        // Before this program requests something itself.
+        let unread = usage(args, facts, &mut found.usage).await;
+        found.usage_is_complete = unread.is_empty();
+        found.not_examined.extend(unread);
+        let going = || changes.removed.iter().chain(&changes.off);
+        let types: BTreeSet<_> = going().map(|served| &served.api).collect();
+        for file in &self.audit_logs {
+            found.audit.read(file, &types)?;
+        }
+        for served in going() {
+            let others = other_versions(rows, served, to);
+            let versions = others.iter().map(|row| row.version.clone()).collect();
+            let objects = match objects(args, others.first().copied(), served, &found.usage).await {
+                Ok(count) => count,
+                Err(error) => {
+                    found.not_examined.push(format!("objects of {}: {error}", served.api));
+                    None
+                }
+            };
+            found.resources.insert(served.api.clone(), Resource { objects, versions });
+        }
+        match definitions(args, facts).await {
+            Ok(definitions) => found.custom_resources = CustomResources::of(&definitions, to),
+            Err(error) => found.not_examined.push(format!("CustomResourceDefinitions: {error}")),
+        }
+        Ok(found)
+    }
+}
+
+/// Reads `/metrics` of each server in rotation. Returns those that cannot be read, and why.
+async fn usage(args: &Connection, facts: &Facts, usage: &mut Usage) -> Vec<String> {
+    let mut unread = Vec::new();
+    for peer in facts.peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left) {
+        match metrics(args, peer).await {
+            Ok(text) => usage.add(&peer.name, &text),
+            Err(error) => {
+                unread.push(format!("requests at {} ({}): {error:#}", peer.name, peer.address));
+            }
+        }
+    }
+    unread
+}
+
+async fn metrics(args: &Connection, peer: &Peer) -> Result<String> {
+    let name = if args.is_direct() { &peer.name } else { &peer.address };
+    let client = servers::client(args, name).await?;
+    let metrics = client.request_text(Request::get("/metrics").body(Vec::new())?).await;
+    metrics.map_err(plain).context("/metrics")
+}
+
+/// Returns the same resource in versions that stay: those that servers serve today, and that the new
+/// version has.
+fn other_versions<'r>(rows: &'r [Row], served: &Served, to: Release<'_>) -> Vec<&'r Row> {
+    let stays = |row: &&Row| {
+        let api = ApiType::from(*row);
+        let is_other = api.is_other_version_of(&served.api);
+        is_other && to.of(&api) == Availability::On
+    };
+    rows.iter().filter(stays).collect()
+}
+
+/// Counts the objects of a resource; `None` of a subresource. If it stays in another version, that one
+/// is listed, because a request for a deprecated version would itself be counted as its use.
+async fn objects(
+    args: &Connection,
+    other: Option<&Row>,
+    served: &Served,
+    usage: &Usage,
+) -> Result<Option<u64>, String> {
+    let Some(own) = served.api.collection() else { return Ok(None) };
+    let (collection, by) = match (other, usage.objects(&served.api)) {
+        (Some(row), _) => (row.collection().unwrap_or(own), row.served_by.first()),
+        (None, Some(count)) => return Ok(Some(count)),
+        (None, None) => (own, served.by.first()),
+    };
+    match count(&client(args, by).await?, &collection).await {
+        Count::Some(count) => Ok(Some(count)),
+        Count::NotServed => Err(format!("{collection} cannot be listed")),
+        Count::Failed(error) => Err(error),
+    }
+}
+
+async fn definitions(args: &Connection, facts: &Facts) -> Result<Vec<serde_json::Value>, String> {
+    let serving = facts.peers.iter().find(|peer| peer.state == PeerState::Serving);
+    match list(&client(args, serving.map(|peer| &peer.name)).await?, DEFINITIONS).await {
+        Objects::Listed(items) => Ok(items),
+        Objects::NotServed => Err("not served".to_owned()),
+        Objects::Failed(error) => Err(error),
+    }
+}
+
+/// Returns a client of the kubeconfig's server, which should be Envoy; without a companion, of a server.
+async fn client(args: &Connection, server: Option<&String>) -> Result<Client, String> {
+    let client = match server.filter(|_| args.is_direct()) {
+        Some(name) => servers::client(args, name).await,
+        None => kubeconfig::client(args).await,
+    };
+    client.map_err(|error| format!("{error:#}"))
+}
