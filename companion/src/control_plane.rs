@@ -11,4 +11,4 @@ mod reader;
 
 pub use api_services::ApiServices;
 pub use config_map::RequestHeadersConfigMap;
-pub use reader::Reader;
+pub use reader::{Followed, Reader, Shared};

@@ -18,6 +18,7 @@
 mod ads;
 mod apiserver;
 mod app;
+mod bucket;
 mod causes;
 mod certificates;
 mod channel;

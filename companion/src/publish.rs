@@ -15,7 +15,6 @@
 //!   goes on from there, with a greater generation.
 //! - Nothing is published that says the same as what is there.
 
-mod bucket;
 mod error;
 mod file_sink;
 pub mod metrics;

@@ -9,27 +9,28 @@
 //!     └─────▶ secrets ──────────settings───────────────────────────┘
 //! ```
 //!
-//! Each arrow is a channel. What the views have is followed by `history` too. Nothing of it leads to another control plane.
+//! Each arrow is a channel. What the views have is followed by `history` too. Nothing of it leads to another
+//! control plane.
+
+mod start;
 
 use std::sync::Arc;
 
 use api_discovery::Pool;
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 
-use super::indexer::{Indexer, Inputs, Outputs};
+use super::indexer::{self, Indexer, Inputs};
 use super::metrics::ControlPlaneMetrics;
 use super::sinks::Sinks;
 use crate::ads::Refused;
 use crate::ads::{AdsSink, Snapshots};
 use crate::config::Config;
-use crate::control_plane::{ApiServices, Reader, RequestHeadersConfigMap};
+use crate::control_plane::{ApiServices, RequestHeadersConfigMap};
 use crate::history::{History, Recorder};
 use crate::index::Index;
-use crate::open_api::OpenApiReader;
-use crate::poll::Watchers;
 use crate::program::{ProgramError, Tasks, failed};
-use crate::publish::{self, FileSink, Outcome, PublishError, Publisher};
-use crate::secrets::{self, Settings};
+use crate::publish::{FileSink, PublishError, Publisher};
+use crate::secrets::Settings;
 use crate::serve::ControlPlaneView;
 use crate::sources;
 use crate::state::{State, Store};
@@ -127,43 +128,27 @@ impl ControlPlane {
         let roster = sources::first_roster(&config.peers, state.memory.roster());
         let index = Index::new(config, &roster, state.memory).share(common.pool);
 
-        let (report_sender, reports) = mpsc::channel(64);
-        let (name_sender, names) = mpsc::channel(1);
-        let (origin_sender, origins) = mpsc::channel(1);
-        let (settings_sender, settings) = watch::channel(Arc::new(settings));
-        let (snapshot_sender, snapshots) = watch::channel(None);
-        let (peer_sender, peers) = watch::channel(Vec::new());
-        let (answering_sender, answering) = watch::channel(None);
-        let (merge_sender, merges) = watch::channel(Arc::default());
-        let (merged_sender, merged) = mpsc::channel(1);
-        let (outcome_sender, outcomes) = watch::channel(Outcome::default());
-        let (roster_sender, rosters) = watch::channel(roster);
-        let (source_sender, source) = watch::channel(None);
-
-        let outputs = sources::Outputs { rosters: roster_sender, statuses: source_sender };
-        let source_task =
-            sources::Task { configs: configs.clone(), outputs, metrics: metrics.sources };
-        let watchers =
-            Watchers::new(report_sender, metrics.poll).run(configs.clone(), rosters.clone());
-        let shared = || (configs.clone(), peers.clone(), rosters.clone());
-        let names_reader = Reader::<RequestHeadersConfigMap>::new(shared(), name_sender);
-        let origins_reader = Reader::<ApiServices>::new(shared(), origin_sender);
-        let open_api = OpenApiReader::new(
-            configs.clone(),
-            merges,
-            merged_sender,
-            common.open_api,
-            metrics.open_api,
-        );
-        let secrets = secrets::Watcher::new(configs.clone(), settings_sender, metrics.secrets);
-        let outputs = Outputs {
-            snapshots: snapshot_sender,
-            peers: peer_sender,
-            open_api: merge_sender,
-            answering: answering_sender,
+        let (outputs, indexed) = indexer::outputs();
+        let (rosters, source) = start::sources(&configs, roster, metrics.sources, tasks);
+        let followed = (configs.clone(), indexed.peers.clone(), rosters.clone());
+        let inputs = Inputs {
+            reports: start::polling(&configs, &rosters, metrics.poll, tasks),
+            names: start::reader::<RequestHeadersConfigMap>("identity headers", &followed, tasks),
+            origins: start::reader::<ApiServices>("origins", &followed, tasks),
+            open_api: start::open_api(
+                (configs.clone(), indexed.open_api),
+                common.open_api,
+                metrics.open_api,
+                tasks,
+            ),
+            configs: configs.clone(),
+            rosters,
         };
-        let indexer = Indexer::new(index, outputs, metrics.index);
-        let inputs = Inputs { reports, names, origins, open_api: merged, configs, rosters };
+        tasks.add_fallible("index", Indexer::new(index, outputs, metrics.index).run(inputs));
+        let settings = start::secrets(&configs, settings, metrics.secrets, tasks);
+        let inputs = (indexed.snapshots, settings);
+        let outcomes = start::publishing(publisher, inputs, metrics.publish, tasks);
+        let (peers, answering) = (indexed.peers, indexed.answering);
         let view = ControlPlaneView {
             outcomes: outcomes.clone(),
             peers: peers.clone(),
@@ -173,26 +158,9 @@ impl ControlPlane {
             registry: metrics.registry,
         };
         let recorder = Recorder { name, peers, answering, outcomes, refusals, history };
-        let publish = publish::run(publisher, snapshots, settings, outcome_sender, metrics.publish);
-
-        tasks.add_fallible("sources", source_task.run());
-        tasks.add_fallible("peers", watchers);
-        tasks.add_fallible("index", indexer.run(inputs));
-        tasks.add("origins", origins_reader.run());
-        tasks.add("identity headers", names_reader.run());
-        tasks.add("OpenAPI", open_api.run());
-        tasks.add("secrets", secrets.run());
-        tasks.add("publish", publish);
         tasks.add("history", recorder.run());
         #[cfg(test)]
-        {
-            use super::faults::{Place, reach};
-            reach(&faulty, Place::Start);
-            tasks.add("fault", async move {
-                reach(&faulty, Place::Task);
-                std::future::pending().await
-            });
-        }
+        super::faults::start(faulty, tasks);
         view
     }
 }

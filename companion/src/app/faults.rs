@@ -1,9 +1,10 @@
 //! Panics where a test wants one: a control plane has none that can be caused from outside.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::Config;
+use crate::program::Tasks;
 
 /// Where a control plane panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,4 +32,13 @@ pub fn arm(control_plane: &str, place: Place) {
 pub fn reach(config: &Config, place: Place) {
     let key = (config.envoy.cluster_prefix.to_string(), place);
     assert!(!armed().remove(&key), "a test wants a panic: {place:?}");
+}
+
+/// Panics at the end of the start, or in a task, if a test wants it.
+pub fn start(config: Arc<Config>, tasks: &mut Tasks) {
+    reach(&config, Place::Start);
+    tasks.add("fault", async move {
+        reach(&config, Place::Task);
+        std::future::pending().await
+    });
 }

@@ -31,6 +31,30 @@ pub(super) struct Outputs {
     pub answering: watch::Sender<Option<MinorVersion>>,
 }
 
+/// The other ends of [`Outputs`].
+pub(super) struct Indexed {
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub peers: watch::Receiver<Vec<PeerStatus>>,
+    pub open_api: watch::Receiver<Arc<[OpenApiMerge]>>,
+    /// The answering version; `None` if all versions answer.
+    pub answering: watch::Receiver<Option<MinorVersion>>,
+}
+
+/// Returns the channels by which the index tells what it found.
+pub(super) fn outputs() -> (Outputs, Indexed) {
+    let (snapshot_sender, snapshots) = watch::channel(None);
+    let (peer_sender, peers) = watch::channel(Vec::new());
+    let (merge_sender, open_api) = watch::channel(Arc::default());
+    let (answering_sender, answering) = watch::channel(None);
+    let outputs = Outputs {
+        snapshots: snapshot_sender,
+        peers: peer_sender,
+        open_api: merge_sender,
+        answering: answering_sender,
+    };
+    (outputs, Indexed { snapshots, peers, open_api, answering })
+}
+
 /// Who tells the index something.
 pub(super) struct Inputs {
     pub reports: mpsc::Receiver<Report>,

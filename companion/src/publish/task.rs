@@ -7,16 +7,21 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::bucket::Bucket;
 use super::error::PublishError;
 use super::metrics::PublishMetrics;
 use super::publisher::{Publication, Publisher};
 use super::sink::Sink;
+use crate::bucket::Bucket;
 use crate::index::Snapshot;
 use crate::secrets::Settings;
 
 /// The time in which the changes of several peers are collected.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// A single change goes out at once, with the changes of other peers that follow from it. A control
+/// plane that changes all the time costs Envoy one new map a second.
+const BURST: u32 = 3;
+const REFILL: Duration = Duration::from_secs(1);
 
 const CHECK: Duration = Duration::from_secs(1);
 
@@ -36,7 +41,7 @@ pub async fn run<S: Sink + Send>(
     outcomes: watch::Sender<Outcome>,
     metrics: PublishMetrics,
 ) {
-    let mut bucket = Bucket::full();
+    let mut bucket = Bucket::full(BURST, REFILL);
     let mut check = tokio::time::interval(CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut checked = Instant::now();

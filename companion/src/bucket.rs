@@ -1,41 +1,40 @@
-//! Limits pushes: three at once, then one a second.
-//!
-//! A single change goes out at once, with the changes of other peers that follow from it. A control
-//! plane that changes all the time costs Envoy one new map a second.
+//! Limits how often something is done: some at once, then one after each pause.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-const BURST: u32 = 3;
-const REFILL: Duration = Duration::from_secs(1);
-
 /// A token bucket on the runtime's clock.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
+    burst: u32,
+    refill: Duration,
     /// When the bucket is full again if nothing is taken.
     full_at: Instant,
 }
 
 impl Bucket {
-    pub(super) fn full() -> Self {
-        Self { full_at: Instant::now() }
+    /// Returns a full bucket: of `burst` tokens, of which one comes back after each `refill`.
+    pub fn full(burst: u32, refill: Duration) -> Self {
+        Self { burst, refill, full_at: Instant::now() }
     }
 
     /// Waits for a token and takes it.
-    pub(super) async fn take(&mut self) {
+    pub async fn take(&mut self) {
         // Each missing token is one refill between now and `full_at`.
-        let headroom = REFILL * (BURST - 1);
+        let headroom = self.refill * self.burst.saturating_sub(1);
         let now = Instant::now();
         let ready = self.full_at.checked_sub(headroom).unwrap_or(now);
         tokio::time::sleep_until(ready).await;
-        self.full_at = self.full_at.max(Instant::now()) + REFILL;
+        self.full_at = self.full_at.max(Instant::now()) + self.refill;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const REFILL: Duration = Duration::from_secs(1);
 
     async fn take_seconds(bucket: &mut Bucket) -> u64 {
         let before = Instant::now();
@@ -45,7 +44,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn three_at_once_then_one_a_second() {
-        let mut bucket = Bucket::full();
+        let mut bucket = Bucket::full(3, REFILL);
         let mut waited = Vec::new();
         for _ in 0..6 {
             waited.push(take_seconds(&mut bucket).await);
@@ -55,7 +54,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_bucket_refills_over_time() {
-        let mut bucket = Bucket::full();
+        let mut bucket = Bucket::full(3, REFILL);
         for _ in 0..4 {
             bucket.take().await;
         }
