@@ -2,7 +2,7 @@
 //! it presents, and the documents that it reads.
 //!
 //! ```text
-//!  files ─▶ Credentials ─▶ ApiServerClient ──GET──▶ kube-apiserver
+//!  files ─▶ Credentials ─▶ ApiServerClient ─GET, …─▶ kube-apiserver
 //!                               ▲
 //!                            Clients: one for each peer, while nothing changed
 //! ```
@@ -12,7 +12,7 @@ mod clients;
 mod credentials;
 mod discovery;
 
-pub use client::{ApiServerClient, FetchError, Limits};
+pub use client::{Answer, ApiServerClient, FetchError, Limits};
 pub use clients::Clients;
 pub use credentials::CredentialsError;
 pub use discovery::Validators;

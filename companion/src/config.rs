@@ -17,6 +17,7 @@ mod answering;
 mod build;
 mod build_main;
 mod build_one_of_many;
+mod events;
 mod files;
 mod header;
 mod main;
@@ -37,6 +38,7 @@ use discovery_map::Faults;
 use reader::{FaultLog, Section};
 
 pub use answering::AnsweringPolicy;
+pub(crate) use events::EventsTarget;
 pub(crate) use files::check_front_proxy;
 pub(crate) use header::{RequestHeaders, Role};
 pub(crate) use main::{AdsServer, AllowedClient};

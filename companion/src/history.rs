@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  peers, answering version, published map ──▶ Facts ──difference──▶ Change ─▶ History ─▶ serve
-//!  Envoys' refusals ──▶ Refusals (grouped) ────────────────────────────┘
+//!  Envoys' refusals ──▶ Refusals (grouped) ────────────────────────────┘         └───▶ kubernetes_events
 //! ```
 //!
 //! A change is the difference of two facts that followed each other, and of nothing else: whatever
@@ -21,9 +21,7 @@ mod task;
 mod tests;
 mod types;
 
-#[cfg(test)]
-pub use change::Change;
-pub use change::{Availability, state};
+pub use change::{Availability, Change, state};
 pub use record::{Entry, History, Record};
 pub use task::Recorder;
 pub use types::availability;

@@ -11,7 +11,8 @@
 //! `index`, `xds` and `facts` touch nothing outside the process. What does: `apiserver` (the
 //! peers), `sources` (DNS servers, the API of a hosting cluster), `certificates`, `config`,
 //! `reload` and `secrets` (files that are read), `publish`, `lock` and `state` (files that are
-//! written), `ads`, `serve` and `app` (sockets, signals).
+//! written), `kubernetes_events` (Events in the control plane), `ads`, `serve` and `app` (sockets,
+//! signals).
 
 #![forbid(unsafe_code)]
 
@@ -34,6 +35,7 @@ mod files;
 mod fingerprint;
 mod history;
 mod index;
+mod kubernetes_events;
 mod lock;
 mod manifest;
 mod metrics;

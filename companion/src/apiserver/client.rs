@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
-use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
-use reqwest::{Response, StatusCode};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
@@ -109,6 +112,25 @@ impl ApiServerClient {
         if let Some(etag) = if_none_match {
             request = request.header(IF_NONE_MATCH, etag);
         }
+        self.answer(path, request).await
+    }
+
+    /// Sends a request that writes, with a body as JSON. An answer with any status is an answer. If
+    /// there is none, it may have been written.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &'static str,
+        body: &impl Serialize,
+    ) -> Result<Answer, FetchError> {
+        let json = serde_json::to_vec(body).map_err(|error| FetchError::Transport(error.into()))?;
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        let request = request.header(ACCEPT, "application/json").header(CONTENT_TYPE, content_type);
+        self.answer(path, request.body(json)).await
+    }
+
+    async fn answer(&self, path: &str, request: RequestBuilder) -> Result<Answer, FetchError> {
         let response = request.send().await.map_err(|error| FetchError::of(error, self.limits))?;
         Ok(Answer {
             status: response.status(),

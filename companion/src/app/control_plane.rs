@@ -9,8 +9,8 @@
 //!     └─────▶ secrets ──────────settings───────────────────────────┘
 //! ```
 //!
-//! Each arrow is a channel. What the views have is followed by `history` too. Nothing of it leads to another
-//! control plane.
+//! Each arrow is a channel. What the views have is followed by `history` too, and that by
+//! `kubernetes_events`. Nothing of it leads to another control plane.
 
 mod start;
 
@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::control_plane::{ApiServices, RequestHeadersConfigMap};
 use crate::history::{History, Recorder};
 use crate::index::Index;
+use crate::kubernetes_events;
 use crate::program::{ProgramError, Tasks, failed};
 use crate::publish::{FileSink, PublishError, Publisher};
 use crate::secrets::Settings;
@@ -157,8 +158,11 @@ impl ControlPlane {
             history: history.follow(),
             registry: metrics.registry,
         };
+        let events =
+            kubernetes_events::Task::new(followed, history.follow(), metrics.kubernetes_events);
         let recorder = Recorder { name, peers, answering, outcomes, refusals, history };
         tasks.add("history", recorder.run());
+        tasks.add("Kubernetes Events", events.run());
         #[cfg(test)]
         super::faults::start(faulty, tasks);
         view

@@ -7,6 +7,7 @@ use prometheus_client::metrics::info::Info;
 use super::indexer::metrics::IndexMetrics;
 use crate::ads::metrics::AdsMetrics;
 use crate::directory::metrics::DirectoryMetrics;
+use crate::kubernetes_events::metrics::KubernetesEventsMetrics;
 use crate::metrics::{Registry, registry};
 use crate::open_api::metrics::OpenApiMetrics;
 use crate::poll::metrics::PollMetrics;
@@ -32,6 +33,7 @@ pub(super) struct ControlPlaneMetrics {
     pub publish: PublishMetrics,
     pub secrets: SecretMetrics,
     pub sources: SourceMetrics,
+    pub kubernetes_events: KubernetesEventsMetrics,
     pub registry: Arc<Registry>,
 }
 
@@ -63,6 +65,7 @@ impl ControlPlaneMetrics {
             publish: PublishMetrics::new(r),
             secrets: SecretMetrics::new(r),
             sources: SourceMetrics::new(r),
+            kubernetes_events: KubernetesEventsMetrics::new(r),
             registry: Arc::new(registry),
         }
     }

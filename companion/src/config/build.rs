@@ -9,6 +9,7 @@ use std::time::Duration;
 use discovery_map::Mode;
 
 use super::answering::AnsweringPolicy;
+use super::events::{EventsTarget, events};
 use super::header::RequestHeaders;
 use super::model::{CredentialFiles, PeerTls, Polling};
 use super::peers::{PeerSource, peer_address, peers};
@@ -33,10 +34,11 @@ pub(super) struct Common {
     pub decision_header_groups: Vec<String>,
     pub answering_version: AnsweringPolicy,
     pub request_headers: RequestHeaders,
+    pub events: Option<EventsTarget>,
 }
 
 /// The fields of [`Common`].
-pub(super) const COMMON: [&str; 11] = [
+pub(super) const COMMON: [&str; 12] = [
     "peers",
     "localPeer",
     "peerTls",
@@ -48,6 +50,7 @@ pub(super) const COMMON: [&str; 11] = [
     "decisionHeaderGroups",
     "answeringVersion",
     "requestHeaders",
+    "events",
 ];
 
 pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
@@ -63,6 +66,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
     let answering_version =
         top.or_default("answeringVersion", "majority", str::parse::<AnsweringPolicy>);
     let request_headers = top.section_or_empty("requestHeaders").and_then(request_headers);
+    let events = top.optional_section("events", events);
     Ok(Common {
         peers: peers?,
         local_peer: local_peer?,
@@ -75,6 +79,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
         decision_header_groups: decision_header_groups?,
         answering_version: answering_version?,
         request_headers: request_headers?,
+        events: events?,
     })
 }
 

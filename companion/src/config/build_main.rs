@@ -102,6 +102,7 @@ fn one(
         front_proxy: front_proxy?,
         front_proxy_secret,
         request_headers: common.request_headers,
+        events: common.events,
     })
 }
 

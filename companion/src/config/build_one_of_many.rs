@@ -72,5 +72,6 @@ pub(super) fn one_of_many(
         front_proxy: None,
         front_proxy_secret: front_proxy_secret?,
         request_headers: common.request_headers,
+        events: common.events,
     })
 }

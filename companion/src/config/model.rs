@@ -7,6 +7,7 @@ use std::time::Duration;
 use discovery_map::Mode;
 
 use super::answering::AnsweringPolicy;
+use super::events::EventsTarget;
 use super::header::RequestHeaders;
 use super::peers::PeerSource;
 use super::value::{ClusterPrefix, ServerName};
@@ -52,6 +53,8 @@ pub struct Config {
     pub front_proxy_secret: Option<PathBuf>,
     /// The identity headers that the peers read, until the cluster says which.
     pub request_headers: RequestHeaders,
+    /// What Kubernetes Events are about, if the companion writes them.
+    pub events: Option<EventsTarget>,
 }
 
 /// The attempts of the shipped routes to the rotation: `num_retries`, and the first one.

@@ -15,6 +15,7 @@ mod garbage_collection;
 mod hosted;
 mod identity;
 mod kubectl;
+mod kubernetes_events;
 mod matrix;
 #[cfg(feature = "slow")]
 mod metrics;

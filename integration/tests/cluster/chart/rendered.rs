@@ -143,6 +143,32 @@ fn each_namespace_with_slices_has_a_role_and_no_other() -> Result<()> {
 }
 
 #[test]
+fn the_companions_user_may_write_events_only_if_the_values_ask_for_them() -> Result<()> {
+    let role = |set: &[&str]| -> Result<Option<Value>> {
+        let arguments: Vec<_> = set.iter().map(|set| format!("--set-json={set}")).collect();
+        let rendered = render(&arguments)?;
+        let name = |role: &&Value| role["metadata"]["name"] == "test-mixed-version-proxy-events";
+        let found = rendered.all("Role").find(name).cloned();
+        ensure!(rendered.all("RoleBinding").any(|one| name(&one)) == found.is_some(), "a binding");
+        Ok(found)
+    };
+    let (user, events) = ("rbac.eventsUser=\"u\"", "controlPlane.config.events={}");
+    assert_eq!((role(&[])?, role(&[user])?, role(&[events])?), (None, None, None));
+    let found = role(&[user, events])?.context("no role")?;
+    ensure!(found["metadata"]["namespace"] == "default", "{found}");
+    let rules = json!([
+        { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
+        { "apiGroups": [""], "resources": ["services"], "resourceNames": ["kubernetes"], "verbs": ["get"] },
+    ]);
+    ensure!(found["rules"] == rules, "{found}");
+    let elsewhere = "controlPlane.config.events={\"namespace\":\"kube-system\",\"service\":\"s\"}";
+    let found = role(&[user, elsewhere])?.context("no role")?;
+    ensure!(found["metadata"]["namespace"] == "kube-system", "{found}");
+    ensure!(found["rules"][1]["resourceNames"] == json!(["s"]), "{found}");
+    Ok(())
+}
+
+#[test]
 fn a_group_of_envoys_has_the_keys_of_its_own_control_planes_only() -> Result<()> {
     let rendered = render(&[example("fleet")])?;
     let large = rendered.one("Deployment", "envoy-large")?.to_string();
