@@ -1,6 +1,7 @@
 //! A program that runs until a signal says to stop: the companion, or a mirror.
 
 mod endpoint;
+mod host;
 mod tasks;
 
 use std::fmt::Display;

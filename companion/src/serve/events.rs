@@ -3,8 +3,9 @@
 //!
 //! A stream has no queue of its own: it reads the history, which is bounded. A client that reads
 //! slowly skips what the history has dropped meanwhile, which the numbers of the events tell. A
-//! client that does not read at all costs a place, until its stream ends: none lasts longer than
-//! [`LONGEST`]. An `EventSource` then connects again by itself, and names the last event that it has.
+//! client that does not read at all loses its connection (`program/endpoint.rs`), and with it its
+//! place. None lasts longer than [`LONGEST`]: an `EventSource` then connects again by itself, and
+//! names the last event that it has.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

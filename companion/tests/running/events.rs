@@ -19,7 +19,7 @@ impl Events {
         stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
         let last = last.map_or(String::new(), |last| format!("Last-Event-ID: {last}\r\n"));
         let accept = "Accept: text/event-stream";
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{accept}\r\n{last}\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n{last}\r\n").unwrap();
         Self(BufReader::new(stream))
     }
 

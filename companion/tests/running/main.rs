@@ -22,6 +22,8 @@ mod faults;
 #[cfg(test)]
 mod first;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod locks;
