@@ -129,8 +129,8 @@ async fn requests_for_what_goes_are_found_with_their_number_and_user() -> Result
     };
     let scene = Scene::of(vec![server("a"), server("b")]).await?;
     let going = |plan: &Value| {
-        let removed = plan["removed"].as_array().into_iter().flatten();
-        removed.filter(|one| one["resource"] == "servicecidrs").cloned().next()
+        let mut removed = plan["removed"].as_array().into_iter().flatten();
+        removed.find(|one| one["resource"] == "servicecidrs").cloned()
     };
 
     wait::until("a plan of what nobody uses", DEADLINE, async || {
