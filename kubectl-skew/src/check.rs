@@ -41,6 +41,7 @@ pub enum Check {
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Finding {
     pub check: Check,
     pub verdict: Verdict,
@@ -50,6 +51,9 @@ pub struct Finding {
     /// The types that are meant.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
+    /// Since when it is so, in seconds since 1970, if the companion's history has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_unix_seconds: Option<u64>,
     /// The number of objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<u64>,
@@ -88,7 +92,8 @@ impl Finding {
     /// Returns a finding that names no types.
     pub fn new(check: Check, verdict: Verdict, subject: &str, reason: impl Into<String>) -> Self {
         let (subject, reason) = (subject.to_owned(), reason.into());
-        Self { check, verdict, subject, reason, types: Vec::new(), objects: None }
+        let (types, since_unix_seconds, objects) = (Vec::new(), None, None);
+        Self { check, verdict, subject, reason, types, since_unix_seconds, objects }
     }
 }
 

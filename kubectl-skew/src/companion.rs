@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::Connection;
+use crate::changes::Changes;
 use crate::facts::{Envoys, Facts, Peer, Published};
 use crate::kubeconfig;
 use endpoint::{Answer, Endpoint};
@@ -69,6 +70,19 @@ impl Companion {
     pub async fn envoys(&mut self) -> Result<Envoys> {
         let path = "/v1/envoys";
         self.endpoint.get(path).await?.json(path)
+    }
+
+    /// Reads the last changes of the control plane. None of a companion that does not tell them yet.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn changes(&mut self) -> Result<Changes> {
+        let path = self.path("events");
+        let answer = self.endpoint.get(&path).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(Changes::default());
+        }
+        Ok(Changes(answer.json(&path)?))
     }
 
     /// Returns the path of a document of the control plane.

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod changes;
 mod check;
 pub mod cli;
 mod commands;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::args::Connection;
+use crate::changes::Changes;
 use crate::companion::Companion;
 use crate::facts::{Envoys, Facts};
 use crate::servers;
@@ -18,14 +19,26 @@ pub async fn facts(args: &Connection) -> Result<Facts> {
     Companion::connect(args).await?.facts().await
 }
 
-/// Reads the facts, and which Envoys a companion serves; `None` without one.
+/// What a gate needs to know.
+pub struct Known {
+    pub facts: Facts,
+    /// Which Envoys a companion serves. `None` without one.
+    pub envoys: Option<Envoys>,
+    /// What changed last. None without a companion.
+    pub changes: Changes,
+}
+
+/// Reads the facts, and what else a companion knows.
 ///
 /// # Errors
 /// As [`facts`].
-pub async fn facts_and_envoys(args: &Connection) -> Result<(Facts, Option<Envoys>)> {
+pub async fn known(args: &Connection) -> Result<Known> {
     if args.is_direct() {
-        return Ok((servers::facts(args).await?, None));
+        let (facts, changes) = (servers::facts(args).await?, Changes::default());
+        return Ok(Known { facts, envoys: None, changes });
     }
     let mut companion = Companion::connect(args).await?;
-    Ok((companion.facts().await?, Some(companion.envoys().await?)))
+    let facts = companion.facts().await?;
+    let envoys = Some(companion.envoys().await?);
+    Ok(Known { facts, envoys, changes: companion.changes().await? })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use discovery_map::Mode;
 use harness::control_plane::{ServerOptions, User};
 use harness::kubeconfig;
 use harness::report::Entry;
@@ -88,6 +89,19 @@ impl Scene {
         })
         .await
     }
+
+    /// In shadow mode, Envoy sends requests for a type to servers that do not serve it as well.
+    async fn finds_the_same_in_shadow_mode(&mut self) -> Result<()> {
+        self.site.stack.configure(json!({ "mode": Mode::Shadow }))?;
+        self.site.stack.wait_for_map("shadow mode", |map| map.mode == Mode::Shadow).await?;
+        let (code, report) = self.check(&["--stop", "old", "--rollback"]).await?;
+        let unknown = report["findings"].as_array().into_iter().flatten();
+        let unknown: Vec<_> = unknown.filter(|one| one["verdict"] == "unknown").collect();
+        ensure!(code == ExitCode::from(1) && unknown.is_empty(), "{report:#}");
+        assert_eq!(finding(&report, "rollback", BUNDLES_NAME)?["objects"], 3);
+        self.site.stack.configure(json!({ "mode": Mode::Enforce }))?;
+        self.site.stack.wait_for_map("enforcing", |map| map.mode == Mode::Enforce).await
+    }
 }
 
 /// Returns the finding of a check about a subject.
@@ -107,6 +121,8 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
     let report = scene.until(&["--stop", "new"], 1).await?;
     let types = &finding(&report, "orphans", "new")?["types"];
     ensure!(types.as_array().is_some_and(|types| types.contains(&json!(BUNDLES_NAME))), "{types}");
+    let reason = finding(&report, "orphans", "new")?["reason"].to_string();
+    ensure!(reason.contains("(for more than "), "it was so from the start: {reason}");
     let report = scene.until(&["--stop", "old"], 0).await?;
     assert_eq!(finding(&report, "orphans", "old")?["verdict"], "yes");
     assert_eq!(finding(&report, "rollback", "")?["verdict"], "yes");
@@ -127,6 +143,7 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
     assert_eq!((&stranded["verdict"], &stranded["objects"]), (&json!("no"), &json!(3)));
     let report = scene.until(&["--stop", "old"], 0).await?;
     assert_eq!(finding(&report, "rollback", BUNDLES_NAME)?["verdict"], "warning");
+    scene.finds_the_same_in_shadow_mode().await?;
 
     // Once another server has the type, the newer one may go, too.
     scene.site.plane.add(ServerOptions::new("newest", NEWER))?.wait_ready().await?;

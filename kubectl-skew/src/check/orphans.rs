@@ -3,6 +3,7 @@
 use discovery_map::PeerState;
 
 use super::{Check, Finding, Verdict, listed, types};
+use crate::changes::{Changes, Since};
 use crate::facts::{Facts, Peer};
 use crate::table::age;
 use crate::types::{Row, rows, verb_rows};
@@ -12,12 +13,20 @@ use crate::types::{Row, rows, verb_rows};
 #[error("no peer is called {0:?}: it must be one of {1}")]
 pub struct NoSuchPeer(String, String);
 
+/// What changed last, and the time, in seconds since 1970.
+pub type History<'h> = (&'h Changes, u64);
+
 /// Checks the server that is to be taken down; each one in rotation if none is named. What is known
 /// must not be older than `max_age`, in seconds.
 ///
 /// # Errors
 /// No server has this name.
-pub fn check(facts: &Facts, stop: Option<&str>, max_age: u64) -> Result<Vec<Finding>, NoSuchPeer> {
+pub fn check(
+    facts: &Facts,
+    history: History<'_>,
+    stop: Option<&str>,
+    max_age: u64,
+) -> Result<Vec<Finding>, NoSuchPeer> {
     let named = |peer: &&Peer| match stop {
         Some(name) => peer.name == name,
         None => is_in_rotation(peer),
@@ -30,7 +39,7 @@ pub fn check(facts: &Facts, stop: Option<&str>, max_age: u64) -> Result<Vec<Find
     let rows: Vec<_> =
         rows(&facts.document).into_iter().chain(verb_rows(&facts.document)).collect();
     let mut findings: Vec<_> = unknown(facts, max_age).into_iter().collect();
-    findings.extend(peers.iter().map(|peer| of_peer(facts, &rows, peer)));
+    findings.extend(peers.iter().map(|peer| of_peer(facts, history, &rows, peer)));
     findings.extend(unavailable(facts, &rows));
     Ok(findings)
 }
@@ -56,7 +65,7 @@ fn unknown(facts: &Facts, max_age: u64) -> Option<Finding> {
     no(&peer.name, format!("what is known is not current: {since}"))
 }
 
-fn of_peer(facts: &Facts, rows: &[Row], peer: &Peer) -> Finding {
+fn of_peer(facts: &Facts, (changes, now): History<'_>, rows: &[Row], peer: &Peer) -> Finding {
     let finding = |verdict, reason| Finding::new(Check::Orphans, verdict, &peer.name, reason);
     if !is_in_rotation(peer) {
         return finding(Verdict::Yes, "is out of rotation already".to_owned());
@@ -67,19 +76,22 @@ fn of_peer(facts: &Facts, rows: &[Row], peer: &Peer) -> Finding {
     }
     let only_here = |row: &&Row| row.in_rotation(&facts.peers).iter().eq([&&*peer.name]);
     let orphans: Vec<_> = rows.iter().filter(only_here).map(Row::name).collect();
-    let since = age(peer.last_answer_seconds_ago.unwrap_or_default());
+    let answered = age(peer.last_answer_seconds_ago.unwrap_or_default());
     if orphans.is_empty() {
         return finding(
             Verdict::Yes,
             "each of its types has another server in rotation".to_owned(),
         );
     }
+    let since = changes.only_at(&peer.name, rows.iter().filter(only_here));
     let reason = format!(
-        "only it serves {} (as of {since} ago): {}",
+        "only it serves {} ({}as of {answered} ago): {}",
         types(orphans.len()),
+        since.map_or_else(String::new, |since| format!("{}, ", since.text(now))),
         listed(&orphans)
     );
-    Finding { types: orphans, ..finding(Verdict::No, reason) }
+    let since_unix_seconds = since.and_then(Since::known);
+    Finding { types: orphans, since_unix_seconds, ..finding(Verdict::No, reason) }
 }
 
 /// Returns the types that have no server in rotation now.

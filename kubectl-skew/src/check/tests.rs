@@ -4,13 +4,17 @@ use serde_json::json;
 
 use super::storage::Dropped;
 use super::{Finding, Report, Verdict, envoys, orphans, rollback, storage};
+use crate::changes::Changes;
 use crate::control_plane::{Count, Objects};
 use crate::facts::tests::facts;
 use crate::facts::{Envoys, Facts};
 use crate::screen::Screen;
 
+/// No history.
+const NONE: orphans::History<'static> = (&Changes(Vec::new()), 0);
+
 fn of_peer(facts: &Facts, name: &str) -> Finding {
-    let found = orphans::check(facts, Some(name), 60).unwrap();
+    let found = orphans::check(facts, NONE, Some(name), 60).unwrap();
     found.into_iter().find(|finding| finding.subject == name).unwrap()
 }
 
@@ -26,8 +30,38 @@ fn a_server_with_types_of_its_own_must_stay() {
 }
 
 #[test]
+fn since_when_only_one_server_serves_a_type_is_told_from_the_history() {
+    let changes = json!([
+        { "atUnixSeconds": 1_000, "kind": "mapPublished" },
+        {
+            "atUnixSeconds": 1_060, "kind": "types", "to": "partly", "count": 1,
+            "types": ["v1/pods/resize"], "peers": ["cp-2"],
+        },
+    ]);
+    let mut facts = facts();
+    let check = |facts: &Facts, changes: &serde_json::Value| {
+        let changes = Changes(serde_json::from_value(changes.clone()).unwrap());
+        orphans::check(facts, (&changes, 1_600), Some("cp-2"), 60).unwrap().remove(0)
+    };
+    let found = check(&facts, &changes);
+    // Of the others, the history does not know it.
+    assert!(found.reason.contains("(for more than 10m, as of 1s ago)"), "{found:?}");
+    assert_eq!(found.since_unix_seconds, None);
+    for version in facts.document.groups.values_mut().flat_map(|group| group.0.values_mut()) {
+        let resize = |name: &String| name == "pods/resize";
+        for resources in version.0.values_mut() {
+            resources.namespaced.retain(resize);
+            resources.cluster_scoped.retain(resize);
+        }
+    }
+    let found = check(&facts, &changes);
+    assert!(found.reason.contains("(for 9m, as of 1s ago)"), "{found:?}");
+    assert_eq!(found.since_unix_seconds, Some(1_060));
+}
+
+#[test]
 fn types_without_a_server_are_named_with_who_served_them() {
-    let found = orphans::check(&facts(), Some("cp-1"), 60).unwrap();
+    let found = orphans::check(&facts(), NONE, Some("cp-1"), 60).unwrap();
     let gone = found.iter().find(|finding| finding.subject == "cp-3").unwrap();
     assert_eq!((gone.verdict, gone.types.len()), (Verdict::No, 1));
     assert!(gone.reason.contains("for 3m already"), "{gone:?}");
@@ -41,12 +75,12 @@ fn the_last_server_and_servers_of_which_little_is_known_must_stay() {
     assert_eq!(of_peer(&facts, "cp-2").verdict, Verdict::Yes);
 
     facts.peers[0].last_answer_seconds_ago = Some(300);
-    let found = orphans::check(&facts, None, 60).unwrap();
+    let found = orphans::check(&facts, NONE, None, 60).unwrap();
     assert!(found[0].reason.contains("not current"), "{found:?}");
     facts.document.complete = false;
-    let found = orphans::check(&facts, None, 600).unwrap();
+    let found = orphans::check(&facts, NONE, None, 600).unwrap();
     assert!(found[0].reason.contains("not complete"), "{found:?}");
-    let error = orphans::check(&facts, Some("cp-9"), 60).unwrap_err().to_string();
+    let error = orphans::check(&facts, NONE, Some("cp-9"), 60).unwrap_err().to_string();
     assert!(error.contains("cp-1, cp-2, cp-3"), "{error}");
 }
 

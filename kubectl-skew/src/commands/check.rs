@@ -5,6 +5,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::Args;
+use discovery_map::Mode;
 use kube::Client;
 
 use crate::args::{Connection, Format};
@@ -13,6 +14,7 @@ use crate::check::{Finding, Report, Verdict, envoys, orphans, rollback, storage}
 use crate::control_plane::{Count, Objects, count, list};
 use crate::facts::Facts;
 use crate::screen::Screen;
+use crate::source::Known;
 use crate::types::{Row, rows};
 use crate::{kubeconfig, output, servers, source};
 
@@ -51,10 +53,11 @@ impl CheckArgs {
         screen: &Screen,
         out: &mut dyn Write,
     ) -> Result<Verdict> {
-        let (facts, known) = source::facts_and_envoys(args).await?;
-        let mut findings = orphans::check(&facts, self.stop.as_deref(), self.max_age)?;
-        findings.extend(known.map_or_else(envoys::unknown, |known| envoys::check(&known)));
-        let asked = Asked { args };
+        let Known { facts, envoys, changes } = source::known(args).await?;
+        let (history, stop) = ((&changes, super::now()), self.stop.as_deref());
+        let mut findings = orphans::check(&facts, history, stop, self.max_age)?;
+        findings.extend(envoys.map_or_else(envoys::unknown, |known| envoys::check(&known)));
+        let asked = Asked { args, attempts: attempts(&facts) };
         findings.extend(stored(&facts, &asked).await);
         findings.extend(stranded(&facts, &asked, self.rollback).await);
         let report = Report::new(findings);
@@ -68,6 +71,16 @@ impl CheckArgs {
 /// companion, a server that serves the type.
 struct Asked<'a> {
     args: &'a Connection,
+    /// How many servers are asked, one after the other, before none serves a type.
+    attempts: usize,
+}
+
+/// Returns how often Envoy must be asked. In shadow mode it sends requests to any server, and not to
+/// one that serves the type, so it is asked until each server should have been met, by several of its
+/// workers, each of which goes round robin.
+fn attempts(facts: &Facts) -> usize {
+    const ROUNDS: usize = 4;
+    if facts.map.mode == Mode::Shadow { facts.peers.len().saturating_mul(ROUNDS) } else { 1 }
 }
 
 impl Asked<'_> {
@@ -81,17 +94,31 @@ impl Asked<'_> {
 
     async fn count(&self, row: &Row) -> Count {
         let Some(collection) = row.collection() else { return Count::NotServed };
-        match self.client(row.served_by.first()).await {
-            Ok(client) => count(&client, &collection).await,
-            Err(error) => Count::Failed(error),
+        let client = match self.client(row.served_by.first()).await {
+            Ok(client) => client,
+            Err(error) => return Count::Failed(error),
+        };
+        for _ in 1..self.attempts {
+            let counted = count(&client, &collection).await;
+            if counted != Count::NotServed {
+                return counted;
+            }
         }
+        count(&client, &collection).await
     }
 
     async fn list(&self, collection: &str) -> Objects {
-        match self.client(None).await {
-            Ok(client) => list(&client, collection).await,
-            Err(error) => Objects::Failed(error),
+        let client = match self.client(None).await {
+            Ok(client) => client,
+            Err(error) => return Objects::Failed(error),
+        };
+        for _ in 1..self.attempts {
+            let listed = list(&client, collection).await;
+            if listed != Objects::NotServed {
+                return listed;
+            }
         }
+        list(&client, collection).await
     }
 }
 
