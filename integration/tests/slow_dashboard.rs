@@ -6,7 +6,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use harness::ads::{AdsCompanion, AdsSite};
 use harness::artifacts::integration_folder;
+use harness::companion::Companion;
 use harness::fleet::Fleet;
 use harness::prometheus::Prometheus;
 use harness::skew::{NEWER, OLDER, only_in};
@@ -45,17 +47,35 @@ async fn send(client: &Client) -> Result<()> {
 }
 
 async fn start() -> Result<(Fleet, Stack, Prometheus)> {
+    let (fleet, stack) = start_stack().await?;
+    let prometheus = Prometheus::start(&stack, None, &fleet.folder().join("prometheus")).await?;
+    Ok((fleet, stack, prometheus))
+}
+
+async fn start_stack() -> Result<(Fleet, Stack)> {
     let fleet = Fleet::start(&[OLDER, NEWER]).await?;
     let mut options = fleet.stack_options()?;
     options.answering_version = None;
     let stack = Stack::start_with_map(options).await?;
-    let prometheus = Prometheus::start(&stack, &fleet.folder().join("prometheus")).await?;
-    Ok((fleet, stack, prometheus))
+    Ok((fleet, stack))
+}
+
+/// Starts a companion that serves Envoys over ADS, and a mirror of it.
+async fn start_mirror(fleet: &Fleet) -> Result<(AdsCompanion, Companion)> {
+    let mut options = fleet.stack_options()?;
+    options.folder = fleet.folder().join("ads");
+    let site = AdsSite::new(options)?;
+    let companion = site.companion("companion-1").await?;
+    let mirror = site.mirror("envoy-1", [companion.port; 2]).await?;
+    Ok((companion, mirror))
 }
 
 #[tokio::test]
 async fn every_query_of_the_dashboard_has_an_answer() -> Result<()> {
-    let (fleet, stack, prometheus) = start().await?;
+    let (fleet, stack) = start_stack().await?;
+    let (_companion, mirror) = start_mirror(&fleet).await?;
+    let folder = fleet.folder().join("prometheus");
+    let prometheus = Prometheus::start(&stack, Some(mirror.port()), &folder).await?;
     let file = integration_folder().join("../dashboards/mixed-version-proxy.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
     let client = fleet.client(&stack.url(), Http::Two)?;

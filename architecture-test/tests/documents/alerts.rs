@@ -14,6 +14,8 @@ struct Alert {
     /// How long the condition holds before it fires; empty if at once.
     pending: String,
     severity: String,
+    /// Where it says what to do.
+    runbook: String,
 }
 
 fn yaml(path: &str) -> Value {
@@ -33,6 +35,7 @@ fn alerts() -> Vec<Alert> {
         expr: text(&rule["expr"]),
         pending: text(&rule["for"]),
         severity: text(&rule["labels"]["severity"]),
+        runbook: text(&rule["annotations"]["runbook"]),
     });
     alerts.collect()
 }
@@ -46,13 +49,15 @@ fn every_alert_has_a_section_with_its_condition_and_no_other_has() {
     let names: Vec<&str> = alerts.iter().map(|alert| &*alert.name).collect();
     assert_eq!(sections.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
     for (alert, (_, text)) in alerts.iter().zip(sections) {
-        let Alert { name, expr, pending, severity } = alert;
+        let Alert { name, expr, pending, severity, runbook } = alert;
         let pending = if pending.is_empty() { "" } else { &format!(", for {pending}") };
         let condition = format!("Condition: `{expr}`{pending}\n\n");
         let (_, advice) = text.split_once(&*condition).unwrap_or_else(|| panic!("{condition}"));
         assert!(advice.trim().len() > 40, "{name}: what is to be done?");
         let row = format!("| [{name}](#{}) | {severity} |", name.to_lowercase());
         assert!(page.contains(&row), "{row}");
+        // The anchor of the section, as the links of the table.
+        assert_eq!(*runbook, format!("docs/operations/alerts.md#{}", name.to_lowercase()));
     }
 }
 

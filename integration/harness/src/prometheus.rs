@@ -25,9 +25,9 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes the companion and Envoy of a stack once a second. Fails if it does not
-    /// become ready; the message shows the end of its log.
-    pub async fn start(stack: &Stack, folder: &Path) -> Result<Self> {
+    /// Starts one that scrapes the companion and Envoy of a stack once a second, and a mirror at a
+    /// port if there is one. Fails if it does not become ready; the message shows the end of its log.
+    pub async fn start(stack: &Stack, mirror: Option<u16>, folder: &Path) -> Result<Self> {
         let shipped = integration_folder().join("../monitoring");
         fs::create_dir_all(folder)?;
         fs::copy(shipped.join("alerts.yaml"), folder.join("alerts.yaml"))?;
@@ -42,6 +42,12 @@ impl Prometheus {
         for (shipped, here) in values {
             ensure!(config.contains(shipped), "prometheus.yaml has no {shipped}");
             config = config.replace(shipped, here);
+        }
+        if let Some(port) = mirror {
+            config.push_str(&format!(
+                "\n  - job_name: mixed-version-mirror\n    static_configs:\n      \
+                 - targets: [\"127.0.0.1:{port}\"]\n        labels: {{ host: lb-1 }}\n"
+            ));
         }
         fs::write(folder.join("prometheus.yaml"), config)?;
 

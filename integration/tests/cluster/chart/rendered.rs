@@ -143,6 +143,29 @@ fn each_namespace_with_slices_has_a_role_and_no_other() -> Result<()> {
 }
 
 #[test]
+fn each_alert_names_its_runbook_as_a_url_if_the_values_have_the_base() -> Result<()> {
+    let annotations = |set: &[&str]| -> Result<Value> {
+        let all = ["metrics.prometheusRule.enabled=true"].iter().chain(set);
+        let arguments: Vec<_> = all.map(|set| format!("--set={set}")).collect();
+        let rendered = render(&arguments)?;
+        let rule = rendered.one("PrometheusRule", "")?;
+        let mut rules = rule["spec"]["groups"].as_array().into_iter().flatten();
+        let rules = rules.next().context("no group")?["rules"].clone();
+        Ok(rules[0]["annotations"].clone())
+    };
+    let path = "docs/operations/alerts.md#mixedversionpeeroutofrotation";
+    let plain = annotations(&[])?;
+    ensure!(plain["runbook"] == path && plain["runbook_url"].is_null(), "{plain}");
+    let base = "https://git.example.com/mvp/blob/main";
+    for value in [base.to_owned(), format!("{base}/")] {
+        let found = annotations(&[&format!("metrics.prometheusRule.runbookBase={value}")])?;
+        let url = format!("{base}/{path}");
+        ensure!(found["runbook_url"] == url && found["runbook"].is_null(), "{found}");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_companions_user_may_write_events_only_if_the_values_ask_for_them() -> Result<()> {
     let role = |set: &[&str]| -> Result<Option<Value>> {
         let arguments: Vec<_> = set.iter().map(|set| format!("--set-json={set}")).collect();
