@@ -68,7 +68,7 @@ recordings: ## Record the answers of real API servers anew
 	$(with) control-plane -- cargo run --quiet -p harness --bin recordings
 
 demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
-	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane=$(NEWEST_PAIR)) -- \
+	$(with) envoy func-e filter companion kubectl-skew $(if $(filter real,$(PEERS)),control-plane=$(NEWEST_PAIR)) -- \
 		cargo run --quiet -p demo -- --peers $(PEERS)
 
 demo-recording: ## Record the demo into docs/images/demo.svg
@@ -76,7 +76,7 @@ demo-recording: ## Record the demo into docs/images/demo.svg
 		DEMO_ONCE=1 cargo run --quiet -p demo --bin record -- docs/images/demo.svg "make demo" target/debug/demo'
 
 test: ## Run unit, property and golden tests, and those with Envoy
-	$(with) envoy func-e filter filter-trap companion crane images -- cargo test --workspace
+	$(with) envoy func-e filter filter-trap companion kubectl-skew crane images -- cargo test --workspace
 
 conformance: ## Run tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
@@ -178,7 +178,7 @@ fmt: ## Format all code
 	cargo fmt --all
 
 env: ## Print what tests need, for `eval "$(make env)"`
-	@$(with) envoy func-e filter filter-trap companion crane images control-plane $(kubeadm) kubectl-1.20 clients \
+	@$(with) envoy func-e filter filter-trap companion kubectl-skew crane images control-plane $(kubeadm) kubectl-1.20 clients \
 		helm kustomize kubeconform discovery-documents $(call suite_of,$(PAIR))
 
 clean: ## Remove what was built in this checkout (not the cache)

@@ -9,7 +9,6 @@ use fake_apiserver::Version;
 use fake_apiserver::recordings::Recording;
 use harness::control_plane::{ControlPlane, ServerOptions, User};
 use harness::fleet::{Fleet, TOKEN};
-use harness::kubeconfig;
 use harness::site;
 use harness::stack::StackOptions;
 use wire::client::{Client, Http};
@@ -100,14 +99,12 @@ impl Peers {
     }
 
     /// Returns what a client needs to try it by hand.
-    pub fn access(&self, url: &str) -> Result<Access> {
+    pub fn access(&self) -> Result<Access> {
         let (ca, token) = match self {
             Self::Recorded(fleet) => (fleet.pki().ca_file(), TOKEN),
             Self::Real(plane) => (plane.pki().ca_file(), User::Admin.token().context("no token")?),
         };
-        let kubeconfig = self.folder().join("kubeconfig");
-        kubeconfig::write(&kubeconfig, url, &ca, &kubeconfig::by_token(Some(token)))?;
-        Ok(Access { ca, token, kubeconfig })
+        Ok(Access { ca, token })
     }
 
     /// Returns the servers' addresses, to ask them directly.
@@ -126,9 +123,10 @@ impl Peers {
     }
 }
 
-/// The files and address that a client needs to try it by hand.
+/// What a client needs to try it by hand.
 pub struct Access {
+    /// The authority (PEM file) of all servers' certificates.
     pub ca: PathBuf,
+    /// A token that all servers accept.
     pub token: &'static str,
-    pub kubeconfig: PathBuf,
 }

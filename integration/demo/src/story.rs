@@ -1,11 +1,13 @@
 //! The story: requests without and with the filter, then a live upgrade.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use harness::skew::only_in;
 use harness::stack::Stack;
 use harness::wait;
+use serde_json::json;
 use wire::client::Client;
 
 use super::peers::{NEWER, OLDER, Peers};
@@ -43,8 +45,9 @@ impl Kinds {
 /// The requests of each kind that go through either Envoy.
 const REQUESTS: usize = 60;
 
-/// Tells the story; what is left running is the Envoy with the filter.
-pub async fn tell(peers: &mut Peers, kinds: &Kinds) -> Result<Stack> {
+/// Tells the story; what is left running is the Envoy with the filter, with its files in `folder`
+/// if there is one.
+pub async fn tell(peers: &mut Peers, kinds: &Kinds, folder: Option<&Path>) -> Result<Stack> {
     let begun = Instant::now();
     println!("\nThree API servers in the middle of an upgrade:\n");
     for (name, version) in peers.versions() {
@@ -63,6 +66,10 @@ pub async fn tell(peers: &mut Peers, kinds: &Kinds) -> Result<Stack> {
     println!("\n2. Envoy with the filter, and the companion that tells it who serves what:\n");
     let mut options = peers.stack_options("filter")?;
     options.answering_version = None;
+    options.companion = json!({ "mode": "enforce" });
+    if let Some(folder) = folder {
+        options.folder = folder.to_owned();
+    }
     let stack = Stack::start_with_map(options).await?;
     let wrong = send(&peers.client(&stack.url())?, kinds).await?;
     ensure!(wrong == 0, "{wrong} wrong 404s in spite of the filter");

@@ -56,6 +56,8 @@ pub mod skew;
 pub mod stack;
 pub mod support;
 pub mod tap;
+pub mod terminal;
+pub mod transcript;
 pub mod wait;
 
 #[cfg(test)]
