@@ -146,6 +146,7 @@ fuzz: ## Fuzz the parsers, a minute each (needs cargo-fuzz and nightly)
 	cd routing && cargo +nightly fuzz run not_found -- -max_total_time=60
 	cd routing && cargo +nightly fuzz run accept -- -max_total_time=60
 	cd routing && cargo +nightly fuzz run encode -- -max_total_time=60
+	cd routing && cargo +nightly fuzz run user_agent -- -max_total_time=60
 	cd filter/core && cargo +nightly fuzz run callbacks -- -max_total_time=60
 	cd identity && cargo +nightly fuzz run subject -- -max_total_time=60
 	cd api-discovery && cargo +nightly fuzz run documents -- -max_total_time=60

@@ -25,6 +25,7 @@ mod verbs;
 mod wire;
 
 pub use belief::{Belief, Change};
+pub use discovery_map::{InvalidMinorVersion, MinorVersion};
 pub use document::{AggregatedList, DiscoveryDocument, GroupVersion};
 pub use legacy_reader::{LegacyGroupVersion, LegacyReader};
 pub use listing::{Group, GroupNames, Listing, Named, Part, Types, Version, group_version_path};
@@ -38,5 +39,5 @@ pub use openapi::{
 };
 pub use origins::{Origins, OriginsList};
 pub use pool::Pool;
-pub use release::{InvalidMinorVersion, MinorVersion, Release, ServerVersion};
+pub use release::{Release, ServerVersion};
 pub use verbs::Verbs;

@@ -26,6 +26,7 @@ mod model;
 mod peers;
 mod reader;
 mod request_headers;
+mod skew_policy;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -53,6 +54,7 @@ pub(crate) use peers::{
     Access, DnsSource, MAX_PEERS, Peer, PeerSource, Records, SlicePort, SlicesSource,
 };
 pub(crate) use request_headers::MAX_NAMES;
+pub use skew_policy::SkewPolicy;
 pub use value::ClusterPrefix;
 pub(crate) use value::{PeerName, ServerName};
 

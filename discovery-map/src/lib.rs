@@ -24,7 +24,9 @@ mod fault;
 mod header;
 mod map;
 mod map_document;
+mod minor_version;
 mod mode;
+mod skew;
 mod validate;
 mod verb;
 
@@ -41,5 +43,7 @@ pub use map_document::{
     BySet, DocumentForm, IdentityHeaders, Ignored, MapDocument, MergedDocument, NO_MAP, OpenApi,
     PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, SetsByVerb, Versions,
 };
+pub use minor_version::{InvalidMinorVersion, MinorVersion};
 pub use mode::Mode;
+pub use skew::{AT_LEAST_INFIX, at_least, at_least_cluster};
 pub use verb::Verb;

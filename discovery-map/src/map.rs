@@ -9,6 +9,7 @@ use crate::codec::Packed;
 use crate::map_document::{
     DocumentForm, IdentityHeaders, MergedDocument, OpenApi, PeerEntry, SetEntry,
 };
+use crate::minor_version::MinorVersion;
 use crate::mode::Mode;
 use crate::verb::Verb;
 
@@ -35,6 +36,8 @@ pub struct DiscoveryMap {
     pub just_left: bool,
     /// The cluster of all peers in rotation, on one level.
     pub(crate) rotation_cluster: String,
+    /// The clusters of the peers in rotation for components, by their versions, ascending.
+    pub(crate) rotation_at_least: Vec<AtLeast>,
     pub(crate) sets: Vec<SetEntry>,
     pub(crate) widest_view: u16,
     pub(crate) groups: Box<[Group]>,
@@ -94,6 +97,9 @@ pub(crate) struct Resource {
 /// The verbs that only some peers of a resource's set have, and their sets.
 pub(crate) type VerbSets = Box<[(Verb, u16)]>;
 
+/// A minor version, and the cluster for components of this version.
+pub(crate) type AtLeast = (MinorVersion, String);
+
 /// Where in the path a resource stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
@@ -141,13 +147,20 @@ impl DiscoveryMap {
         peers.iter().filter_map(|&peer| self.peers.get(usize::from(peer)))
     }
 
-    /// The serving set whose requests go there; `None` for
+    /// The serving set whose requests go there, those of components too; `None` for
     /// [`Destination::Unavailable`], which several sets can have.
     #[must_use]
     pub fn set_of(&self, destination: Destination<'_>) -> Option<u16> {
-        let indexes = (0..).take(self.sets.len());
-        let reachable = |_: &u16| destination != Destination::Unavailable;
-        indexes.filter(reachable).find(|&set| self.destination(set) == destination)
+        let cluster = match destination {
+            Destination::Default => &*self.default_cluster,
+            Destination::Cluster(cluster) => cluster,
+            Destination::Unavailable => return None,
+        };
+        let is_of = |set: &SetEntry| {
+            set.cluster.as_deref() == Some(cluster)
+                || set.at_least.values().any(|own| own == cluster)
+        };
+        self.sets.iter().position(is_of)?.try_into().ok()
     }
 
     /// How many resources and subresources some peers serve and some do not.
@@ -272,9 +285,17 @@ impl DiscoveryMap {
     fn destination(&self, set: u16) -> Destination<'_> {
         // An index out of range cannot be: see the module's invariant.
         match self.sets.get(usize::from(set)).and_then(|set| set.cluster.as_deref()) {
-            Some(cluster) if cluster == self.default_cluster => Destination::Default,
-            Some(cluster) => Destination::Cluster(cluster),
+            Some(cluster) => self.named(cluster),
             None => Destination::Unavailable,
+        }
+    }
+
+    /// Returns the destination with this cluster.
+    pub(crate) fn named<'m>(&self, cluster: &'m str) -> Destination<'m> {
+        if cluster == self.default_cluster {
+            Destination::Default
+        } else {
+            Destination::Cluster(cluster)
         }
     }
 }

@@ -16,6 +16,7 @@ use std::marker::PhantomData;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::minor_version::MinorVersion;
 use crate::mode::Mode;
 use crate::verb::Verb;
 
@@ -232,6 +233,10 @@ pub struct PeerEntry {
     pub name: String,
     /// What the companion last saw of it.
     pub state: PeerState,
+    /// The minor version whose API it serves: the emulated one, else that of its binary. Only if
+    /// the version skew policy is kept and matters now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<MinorVersion>,
 }
 
 /// What the companion last saw of a peer.
@@ -248,7 +253,7 @@ pub enum PeerState {
 
 /// Peers that serve the same targets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetEntry {
     /// Indexes into `peers`, ascending.
     pub peers: Vec<u16>,
@@ -256,6 +261,13 @@ pub struct SetEntry {
     /// rotation: what only they serve cannot be answered now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// A minor version → the cluster for components of this version, and of all versions since the
+    /// one before it: in it, those of the set's peers come first that serve at least this version. For the
+    /// oldest version, that is `cluster` itself. A component that is newer than the last version is
+    /// newer than every peer of the set. Empty unless known peers have different versions,
+    /// and Kubernetes' version skew policy is kept.
+    #[serde(default, deserialize_with = "unique_keys", skip_serializing_if = "BTreeMap::is_empty")]
+    pub at_least: BTreeMap<MinorVersion, String>,
 }
 
 impl Resources {

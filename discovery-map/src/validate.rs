@@ -21,6 +21,7 @@ use crate::fault::Faults;
 use crate::header::ROTATION_SUFFIX;
 use crate::map::DiscoveryMap;
 use crate::map_document::{MapDocument, SCHEMA_VERSION};
+use crate::skew;
 use check::Check;
 
 impl DiscoveryMap {
@@ -70,12 +71,18 @@ impl TryFrom<MapDocument> for DiscoveryMap {
         let documents = check.documents(document.documents);
         check.open_api(&document.open_api);
         check.into_result()?;
+        let rotation_cluster = format!("{}{ROTATION_SUFFIX}", document.default_cluster);
+        let cluster = &document.default_cluster;
+        let default = document.sets.iter().find(|set| set.cluster.as_ref() == Some(cluster));
+        let rotation_at_least =
+            default.map(|set| skew::in_rotation(set, cluster, &rotation_cluster));
         Ok(Self {
             generation: document.generation,
             complete: document.complete,
             mode: document.mode,
             decision_header_groups: document.decision_header_groups,
-            rotation_cluster: format!("{}{ROTATION_SUFFIX}", document.default_cluster),
+            rotation_cluster,
+            rotation_at_least: rotation_at_least.unwrap_or_default(),
             default_cluster: document.default_cluster,
             identity: document.identity,
             peers: document.peers,

@@ -12,7 +12,7 @@ use filter_core::{
     Certificate, ClientCertificate, ContextId, HeaderMap, Headers, Host, Shared, serialize,
 };
 use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, MapType, MetricType};
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
 /// `proxy_status_t`'s zero.
 const STATUS_OK: u32 = 0;
@@ -231,6 +231,10 @@ impl Host for Envoy {
             )
         };
         ignore(status);
+    }
+
+    fn warn(&self, line: &str) {
+        ignore(hostcalls::log(LogLevel::Warn, line));
     }
 
     fn counter(&self, name: &str) -> Option<Metric> {

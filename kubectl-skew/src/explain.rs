@@ -33,6 +33,10 @@ pub struct Explanation {
     serving_set: Vec<String>,
     /// The Envoy cluster; `None` if the filter answers 503.
     cluster: Option<String>,
+    /// What Kubernetes' version skew policy makes of the request, if a component sends it and that
+    /// matters: the outcome of the filter's counter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skew_policy: Option<&'static str>,
     not_found: NotFound,
     /// The same in sentences.
     explanation: String,
@@ -78,6 +82,7 @@ impl Explanation {
             rule_meaning: meaning(plan.reason),
             serving_set: serving_set(&plan, map),
             cluster: (!unavailable).then_some(cluster),
+            skew_policy: plan.skew.map(|skew| skew.outcome.as_str()),
             not_found: not_found(&plan),
             explanation: plan.explanation(map),
             mode: map.mode,
@@ -102,8 +107,11 @@ impl Explanation {
             ("Mode", mode(self.mode).to_owned()),
             ("Map", format!("generation {}", self.generation)),
         ];
-        let lines = lines.map(|(name, value)| format!("{:<13}{value}\n", format!("{name}:")));
-        format!("{}\n{}\n", lines.concat(), self.explanation)
+        let skew_policy = self.skew_policy.map(|outcome| ("Skew policy", outcome.to_owned()));
+        let lines = lines.into_iter().chain(skew_policy);
+        let lines: String =
+            lines.map(|(name, value)| format!("{:<13}{value}\n", format!("{name}:"))).collect();
+        format!("{lines}\n{}\n", self.explanation)
     }
 }
 
@@ -174,6 +182,16 @@ mod tests {
     fn explain(path: &str, sent: Sent<'_>) -> Explanation {
         let request = Request { method: "GET".to_owned(), path: path.to_owned() };
         Explanation::of(request, sent, &facts())
+    }
+
+    #[test]
+    fn the_version_of_a_component_is_explained() {
+        let sent = Sent { user_agent: "kubelet/v1.37.0 (linux/amd64) kubernetes/1a2b3c4", ..SENT };
+        let text = explain("/api/v1/pods", sent).text();
+        assert!(text.contains("Cluster:     kube-apiserver__from-1-37\n"), "{text}");
+        assert!(text.contains("Skew policy: kept\n"), "{text}");
+        assert!(text.contains("The client says that it is kubelet 1.37"), "{text}");
+        assert!(!explain("/api/v1/pods", SENT).text().contains("Skew policy"));
     }
 
     #[test]

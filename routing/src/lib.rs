@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod component;
 mod decision;
 mod encode;
 mod indentation;
@@ -27,14 +28,17 @@ pub mod not_found;
 mod openapi_accept;
 mod path;
 mod plan;
+mod skew_policy;
 pub mod status;
 mod target;
 mod verb;
 mod wire;
 
+pub use component::{Component, ComponentVersion};
 pub use decision::Reason;
 pub use encode::encode;
 pub use mode::RequestChange;
 pub use path::RequestPath;
 pub use plan::{Plan, RequestFacts, plan};
+pub use skew_policy::{Skew, SkewOutcome};
 pub use target::{ResourceTarget, Target};

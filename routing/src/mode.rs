@@ -62,7 +62,7 @@ impl<'a> Plan<'a> {
         let is_refused = self.destination == Destination::Unavailable;
         if is_refused {
             let not_found = self.interest.not_found();
-            self = self.to(map.every_peer(), map);
+            self = self.to(self.everywhere(map), map);
             self.interest = not_found.map_or(self.interest, ResponseInterest::NotFound);
         }
         self.interest = self.interest.passing();
@@ -79,6 +79,13 @@ impl<'a> Plan<'a> {
             _ => ResponseInterest::Nothing,
         };
         Self { interest, ..self.to(Destination::Default, map) }
+    }
+
+    /// Returns where every server is asked, as far as the version of a component lets it.
+    fn everywhere(&self, map: &'a DiscoveryMap) -> Destination<'a> {
+        let every_peer = map.every_peer();
+        let new_enough = self.component.and_then(|own| map.at_least(every_peer, own.version));
+        new_enough.unwrap_or(every_peer)
     }
 
     /// Returns the plan for a server's own answer from there.

@@ -6,6 +6,7 @@
 //!  RequestFacts ── target ── decision ──┐
 //!       │                               ├── Plan: reason, destination, twin,
 //!       ├── merged::access_check ───────┤         access check, interest
+//!       ├── skew_policy::keep ──────────┤
 //!       └── DiscoveryMap ───────────────┘
 //! ```
 //!
@@ -19,10 +20,12 @@ use std::borrow::Cow;
 
 use discovery_map::{Destination, DiscoveryMap, FRONT_PROXY_SUFFIX};
 
+use crate::component::ComponentVersion;
 use crate::decision::{Decision, OnTypeLevelNotFound, Reason, decide};
 use crate::interest::{AwaitedDocument, NotFound, ResponseInterest};
 use crate::merged::{self, AccessCheck, ReadOptions};
 use crate::path::RequestPath;
+use crate::skew_policy::{self, Skew};
 use crate::status::Encoding;
 use crate::target::Target;
 use crate::verb::verb;
@@ -40,7 +43,8 @@ pub struct RequestFacts<'r> {
     pub accept: &'r [u8],
     /// The encoding of a `Status` for this client, by `accept`.
     pub encoding: Encoding,
-    /// The value of `User-Agent`.
+    /// The value of `User-Agent`: a claim of the client's version, which is read only while servers have
+    /// different ones.
     pub user_agent: &'r [u8],
     /// The value of `Accept-Encoding`.
     pub accept_encoding: &'r [u8],
@@ -58,8 +62,12 @@ pub struct Plan<'a> {
     pub target: Target<'a>,
     /// Why the plan is this one, for the counters.
     pub reason: Reason,
-    /// The serving set that the request goes to.
+    /// The serving set that the request goes to, or a part of it.
     pub destination: Destination<'a>,
+    /// The component of Kubernetes that sends the request, if its version can matter.
+    pub component: Option<ComponentVersion>,
+    /// What the version skew policy made of the request, if it mattered.
+    pub skew: Option<Skew>,
     /// As in [`RequestFacts`].
     pub has_certificate: bool,
     /// The cluster whose twin carries the request; `None` if the cluster itself
@@ -85,6 +93,10 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
         Some(check) => Decision::document(check.destination),
         None => decide(&target, map, |t| verb(facts.method, facts.path.query(), t)),
     };
+    let component = component(facts, map);
+    let (destination, skew) = component.map_or((destination, None), |component| {
+        skew_policy::keep(destination, &target, component, map)
+    });
     let encoding = facts.encoding;
     let interest = match (&access_check, on_not_found) {
         (Some(check), _) => ResponseInterest::Document(AwaitedDocument {
@@ -105,7 +117,23 @@ pub fn plan<'a>(facts: &'a RequestFacts<'_>, map: &'a DiscoveryMap) -> Plan<'a> 
     };
     let has_certificate = facts.has_certificate;
     let twin_of = twin_of(destination, has_certificate, map);
-    Plan { target, reason, destination, has_certificate, twin_of, access_check, interest }
+    Plan {
+        target,
+        reason,
+        destination,
+        component,
+        skew,
+        has_certificate,
+        twin_of,
+        access_check,
+        interest,
+    }
+}
+
+/// Returns the component that sends the request. Most of the time all servers have one version, and
+/// then nobody looks.
+fn component(facts: &RequestFacts<'_>, map: &DiscoveryMap) -> Option<ComponentVersion> {
+    if map.versions_differ() { ComponentVersion::of_user_agent(facts.user_agent) } else { None }
 }
 
 /// Returns the cluster whose twin carries a request; `None` if the cluster itself does.

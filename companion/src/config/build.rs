@@ -15,6 +15,7 @@ use super::model::{CredentialFiles, PeerTls, Polling};
 use super::peers::{PeerSource, peer_address, peers};
 use super::reader::{Faulty, Section};
 use super::request_headers::request_headers;
+use super::skew_policy::SkewPolicy;
 use super::tls::key_pair;
 use super::value::{ServerName, absolute, duration};
 
@@ -33,12 +34,13 @@ pub(super) struct Common {
     pub mode: Mode,
     pub decision_header_groups: Vec<String>,
     pub answering_version: AnsweringPolicy,
+    pub skew_policy: SkewPolicy,
     pub request_headers: RequestHeaders,
     pub events: Option<EventsTarget>,
 }
 
 /// The fields of [`Common`].
-pub(super) const COMMON: [&str; 12] = [
+pub(super) const COMMON: [&str; 13] = [
     "peers",
     "localPeer",
     "peerTls",
@@ -49,6 +51,7 @@ pub(super) const COMMON: [&str; 12] = [
     "mode",
     "decisionHeaderGroups",
     "answeringVersion",
+    "skewPolicy",
     "requestHeaders",
     "events",
 ];
@@ -65,6 +68,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
     let decision_header_groups = top.strings("decisionHeaderGroups", Vec::new(), group);
     let answering_version =
         top.or_default("answeringVersion", "majority", str::parse::<AnsweringPolicy>);
+    let skew_policy = top.or_default("skewPolicy", "keep", str::parse::<SkewPolicy>);
     let request_headers = top.section_or_empty("requestHeaders").and_then(request_headers);
     let events = top.optional_section("events", events);
     Ok(Common {
@@ -78,6 +82,7 @@ pub(super) fn common(top: &mut Section<'_>) -> Result<Common, Faulty> {
         mode: mode?,
         decision_header_groups: decision_header_groups?,
         answering_version: answering_version?,
+        skew_policy: skew_policy?,
         request_headers: request_headers?,
         events: events?,
     })

@@ -97,6 +97,7 @@ fn one(
         mode: common.mode,
         decision_header_groups: common.decision_header_groups,
         answering_version: common.answering_version,
+        skew_policy: common.skew_policy,
         listener_tls,
         client_ca_file: client_ca_file.flatten(),
         front_proxy: front_proxy?,

@@ -67,6 +67,7 @@ pub(super) fn one_of_many(
         mode: common.mode,
         decision_header_groups: common.decision_header_groups,
         answering_version: common.answering_version,
+        skew_policy: common.skew_policy,
         listener_tls: None,
         client_ca_file: client_ca_file?,
         front_proxy: None,

@@ -10,6 +10,7 @@ use super::answering::AnsweringPolicy;
 use super::events::EventsTarget;
 use super::header::RequestHeaders;
 use super::peers::PeerSource;
+use super::skew_policy::SkewPolicy;
 use super::value::{ClusterPrefix, ServerName};
 use crate::certificates::KeyPairFiles;
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub decision_header_groups: Vec<String>,
     /// Which version answers what peers of several versions can answer, unless the mode is shadow.
     pub answering_version: AnsweringPolicy,
+    /// Whether components are answered by no server that is older than themselves.
+    pub skew_policy: SkewPolicy,
     /// The certificate of Envoy's listener, if the companion publishes it.
     pub listener_tls: Option<KeyPairFiles>,
     /// The certificates (PEM) that verify clients; without it no client is asked for a certificate.

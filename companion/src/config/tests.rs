@@ -62,6 +62,17 @@ fn the_mode_is_one_of_three() {
 }
 
 #[test]
+fn the_skew_policy_is_kept_unless_the_configuration_says_otherwise() {
+    let policy = |text: &str| Config::from_yaml(&format!("{SOUND}{text}")).unwrap().skew_policy;
+    assert_eq!(policy(""), SkewPolicy::Keep);
+    for known in [SkewPolicy::Keep, SkewPolicy::Ignore] {
+        assert_eq!(policy(&format!("skewPolicy: {known}\n")), known);
+    }
+    let faults = faults(&format!("{SOUND}skewPolicy: some\n"));
+    assert_eq!(faults, ["skewPolicy: \"some\" must be one of keep, ignore"]);
+}
+
+#[test]
 fn a_group_that_no_certificate_can_have_is_refused() {
     let groups = |list: &str| format!("{SOUND}decisionHeaderGroups: {list}\n");
     let config = Config::from_yaml(&groups("['system:masters', 'my team']")).unwrap();

@@ -39,11 +39,12 @@ fn map(generation: u64, types: &[(&str, &[u16])]) -> Arc<MapDocument> {
     let mut map: MapDocument = serde_json::from_str(GOLDEN).unwrap();
     map.generation = generation;
     map.peers = ["a", "b"]
-        .map(|name| PeerEntry { name: name.to_owned(), state: PeerState::Serving })
+        .map(|name| PeerEntry { name: name.to_owned(), state: PeerState::Serving, version: None })
         .to_vec();
     let set = |peers: &[u16], cluster: Option<&str>| SetEntry {
         peers: peers.to_vec(),
         cluster: cluster.map(str::to_owned),
+        at_least: BTreeMap::new(),
     };
     map.default_cluster = "all".to_owned();
     map.sets = vec![set(&[0, 1], Some("all")), set(&[0], Some("all_a")), set(&[1], None)];

@@ -185,6 +185,25 @@ impl Answering {
             Some(answering) => Reverse((version == Some(answering), version)),
         }
     }
+
+    /// Returns the same among those that can answer a component of the version `least`: before all
+    /// others come the peers that serve at least this version. Of these, the answering version comes
+    /// first, then the oldest, which is nearest to what everybody else sees.
+    pub(super) fn place_for(
+        &self,
+        version: Option<MinorVersion>,
+        least: MinorVersion,
+    ) -> impl Ord + Copy + use<> {
+        // No version is less than any version.
+        let suffices = version >= Some(least);
+        let (older, rest) = if suffices {
+            let known = self.version.and(version);
+            ((version != self.version && self.version.is_some(), known), None)
+        } else {
+            ((false, None), Some(self.place(version)))
+        };
+        (!suffices, older, rest)
+    }
 }
 
 /// Returns the version that the policy chooses; `Some(None)` if all versions answer. Returns `None`

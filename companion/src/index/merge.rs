@@ -43,7 +43,11 @@ impl Index {
             default_cluster: self.config.envoy.cluster_prefix.to_string(),
             identity: self.identity(),
             peers: peers
-                .map(|peer| PeerEntry { name: peer.name.to_string(), state: peer.state })
+                .map(|peer| PeerEntry {
+                    name: peer.name.to_string(),
+                    state: peer.state,
+                    version: peer.minor().filter(|_| sets.keeps_skew_policy),
+                })
                 .collect(),
             rotation: sets.addresses(rotation).map(|address| address.to_string()).collect(),
             just_left: self.just_left(),

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
-use discovery_map::{ROTATION_SUFFIX, SetEntry};
+use discovery_map::{MinorVersion, ROTATION_SUFFIX, SetEntry, at_least, at_least_cluster};
 
 use super::answering::Answering;
 use super::names::{cluster_name, local_cluster};
 use super::peer::Tracked;
 use super::snapshot::Cluster;
-use crate::config::{ClusterPrefix, Config, MAX_PEERS};
+use crate::config::{ClusterPrefix, Config, MAX_PEERS, SkewPolicy};
 use crate::endpoints::Endpoints;
 
 /// Peers, by their positions in the index. The size is fixed because a map takes thousands of them,
@@ -69,6 +69,10 @@ pub(super) struct Sets<'i> {
     peers: &'i [Tracked],
     answering: &'i Answering,
     local: Option<SocketAddr>,
+    /// Whether components go to peers that are as new as themselves.
+    pub(super) keeps_skew_policy: bool,
+    /// Whether all clusters have the levels of the default cluster.
+    fixed: bool,
     pub(super) rotation: PeerSet,
     list: Vec<PeerSet>,
     by_peers: HashMap<PeerSet, u16>,
@@ -82,8 +86,22 @@ impl<'i> Sets<'i> {
         rotation: PeerSet,
     ) -> Self {
         let (prefix, local) = (&config.envoy.cluster_prefix, config.local_peer);
-        let (list, by_peers) = (Vec::new(), HashMap::new());
-        let mut sets = Self { prefix, peers, answering, local, rotation, list, by_peers };
+        let fixed = config.envoy.fixed_clusters;
+        // A component must be counted also when the last peer that is as new is away.
+        let known = peers.iter().filter(|peer| !peer.is_forgotten(config.forget_after));
+        let versions: BTreeSet<_> = known.filter_map(Tracked::minor).collect();
+        let keeps_skew_policy = config.skew_policy == SkewPolicy::Keep && versions.len() > 1;
+        let mut sets = Self {
+            prefix,
+            peers,
+            answering,
+            local,
+            keeps_skew_policy,
+            fixed,
+            rotation,
+            list: Vec::new(),
+            by_peers: HashMap::new(),
+        };
         sets.index_of(rotation);
         sets
     }
@@ -111,8 +129,23 @@ impl<'i> Sets<'i> {
             let all = 0..u16::try_from(self.peers.len()).unwrap_or(u16::MAX);
             all.filter(move |&position| set.contains(usize::from(position))).collect()
         };
-        let sets = self.list.iter();
-        sets.map(|&set| SetEntry { peers: positions(set), cluster: self.cluster(set) }).collect()
+        let entry = |&set: &PeerSet| SetEntry {
+            peers: positions(set),
+            cluster: self.cluster(set),
+            at_least: self.at_least(set),
+        };
+        self.list.iter().map(entry).collect()
+    }
+
+    /// Returns the clusters of a set for components, by their versions. None if the set has no cluster,
+    /// or the policy does not matter.
+    fn at_least(&self, set: PeerSet) -> BTreeMap<MinorVersion, String> {
+        match self.cluster(set) {
+            Some(cluster) if self.keeps_skew_policy => {
+                at_least(&cluster, self.members(set).map(Tracked::minor))
+            }
+            _ => BTreeMap::new(),
+        }
     }
 
     /// Returns the addresses of a set's peers, sorted.
@@ -130,6 +163,7 @@ impl<'i> Sets<'i> {
         let mut clusters: Vec<_> = clusters.collect();
         let name = format!("{}{ROTATION_SUFFIX}", self.prefix);
         clusters.push(Cluster { name, endpoints: self.addresses(self.rotation).collect() });
+        clusters.extend(self.clusters_for_components());
         let name = local_cluster(self.prefix.as_str());
         clusters.extend(
             self.local.map(|local| Cluster { name, endpoints: [local].into_iter().collect() }),
@@ -145,6 +179,45 @@ impl<'i> Sets<'i> {
         for peer in self.members(set) {
             let place = (self.answering.place(peer.minor()), self.local != Some(peer.address));
             levels.entry(place).or_default().push(peer.address);
+        }
+        Endpoints::of_levels(levels.into_values())
+    }
+
+    /// Returns the clusters of the sets, and of the whole rotation, for components of the versions that
+    /// some peers in them do not have.
+    fn clusters_for_components(&self) -> Vec<Cluster> {
+        let mut clusters = Vec::new();
+        for &set in &self.list {
+            let own = self.cluster(set);
+            let of_versions = self.at_least(set).into_iter();
+            for (least, name) in of_versions.filter(|(_, name)| Some(name) != own.as_ref()) {
+                let endpoints = self.endpoints_for(set, least, false);
+                clusters.push(Cluster { name, endpoints });
+                if set == self.rotation {
+                    let whole = format!("{}{ROTATION_SUFFIX}", self.prefix);
+                    let name = at_least_cluster(&whole, least);
+                    let endpoints = self.endpoints_for(set, least, true);
+                    clusters.push(Cluster { name, endpoints });
+                }
+            }
+        }
+        clusters
+    }
+
+    /// Returns the endpoints of a set for components of this version: those that are older answer only if
+    /// none of the others can be reached, at once and without a companion. `alike`: the others are on one
+    /// level.
+    fn endpoints_for(&self, set: PeerSet, least: MinorVersion, alike: bool) -> Endpoints {
+        let mut levels = BTreeMap::<_, Vec<_>>::new();
+        for peer in self.members(set) {
+            let suffices = peer.minor() >= Some(least);
+            // Where all clusters have the levels of the default cluster, the older ones would come first.
+            if suffices || !self.fixed {
+                let place = self.answering.place_for(peer.minor(), least);
+                let place = (!alike || !suffices).then_some(place);
+                let distance = !alike && self.local != Some(peer.address);
+                levels.entry((!suffices, place, distance)).or_default().push(peer.address);
+            }
         }
         Endpoints::of_levels(levels.into_values())
     }

@@ -4,6 +4,7 @@ mod answering;
 mod identity;
 mod restart;
 mod size;
+mod skew_policy;
 mod sources;
 mod stale;
 mod verbs;

@@ -94,11 +94,36 @@ impl Check {
                 let problem = "is out of range: the map has";
                 self.fault(&place, format!("peer index {peer} {problem} {peer_count} peers"));
             }
+            self.at_least(index, set, &mut clusters);
             let Some(cluster) = &set.cluster else { continue };
             let place = format!("sets[{index}].cluster");
             self.cluster(&place, cluster);
             if !clusters.insert(cluster) {
                 self.fault(place, format!("\"{cluster}\" is the cluster of an earlier set"));
+            }
+        }
+    }
+
+    /// A set without a cluster has none for components either. Only its own cluster may be among
+    /// them, for the oldest version.
+    fn at_least<'s>(
+        &mut self,
+        index: usize,
+        set: &'s SetEntry,
+        clusters: &mut BTreeSet<&'s String>,
+    ) {
+        for (position, (version, cluster)) in set.at_least.iter().enumerate() {
+            let place = format!("sets[{index}].atLeast[\"{version}\"]");
+            match &set.cluster {
+                None => self.fault(place, "must not be there: the set has no cluster"),
+                Some(own) if own == cluster && position == 0 => {}
+                Some(_) => {
+                    self.cluster(&place, cluster);
+                    if !clusters.insert(cluster) {
+                        let problem = "is the cluster of an earlier set or version";
+                        self.fault(place, format!("\"{cluster}\" {problem}"));
+                    }
+                }
             }
         }
     }

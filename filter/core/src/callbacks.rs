@@ -3,7 +3,7 @@
 use discovery_map::{DiscoveryMap, Mode};
 use routing::interest::{self, ResponseInterest};
 use routing::status::{Encoding, Refusal};
-use routing::{Plan, Reason, plan};
+use routing::{Plan, Reason, Skew, plan};
 
 use crate::effect::Effect;
 use crate::evidence::Evidence;
@@ -87,6 +87,9 @@ impl<H: Host> Filter<H> {
             Ok(()) => {
                 let plan = plan(&request.facts, &current.map);
                 self.decided(plan.reason);
+                if let Some(skew) = plan.skew {
+                    self.skewed(skew);
+                }
                 self.trace(&request, &plan, &current.map);
                 let plan = self.in_mode(plan, &current.map);
                 if request.has_claims {
@@ -101,11 +104,21 @@ impl<H: Host> Filter<H> {
         }
     }
 
+    /// Takes note of what the version skew policy made of a component's request.
+    #[cold]
+    fn skewed(&self, skew: Skew) {
+        self.metrics.skewed(skew);
+        if let Some(line) = self.skew_log.line(skew) {
+            self.host.warn(&line);
+        }
+    }
+
     /// Keeps with the stream how the request was decided: for the access log, unless every server can
     /// answer it, and for the client if it is in a group that is told.
     #[inline]
     fn trace(&self, request: &Request<'_>, plan: &Plan<'_>, map: &DiscoveryMap) {
-        let is_logged = !matches!(plan.reason, Reason::Common | Reason::NotAnApi);
+        let everywhere = matches!(plan.reason, Reason::Common | Reason::NotAnApi);
+        let is_logged = !everywhere || plan.skew.is_some();
         let groups = &map.decision_header_groups;
         let is_told = !groups.is_empty() && request.is_in_one_of(groups);
         if is_logged || is_told {

@@ -24,6 +24,7 @@ use crate::budget::Budget;
 use crate::extensions::Extensions;
 use crate::host::{Host, StreamId};
 use crate::metrics::{Event, Metrics, Summary};
+use crate::skew_log::SkewLog;
 
 /// How many streams it takes until older ones are forgotten; a control plane's filter
 /// remembers at most twice as many.
@@ -54,6 +55,8 @@ pub(crate) struct Filter<H: Host> {
     pub(crate) budget: Budget,
     /// Whether the host was asked for a tick, and has not ticked yet.
     pub(crate) is_tick_due: Cell<bool>,
+    /// The components that no server was new enough for.
+    pub(crate) skew_log: SkewLog,
 }
 
 /// What the filters of a VM have in common.
@@ -113,6 +116,7 @@ impl<H: Host> Filter<H> {
             phase: Cell::new(phase),
             budget: Budget::new(),
             is_tick_due: Cell::new(false),
+            skew_log: SkewLog::default(),
         }
     }
 

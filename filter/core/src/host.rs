@@ -150,6 +150,9 @@ pub trait Host {
     /// is dropped.
     fn respond(&self, code: u16, headers: &[(&[u8], &[u8])], body: &[u8]);
 
+    /// Writes a line to the proxy's log, as a warning.
+    fn warn(&self, line: &str);
+
     /// Defines a counter; `None` if the host has no room for it.
     fn counter(&self, name: &str) -> Option<Self::Metric>;
 

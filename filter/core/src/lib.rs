@@ -45,6 +45,7 @@ mod host;
 mod metrics;
 mod request;
 mod response;
+mod skew_log;
 
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
@@ -58,3 +59,4 @@ pub use headers::{Headers, serialize};
 pub use host::{
     Action, Certificate, ClientCertificate, ContextId, HeaderMap, Host, Shared, StreamId,
 };
+pub use skew_log::MOST as MOST_LOGGED;

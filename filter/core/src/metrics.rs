@@ -1,13 +1,14 @@
 //! The filter's counters and gauges, in Envoy's statistics as `wasmcustom.<name>`.
-//! The parts `.decision.<reason>`, `.form.<form>` and `.outcome.<outcome>` become
-//! Prometheus labels by the `stats_tags` of the Envoy configuration.
+//! The parts `.decision.<reason>`, `.form.<form>`, `.component.<component>` and
+//! `.outcome.<outcome>` become Prometheus labels by the `stats_tags` of the Envoy
+//! configuration.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use discovery_map::{DiscoveryMap, DocumentForm};
 use routing::interest::NotFoundChange;
-use routing::{Reason, RequestChange};
+use routing::{Component, Reason, RequestChange, Skew, SkewOutcome};
 
 use crate::host::Host;
 
@@ -83,6 +84,9 @@ const EVENTS: [(Event, &str); 18] = {
     ]
 };
 
+/// How many counters there are of components' requests.
+const COMPONENTS: usize = Component::ALL.len() * SkewOutcome::ALL.len();
+
 /// The gauges of the maps in use, as in [`Summary`].
 const GAUGES: [&str; 3] = [
     "mixed_version_proxy_map_generation",
@@ -122,6 +126,11 @@ pub(crate) struct Metrics<M> {
     /// What the host was not told yet. Each request is counted here, because
     /// telling the host costs more than deciding.
     decided: [Cell<u64>; Reason::ALL.len()],
+    /// The counters of components' requests for which the version skew policy mattered, by component and
+    /// outcome.
+    components: [Option<M>; COMPONENTS],
+    /// As `decided`.
+    skewed: [Cell<u64>; COMPONENTS],
     events: [Option<M>; EVENTS.len()],
     gauges: [Option<M>; GAUGES.len()],
 }
@@ -136,6 +145,8 @@ impl<M: Copy> Metrics<M> {
         Self {
             requests: Reason::ALL.map(requests),
             decided: Default::default(),
+            components: components(host),
+            skewed: Default::default(),
             events: EVENTS.map(event),
             gauges: GAUGES.map(|name| host.gauge(name)),
         }
@@ -148,9 +159,18 @@ impl<M: Copy> Metrics<M> {
         }
     }
 
+    /// The version skew policy mattered for a component's request.
+    pub(crate) fn skewed(&self, Skew { component, outcome }: Skew) {
+        let of_component = component.component as usize * SkewOutcome::ALL.len();
+        if let Some(skewed) = self.skewed.get(of_component + outcome as usize) {
+            skewed.set(skewed.get().saturating_add(1));
+        }
+    }
+
     /// Tells the host how many requests were decided since the last time.
     pub(crate) fn publish(&self, host: &impl Host<Metric = M>) {
-        for (counter, decided) in self.requests.iter().zip(&self.decided) {
+        let requests = self.requests.iter().zip(&self.decided);
+        for (counter, decided) in requests.chain(self.components.iter().zip(&self.skewed)) {
             let count = decided.take();
             if let Some(counter) = counter.filter(|_| count > 0) {
                 host.add(counter, count);
@@ -174,6 +194,21 @@ impl<M: Copy> Metrics<M> {
             }
         }
     }
+}
+
+/// Defines the counters of components' requests, in the order of their numbers.
+fn components<M: Copy>(host: &impl Host<Metric = M>) -> [Option<M>; COMPONENTS] {
+    let mut all = [None; COMPONENTS];
+    let names = Component::ALL
+        .into_iter()
+        .flat_map(|component| SkewOutcome::ALL.map(|outcome| (component, outcome)));
+    for (counter, (component, outcome)) in all.iter_mut().zip(names) {
+        let (component, outcome) = (component.label(), outcome.as_str());
+        *counter = host.counter(&format!(
+            "mixed_version_proxy_skew_policy_requests_total.component.{component}.outcome.{outcome}"
+        ));
+    }
+    all
 }
 
 #[cfg(test)]

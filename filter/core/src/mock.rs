@@ -66,6 +66,8 @@ pub enum Call {
     Shared,
     /// [`Host::now`].
     Now,
+    /// [`Host::warn`].
+    Warn,
     /// [`Host::counter`] and [`Host::gauge`].
     DefineMetric,
     /// [`Host::add`].
@@ -99,6 +101,8 @@ pub struct State {
     pub sooner: Option<Shared>,
     /// The time.
     pub now: Duration,
+    /// The lines of the log.
+    pub log: Vec<String>,
     /// Metrics by name; the number is the position.
     pub metrics: Vec<(String, u64)>,
     /// How often `on_tick` is called about a configuration.
@@ -295,6 +299,12 @@ impl Host for Rc<MockHost> {
         let headers = headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         let reply = Reply { code, headers, body: body.to_vec() };
         self.write(Call::Respond, |stream| stream.replies.push(reply));
+    }
+
+    fn warn(&self, line: &str) {
+        if self.call(Call::Warn) {
+            self.change(|state| state.log.push(line.to_owned()));
+        }
     }
 
     fn counter(&self, name: &str) -> Option<usize> {

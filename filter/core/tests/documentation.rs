@@ -16,12 +16,23 @@ mod documentation {
         rows.flat_map(|row| {
             let cells: Vec<_> = row.split('|').map(str::trim).collect();
             let metric = cells[1].trim_matches('`');
-            let Some((name, label)) = metric.trim_end_matches('}').split_once('{') else {
+            let Some((name, labels)) = metric.trim_end_matches('}').split_once('{') else {
                 return vec![metric.to_owned()];
             };
-            // The meaning quotes the label's values.
-            let values = cells[4].split('`').skip(1).step_by(2);
-            values.map(|value| format!("{name}.{label}.{value}")).collect()
+            // The meaning quotes the labels' values, those of the first label up to a semicolon.
+            let labels: Vec<_> = labels.split(',').collect();
+            let values = cells[4].splitn(labels.len(), ';');
+            let values = values.map(|one| one.split('`').skip(1).step_by(2));
+            let mut names = vec![name.to_owned()];
+            for (label, values) in labels.into_iter().zip(values) {
+                let values: Vec<_> = values.collect();
+                let with = |name: &String| {
+                    let name = name.clone();
+                    values.iter().map(move |value| format!("{name}.{label}.{value}"))
+                };
+                names = names.iter().flat_map(with).collect();
+            }
+            names
         })
         .collect()
     }

@@ -8,12 +8,16 @@ use std::path::PathBuf;
 use anyhow::Result;
 use companion::xds::{FilterConfig, Module};
 use discovery_map::{
-    BySet, MapDocument, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry, Versions,
+    BySet, MapDocument, MinorVersion, PeerEntry, PeerState, Resources, SCHEMA_VERSION, SetEntry,
+    Versions,
 };
 use serde_json::{Value, json};
 
 /// The numbers of resources in the map.
 pub const SIZES: [usize; 2] = [100, 5_000];
+
+/// The cluster of all servers for components of 1.37.
+const FOR_COMPONENTS: &str = "default__from-1-37";
 
 /// The filter before the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub enum Variant {
     Filter,
     /// The same, in a VM that serves another control plane too.
     Shared,
+    /// The same as the filter, with a map of servers that have different versions.
+    Versions,
 }
 
 impl Variant {
@@ -38,6 +44,7 @@ impl Variant {
             Self::Baseline => "baseline",
             Self::Filter => "filter",
             Self::Shared => "shared",
+            Self::Versions => "versions",
         }
     }
 }
@@ -51,23 +58,36 @@ pub enum Case {
     Rerouted,
     /// PUT of an object that every server serves, with 64 KiB in each direction.
     Body,
+    /// GET of an object that every server serves, by a component of Kubernetes. If servers have different
+    /// versions, it is rerouted to those that are as new as itself.
+    Component,
 }
 
 impl Case {
-    pub const ALL: [Self; 3] = [Self::NoSkew, Self::Rerouted, Self::Body];
+    pub const ALL: [Self; 4] = [Self::NoSkew, Self::Rerouted, Self::Body, Self::Component];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::NoSkew => "no_skew",
             Self::Rerouted => "rerouted",
             Self::Body => "body_64_kib",
+            Self::Component => "component",
         }
     }
 
     pub fn path(self) -> &'static str {
         match self {
-            Self::NoSkew | Self::Body => "/apis/team7.example.com/v1/namespaces/default/widgets3/w",
+            Self::NoSkew | Self::Body | Self::Component => {
+                "/apis/team7.example.com/v1/namespaces/default/widgets3/w"
+            }
             Self::Rerouted => "/apis/skewed.example.com/v1/namespaces/default/gadgets/g",
+        }
+    }
+
+    pub fn user_agent(self) -> &'static str {
+        match self {
+            Self::Component => "kubelet/v1.37.0 (linux/amd64) kubernetes/1a2b3c4",
+            Self::NoSkew | Self::Rerouted | Self::Body => "bench",
         }
     }
 }
@@ -88,7 +108,7 @@ impl Setup {
     pub fn variants(&self) -> Vec<Variant> {
         let baseline = self.baseline.is_some().then_some(Variant::Baseline);
         let others = [Variant::Plain, Variant::Lua].into_iter().chain(baseline);
-        others.chain([Variant::Filter, Variant::Shared]).collect()
+        others.chain([Variant::Filter, Variant::Shared, Variant::Versions]).collect()
     }
 
     /// Returns the module of a variant, as it serves its control planes; the requests are for the
@@ -102,7 +122,7 @@ impl Setup {
         match variant {
             Variant::Plain | Variant::Lua => Ok(Vec::new()),
             Variant::Baseline => Ok(self.baseline.iter().map(Module::of_only).collect()),
-            Variant::Filter => Ok(vec![Module::of_only(&self.filter)]),
+            Variant::Filter | Variant::Versions => Ok(vec![Module::of_only(&self.filter)]),
             Variant::Shared => Ok(vec![of_many("first")?, of_many("second")?]),
         }
     }
@@ -110,7 +130,10 @@ impl Setup {
 
 /// Returns the bootstrap of a variant in JSON, which is YAML.
 pub fn bootstrap(setup: &Setup, variant: Variant, resources: usize) -> Result<String> {
-    let document = document(resources);
+    let mut document = document(resources);
+    if variant == Variant::Versions {
+        set_versions(&mut document);
+    }
     let modules = setup.modules(variant)?;
     let mut listeners = Vec::new();
     if modules.is_empty() {
@@ -251,7 +274,7 @@ fn clusters(upstream: SocketAddr, modules: &[Module]) -> Value {
         let mut cluster = cluster(&format!("{name}{suffix}"), upstream);
         if let (Some(module), Some(fields)) = (module, cluster.as_object_mut()) {
             // As the companion does it: after a denial, a request leaves the cluster of a set.
-            let after_denial = (name == "skewed").then_some("default");
+            let after_denial = (name != "default").then_some("default");
             let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
             let filters = json!({ options: {
                 "@type": format!("type.googleapis.com/{options}"),
@@ -262,7 +285,7 @@ fn clusters(upstream: SocketAddr, modules: &[Module]) -> Value {
         }
         cluster
     };
-    let names = ["default", "skewed"];
+    let names = ["default", "skewed", FOR_COMPONENTS];
     let first = names.map(|name| of(name, "", modules.first()));
     let others = modules.iter().skip(1);
     let others = others.flat_map(|module| names.map(|name| of(name, "-other", Some(module))));
@@ -280,7 +303,8 @@ fn cluster(name: &str, upstream: SocketAddr) -> Value {
 
 /// Returns a map of two peers with this many resources, five to a group.
 fn document(resources: usize) -> MapDocument {
-    let serving = |name: &str| PeerEntry { name: name.into(), state: PeerState::Serving };
+    let serving =
+        |name: &str| PeerEntry { name: name.into(), state: PeerState::Serving, version: None };
     let version = |set: u16, namespaced: Vec<String>| {
         let resources = Resources { namespaced, cluster_scoped: Vec::new() };
         let by_set = BySet(BTreeMap::from([(set, resources)]));
@@ -303,8 +327,12 @@ fn document(resources: usize) -> MapDocument {
         identity: discovery_map::IdentityHeaders::default(),
         peers: vec![serving("cp-1"), serving("cp-2")],
         sets: vec![
-            SetEntry { peers: vec![0, 1], cluster: Some("default".into()) },
-            SetEntry { peers: vec![1], cluster: Some("skewed".into()) },
+            SetEntry {
+                peers: vec![0, 1],
+                cluster: Some("default".into()),
+                at_least: BTreeMap::new(),
+            },
+            SetEntry { peers: vec![1], cluster: Some("skewed".into()), at_least: BTreeMap::new() },
         ],
         widest_view: 1,
         groups,
@@ -314,6 +342,19 @@ fn document(resources: usize) -> MapDocument {
         open_api: discovery_map::OpenApi::default(),
         verbs: Default::default(),
         strict_not_found: discovery_map::Ignored,
+    }
+}
+
+/// Gives the servers different versions: `cp-1` is 1.36, `cp-2` is 1.37.
+fn set_versions(document: &mut MapDocument) {
+    let versions = [36, 37].map(|minor| MinorVersion::new(1, minor));
+    for set in &mut document.sets {
+        let of = |peer: &u16| versions.get(usize::from(*peer)).copied();
+        let cluster = set.cluster.as_deref().unwrap_or_default();
+        set.at_least = discovery_map::at_least(cluster, set.peers.iter().map(of));
+    }
+    for (peer, version) in document.peers.iter_mut().zip(versions) {
+        peer.version = Some(version);
     }
 }
 

@@ -91,10 +91,10 @@ async fn connection(port: u16, case: Case, requests: usize) -> Result<Vec<Durati
             .header("host", "kubernetes")
             .header("accept", "application/json")
             .header("authorization", "Bearer token")
-            .header("user-agent", "bench");
+            .header("user-agent", case.user_agent());
         let request = match case {
             Case::Body => request.method(Method::PUT).body(Body::from(body.clone()))?,
-            Case::NoSkew | Case::Rerouted => request.body(Body::empty())?,
+            Case::NoSkew | Case::Rerouted | Case::Component => request.body(Body::empty())?,
         };
         sender.ready().await?;
         let begun = Instant::now();

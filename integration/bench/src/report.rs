@@ -40,7 +40,7 @@ pub fn report(samples: &[Measured], variants: &[Variant], rounds: usize, request
 
 /// Returns the variants that the filter is compared with, pair by pair.
 fn compared(variants: &[Variant]) -> impl Iterator<Item = Variant> {
-    [Variant::Lua, Variant::Baseline, Variant::Shared]
+    [Variant::Lua, Variant::Baseline, Variant::Shared, Variant::Versions]
         .into_iter()
         .filter(|variant| variants.contains(variant))
 }

@@ -30,5 +30,6 @@ mod requests;
 mod rotation;
 mod shadow;
 mod skew;
+mod skew_policy;
 mod upgrade;
 mod watches;

@@ -27,6 +27,7 @@ mod routing;
 mod shadow;
 mod shared_vm;
 mod skew;
+mod skew_policy;
 mod stalled;
 mod start;
 mod streams;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use api_discovery::Belief;
 use discovery_map::{
     BySet, IdentityHeaders, Ignored, MapDocument, Mode, OpenApi, PeerEntry, PeerState, Resources,
-    SCHEMA_VERSION, Scope, SetEntry, SetsByVerb, Verb, Versions,
+    SCHEMA_VERSION, Scope, SetEntry, SetsByVerb, Verb, Versions, at_least,
 };
 
 use crate::facts::Peer;
@@ -68,8 +68,18 @@ impl Sets {
             () if set.is_disjoint(&rotation) => None,
             () => Some(name(set)),
         };
-        let entry =
-            |set: &Set| SetEntry { peers: set.iter().copied().collect(), cluster: cluster(set) };
+        let version = |at: &u16| servers.get(usize::from(*at))?.peer.minor_version;
+        let versions: BTreeSet<_> =
+            servers.iter().filter_map(|server| server.peer.minor_version).collect();
+        let for_components = |set: &Set| match cluster(set) {
+            Some(own) if versions.len() > 1 => at_least(&own, set.iter().map(version)),
+            _ => BTreeMap::new(),
+        };
+        let entry = |set: &Set| SetEntry {
+            peers: set.iter().copied().collect(),
+            cluster: cluster(set),
+            at_least: for_components(set),
+        };
         self.0.iter().map(entry).collect()
     }
 }
@@ -82,9 +92,10 @@ pub fn document(servers: &[Server]) -> MapDocument {
     let rotation = all().filter(|(_, one)| in_rotation(one)).map(|(at, _)| at).collect();
     let mut sets = Sets(vec![rotation]);
     let (groups, verbs) = types(servers, &mut sets);
-    let peers = servers
-        .iter()
-        .map(|server| PeerEntry { name: server.peer.name.clone(), state: server.peer.state });
+    let peers = servers.iter().map(|server| {
+        let Peer { name, state, minor_version, .. } = &server.peer;
+        PeerEntry { name: name.clone(), state: *state, version: *minor_version }
+    });
     let addresses = servers.iter().filter(|server| in_rotation(server));
     let addresses: BTreeSet<_> = addresses.filter_map(|server| server.address).collect();
     MapDocument {

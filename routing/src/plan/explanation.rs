@@ -8,6 +8,7 @@ use super::Plan;
 use crate::decision::Reason;
 use crate::interest::ResponseInterest;
 use crate::merged::AccessCheck;
+use crate::skew_policy::{Skew, SkewOutcome};
 use crate::target::Target;
 
 impl Plan<'_> {
@@ -19,6 +20,7 @@ impl Plan<'_> {
             Some(check) => self.merged(check, map),
             None => self.routed(map),
         };
+        text.push_str(&self.skew_policy(map));
         if let Some(cluster) = self.cluster() {
             text.push_str(&format!(" It goes to the cluster {cluster}."));
         }
@@ -84,11 +86,40 @@ impl Plan<'_> {
         }
     }
 
+    /// Says what the version skew policy made of the request.
+    fn skew_policy(&self, map: &DiscoveryMap) -> String {
+        let Some(Skew { component, outcome }) = self.skew else { return String::new() };
+        let rule = format!("The client says that it is {component}");
+        match outcome {
+            SkewOutcome::Kept => match self.chosen(map) {
+                Some(chosen) => {
+                    let names: Vec<_> = chosen.into_iter().map(named).collect();
+                    format!(
+                        " {rule}: only servers that are at least as new answer it, here {}.",
+                        names.join(" and ")
+                    )
+                }
+                None => format!(" {rule}: servers that are at least as new are asked first."),
+            },
+            SkewOutcome::NoneServes => {
+                format!(
+                    " {rule}, but no API server that is at least as new serves this: older ones answer."
+                )
+            }
+            SkewOutcome::NoneInRotation => {
+                format!(
+                    " {rule}, but no API server in rotation is at least as new: older ones answer."
+                )
+            }
+        }
+    }
+
     /// Returns whether other peers serve the target as well, without the request's verb.
     fn is_narrowed(&self, map: &DiscoveryMap) -> bool {
         let Target::Resource(t) = self.target else { return false };
         let found = map.resource(t.group, t.version, t.resource, t.subresource);
-        found.is_some_and(|found| found.destination != self.destination)
+        let own = map.set_of(self.destination);
+        found.is_some_and(|found| own.is_some_and(|own| own != found.set))
     }
 
     /// The names of the peers that serve the target, and the ending of a verb for

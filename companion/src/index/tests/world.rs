@@ -7,7 +7,7 @@ use std::time::Duration;
 use api_discovery::{Group, GroupNames, Listing, Named, Part, ServerVersion, Types, Version};
 use discovery_map::{Destination, DiscoveryMap, Mode, Verb};
 
-use crate::config::{AnsweringPolicy, Config, Peer};
+use crate::config::{AnsweringPolicy, Config, Peer, SkewPolicy};
 use crate::facts::{Observation, Reading, Report, Roster};
 use crate::index::watch::STEADY;
 use crate::index::{Event, Index, Memory};
@@ -173,6 +173,16 @@ impl World {
 
     pub(super) fn set_policy(&mut self, policy: AnsweringPolicy) {
         Arc::make_mut(&mut self.config).answering_version = policy;
+        self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
+    }
+
+    pub(super) fn set_skew_policy(&mut self, policy: SkewPolicy) {
+        Arc::make_mut(&mut self.config).skew_policy = policy;
+        self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
+    }
+
+    pub(super) fn set_fixed_clusters(&mut self) {
+        Arc::make_mut(&mut self.config).envoy.fixed_clusters = true;
         self.index.apply(Event::Configured(Arc::clone(&self.config)), self.now);
     }
 

@@ -92,8 +92,10 @@ fn snapshot(extra: Option<&str>, complete: bool) -> Snapshot {
     let sets = names.clone().enumerate().map(|(index, name)| SetEntry {
         peers: if index == 0 { vec![0, 1] } else { vec![1] },
         cluster: Some(name.to_owned()),
+        at_least: Default::default(),
     });
-    let entry = |name: &str| PeerEntry { name: name.to_owned(), state: PeerState::Serving };
+    let entry =
+        |name: &str| PeerEntry { name: name.to_owned(), state: PeerState::Serving, version: None };
     Snapshot {
         map: MapDocument {
             schema_version: discovery_map::SCHEMA_VERSION,

@@ -40,12 +40,13 @@ fn peer(name: &str, state: PeerState) -> PeerStatus {
 /// A map in which the second peer is out of rotation, and types have hostile names.
 fn map() -> MapDocument {
     let mut map: MapDocument = serde_json::from_str(GOLDEN).unwrap();
-    let entry = |name: &str, state| PeerEntry { name: name.to_owned(), state };
+    let entry = |name: &str, state| PeerEntry { name: name.to_owned(), state, version: None };
     map.peers = vec![entry("a", PeerState::Serving), entry(HOSTILE, PeerState::Unreachable)];
     map.default_cluster = "all".to_owned();
     let set = |peers: &[u16], cluster: Option<&str>| SetEntry {
         peers: peers.to_vec(),
         cluster: cluster.map(str::to_owned),
+        at_least: Default::default(),
     };
     map.sets = vec![set(&[0], Some("all")), set(&[0], Some("a")), set(&[1], None)];
     let types = serde_json::json!({

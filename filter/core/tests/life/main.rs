@@ -18,4 +18,5 @@ mod not_found;
 mod orders;
 mod routing;
 mod setup;
+mod skew_policy;
 mod trace;

@@ -25,7 +25,10 @@ fn labels_are_the_parts_that_envoys_configuration_reads() {
         .state()
         .metrics
         .iter()
-        .filter_map(|(name, _)| Some(name.split('.').nth(1)?.to_owned()))
+        .flat_map(|(name, _)| {
+            name.split('.').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        })
         .collect();
-    assert_eq!(labels.into_iter().collect::<Vec<_>>(), ["decision", "form", "outcome"]);
+    let labels: Vec<_> = labels.into_iter().collect();
+    assert_eq!(labels, ["component", "decision", "form", "outcome"]);
 }

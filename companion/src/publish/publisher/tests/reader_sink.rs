@@ -136,7 +136,11 @@ fn of_bits(clusters: u8, peers: u8, complete: bool) -> Snapshot {
         let endpoints = Endpoints::default();
         wanted.clusters.push(Cluster { name: names[1].to_owned(), endpoints });
         let peers = if clusters & 1 != 0 { vec![0] } else { vec![1] };
-        wanted.map.sets.push(SetEntry { peers, cluster: Some(names[1].to_owned()) });
+        wanted.map.sets.push(SetEntry {
+            peers,
+            cluster: Some(names[1].to_owned()),
+            at_least: Default::default(),
+        });
     }
     let ports = (0..4).filter(|bit| *bit == 0 || peers & (1 << bit) != 0);
     let endpoints: Endpoints =
