@@ -170,7 +170,6 @@ async fn without_permission_the_companion_says_so_once_and_nothing_else_suffers(
     let plane = servers().await?;
     let mut options = options(&plane, "stack")?;
     options.token = User::Plain.token().context("no token")?.to_owned();
-    let log = options.folder.join("companion.log");
     let stack = Stack::start_with_map(options).await?;
     let mut site = Site { stack, plane };
 
@@ -194,6 +193,7 @@ async fn without_permission_the_companion_says_so_once_and_nothing_else_suffers(
     ensure!(events(&site).await?.is_empty(), "an Event without permission");
     ensure!(metric(&site.stack.companion, "written").await? == 0);
 
+    let log = site.stack.companion.config_file().with_file_name("companion.log");
     let log = fs::read_to_string(log)?;
     let lines: Vec<_> =
         log.lines().filter(|line| line.contains("cannot write Kubernetes Events")).collect();
