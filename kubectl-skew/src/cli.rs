@@ -15,6 +15,7 @@ use crate::commands::explain::Explain;
 use crate::commands::pages::{Completion, ManualPage};
 use crate::commands::plan::PlanArgs;
 use crate::commands::show::Show;
+use crate::commands::top::Top;
 use crate::screen::Screen;
 
 /// The exit code if `check` says no.
@@ -58,6 +59,8 @@ enum Command {
     /// Examine an installation: what is wrong, what it leads to, and what mends it. Exits with 1 if
     /// something is wrong.
     Doctor(Doctor),
+    /// Show peers, requests by decision and skewed types on the terminal, until q.
+    Top(Top),
     /// Write what a bug report needs as one JSON document, without secrets.
     SupportBundle(Bundle),
     /// Write a script that completes command lines of kubectl-skew.
@@ -81,6 +84,7 @@ impl Cli {
         match &self.command {
             None => self.show.run(&self.connection, screen, out).await?,
             Some(Command::Explain(explain)) => explain.run(&self.connection, out).await?,
+            Some(Command::Top(top)) => top.run(&self.connection).await?,
             Some(Command::SupportBundle(bundle)) => bundle.run(&self.connection, out).await?,
             Some(Command::Completion(completion)) => completion.run(&mut Self::command(), out)?,
             Some(Command::Man(page)) => page.run(Self::command(), out)?,

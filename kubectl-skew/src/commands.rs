@@ -7,6 +7,7 @@ pub mod explain;
 pub mod pages;
 pub mod plan;
 pub mod show;
+pub mod top;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

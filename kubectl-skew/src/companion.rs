@@ -5,7 +5,6 @@
 //!  pod ── kube-apiserver ── port-forward ┴── HTTP/1.1 ── /v1/map, /v1/peers, …
 //! ```
 
-mod endpoint;
 mod pods;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,9 +14,9 @@ use serde::de::DeserializeOwned;
 
 use crate::args::Connection;
 use crate::changes::Changes;
+use crate::endpoint::{Answer, Endpoint, Who};
 use crate::facts::{Envoys, Facts, Peer, Published};
 use crate::kubeconfig;
-use endpoint::{Answer, Endpoint};
 
 /// A companion, and the control plane of it that is meant.
 pub struct Companion {
@@ -39,7 +38,7 @@ impl Companion {
     /// It cannot be found or reached, or has several control planes and none is named.
     pub async fn connect(args: &Connection) -> Result<Self> {
         let mut endpoint = match &args.companion {
-            Some(url) => Endpoint::at(url, args.request_timeout).await?,
+            Some(url) => Endpoint::at(url, Who::Companion, args.request_timeout).await?,
             None => {
                 let client = kubeconfig::client(args).await?;
                 let pod = pods::find(&client, args).await?;

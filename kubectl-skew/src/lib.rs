@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What is known comes in as [`facts`], and everything that follows from it is pure. What touches
-//! the network is `kubeconfig`, `control_plane`, `servers` and `companion`; what touches the terminal is `screen`.
+//! the network is `kubeconfig`, `control_plane`, `servers` and `companion`; what touches the terminal is `screen` and `terminal`.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod commands;
 mod companion;
 mod control_plane;
 mod doctor;
+mod endpoint;
 mod explain;
 mod exposition;
 mod facts;
@@ -32,6 +33,8 @@ mod screen;
 mod servers;
 mod source;
 mod table;
+pub mod terminal;
+mod top;
 mod types;
 
 pub use screen::Screen;

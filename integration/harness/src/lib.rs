@@ -44,6 +44,7 @@ pub mod old_discovery;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod pseudo_terminal;
 pub mod pushed;
 pub mod recordings;
 pub mod relay;

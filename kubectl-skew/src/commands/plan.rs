@@ -116,7 +116,7 @@ impl PlanArgs {
 }
 
 /// Reads `/metrics` of each server in rotation. Returns those that cannot be read, and why.
-async fn usage(args: &Connection, facts: &Facts, usage: &mut Usage) -> Vec<String> {
+pub async fn usage(args: &Connection, facts: &Facts, usage: &mut Usage) -> Vec<String> {
     let mut unread = Vec::new();
     for peer in facts.peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left) {
         match metrics(args, peer).await {

@@ -5,9 +5,9 @@ use k8s_openapi::api::core::v1::Pod as PodObject;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use super::endpoint::Endpoint;
 use crate::args::Connection;
 use crate::control_plane::plain;
+use crate::endpoint::{Carrier, Endpoint, Who};
 
 /// The pods of the chart and Kustomize, and of `companion manifest static-pod`.
 const SELECTOR: &str = "app.kubernetes.io/name in (mixed-version-proxy, mixed-version-companion)";
@@ -61,9 +61,10 @@ pub async fn forward(client: Client, pod: &Pod, args: &Connection) -> Result<End
     let port = args.companion_port;
     let pods: Api<PodObject> = Api::namespaced(client, namespace);
     let what = || format!("cannot forward port {port} of pod {namespace}/{name}");
-    let mut forwarder = pods.portforward(name, &[port]).await.map_err(plain).with_context(what)?;
-    let stream = forwarder.take_stream(port).with_context(what)?;
-    Endpoint::over(stream, "localhost", args.request_timeout, Some(forwarder)).await
+    let forwarder = pods.portforward(name, &[port]).await.map_err(plain).with_context(what)?;
+    let (stream, carrier) = Carrier::of(forwarder, port).with_context(what)?;
+    let host = (Who::Companion, "localhost");
+    Endpoint::over(stream, host, args.request_timeout, Some(carrier)).await
 }
 
 fn is_companion(pod: &PodObject) -> bool {
