@@ -36,7 +36,7 @@ kubeadm = kubeadm=$(lastword $(subst +, ,$(NEWEST_PAIR)))
 # What conformance needs beside Envoy and what is built of this checkout. Control
 # planes are first: the suite shares most of its packages with the newer one.
 conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) $(kubeadm) kubectl-1.20 clients \
-	helm kustomize kubeconform discovery-documents
+	helm kustomize kubeconform discovery-documents kubelet-forwarder
 
 # Tests and the demo run a dev build of the companion, which shares their
 # dependencies; `make companion` builds the one that ships.
@@ -180,7 +180,7 @@ fmt: ## Format all code
 
 env: ## Print what tests need, for `eval "$(make env)"`
 	@$(with) envoy func-e filter filter-trap companion kubectl-skew crane images control-plane $(kubeadm) kubectl-1.20 clients \
-		helm kustomize kubeconform discovery-documents $(call suite_of,$(PAIR))
+		helm kustomize kubeconform discovery-documents kubelet-forwarder $(call suite_of,$(PAIR))
 
 clean: ## Remove what was built in this checkout (not the cache)
 	cargo clean

@@ -52,6 +52,8 @@ pub enum Artifact {
     Kustomize,
     /// kubeconform (`MVP_KUBECONFORM`), beside the folders `schemas` and `crds`.
     Kubeconform,
+    /// The stand-in for a kubelet that forwards ports (`MVP_KUBELET_FORWARDER`).
+    KubeletForwarder,
     /// The folder with Kubernetes' own discovery documents (`MVP_DISCOVERY_DOCUMENTS`).
     DiscoveryDocuments,
 }
@@ -77,6 +79,7 @@ impl Artifact {
             Self::Helm => "MVP_HELM",
             Self::Kustomize => "MVP_KUSTOMIZE",
             Self::Kubeconform => "MVP_KUBECONFORM",
+            Self::KubeletForwarder => "MVP_KUBELET_FORWARDER",
             Self::DiscoveryDocuments => "MVP_DISCOVERY_DOCUMENTS",
             Self::ControlPlane(version) => return of_version("MVP_CONTROL_PLANE", version),
             Self::Kubeadm(version) => return of_version("MVP_KUBEADM", version),

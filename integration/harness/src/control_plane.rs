@@ -44,7 +44,7 @@ pub use controller_manager::{ControllerManager, ControllerManagerOptions};
 pub use etcd::Etcd;
 pub use front_proxy::FrontProxy;
 pub use kubectl::{Kubectl, KubectlOutput, RunningKubectl};
-pub use kubelet::{KubeletOptions, KubeletStandIn};
+pub use kubelet::{KubeletOptions, KubeletStandIn, pod};
 pub use kwok::Kwok;
 pub use scheduler::Scheduler;
 pub use user::User;

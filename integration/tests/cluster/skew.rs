@@ -1,6 +1,7 @@
 //! `kubectl skew check` on the real pair: the gate of an upgrade and of its rollback.
 
 mod plan;
+mod port_forward;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,7 +96,7 @@ impl Scene {
         self.site.stack.configure(json!({ "mode": Mode::Shadow }))?;
         self.site.stack.wait_for_map("shadow mode", |map| map.mode == Mode::Shadow).await?;
         let (code, report) = self.check(&["--stop", "old", "--rollback"]).await?;
-        let unknown = report["findings"].as_array().into_iter().flatten();
+        let unknown = report.get("findings").and_then(Value::as_array).into_iter().flatten();
         let unknown: Vec<_> = unknown.filter(|one| one["verdict"] == "unknown").collect();
         ensure!(code == ExitCode::from(1) && unknown.is_empty(), "{report:#}");
         assert_eq!(finding(&report, "rollback", BUNDLES_NAME)?["objects"], 3);
