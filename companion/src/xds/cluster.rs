@@ -60,11 +60,12 @@ impl Cluster {
             // A removed host leaves the rotation at once, whatever its health, and finishes the
             // streams that it has.
             "ignore_health_on_host_removal": true,
-            // Every host of the cluster serves what is sent to it, so the worst that a panic does
-            // is to try one that is down. Envoy would keep all but the first of the ejections of a
-            // second for its end: until then, every attempt could be at hosts that are gone.
+            // If all hosts are ejected, Envoy tries them all the same ("panic"): a client that makes
+            // servers reset its streams must not take them away from all others. Envoy would keep
+            // all but the first of the ejections of a second for its end: until then, every attempt
+            // could be at hosts that are gone.
             "common_lb_config": {
-                "healthy_panic_threshold": { "value": 0 },
+                "healthy_panic_threshold": { "value": 1 },
                 "update_merge_window": "0s",
             },
             "circuit_breakers": circuit_breakers(),

@@ -7,23 +7,18 @@
 //!                 └─────────(from then on)──▶ host 2: Envoy, companion ──▶  (the same)
 //! ```
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
-use harness::artifacts::{Artifact, integration_folder};
-use harness::companion::{Companion, CompanionOptions};
-use harness::envoy::{Envoy, EnvoyOptions};
+use harness::artifacts::Artifact;
 use harness::fleet::{Fleet, TOKEN};
 use harness::load::{Journal, Load};
+use harness::load_balancer::LoadBalancer;
 use harness::manifests::CONFIG_MAPS;
-use harness::ports;
 use harness::process::{Process, Program};
 use harness::relay::Relay;
 use harness::wait;
-use pki::Pki;
 use wire::client::{Client, ClientOptions, Http};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -36,71 +31,23 @@ const PACE_OF_NEWCOMERS: Duration = Duration::from_millis(100);
 /// So many operations of the load are enough to say that it works.
 const SOME: usize = 100;
 
-fn shipped(file: &str) -> PathBuf {
-    integration_folder().join("../envoy-config/load-balancer").join(file)
+/// Starts a host that drains for some seconds only.
+async fn host(fleet: &Fleet, name: &str) -> Result<LoadBalancer> {
+    let mut options = fleet.stack_options()?;
+    options.folder = fleet.folder().join(name);
+    options.server = fleet.pki().server(name)?;
+    let drain = ["--drain-time-s", "2", "--drain-strategy", "gradual"];
+    LoadBalancer::start(options, &drain).await
 }
 
-/// A load balancer host.
-struct Host {
-    _companion: Companion,
-    envoy: Envoy,
-    health: Client,
-    port: u16,
-}
-
-impl Host {
-    async fn start(fleet: &Fleet, name: &str) -> Result<Self> {
-        let mut options = fleet.stack_options()?;
-        options.folder = fleet.folder().join(name);
-        options.server = fleet.pki().server(name)?;
-        let front_proxies = Pki::create(options.folder.join("front-proxy"))?;
-        options.front_proxy = Some(front_proxies.client("client", "front-proxy-client", &[])?);
-        let port = ports::free_port()?;
-        let mut companion = Companion::start(CompanionOptions {
-            config: options.companion_config(port)?,
-            port,
-            folder: options.folder.join("companion"),
-        })
-        .await?;
-        companion.wait_ready().await?;
-
-        let published = options.published();
-        let published = published.to_str().context("the folder is not UTF-8")?;
-        let envoy = EnvoyOptions::from_file(&shipped("envoy.yaml"), options.folder.join("envoy"))?
-            // Not every machine that runs tests has IPv6.
-            .replacing("address: \"::\", ipv4_compat: true", "address: 127.0.0.1")?
-            .replacing("port_value: 6443", "port_value: 0")?
-            .replacing("port_value: 9901", "port_value: 0")?
-            .replacing("port_value: 9903", "port_value: 0")?
-            .replacing("/var/lib/mixed-version-proxy/envoy", published)?
-            .argument("--drain-time-s")
-            .argument("2")
-            .argument("--drain-strategy")
-            .argument("gradual");
-        let envoy = Envoy::start(envoy).await?;
-        let health = Client::plain(envoy.listener_port("health").await?)?;
-        let port = envoy.listener_port("kubernetes").await?;
-        Ok(Self { _companion: companion, envoy, health, port })
-    }
-
-    fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
-    }
-
-    /// Returns the status that the load balancer in front sees; none if nothing listens.
-    async fn health(&self) -> Option<u16> {
-        self.health.get("/healthz").await.ok().map(|answer| answer.status.as_u16())
-    }
-
-    /// Returns the program that the unit runs before Envoy is ended.
-    fn drain(&self, fleet: &Fleet) -> Result<Process> {
-        let companion = Artifact::Companion.path()?;
-        Program::new("drain", companion, fleet.folder().join("drain.log"))
-            .arg("drain")
-            .arg(format!("--admin=127.0.0.1:{}", self.envoy.admin_port()))
-            .args(["--notice=2s", "--drain=3s", "--linger=1s"])
-            .spawn()
-    }
+/// Returns the program that the unit runs before Envoy is ended.
+fn drain(host: &LoadBalancer, fleet: &Fleet) -> Result<Process> {
+    let companion = Artifact::Companion.path()?;
+    Program::new("drain", companion, fleet.folder().join("drain.log"))
+        .arg("drain")
+        .arg(format!("--admin=127.0.0.1:{}", host.envoy.admin_port()))
+        .args(["--notice=2s", "--drain=3s", "--linger=1s"])
+        .spawn()
 }
 
 /// Clients of every kind, with connections that they keep and with new ones.
@@ -136,17 +83,16 @@ async fn works(journal: &Journal) -> Result<()> {
 #[tokio::test]
 async fn a_host_leaves_service_under_load_and_no_request_fails() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_36]).await?;
-    let (leaving, staying) =
-        (Host::start(&fleet, "leaving").await?, Host::start(&fleet, "staying").await?);
-    assert_eq!(leaving.health().await, Some(200));
-    assert_eq!(leaving.health.get("/").await?.status, 404);
+    let (leaving, staying) = (host(&fleet, "leaving").await?, host(&fleet, "staying").await?);
+    assert_eq!(leaving.health_status().await, Some(200));
+    assert_eq!(leaving.health().get("/").await?.status, 404);
     let relay = Relay::start(leaving.address()).await?;
     let load = load(&fleet, &relay.url())?;
     works(load.journal()).await?;
 
-    let mut drain = leaving.drain(&fleet)?;
+    let mut drain = drain(&leaving, &fleet)?;
     wait::until("the health check to fail", DEADLINE, async || {
-        let health = leaving.health().await;
+        let health = leaving.health_status().await;
         ensure!(health == Some(503), "it says {health:?}");
         anyhow::Ok(())
     })
@@ -165,10 +111,10 @@ async fn a_host_leaves_service_under_load_and_no_request_fails() -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
-    assert_eq!(leaving.health().await, None, "nothing listens");
+    assert_eq!(leaving.health_status().await, None, "nothing listens");
     // Requests that had begun continue until Envoy ends.
     assert_eq!(load.journal().watches_ended(), 0);
-    let Host { envoy, _companion, .. } = leaving;
+    let LoadBalancer { envoy, companion: _companion, .. } = leaving;
     envoy.stop().await?;
     works(load.journal()).await?;
 

@@ -23,7 +23,8 @@ const LISTENER: &str = "/static_resources/listeners/0";
 
 /// What only the load balancer has, as JSON pointers; `LISTENER` and `HTTP`
 /// stand for the listener that serves and for its connection manager.
-const ADDED: [&str; 10] = [
+const ADDED: [&str; 11] = [
+    "/layered_runtime",
     "/overload_manager",
     "/admin/ignore_global_conn_limit",
     "LISTENER/access_log",

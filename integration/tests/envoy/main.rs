@@ -14,6 +14,7 @@ mod extended;
 mod func_e;
 mod gateways;
 mod hostile;
+mod hostile_clients;
 mod identity;
 mod images;
 mod load_balancer;

@@ -202,6 +202,18 @@ impl Two {
         write(&mut self.stream, &frames::headers(id, trailers, true)).await
     }
 
+    /// Sends a piece of the request's body on stream `id`. Fails if the connection is gone.
+    pub async fn send_data(&mut self, id: u32, bytes: &[u8]) -> Result<()> {
+        write(&mut self.stream, &Frame::new(kind::DATA, 0, id, bytes).bytes()).await
+    }
+
+    /// Resets stream `id` with CANCEL. Fails if the connection is gone.
+    pub async fn reset(&mut self, id: u32) -> Result<()> {
+        const CANCEL: u32 = 8;
+        let frame = Frame::new(kind::RST_STREAM, 0, id, CANCEL.to_be_bytes());
+        write(&mut self.stream, &frame.bytes()).await
+    }
+
     /// Reads until stream `id` has an answer or ends, but no longer than `limit`.
     pub async fn answer(&mut self, id: u32, limit: Duration) -> Answer {
         let read = async {

@@ -35,7 +35,9 @@ use crate::recordings::AGGREGATED;
 /// Answers the requests of a connection.
 pub(super) async fn serve(peer: Arc<Peer>, stream: TlsStream<TcpStream>) -> Result<()> {
     let service = service_fn(move |request| answer(Arc::clone(&peer), request));
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // As Go's servers do (http.DefaultMaxHeaderBytes).
+    builder.http2().max_header_list_size(1 << 20);
     builder.serve_connection(TokioIo::new(stream), service).await.map_err(|error| anyhow!(error))
 }
 

@@ -1,0 +1,149 @@
+//! Clients that take as much as they can of what Envoy and the API servers share among clients
+//! make no request of another client fail that would not fail at an API server too.
+//!
+//! ```text
+//!   5 hostile clients, 8 victims  ─┬▶ an API server
+//!                                  └▶ Envoy (load-balancer/envoy.yaml) ──▶ API servers
+//! ```
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fake_apiserver::Version;
+use fake_apiserver::replay::{Canned, CannedEnd};
+use harness::fleet::{Fleet, TOKEN};
+use harness::hostile::{Hostile, Kind, Target, failed_requests};
+use harness::load_balancer::LoadBalancer;
+use harness::wait;
+use serde_json::Value;
+use wire::client::Http;
+use wire::raw::Raw;
+
+/// A list without an end: it fills all buffers on its way.
+const LIST: &str = "/api/v1/namespaces/large/configmaps";
+
+/// What the victims ask for.
+const PATH: &str = "/api/v1/namespaces";
+const VICTIMS: usize = 8;
+
+const HOSTILE: usize = 5;
+
+/// So many that do not read make Envoy hold more than [`SMALL_HEAP`].
+const UNREADING: usize = 10;
+
+/// The load of other tests included, everything is as before within this time.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn hostile_clients_make_no_request_of_others_fail() -> Result<()> {
+    let mut fleet = fleet().await?;
+    let host = LoadBalancer::start(fleet.stack_options()?, &[]).await?;
+    // A fake server gives up nothing.
+    for kind in Kind::ALL.into_iter().filter(|&kind| kind != Kind::GivenUp) {
+        let port = fleet.peer(0)?.port();
+        let hostile = attack(&fleet, kind, HOSTILE, port)?;
+        let straight = failed(&fleet, port).await?;
+        drop(hostile);
+        let hostile = attack(&fleet, kind, HOSTILE, host.address().port())?;
+        if kind == Kind::Unread {
+            buffers_are_full(&host).await?;
+        }
+        let failed = failed(&fleet, host.address().port()).await?;
+        ensure!(failed.len() <= straight.len(), "{kind:?}: {failed:#?}, straight {straight:#?}");
+        drop(hostile);
+        as_before(&host, kind).await?;
+    }
+    Ok(())
+}
+
+/// The heap of Envoy in the second test, instead of 2 GiB: less than the responses take that its
+/// clients do not read.
+const SMALL_HEAP: (&str, &str) =
+    ("max_heap_size_bytes: 2147483648", "max_heap_size_bytes: 314572800");
+const RESETS: &str = "envoy.overload_actions.reset_high_memory_stream.count";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_does_not_read_loses_streams_before_others_lose_requests() -> Result<()> {
+    let fleet = fleet().await?;
+    let mut options = fleet.stack_options()?;
+    options.replaced = vec![SMALL_HEAP];
+    let host = LoadBalancer::start(options, &[]).await?;
+    let hostile = attack(&fleet, Kind::Unread, UNREADING, host.address().port())?;
+    buffers_are_full(&host).await?;
+    let failed = failed(&fleet, host.address().port()).await?;
+    ensure!(failed.is_empty(), "{failed:#?}");
+    wait::until("streams to be reset", DEADLINE, async || {
+        let resets = host.envoy.stat(RESETS).await?.unwrap_or_default();
+        ensure!(resets > 0, "none is reset; {} bytes", memory(&host).await?);
+        anyhow::Ok(())
+    })
+    .await?;
+    drop(hostile);
+    as_before(&host, Kind::Unread).await
+}
+
+/// Starts two servers with a list that has no end.
+async fn fleet() -> Result<Fleet> {
+    let fleet = Fleet::start(&[Version::V1_36; 2]).await?;
+    for peer in &fleet.peers {
+        let body = b"{".to_vec();
+        peer.answer_with(LIST, Canned { body, end: CannedEnd::Endless, ..Canned::default() });
+    }
+    Ok(fleet)
+}
+
+/// Starts hostile clients of a port.
+fn attack(fleet: &Fleet, kind: Kind, clients: usize, port: u16) -> Result<Hostile> {
+    let target = Target {
+        raw: Raw::new(port, &fleet.pki().ca_pem(), None)?,
+        token: TOKEN.to_owned(),
+        large: LIST.to_owned(),
+    };
+    Ok(Hostile::start(kind, &target, clients))
+}
+
+/// Has victims send requests to a port, and returns what became of those that fail.
+async fn failed(fleet: &Fleet, port: u16) -> Result<Vec<String>> {
+    let url = format!("https://127.0.0.1:{port}");
+    let victims = (0..VICTIMS).map(|_| fleet.client(&url, Http::Two));
+    Ok(failed_requests(&victims.collect::<Result<Vec<_>>>()?, PATH).await)
+}
+
+/// Waits until the servers send nothing more. Before, a failure would only show how fast this
+/// process encrypts.
+async fn buffers_are_full(host: &LoadBalancer) -> Result<()> {
+    let received = async || {
+        let name = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
+        anyhow::Ok(host.envoy.stat(name).await?.unwrap_or_default())
+    };
+    let much = 32 << 20;
+    wait::until("buffers to be full", DEADLINE, async || {
+        let before = received().await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let after = received().await?;
+        ensure!(after > much && after - before < 1 << 20, "{before} bytes came, then {after}");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+/// Waits until Envoy has no connection of a client and no request.
+async fn as_before(host: &LoadBalancer, kind: Kind) -> Result<()> {
+    wait::until(&format!("Envoy to be as before {kind:?}"), DEADLINE, async || {
+        for name in
+            ["http.kubernetes.downstream_cx_active", "cluster.kube-apiserver.upstream_rq_active"]
+        {
+            let active = host.envoy.stat(name).await?.unwrap_or_default();
+            ensure!(active == 0, "{name} is {active}");
+        }
+        anyhow::Ok(())
+    })
+    .await
+}
+
+/// Returns the bytes that Envoy has allocated.
+async fn memory(host: &LoadBalancer) -> Result<u64> {
+    let memory: Value = serde_json::from_str(&host.envoy.admin("/memory").await?)?;
+    let allocated = memory.get("allocated").and_then(Value::as_str).context("not allocated")?;
+    Ok(allocated.parse()?)
+}

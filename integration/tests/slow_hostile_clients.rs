@@ -1,0 +1,170 @@
+//! Hostile clients of real API servers: what they do to others through Envoy and straight to a
+//! server, what memory they make Envoy hold, and what is left of them.
+//!
+//! ```text
+//!   1 or 50 hostile clients, 8 victims ─┬▶ an API server
+//!                                       └▶ Envoy (load-balancer/envoy.yaml) ──▶ API servers
+//! ```
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::hostile::{Hostile, Kind, Target, failed_requests};
+use harness::load_balancer::LoadBalancer;
+use harness::measure::resident_kib;
+use harness::report::Entry;
+use harness::site::stack_options;
+use harness::skew::NEWER;
+use harness::wait;
+use reqwest::Method;
+use serde_json::{Value, json};
+use wire::client::{Client, Http};
+use wire::raw::Raw;
+
+/// The user of the hostile clients. Others have flows of their own at the API servers (API
+/// Priority and Fairness).
+const HOSTILE: User = User::Plain;
+const VICTIM: User = User::Scheduler;
+
+const VICTIMS: usize = 8;
+
+/// What the victims ask for.
+const PATH: &str = "/api/v1/namespaces";
+
+/// A list of 36 MB.
+const LIST: &str = "/api/v1/namespaces/large/configmaps";
+const OBJECTS: usize = 36;
+const OBJECT_BYTES: usize = 1_000_000;
+
+/// After this time nothing is left of a hostile client.
+const AS_BEFORE: Duration = Duration::from_secs(5);
+
+/// What Envoy's memory may grow by for each unread response, in bytes: the window of its stream, and what is
+/// around it.
+const UNREAD_BYTES: u64 = 400 << 10;
+/// The streams of a connection.
+const STREAMS: u64 = 100;
+/// What it may grow by for each hostile client whatever it does, in bytes.
+const CLIENT_BYTES: u64 = 8 << 20;
+
+#[tokio::test]
+async fn hostile_clients_do_others_no_more_harm_than_straight_to_a_server() -> Result<()> {
+    let servers = ["a", "b"].map(|name| ServerOptions::new(name, NEWER));
+    let plane = ControlPlane::start_with(servers.into()).await?;
+    prepare(&plane).await?;
+    let host = LoadBalancer::start(stack_options(&plane, "stack")?, &[]).await?;
+    let mut entry = Entry::begin("slow_hostile_clients");
+    for clients in [1, 50] {
+        for kind in Kind::ALL {
+            let (straight, hostile) =
+                attacked(&plane, kind, clients, plane.server(0)?.port()).await?;
+            drop(hostile);
+            let before = memory(&host).await?;
+            let (failed, hostile) = attacked(&plane, kind, clients, host.address().port()).await?;
+            let held = memory(&host).await?.saturating_sub(before);
+            drop(hostile);
+            as_before(&host, kind).await?;
+            let mib = held >> 20;
+            let counts = (failed.len(), straight.len());
+            eprintln!(
+                "{kind:?} × {clients}: (Envoy, straight) {counts:?} failed; {mib} MiB more; {:?}",
+                failed.first()
+            );
+            entry.set(
+                &format!("{kind:?}{clients}"),
+                json!({
+                    "failed": failed.len(), "failedStraight": straight.len(), "heldMiB": mib,
+                    "residentMiB": resident_kib(host.envoy.pid()?)? >> 10,
+                }),
+            );
+            let which = format!("{kind:?} × {clients}");
+            ensure!(failed.len() <= straight.len(), "{which}: {failed:#?}, straight {straight:#?}");
+            let most = CLIENT_BYTES
+                + if matches!(kind, Kind::Unread | Kind::GivenUp) {
+                    STREAMS * UNREAD_BYTES
+                } else {
+                    0
+                };
+            let most = u64::try_from(clients)? * most;
+            ensure!(held <= most, "{which}: {held} bytes more");
+            let after = attacked(&plane, kind, 0, host.address().port()).await?.0;
+            ensure!(after.is_empty(), "after {which}: {after:#?}");
+        }
+    }
+    entry.passed()
+}
+
+/// Creates the large list, and lets the hostile user read it and write beside it.
+async fn prepare(plane: &ControlPlane) -> Result<()> {
+    let admin = plane.client(&plane.server(0)?.url(), User::Admin, Http::Two)?;
+    let namespace = json!({ "metadata": { "name": "large" } });
+    admin.post("/api/v1/namespaces", &namespace).await?.ok()?;
+    for number in 0..OBJECTS {
+        let name = format!("large-{number}");
+        let object =
+            json!({ "metadata": { "name": name }, "data": { "d": "d".repeat(OBJECT_BYTES) } });
+        admin.post(LIST, &object).await?.ok()?;
+    }
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let name = json!({ "name": "hostile" });
+    let rules = json!([
+        { "apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": ["list", "create"] },
+    ]);
+    admin
+        .post(&format!("{rbac}/clusterroles"), &json!({ "metadata": name, "rules": rules }))
+        .await?
+        .ok()?;
+    let binding = json!({
+        "metadata": name,
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "hostile" },
+        "subjects": [{ "kind": "User", "name": HOSTILE.name() }],
+    });
+    admin.post(&format!("{rbac}/clusterrolebindings"), &binding).await?.ok()?;
+    let hostile = plane.client(&plane.server(0)?.url(), HOSTILE, Http::Two)?;
+    wait::until("the hostile user to be allowed to list", Duration::from_secs(30), async || {
+        let list = hostile.request(Method::GET, &format!("{LIST}?limit=1"));
+        hostile.send(list).await?.ok().map(drop)
+    })
+    .await
+}
+
+/// Has hostile clients and victims send requests to a port, and returns how many of the victims'
+/// fail.
+async fn attacked(
+    plane: &ControlPlane,
+    kind: Kind,
+    clients: usize,
+    port: u16,
+) -> Result<(Vec<String>, Hostile)> {
+    let url = format!("https://127.0.0.1:{port}");
+    let victims = (0..VICTIMS).map(|_| plane.client(&url, VICTIM, Http::Two));
+    let victims: Vec<Client> = victims.collect::<Result<_>>()?;
+    let target = Target {
+        raw: Raw::new(port, &plane.pki().ca_pem(), None)?,
+        token: HOSTILE.token().context("the hostile user has no token")?.to_owned(),
+        large: LIST.to_owned(),
+    };
+    let hostile = Hostile::start(kind, &target, clients);
+    Ok((failed_requests(&victims, PATH).await, hostile))
+}
+
+/// Waits until Envoy has no connection of a client and no request of one.
+async fn as_before(host: &LoadBalancer, kind: Kind) -> Result<()> {
+    wait::until(&format!("Envoy to be as before {kind:?}"), AS_BEFORE, async || {
+        for name in ["http.kubernetes.downstream_cx_active", "http.kubernetes.downstream_rq_active"]
+        {
+            let active = host.envoy.stat(name).await?.unwrap_or_default();
+            ensure!(active == 0, "{name} is {active}");
+        }
+        anyhow::Ok(())
+    })
+    .await
+}
+
+/// Returns the bytes that Envoy has allocated.
+async fn memory(host: &LoadBalancer) -> Result<u64> {
+    let memory: Value = serde_json::from_str(&host.envoy.admin("/memory").await?)?;
+    let allocated = memory.get("allocated").and_then(Value::as_str).context("not allocated")?;
+    Ok(allocated.parse()?)
+}
