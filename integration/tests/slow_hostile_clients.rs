@@ -12,7 +12,6 @@ use anyhow::{Context, Result, ensure};
 use harness::control_plane::{ControlPlane, ServerOptions, User};
 use harness::hostile::{Hostile, Kind, Target, failed_requests};
 use harness::load_balancer::LoadBalancer;
-use harness::measure::resident_kib;
 use harness::report::Entry;
 use harness::site::stack_options;
 use harness::skew::NEWER;
@@ -40,8 +39,8 @@ const OBJECT_BYTES: usize = 1_000_000;
 /// After this time nothing is left of a hostile client.
 const AS_BEFORE: Duration = Duration::from_secs(5);
 
-/// What Envoy's memory may grow by for each unread response, in bytes: the window of its stream, and what is
-/// around it.
+/// What Envoy's memory may grow by for each unread response, in bytes: the window of its stream, and
+/// what is around it.
 const UNREAD_BYTES: u64 = 400 << 10;
 /// The streams of a connection.
 const STREAMS: u64 = 100;
@@ -57,42 +56,42 @@ async fn hostile_clients_do_others_no_more_harm_than_straight_to_a_server() -> R
     let mut entry = Entry::begin("slow_hostile_clients");
     for clients in [1, 50] {
         for kind in Kind::ALL {
-            let (straight, hostile) =
-                attacked(&plane, kind, clients, plane.server(0)?.port()).await?;
-            drop(hostile);
-            let before = memory(&host).await?;
-            let (failed, hostile) = attacked(&plane, kind, clients, host.address().port()).await?;
-            let held = memory(&host).await?.saturating_sub(before);
-            drop(hostile);
-            as_before(&host, kind).await?;
-            let mib = held >> 20;
-            let counts = (failed.len(), straight.len());
-            eprintln!(
-                "{kind:?} × {clients}: (Envoy, straight) {counts:?} failed; {mib} MiB more; {:?}",
-                failed.first()
-            );
-            entry.set(
-                &format!("{kind:?}{clients}"),
-                json!({
-                    "failed": failed.len(), "failedStraight": straight.len(), "heldMiB": mib,
-                    "residentMiB": resident_kib(host.envoy.pid()?)? >> 10,
-                }),
-            );
-            let which = format!("{kind:?} × {clients}");
-            ensure!(failed.len() <= straight.len(), "{which}: {failed:#?}, straight {straight:#?}");
-            let most = CLIENT_BYTES
-                + if matches!(kind, Kind::Unread | Kind::GivenUp) {
-                    STREAMS * UNREAD_BYTES
-                } else {
-                    0
-                };
-            let most = u64::try_from(clients)? * most;
-            ensure!(held <= most, "{which}: {held} bytes more");
-            let after = attacked(&plane, kind, 0, host.address().port()).await?.0;
-            ensure!(after.is_empty(), "after {which}: {after:#?}");
+            let figures = judged(&plane, &host, kind, clients).await;
+            let figures = figures.with_context(|| format!("{clients} clients, {kind:?}"))?;
+            entry.set(&format!("{kind:?}{clients}"), figures);
         }
     }
     entry.passed()
+}
+
+/// Attacks a server and Envoy, and returns the figures. Fails if Envoy does worse.
+async fn judged(
+    plane: &ControlPlane,
+    host: &LoadBalancer,
+    kind: Kind,
+    clients: usize,
+) -> Result<Value> {
+    let (straight, hostile) = attacked(plane, kind, clients, plane.server(0)?.port()).await?;
+    drop(hostile);
+    let before = host.allocated_bytes().await?;
+    let (failed, hostile) = attacked(plane, kind, clients, host.address().port()).await?;
+    let held = host.allocated_bytes().await?.saturating_sub(before);
+    drop(hostile);
+    host.wait_idle(AS_BEFORE).await?;
+    ensure!(failed.len() <= straight.len(), "{failed:#?}, straight to a server {straight:#?}");
+    let most = u64::try_from(clients)? * most_bytes(kind);
+    ensure!(held <= most, "{held} bytes more, of at most {most}");
+    let (after, _) = attacked(plane, kind, 0, host.address().port()).await?;
+    ensure!(after.is_empty(), "afterwards {after:#?}");
+    Ok(json!({ "failed": failed.len(), "failedStraight": straight.len(), "heldMiB": held >> 20 }))
+}
+
+/// Returns by how much a client may make Envoy's memory grow, in bytes.
+fn most_bytes(kind: Kind) -> u64 {
+    match kind {
+        Kind::Unread | Kind::GivenUp => CLIENT_BYTES + STREAMS * UNREAD_BYTES,
+        _ => CLIENT_BYTES,
+    }
 }
 
 /// Creates the large list, and lets the hostile user read it and write beside it.
@@ -147,24 +146,4 @@ async fn attacked(
     };
     let hostile = Hostile::start(kind, &target, clients);
     Ok((failed_requests(&victims, PATH).await, hostile))
-}
-
-/// Waits until Envoy has no connection of a client and no request of one.
-async fn as_before(host: &LoadBalancer, kind: Kind) -> Result<()> {
-    wait::until(&format!("Envoy to be as before {kind:?}"), AS_BEFORE, async || {
-        for name in ["http.kubernetes.downstream_cx_active", "http.kubernetes.downstream_rq_active"]
-        {
-            let active = host.envoy.stat(name).await?.unwrap_or_default();
-            ensure!(active == 0, "{name} is {active}");
-        }
-        anyhow::Ok(())
-    })
-    .await
-}
-
-/// Returns the bytes that Envoy has allocated.
-async fn memory(host: &LoadBalancer) -> Result<u64> {
-    let memory: Value = serde_json::from_str(&host.envoy.admin("/memory").await?)?;
-    let allocated = memory.get("allocated").and_then(Value::as_str).context("not allocated")?;
-    Ok(allocated.parse()?)
 }

@@ -53,8 +53,8 @@ enum Command {
     /// Check whether the next server may be taken down. Exits with 0 if it may, with 1 if not, and
     /// with 2 if that could not be found out.
     Check(CheckArgs),
-    /// Plan an upgrade: what the version adds and removes, and who uses what goes. Exits with 1 if
-    /// something is used that goes, and with 2 if that could not be found out.
+    /// Plan an upgrade: what the version adds and removes, and who uses the removed types. Exits
+    /// with 1 if a removed type is in use, and with 2 if that could not be found out.
     Plan(PlanArgs),
     /// Examine an installation: what is wrong, what it leads to, and what mends it. Exits with 1 if
     /// something is wrong.

@@ -1,5 +1,5 @@
-//! What the next version of Kubernetes adds and removes on these servers, who uses what goes, and when in the
-//! rollout what comes is safe.
+//! What the next version of Kubernetes adds and removes on these servers, who uses the removed types, and when in
+//! the rollout two servers have each new type.
 //!
 //! ```text
 //!  builtin.txt ── builtin ─┐
@@ -33,7 +33,7 @@ use usage::{Deprecated, Usage};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
-    /// `yes` if nothing is used that goes.
+    /// `yes` if no removed type is in use.
     pub verdict: Verdict,
     from: String,
     to: String,
@@ -65,7 +65,7 @@ struct Added {
     two_servers: When,
 }
 
-/// A type that goes, or that a flag must keep.
+/// A removed type, or one that a flag must keep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Going {
@@ -91,7 +91,7 @@ struct Going {
     verdict: Verdict,
 }
 
-/// A client of a type that goes.
+/// A client of a removed type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Client {
@@ -107,7 +107,7 @@ pub struct Found {
     /// Whether every server in rotation was asked.
     pub usage_is_complete: bool,
     pub audit: Audit,
-    /// What is known of the resource of each type that goes.
+    /// What is known of the resource of each removed type.
     pub resources: BTreeMap<ApiType, Resource>,
     pub custom_resources: CustomResources,
     pub not_examined: Vec<String>,

@@ -2,16 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use pki::Pki;
+use serde_json::Value;
 use wire::client::Client;
 
 use crate::artifacts::integration_folder;
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{Envoy, EnvoyOptions};
-use crate::ports;
 use crate::stack::StackOptions;
+use crate::{ports, wait};
 
 /// The shipped values that would not work in a test that runs beside others.
 const PORTS: [&str; 3] = ["port_value: 6443", "port_value: 9901", "port_value: 9903"];
@@ -93,5 +95,25 @@ impl LoadBalancer {
     /// Returns the status that the load balancer in front sees; none if nothing listens.
     pub async fn health_status(&self) -> Option<u16> {
         self.health.get("/healthz").await.ok().map(|answer| answer.status.as_u16())
+    }
+
+    /// Waits until Envoy has no connection of a client, and no request. Fails if it has one after
+    /// `limit`.
+    pub async fn wait_idle(&self, limit: Duration) -> Result<()> {
+        wait::until("Envoy to have no clients", limit, async || {
+            for name in ["downstream_cx_active", "downstream_rq_active"] {
+                let active = self.envoy.stat(&format!("http.kubernetes.{name}")).await?;
+                ensure!(active.unwrap_or_default() == 0, "{name} is {active:?}");
+            }
+            anyhow::Ok(())
+        })
+        .await
+    }
+
+    /// Returns the memory that Envoy has allocated, in bytes. Fails if its admin does not answer.
+    pub async fn allocated_bytes(&self) -> Result<u64> {
+        let memory: Value = serde_json::from_str(&self.envoy.admin("/memory").await?)?;
+        let allocated = memory.get("allocated").and_then(Value::as_str).context("no allocated")?;
+        Ok(allocated.parse()?)
     }
 }

@@ -8,14 +8,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use fake_apiserver::Version;
-use fake_apiserver::replay::{Canned, CannedEnd};
+use fake_apiserver::replay::{Canned, CannedEnd, Rules};
 use harness::fleet::{Fleet, TOKEN};
 use harness::hostile::{Hostile, Kind, Target, failed_requests};
 use harness::load_balancer::LoadBalancer;
+use harness::stack::StackOptions;
 use harness::wait;
-use serde_json::Value;
 use wire::client::Http;
 use wire::raw::Raw;
 
@@ -37,7 +37,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn hostile_clients_make_no_request_of_others_fail() -> Result<()> {
     let mut fleet = fleet().await?;
-    let host = LoadBalancer::start(fleet.stack_options()?, &[]).await?;
+    let host = load_balancer(&fleet, Vec::new()).await?;
     // A fake server gives up nothing.
     for kind in Kind::ALL.into_iter().filter(|&kind| kind != Kind::GivenUp) {
         let port = fleet.peer(0)?.port();
@@ -51,7 +51,7 @@ async fn hostile_clients_make_no_request_of_others_fail() -> Result<()> {
         let failed = failed(&fleet, host.address().port()).await?;
         ensure!(failed.len() <= straight.len(), "{kind:?}: {failed:#?}, straight {straight:#?}");
         drop(hostile);
-        as_before(&host, kind).await?;
+        host.wait_idle(DEADLINE).await?;
     }
     Ok(())
 }
@@ -65,31 +65,38 @@ const RESETS: &str = "envoy.overload_actions.reset_high_memory_stream.count";
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_does_not_read_loses_streams_before_others_lose_requests() -> Result<()> {
     let fleet = fleet().await?;
-    let mut options = fleet.stack_options()?;
-    options.replaced = vec![SMALL_HEAP];
-    let host = LoadBalancer::start(options, &[]).await?;
+    let host = load_balancer(&fleet, vec![SMALL_HEAP]).await?;
     let hostile = attack(&fleet, Kind::Unread, UNREADING, host.address().port())?;
     buffers_are_full(&host).await?;
     let failed = failed(&fleet, host.address().port()).await?;
     ensure!(failed.is_empty(), "{failed:#?}");
     wait::until("streams to be reset", DEADLINE, async || {
         let resets = host.envoy.stat(RESETS).await?.unwrap_or_default();
-        ensure!(resets > 0, "none is reset; {} bytes", memory(&host).await?);
+        ensure!(resets > 0, "none is reset; {} bytes", host.allocated_bytes().await?);
         anyhow::Ok(())
     })
     .await?;
     drop(hostile);
-    as_before(&host, Kind::Unread).await
+    host.wait_idle(DEADLINE).await
 }
 
-/// Starts two servers with a list that has no end.
+/// Starts two servers that deny invalid tokens, with a list that has no end.
 async fn fleet() -> Result<Fleet> {
     let fleet = Fleet::start(&[Version::V1_36; 2]).await?;
     for peer in &fleet.peers {
         let body = b"{".to_vec();
         peer.answer_with(LIST, Canned { body, end: CannedEnd::Endless, ..Canned::default() });
+        peer.set_rules(Rules { token: Some(TOKEN.to_owned()), ..Rules::default() });
     }
     Ok(fleet)
+}
+
+async fn load_balancer(
+    fleet: &Fleet,
+    replaced: Vec<(&'static str, &'static str)>,
+) -> Result<LoadBalancer> {
+    let options = StackOptions { replaced, token: TOKEN.to_owned(), ..fleet.stack_options()? };
+    LoadBalancer::start(options, &[]).await
 }
 
 /// Starts hostile clients of a port.
@@ -125,25 +132,4 @@ async fn buffers_are_full(host: &LoadBalancer) -> Result<()> {
         anyhow::Ok(())
     })
     .await
-}
-
-/// Waits until Envoy has no connection of a client and no request.
-async fn as_before(host: &LoadBalancer, kind: Kind) -> Result<()> {
-    wait::until(&format!("Envoy to be as before {kind:?}"), DEADLINE, async || {
-        for name in
-            ["http.kubernetes.downstream_cx_active", "cluster.kube-apiserver.upstream_rq_active"]
-        {
-            let active = host.envoy.stat(name).await?.unwrap_or_default();
-            ensure!(active == 0, "{name} is {active}");
-        }
-        anyhow::Ok(())
-    })
-    .await
-}
-
-/// Returns the bytes that Envoy has allocated.
-async fn memory(host: &LoadBalancer) -> Result<u64> {
-    let memory: Value = serde_json::from_str(&host.envoy.admin("/memory").await?)?;
-    let allocated = memory.get("allocated").and_then(Value::as_str).context("not allocated")?;
-    Ok(allocated.parse()?)
 }

@@ -37,8 +37,8 @@ pub struct PlanArgs {
     /// are listed.
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     order: Vec<String>,
-    /// An audit log of an API server (audit.k8s.io/v1, one event in a line), which tells who uses what
-    /// goes; can be repeated.
+    /// An audit log of an API server (audit.k8s.io/v1, one event in a line), which tells who uses the
+    /// removed types; can be repeated.
     #[arg(long = "audit-log", value_name = "FILE")]
     audit_logs: Vec<PathBuf>,
     /// How to write the result.

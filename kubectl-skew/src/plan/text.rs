@@ -133,10 +133,10 @@ impl Plan {
 
     fn conclusion(&self) -> &'static str {
         match self.verdict {
-            Verdict::Yes => "Nothing is used that goes.\n",
-            Verdict::Warning => "Nothing is used that goes, but see above.\n",
-            Verdict::Unknown => "Whether something is used that goes is not known.\n",
-            Verdict::No => "Something is used that goes: change its clients before the upgrade.\n",
+            Verdict::Yes => "No removed type is in use.\n",
+            Verdict::Warning => "No removed type is in use, but see above.\n",
+            Verdict::Unknown => "Whether a removed type is in use is not known.\n",
+            Verdict::No => "A removed type is in use: change its clients before the upgrade.\n",
         }
     }
 }
