@@ -53,6 +53,15 @@ impl Site {
         Self::start_with(servers, in_mode).await
     }
 
+    /// The same where components of Kubernetes reach older servers too. Fails if something does not
+    /// become ready.
+    pub async fn start_ignoring_skew_policy(servers: Vec<ServerOptions>) -> Result<Self> {
+        let ignoring = |options: &mut StackOptions| {
+            options.companion = json!({ "skewPolicy": "ignore" });
+        };
+        Self::start_with(servers, ignoring).await
+    }
+
     async fn start_with(
         servers: Vec<ServerOptions>,
         change: impl FnOnce(&mut StackOptions),
