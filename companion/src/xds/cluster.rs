@@ -60,10 +60,10 @@ impl Cluster {
             // A removed host leaves the rotation at once, whatever its health, and finishes the
             // streams that it has.
             "ignore_health_on_host_removal": true,
-            // If all hosts are ejected, Envoy tries them all the same ("panic"): a client that makes
-            // servers reset its streams must not take them away from all others. Envoy would keep
-            // all but the first of the ejections of a second for its end: until then, every attempt
-            // could be at hosts that are gone.
+            // If all hosts are ejected, Envoy still tries them ("panic"): a client that makes servers
+            // reset its streams must not take them away from all others. Without a window of 0 s, Envoy
+            // would tell its workers of all but the first ejection of a second only at its end: until
+            // then, every attempt could be at hosts that are gone.
             "common_lb_config": {
                 "healthy_panic_threshold": { "value": 1 },
                 "update_merge_window": "0s",
