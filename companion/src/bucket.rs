@@ -14,7 +14,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Returns a full bucket: of `burst` tokens, of which one comes back after each `refill`.
+    /// Returns a full bucket of `burst` tokens. One token comes back after each `refill`.
     pub fn full(burst: u32, refill: Duration) -> Self {
         Self { burst, refill, full_at: Instant::now() }
     }

@@ -1,8 +1,8 @@
 //! Kubernetes' version skew policy: a component is answered by no server that is older than itself
 //! (<https://kubernetes.io/releases/version-skew-policy/>).
 //!
-//! The map says for each serving set which cluster a component of which version goes to. It says
-//! nothing of it while all known peers have one version, which is nearly always.
+//! For each serving set, the map names the cluster for components of each version. It says
+//! nothing about components while all known peers have one version, which is nearly always.
 //!
 //! ```text
 //!  sets: [a 1.36, b 1.37]  at_least: 1.36 → kube-apiserver           every peer will do

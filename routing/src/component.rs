@@ -1,4 +1,4 @@
-//! Which component of Kubernetes sends a request, and of which version, by its `User-Agent`.
+//! Reads the component of Kubernetes that sends a request, and its version, from `User-Agent`.
 //!
 //! client-go builds the header (`k8s.io/client-go/rest/config.go`, `DefaultKubernetesUserAgent`): the
 //! file name of the program, its version, the platform, the commit, and what a controller adds.

@@ -1,4 +1,4 @@
-//! Which cluster a component of which version goes to.
+//! The cluster for a component of each version.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

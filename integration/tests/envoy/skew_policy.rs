@@ -1,5 +1,5 @@
 //! Kubernetes' version skew policy: a component is answered by no server that is older than itself. Envoy
-//! in front of two fake 1.35 (`cp-1`, `cp-2`), of which 1.35 answers, and a fake 1.36 (`cp-3`).
+//! in front of two fake 1.35 (`cp-1`, `cp-2`) and a fake 1.36 (`cp-3`). 1.35 is the answering version.
 
 use std::collections::BTreeSet;
 use std::fs;

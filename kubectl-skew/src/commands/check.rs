@@ -77,7 +77,7 @@ struct Asked<'a> {
 
 /// Returns how often Envoy must be asked. In shadow mode it sends requests to any server, and not to
 /// one that serves the type, so it is asked until each server should have been met, by several of its
-/// workers, each of which goes round robin.
+/// workers, and each worker does its own round robin.
 fn attempts(facts: &Facts) -> usize {
     const ROUNDS: usize = 4;
     if facts.map.mode == Mode::Shadow { facts.peers.len().saturating_mul(ROUNDS) } else { 1 }

@@ -34,7 +34,7 @@ pub fn of(rows: &[Row], rollout: &Rollout, from: Release<'_>, to: Release<'_>) -
     };
     for (api, availability) in to.types() {
         let by = served_by(api);
-        // What is on for all of them is no change for them.
+        // If a type is on at all of them, the upgrade does not change it.
         let is_new = !rollout.pending.iter().all(|name| by.contains(name));
         match (from.of(api), availability) {
             (Availability::Off | Availability::Absent, Availability::On) if is_new => {

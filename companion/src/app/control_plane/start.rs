@@ -25,7 +25,7 @@ use crate::sources::{self, SourceStatus};
 type Configs = watch::Receiver<Arc<Config>>;
 type Rosters = watch::Receiver<Arc<Roster>>;
 
-/// Starts the source of the peers, of which `roster` is known already.
+/// Starts the source of the peers. `roster` has the peers that are already known.
 pub(super) fn sources(
     configs: &Configs,
     roster: Arc<Roster>,
