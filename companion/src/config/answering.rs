@@ -1,7 +1,6 @@
 //! Which version answers: the field `answeringVersion`.
 
-use std::fmt;
-use std::str::FromStr;
+use super::value::named_values;
 
 /// Which of several versions of the peers in rotation answers what all of them can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,30 +15,9 @@ pub enum AnsweringPolicy {
     Any,
 }
 
-impl AnsweringPolicy {
-    const ALL: [Self; 4] = [Self::Majority, Self::Newest, Self::Oldest, Self::Any];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Majority => "majority",
-            Self::Newest => "newest",
-            Self::Oldest => "oldest",
-            Self::Any => "any",
-        }
-    }
-}
-
-impl fmt::Display for AnsweringPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for AnsweringPolicy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let policy = Self::ALL.into_iter().find(|policy| policy.as_str() == text);
-        policy.ok_or_else(|| format!("must be one of {}", Self::ALL.map(Self::as_str).join(", ")))
-    }
-}
+named_values!(AnsweringPolicy {
+    Majority: "majority",
+    Newest: "newest",
+    Oldest: "oldest",
+    Any: "any",
+});

@@ -105,6 +105,32 @@ macro_rules! string_values {
 
 pub(super) use string_values;
 
+/// Gives an enum the text of each of its values in the configuration, and reads them.
+macro_rules! named_values {
+    ($name:ident { $($value:ident: $text:literal),+ $(,)? }) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$value => $text),+
+                })
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$value),)+
+                    _ => Err(format!("must be one of {}", [$($text),+].join(", "))),
+                }
+            }
+        }
+    };
+}
+
+pub(super) use named_values;
+
 string_values! {
     PeerName: dns_label,
     ClusterPrefix: cluster_prefix,
