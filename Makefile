@@ -68,7 +68,7 @@ recordings: ## Record the answers of real API servers anew
 	$(with) control-plane -- cargo run --quiet -p harness --bin recordings
 
 demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
-	$(with) envoy func-e filter companion kubectl-skew $(if $(filter real,$(PEERS)),control-plane=$(NEWEST_PAIR)) -- \
+	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane=$(NEWEST_PAIR)) -- \
 		cargo run --quiet -p demo -- --peers $(PEERS)
 
 demo-recording: ## Record the demo into docs/images/demo.svg

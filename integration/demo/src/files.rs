@@ -7,16 +7,16 @@
 //!   companion/companion.yaml the companion's configuration
 //!   published/               what the companion publishes for Envoy
 //!   companion/, envoy/       logs
-//!   bin/                     kubectl-skew, and wait-for-mode for the tutorial
+//!   bin/                     kubectl-skew, built when it is called, and wait-for-mode for the tutorial
 //! ```
 
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions, TryLockError};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use harness::artifacts::Artifact;
+use harness::artifacts::integration_folder;
 use harness::kubeconfig;
 use harness::stack::Stack;
 use serde_json::Value;
@@ -55,7 +55,7 @@ impl Files {
         &self.folder
     }
 
-    /// Writes the files for a running demo; `env` is the last. Fails if kubectl-skew was not built.
+    /// Writes the files for a running demo; `env` is the last. Fails if one cannot be written.
     pub fn write(&self, peers: &Peers, stack: &Stack, kinds: &Kinds) -> Result<()> {
         let access = peers.access()?;
         let user = kubeconfig::by_token(Some(access.token));
@@ -67,10 +67,14 @@ impl Files {
         );
         fs::write(self.folder.join("curl.conf"), curl)?;
         fs::create_dir(self.folder.join("bin"))?;
-        symlink(Artifact::KubectlSkew.path()?, self.folder.join("bin/kubectl-skew"))?;
-        let script = self.folder.join("bin/wait-for-mode");
-        fs::write(&script, include_str!("wait-for-mode.sh"))?;
-        fs::set_permissions(&script, Permissions::from_mode(0o755))?;
+        self.write_script("wait-for-mode", include_str!("wait-for-mode.sh"))?;
+        // Most who watch the demo never call kubectl-skew, which takes long to build.
+        let tools = integration_folder().join("../tools");
+        let tools = tools.display();
+        let kubectl_skew = format!(
+            "#!/bin/sh\nprogram=\"${{MVP_KUBECTL_SKEW:-$('{tools}/kubectl-skew')}}\" && exec \"$program\" \"$@\"\n"
+        );
+        self.write_script("kubectl-skew", &kubectl_skew)?;
 
         // JSON is YAML, but YAML is easier to edit.
         let config: Value =
@@ -78,6 +82,12 @@ impl Files {
         stack.companion.write_config(&serde_saphyr::to_string(&config)?)?;
         let env = self.env(peers, stack, kinds)?;
         fs::write(self.folder.join("env"), env).context("env")
+    }
+
+    fn write_script(&self, name: &str, text: &str) -> Result<()> {
+        let script = self.folder.join("bin").join(name);
+        fs::write(&script, text)?;
+        Ok(fs::set_permissions(&script, Permissions::from_mode(0o755))?)
     }
 
     /// Returns the variables.

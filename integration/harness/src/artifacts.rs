@@ -20,8 +20,6 @@ pub enum Artifact {
     FilterTrap,
     /// The companion binary (`MVP_COMPANION`).
     Companion,
-    /// kubectl-skew (`MVP_KUBECTL_SKEW`).
-    KubectlSkew,
     /// The binary that holds etcd, kube-apiserver, kube-controller-manager,
     /// kube-scheduler and kubectl of a version (`MVP_CONTROL_PLANE_1_35`, …).
     ControlPlane(Version),
@@ -67,7 +65,6 @@ impl Artifact {
             Self::Filter => "MVP_FILTER",
             Self::FilterTrap => "MVP_FILTER_TRAP",
             Self::Companion => "MVP_COMPANION",
-            Self::KubectlSkew => "MVP_KUBECTL_SKEW",
             Self::Kwok => "MVP_KWOK",
             Self::Images => "MVP_IMAGES",
             Self::Crane => "MVP_CRANE",
