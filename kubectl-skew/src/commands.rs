@@ -8,6 +8,7 @@ pub mod pages;
 pub mod plan;
 pub mod show;
 pub mod top;
+mod usage;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use api_discovery::MinorVersion;
 use clap::Args;
 use discovery_map::PeerState;
-use http::Request;
 use kube::Client;
 
+use super::usage;
 use crate::args::{Connection, Format};
 use crate::check::Verdict;
-use crate::control_plane::{Count, Objects, count, list, plain};
-use crate::facts::{Facts, Peer};
+use crate::control_plane::{Count, Objects, count, list};
+use crate::facts::Facts;
 use crate::plan::builtin::{ApiType, Availability, BuiltIn, Release};
 use crate::plan::changes::{self, Changes, Served};
 use crate::plan::custom::CustomResources;
@@ -76,7 +76,7 @@ impl PlanArgs {
         self.to.or_else(next).context("no version is known that is newer: name one by --to")
     }
 
-    /// Finds out who uses what changes.
+    /// Finds out who uses the types that change.
     async fn find_out(
         &self,
         args: &Connection,
@@ -87,7 +87,7 @@ impl PlanArgs {
     ) -> Result<Found> {
         let mut found = Found::default();
         // Before this program requests something itself.
-        let unread = usage(args, facts, &mut found.usage).await;
+        let unread = usage::read(args, facts, &mut found.usage).await;
         found.usage_is_complete = unread.is_empty();
         found.not_examined.extend(unread);
         let going = || changes.removed.iter().chain(&changes.off);
@@ -113,27 +113,6 @@ impl PlanArgs {
         }
         Ok(found)
     }
-}
-
-/// Reads `/metrics` of each server in rotation. Returns those that cannot be read, and why.
-pub async fn usage(args: &Connection, facts: &Facts, usage: &mut Usage) -> Vec<String> {
-    let mut unread = Vec::new();
-    for peer in facts.peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left) {
-        match metrics(args, peer).await {
-            Ok(text) => usage.add(&peer.name, &text),
-            Err(error) => {
-                unread.push(format!("requests at {} ({}): {error:#}", peer.name, peer.address));
-            }
-        }
-    }
-    unread
-}
-
-async fn metrics(args: &Connection, peer: &Peer) -> Result<String> {
-    let name = if args.is_direct() { &peer.name } else { &peer.address };
-    let client = servers::client(args, name).await?;
-    let metrics = client.request_text(Request::get("/metrics").body(Vec::new())?).await;
-    metrics.map_err(plain).context("/metrics")
 }
 
 /// Returns the same resource in versions that stay: those that servers serve today, and that the new

@@ -11,8 +11,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, channel, unbounded_channel};
 
-use super::now;
-use super::plan::usage;
+use super::{now, usage};
 use crate::args::Connection;
 use crate::endpoint::{Answer, Endpoint, Who};
 use crate::exposition::samples;
@@ -153,6 +152,6 @@ impl Reader<'_> {
     /// Returns what API servers count; `None` if the user may not read that of all of them.
     async fn usage(&self, facts: &Facts) -> Option<Usage> {
         let mut known = Usage::default();
-        usage(self.args, facts, &mut known).await.is_empty().then_some(known)
+        usage::read(self.args, facts, &mut known).await.is_empty().then_some(known)
     }
 }
