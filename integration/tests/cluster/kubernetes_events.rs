@@ -189,7 +189,12 @@ async fn without_permission_the_companion_says_so_once_and_nothing_else_suffers(
     site.stack.companion.get("/readyz").await?.ok()?;
     let skewed = only_in(NEWER, OLDER)?;
     site.client(Http::Two)?.get(&skewed).await?.ok()?;
-    ensure!(site.stack.generation().await? > generation, "no map was pushed");
+    wait::until("a map of a later generation", DEADLINE, async || {
+        let used = site.stack.generation().await?;
+        ensure!(used > generation, "Envoy uses {used}, as before the switches: {generation}");
+        anyhow::Ok(())
+    })
+    .await?;
     ensure!(events(&site).await?.is_empty(), "an Event without permission");
     ensure!(metric(&site.stack.companion, "written").await? == 0);
 
