@@ -32,5 +32,6 @@ mod skew_policy;
 mod stalled;
 mod start;
 mod streams;
+mod tracing;
 mod trap;
 mod verbs;
