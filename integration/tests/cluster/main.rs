@@ -31,5 +31,6 @@ mod rotation;
 mod shadow;
 mod skew;
 mod skew_policy;
+mod typed;
 mod upgrade;
 mod watches;
