@@ -25,6 +25,7 @@
 
 pub mod ads;
 pub mod artifacts;
+pub mod audit_logs;
 pub mod browser;
 pub mod builtin_types;
 pub mod companion;
@@ -37,6 +38,7 @@ pub mod fleet;
 pub mod gateway;
 pub mod hostile;
 pub mod kubeconfig;
+pub mod large_list;
 pub mod load;
 pub mod load_balancer;
 pub mod manifests;

@@ -65,7 +65,7 @@ async fn bytes_after_a_refused_upgrade_are_not_a_request() -> Result<()> {
     let mut entry = Entry::begin("cluster_exec_smuggling");
     let audit = Audit::new()?;
     let servers = [("old", OLDER), ("new", NEWER)];
-    let servers = servers.map(|(name, version)| audit.server(name, version));
+    let servers = servers.map(|(name, version)| audit.logs.server(name, version));
     let site = Site::start(servers.into()).await?;
     let _kubelet = kubelet(&site).await?;
     smuggling::allow_exec(&site.client(Http::Two)?).await?;

@@ -50,9 +50,9 @@ const SHARED: usize = OWNERS * CHILDREN;
 async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
     let mut entry = Entry::begin("cluster_garbage_collection");
     let audit = Audit::new()?;
-    let old = without(audit.server("old", OLDER), &[TAINT_RULES])?;
+    let old = without(audit.logs.server("old", OLDER), &[TAINT_RULES])?;
     // The collector of the newer version would never meet the older server otherwise (ADR 0032).
-    let servers = vec![old, audit.server("new", NEWER)];
+    let servers = vec![old, audit.logs.server("new", NEWER)];
     let site = Site::start_ignoring_skew_policy(servers).await?;
 
     let old = site.plane.server(OLD)?.port();

@@ -58,6 +58,7 @@ async fn components(site: &Site, version: Version) -> Result<(ControllerManager,
 
 fn server(audits: &Audits, number: usize, version: Version) -> ServerOptions {
     audits
+        .logs
         .server(&format!("cp-{number}"), version)
         .argument("--shutdown-watch-termination-grace-period=1s")
 }

@@ -1,16 +1,14 @@
 //! Upgrades that are refused, and a request in the bytes that follow.
 
-use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use fake_apiserver::Version;
-use harness::control_plane::{ControlPlane, ServerOptions, User};
+use anyhow::{Result, ensure};
+use harness::audit_logs::AuditLogs;
+use harness::control_plane::{ControlPlane, User};
 use harness::site::Site;
 use harness::wait;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use wire::client::{Client, Http};
 use wire::raw::{One, Raw};
 
@@ -165,31 +163,18 @@ pub async fn allow_exec(admin: &Client) -> Result<()> {
 
 /// The servers' audit logs of requests for secrets.
 pub struct Audit {
-    folder: TempDir,
+    /// The logs.
+    pub logs: AuditLogs,
     marks: AtomicUsize,
 }
 
 impl Audit {
     /// Logs in a folder of their own.
     pub fn new() -> Result<Self> {
-        let folder = TempDir::with_prefix("audit-")?;
         let secrets = json!({ "group": "", "resources": ["secrets"] });
-        let policy = json!({
-            "apiVersion": "audit.k8s.io/v1",
-            "kind": "Policy",
-            "omitStages": ["RequestReceived"],
-            "rules": [{ "level": "Metadata", "resources": [secrets] }, { "level": "None" }],
-        });
-        fs::write(folder.path().join("policy.json"), policy.to_string())?;
-        Ok(Self { folder, marks: AtomicUsize::new(0) })
-    }
-
-    /// Returns a server that keeps such a log.
-    pub fn server(&self, name: &str, version: Version) -> ServerOptions {
-        let path = |file: &str| self.folder.path().join(file).display().to_string();
-        ServerOptions::new(name, version)
-            .argument(format!("--audit-policy-file={}", path("policy.json")))
-            .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
+        let rules = json!([{ "level": "Metadata", "resources": [secrets] }, { "level": "None" }]);
+        let logs = AuditLogs::new(&["RequestReceived"], &rules)?;
+        Ok(Self { logs, marks: AtomicUsize::new(0) })
     }
 
     /// Returns how many requests all servers have attributed to the smuggler so far.
@@ -200,7 +185,7 @@ impl Audit {
             let mark = format!("{SECRETS}?mark={}", self.marks.fetch_add(1, Ordering::Relaxed));
             site.direct(index, Http::Two)?.get(&mark).await?.ok()?;
             let events = wait::until("the mark in the audit log", LIMIT, async || {
-                let events = self.events(server.name())?;
+                let events = self.logs.events(server.name())?;
                 let field = |event: &Value| event.get("requestURI") == Some(&json!(mark));
                 ensure!(events.iter().any(field), "it is not there");
                 Ok(events)
@@ -210,12 +195,5 @@ impl Audit {
             smuggled += events.iter().filter(user).count();
         }
         Ok(smuggled)
-    }
-
-    fn events(&self, server: &str) -> Result<Vec<Value>> {
-        let text = fs::read_to_string(self.folder.path().join(format!("{server}.log")))?;
-        // The last line may be half there.
-        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        lines.map(|line| serde_json::from_str(line).context("a line of the log")).collect()
     }
 }

@@ -1,14 +1,11 @@
 //! The collector's requests to each server, from the servers' audit logs.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use anyhow::Result;
-use fake_apiserver::Version;
-use harness::control_plane::ServerOptions;
+use harness::audit_logs::AuditLogs;
 use harness::manifests::TAINT_RULES;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::families::FIRST;
 
@@ -17,7 +14,8 @@ const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-colle
 
 /// The audit logs of some servers.
 pub struct Audit {
-    folder: TempDir,
+    /// The logs.
+    pub logs: AuditLogs,
 }
 
 /// The collector's requests.
@@ -34,40 +32,18 @@ pub struct Asked {
 }
 
 impl Audit {
-    /// Logs in a folder of their own, for requests of the collector only.
+    /// Logs of the collector's requests only.
     pub fn new() -> Result<Self> {
-        let folder = TempDir::with_prefix("audit-")?;
-        let policy = json!({
-            "apiVersion": "audit.k8s.io/v1",
-            "kind": "Policy",
-            "omitStages": ["RequestReceived"],
-            "rules": [{ "level": "Metadata", "users": [COLLECTOR] }, { "level": "None" }],
-        });
-        fs::write(folder.path().join("policy.json"), policy.to_string())?;
-        Ok(Self { folder })
-    }
-
-    /// Returns a server that keeps such a log.
-    pub fn server(&self, name: &str, version: Version) -> ServerOptions {
-        let path = |file: &str| self.folder.path().join(file).display().to_string();
-        ServerOptions::new(name, version)
-            .argument(format!("--audit-policy-file={}", path("policy.json")))
-            .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
+        let rules = json!([{ "level": "Metadata", "users": [COLLECTOR] }, { "level": "None" }]);
+        Ok(Self { logs: AuditLogs::new(&["RequestReceived"], &rules)? })
     }
 
     /// Returns the requests in the logs.
     pub fn read(&self) -> Result<Asked> {
         let mut asked = Asked::default();
-        for file in fs::read_dir(self.folder.path())? {
-            let path = file?.path();
-            if path.extension().is_none_or(|extension| extension != "log") {
-                continue;
-            }
-            let server = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let text = fs::read_to_string(&path)?;
-            // The last line may be half there.
-            for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-                asked.note(&server, &serde_json::from_str(line)?);
+        for server in ["old", "new"] {
+            for event in self.logs.events(server)? {
+                asked.note(server, &event);
             }
         }
         Ok(asked)

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use harness::artifacts::Artifact;
+use harness::audit_logs::AuditLogs;
 use harness::builtin_types::{self, types};
 use harness::control_plane::{ServerOptions, User};
 use harness::report::Entry;
@@ -13,7 +14,6 @@ use harness::skew::{NEWER, OLDER};
 use harness::wait;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use wire::client::Http;
 
 use super::{DEADLINE, Scene};
@@ -114,18 +114,11 @@ async fn a_plan_removes_what_the_newer_server_lacks_with_everything_turned_on() 
 
 #[tokio::test]
 async fn requests_for_what_goes_are_found_with_their_number_and_user() -> Result<()> {
-    let logs = TempDir::with_prefix("audit-")?;
-    let path = |name: &str| logs.path().join(name).display().to_string();
-    let policy = json!({
-        "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
-        "rules": [{ "level": "Metadata", "resources": [{ "group": "networking.k8s.io" }] }, { "level": "None" }],
-    });
-    fs::write(logs.path().join("policy.json"), policy.to_string())?;
+    let group = json!([{ "group": "networking.k8s.io" }]);
+    let rules = json!([{ "level": "Metadata", "resources": group }, { "level": "None" }]);
+    let logs = AuditLogs::new(&[], &rules)?;
     let server = |name: &str| {
-        ServerOptions::new(name, OLDER)
-            .argument("--runtime-config=networking.k8s.io/v1beta1=true")
-            .argument(format!("--audit-policy-file={}", path("policy.json")))
-            .argument(format!("--audit-log-path={}", path(&format!("{name}.log"))))
+        logs.server(name, OLDER).argument("--runtime-config=networking.k8s.io/v1beta1=true")
     };
     let scene = Scene::of(vec![server("a"), server("b")]).await?;
     let going = |plan: &Value| {
@@ -149,7 +142,7 @@ async fn requests_for_what_goes_are_found_with_their_number_and_user() -> Result
         client.get(CIDRS).await?.ok()?;
         client.get(STATUSES).await?.ok()?;
     }
-    let logs = [path("a.log"), path("b.log")];
+    let logs = ["a", "b"].map(|name| logs.file(name).display().to_string());
     let args = ["--to", "1.37", "--audit-log", &logs[0], "--audit-log", &logs[1]];
     let plan = wait::until("the requests in the plan", DEADLINE, async || {
         let (code, plan) = scene.run(&scene.kubeconfig, "plan", &args).await?;

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use discovery_map::{Destination, DiscoveryMap};
 use fake_apiserver::Version;
-use harness::control_plane::ServerOptions;
+use harness::audit_logs::AuditLogs;
 use harness::skew::{NEWER, OLDER};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// Who sent a request, by its `User-Agent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +32,8 @@ pub struct Request {
 
 /// The audit logs of some servers.
 pub struct Audits {
-    folder: TempDir,
+    /// The logs.
+    pub logs: AuditLogs,
     /// For each server, from which byte of its log on it has which version.
     versions: BTreeMap<String, Vec<(u64, Version)>>,
 }
@@ -44,24 +43,10 @@ pub type Mark = BTreeMap<String, u64>;
 
 impl Audits {
     pub fn new() -> Result<Self> {
-        let folder = TempDir::with_prefix("audit-")?;
-        let policy = json!({
-            "apiVersion": "audit.k8s.io/v1",
-            "kind": "Policy",
-            "omitStages": ["ResponseStarted", "ResponseComplete", "Panic"],
-            "rules": [{ "level": "Metadata" }],
-        });
-        fs::write(folder.path().join("policy.json"), policy.to_string())?;
+        let omit = ["ResponseStarted", "ResponseComplete", "Panic"];
+        let logs = AuditLogs::new(&omit, &json!([{ "level": "Metadata" }]))?;
         let versions = ["cp-0", "cp-1", "cp-2"].map(|name| (name.to_owned(), vec![(0, OLDER)]));
-        Ok(Self { folder, versions: versions.into() })
-    }
-
-    /// Returns a server that keeps such a log.
-    pub fn server(&self, name: &str, version: Version) -> ServerOptions {
-        let policy = self.folder.path().join("policy.json");
-        ServerOptions::new(name, version)
-            .argument(format!("--audit-policy-file={}", policy.display()))
-            .argument(format!("--audit-log-path={}", self.file(name).display()))
+        Ok(Self { logs, versions: versions.into() })
     }
 
     /// What a server logs from now on is of this version.
@@ -81,7 +66,7 @@ impl Audits {
         let mut requests = Vec::new();
         for (name, versions) in &self.versions {
             let from = mark.get(name).copied().unwrap_or_default();
-            let text = fs::read(self.file(name)).unwrap_or_default();
+            let text = fs::read(self.logs.file(name)).unwrap_or_default();
             let mut at = 0_u64;
             for line in text.split_inclusive(|&byte| byte == b'\n') {
                 let begins = at;
@@ -98,12 +83,8 @@ impl Audits {
         Ok(requests)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(format!("{name}.log"))
-    }
-
     fn length(&self, name: &str) -> u64 {
-        fs::metadata(self.file(name)).map_or(0, |file| file.len())
+        fs::metadata(self.logs.file(name)).map_or(0, |file| file.len())
     }
 }
 
