@@ -1,8 +1,14 @@
-//! What is asked of the control plane itself: how many objects of a type there are, and a few objects.
+//! What is asked of the control plane itself: how many objects of a type there are, a few objects, and
+//! where its Service leads.
 
-use anyhow::Result;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
 use http::Request;
-use kube::Client;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::ListParams;
+use kube::{Api, Client};
 use serde_json::Value;
 
 /// How many objects are stored.
@@ -83,6 +89,29 @@ async fn get(client: &Client, path: &str) -> Result<Option<Value>, String> {
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => Ok(None),
         Err(error) => Err(described(&error)),
     }
+}
+
+/// Returns host and port of each endpoint of the Service `default/kubernetes`. An IPv6 address has
+/// brackets.
+///
+/// # Errors
+/// The EndpointSlices cannot be listed, or one has no port.
+pub async fn endpoints(client: Client) -> Result<BTreeSet<String>> {
+    let slices: Api<EndpointSlice> = Api::namespaced(client, "default");
+    let of_service = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
+    let slices = slices.list(&of_service).await.map_err(plain);
+    let slices = slices.context("cannot list the EndpointSlices of default/kubernetes")?;
+    let mut endpoints = BTreeSet::new();
+    for slice in slices {
+        let port = slice.ports.iter().flatten().find_map(|port| port.port);
+        let port = port.context("an EndpointSlice of default/kubernetes has no port")?;
+        let addresses = slice.endpoints.iter().flatten().flat_map(|endpoint| &endpoint.addresses);
+        endpoints.extend(addresses.map(|address| match address.parse() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
+            _ => format!("{address}:{port}"),
+        }));
+    }
+    Ok(endpoints)
 }
 
 /// Returns what an error means for a person: of a server's `Status`, its code and message.

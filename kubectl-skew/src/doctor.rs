@@ -2,15 +2,19 @@
 //!
 //! ```text
 //!  companion: facts, Envoys, metrics (twice) ─┐
-//!  control plane: ConfigMap, gates, clock ────┴─ Examined ── rules ── problems
+//!  control plane: ConfigMap, gates, clock,    ├─ Examined ── rules ── problems
+//!    endpoints of its Service                 │
+//!  kubeconfigs and audit logs ── bypass ──────┘
 //! ```
 
+mod bypass;
 mod examined;
 mod metrics;
 mod rules;
 
 use serde::Serialize;
 
+pub use bypass::Bypass;
 pub use examined::{ControlPlane, Examined, Problem};
 pub use metrics::Metrics;
 

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod audit;
 mod changes;
 mod check;
 pub mod cli;

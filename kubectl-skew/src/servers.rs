@@ -6,21 +6,16 @@
 
 mod merge;
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
-
 use anyhow::{Context, Result, ensure};
 use api_discovery::{Belief, DiscoveryDocument, Part, ServerVersion};
 use discovery_map::{ACCEPT_AGGREGATED_DISCOVERY, PeerState};
 use http::header::ACCEPT;
 use http::{Request, Uri};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::net::lookup_host;
 
 use crate::args::Connection;
-use crate::control_plane::plain;
+use crate::control_plane::{endpoints, plain};
 use crate::facts::{Facts, Peer};
 use crate::kubeconfig;
 use merge::Server;
@@ -63,22 +58,10 @@ async fn urls(args: &Connection) -> Result<Vec<Uri>> {
     if !args.all_servers {
         return Ok(args.servers.clone());
     }
-    let slices: Api<EndpointSlice> = Api::namespaced(kubeconfig::client(args).await?, "default");
-    let of_service = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
-    let slices = slices.list(&of_service).await.map_err(plain);
-    let slices = slices.context("cannot list the EndpointSlices of default/kubernetes")?;
-    let mut urls = BTreeSet::new();
-    for slice in slices {
-        let port = slice.ports.iter().flatten().find_map(|port| port.port);
-        let port = port.context("an EndpointSlice of default/kubernetes has no port")?;
-        let addresses = slice.endpoints.iter().flatten().flat_map(|endpoint| &endpoint.addresses);
-        urls.extend(addresses.map(|address| match address.parse() {
-            Ok(IpAddr::V6(address)) => format!("https://[{address}]:{port}"),
-            _ => format!("https://{address}:{port}"),
-        }));
-    }
-    ensure!(!urls.is_empty(), "default/kubernetes has no endpoints: use --server");
-    Ok(urls.iter().map(|url| url.parse()).collect::<Result<_, _>>()?)
+    let endpoints = endpoints(kubeconfig::client(args).await?).await?;
+    ensure!(!endpoints.is_empty(), "default/kubernetes has no endpoints: use --server");
+    let urls = endpoints.iter().map(|endpoint| format!("https://{endpoint}").parse());
+    Ok(urls.collect::<Result<_, _>>()?)
 }
 
 /// Reads one server. What fails is kept as its error.

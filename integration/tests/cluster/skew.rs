@@ -1,5 +1,6 @@
-//! `kubectl skew check` on the real pair: the gate of an upgrade and of its rollback.
+//! `kubectl skew` on the real pair; here, `check`: the gate of an upgrade and of its rollback.
 
+mod doctor;
 mod plan;
 mod port_forward;
 
@@ -41,7 +42,10 @@ impl Scene {
     }
 
     async fn of(servers: Vec<ServerOptions>) -> Result<Self> {
-        let site = Site::start_as_shipped(servers).await?;
+        Self::at(Site::start_as_shipped(servers).await?)
+    }
+
+    fn at(site: Site) -> Result<Self> {
         // The credentials come from a program, as those of cloud providers do.
         let credential = json!({
             "apiVersion": "client.authentication.k8s.io/v1",
@@ -153,23 +157,6 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
     assert_eq!(finding(&report, "orphans", "new")?["verdict"], "yes");
     entry.set("stranded", 3);
     entry.passed()
-}
-
-#[tokio::test]
-async fn the_doctor_finds_nothing_on_a_healthy_installation_and_who_bypasses_envoy() -> Result<()> {
-    let scene = Scene::start().await?;
-    let (code, healthy) = scene.run(&scene.kubeconfig, "doctor", &[]).await?;
-    ensure!(code == ExitCode::SUCCESS, "{healthy:#}");
-    assert_eq!(healthy, json!({ "problems": [], "notExamined": [] }));
-
-    let server = scene.site.plane.server(0)?.url();
-    let direct = scene.site.plane.kubeconfig(&server, User::Admin)?;
-    let direct = direct.to_str().context("not UTF-8")?;
-    let (code, found) = scene.run(direct, "doctor", &[]).await?;
-    let rules: Vec<_> = found["problems"].as_array().into_iter().flatten().collect();
-    ensure!(code == ExitCode::from(1) && rules.len() == 1, "{found:#}");
-    assert_eq!(rules[0]["rule"], "envoy-bypassed");
-    Ok(())
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 )]
 
 mod differential;
+pub mod doctor;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fake_apiserver::Version;
+use harness::companion::Companion;
 use harness::fleet::{Fleet, TOKEN};
 use harness::kubeconfig;
 use harness::stack::Stack;
@@ -26,9 +28,9 @@ const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionp
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Runs the command on the stack's companion. Returns what it writes.
-async fn skew(stack: &Stack, args: &[&str]) -> Result<String> {
-    let url = format!("http://127.0.0.1:{}", stack.companion.port());
+/// Runs the command on a companion. Returns what it writes.
+async fn skew(companion: &Companion, args: &[&str]) -> Result<String> {
+    let url = format!("http://127.0.0.1:{}", companion.port());
     run(["--companion", &url].iter().chain(args).copied()).await
 }
 
@@ -39,9 +41,9 @@ async fn run<'a>(args: impl Iterator<Item = &'a str>) -> Result<String> {
     Ok(String::from_utf8(out)?)
 }
 
-async fn json(stack: &Stack, args: &[&str]) -> Result<Value> {
+async fn json(companion: &Companion, args: &[&str]) -> Result<Value> {
     let args: Vec<_> = args.iter().copied().chain(["-o", "json"]).collect();
-    Ok(serde_json::from_str(&skew(stack, &args).await?)?)
+    Ok(serde_json::from_str(&skew(companion, &args).await?)?)
 }
 
 async fn start() -> Result<(Fleet, Stack)> {
@@ -53,7 +55,7 @@ async fn start() -> Result<(Fleet, Stack)> {
 #[tokio::test]
 async fn the_matrix_shows_which_peer_serves_which_skewed_type() -> Result<()> {
     let (_fleet, stack) = start().await?;
-    let text = skew(&stack, &[]).await?;
+    let text = skew(&stack.companion, &[]).await?;
     let row = |start: &str| {
         let line = text.lines().find(|line| line.starts_with(start));
         line.map(|line| line.split_whitespace().collect::<Vec<_>>()).context(text.clone())
@@ -63,10 +65,10 @@ async fn the_matrix_shows_which_peer_serves_which_skewed_type() -> Result<()> {
     let policies = row("admissionregistration.k8s.io/v1 mutatingadmissionpolicies ")?;
     assert_eq!(policies[2..], ["-", "yes"]);
     assert!(!text.contains("v1 configmaps"), "{text}");
-    assert!(skew(&stack, &["--all", "-o", "wide"]).await?.contains("v1 configmaps"));
+    assert!(skew(&stack.companion, &["--all", "-o", "wide"]).await?.contains("v1 configmaps"));
 
-    let matrix = json(&stack, &[]).await?;
-    let yaml: Value = serde_saphyr::from_str(&skew(&stack, &["-o", "yaml"]).await?)?;
+    let matrix = json(&stack.companion, &[]).await?;
+    let yaml: Value = serde_saphyr::from_str(&skew(&stack.companion, &["-o", "yaml"]).await?)?;
     assert_eq!(matrix["types"], yaml["types"]);
     let types = matrix["types"].as_array().context("no types")?;
     let policies = types.iter().find(|row| row["resource"] == "mutatingadmissionpolicies");
@@ -85,19 +87,19 @@ fn skewed(map: &Value) -> usize {
 async fn a_peer_that_leaves_is_shown_with_what_only_it_serves() -> Result<()> {
     let (mut fleet, stack) = start().await?;
     let explain = ["explain", "get", "mutatingadmissionpolicies.admissionregistration.k8s.io"];
-    let explained = json(&stack, &explain).await?;
+    let explained = json(&stack.companion, &explain).await?;
     assert_eq!((&explained["path"], &explained["rule"]), (&POLICIES.into(), &"skewed".into()));
     assert_eq!(explained["servingSet"], serde_json::json!(["cp-2"]));
 
     fleet.peer(1)?.set_ready(false);
     let gone = wait::until("503", DEADLINE, async || {
-        let explained = json(&stack, &["explain", POLICIES]).await?;
+        let explained = json(&stack.companion, &["explain", POLICIES]).await?;
         ensure!(explained["rule"] == "unavailable", "{explained}");
         anyhow::Ok(explained)
     });
     let gone = gone.await?;
     assert_eq!((&gone["cluster"], &gone["notFound"]), (&Value::Null, &"noServer".into()));
-    let text = skew(&stack, &[]).await?;
+    let text = skew(&stack.companion, &[]).await?;
     assert!(text.lines().any(|line| line.starts_with("cp-2") && line.contains("not ready")));
     assert!(text.contains("(yes)"), "{text}");
     Ok(())
@@ -130,7 +132,7 @@ async fn without_a_companion_the_servers_themselves_give_the_same_matrix() -> Re
     let direct = rows(&serde_json::from_str(&direct)?, &names);
     ensure!(direct.iter().any(|(name, _)| name.contains("\"patch\"")), "{direct:?}");
     wait::until("the same matrix from the companion", DEADLINE, async || {
-        let known = json(&stack, &["--all"]).await?;
+        let known = json(&stack.companion, &["--all"]).await?;
         let known = rows(&known, &["cp-1".to_owned(), "cp-2".to_owned()]);
         ensure!(known == direct, "{:?}", known.symmetric_difference(&direct).collect::<Vec<_>>());
         Ok(())
@@ -147,23 +149,6 @@ async fn without_a_companion_the_servers_themselves_give_the_same_matrix() -> Re
 }
 
 #[tokio::test]
-async fn the_doctor_finds_a_broken_certificate_and_nothing_else() -> Result<()> {
-    let (fleet, stack) = start().await?;
-    let problems = async || {
-        let nowhere = ["--kubeconfig", "/nonexistent", "doctor"];
-        let found = json(&stack, &nowhere).await?["problems"].clone();
-        let rules = found.as_array().unwrap().iter().map(|one| one["rule"].to_string());
-        anyhow::Ok(rules.collect::<Vec<_>>())
-    };
-    let healthy = problems().await?;
-    ensure!(healthy.is_empty(), "{healthy:?}");
-    std::fs::write(&stack.options().server.certificate, "not PEM")?;
-    assert_eq!(problems().await?, ["\"secret-not-readable\""]);
-    drop(fleet);
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_support_bundle_has_what_the_companion_knows_and_no_secret() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     let mut options = fleet.stack_options()?;
@@ -173,7 +158,7 @@ async fn a_support_bundle_has_what_the_companion_knows_and_no_secret() -> Result
     let user = kubeconfig::by_token(Some(TOKEN));
     kubeconfig::write(&kubeconfig, &stack.url(), &fleet.pki().ca_file(), &user)?;
     let kubeconfig = kubeconfig.to_str().context("not UTF-8")?;
-    let text = skew(&stack, &["--kubeconfig", kubeconfig, "support-bundle"]).await?;
+    let text = skew(&stack.companion, &["--kubeconfig", kubeconfig, "support-bundle"]).await?;
     let bundle: Value = serde_json::from_str(&text)?;
     assert_eq!(bundle["companion"]["/v1/peers"].as_array().map(Vec::len), Some(2));
     assert!(bundle["companion"]["/v1/map"]["map"]["groups"].is_object());
@@ -189,7 +174,7 @@ async fn a_support_bundle_has_what_the_companion_knows_and_no_secret() -> Result
 async fn a_companion_that_does_not_answer_is_named() -> Result<()> {
     let (_fleet, mut stack) = start().await?;
     stack.companion.stop().await?;
-    let error = skew(&stack, &[]).await.unwrap_err();
+    let error = skew(&stack.companion, &[]).await.unwrap_err();
     let url = format!("http://127.0.0.1:{}", stack.companion.port());
     assert!(format!("{error:#}").contains(&url), "{error:#}");
     Ok(())

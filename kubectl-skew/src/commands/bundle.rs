@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::doctor::examine;
+use super::doctor::Doctor;
 use crate::args::Connection;
 use crate::companion::Companion;
 use crate::doctor::Diagnosis;
@@ -39,7 +39,7 @@ impl Bundle {
             let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
             answers.insert(path, value);
         }
-        let examined = examine(args).await?;
+        let examined = Doctor::default().examine(args).await?;
         let bundle = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "server": examined.control_plane.server,

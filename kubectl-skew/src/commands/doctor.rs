@@ -1,6 +1,9 @@
 //! `kubectl skew doctor`: examines an installation.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,8 +17,8 @@ use kube::{Api, Client};
 use super::now;
 use crate::args::{Connection, Format};
 use crate::companion::Companion;
-use crate::control_plane::{described, plain};
-use crate::doctor::{ControlPlane, Diagnosis, Examined, Metrics};
+use crate::control_plane::{described, endpoints, plain};
+use crate::doctor::{Bypass, ControlPlane, Diagnosis, Examined, Metrics};
 use crate::{kubeconfig, output};
 
 /// The companion tries a file that it could not use again each second.
@@ -23,8 +26,19 @@ const PAUSE: Duration = Duration::from_millis(2_500);
 
 const GATE: &str = "kubernetes_feature_enabled{name=\"UnauthenticatedHTTP2DOSMitigation\"";
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Doctor {
+    /// The kubeconfig of a component, such as a controller manager, scheduler or kubelet, which should
+    /// name Envoy; can be repeated.
+    #[arg(long = "component-kubeconfig", value_name = "FILE")]
+    component_kubeconfigs: Vec<PathBuf>,
+    /// An audit log of an API server (audit.k8s.io/v1, one event in a line), which tells who does not use
+    /// Envoy; can be repeated.
+    #[arg(long = "audit-log", value_name = "FILE", requires = "envoy_addresses")]
+    audit_logs: Vec<PathBuf>,
+    /// An address from which an Envoy connects to API servers; can be repeated.
+    #[arg(long = "envoy-address", value_name = "IP", requires = "audit_logs")]
+    envoy_addresses: Vec<IpAddr>,
     /// How to write the result.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -34,33 +48,58 @@ impl Doctor {
     /// Writes the diagnosis. Returns whether there is no problem.
     ///
     /// # Errors
-    /// The companion cannot be reached.
+    /// As [`Self::examine`].
     pub async fn run(&self, args: &Connection, out: &mut dyn Write) -> Result<bool> {
-        let diagnosis = Diagnosis::of(&examine(args).await?);
+        let diagnosis = Diagnosis::of(&self.examine(args).await?);
         let text = output::render(self.output, &diagnosis, |_| diagnosis.text())?;
         out.write_all(text.as_bytes())?;
         Ok(diagnosis.problems.is_empty())
     }
+
+    /// Examines everything.
+    ///
+    /// # Errors
+    /// The companion cannot be reached, or a file cannot be read.
+    pub async fn examine(&self, args: &Connection) -> Result<Examined> {
+        let mut kubeconfigs = BTreeMap::new();
+        for file in &self.component_kubeconfigs {
+            kubeconfigs.insert(file.display().to_string(), server_in(file, args).await?);
+        }
+        let envoys: BTreeSet<_> = self.envoy_addresses.iter().copied().collect();
+        let mut bypass = Bypass::default();
+        for file in &self.audit_logs {
+            bypass.read(file, &envoys)?;
+        }
+        let mut companion = Companion::connect(args).await?;
+        let first = companion.text("/metrics").await?.1;
+        let control_plane = control_plane(args).await;
+        tokio::time::sleep(PAUSE).await;
+        let (is_ready, readiness) = companion.text("/readyz").await?;
+        Ok(Examined {
+            facts: companion.facts().await?,
+            envoys: companion.envoys().await?,
+            not_ready: (!is_ready).then(|| readiness.trim().to_owned()),
+            metrics: [Metrics(first), Metrics(companion.text("/metrics").await?.1)],
+            control_plane,
+            kubeconfigs,
+            bypass,
+            now: now(),
+        })
+    }
 }
 
-/// Examines everything.
-///
-/// # Errors
-/// The companion cannot be reached.
-pub async fn examine(args: &Connection) -> Result<Examined> {
-    let mut companion = Companion::connect(args).await?;
-    let first = companion.text("/metrics").await?.1;
-    let control_plane = control_plane(args).await;
-    tokio::time::sleep(PAUSE).await;
-    let (is_ready, readiness) = companion.text("/readyz").await?;
-    Ok(Examined {
-        facts: companion.facts().await?,
-        envoys: companion.envoys().await?,
-        not_ready: (!is_ready).then(|| readiness.trim().to_owned()),
-        metrics: [Metrics(first), Metrics(companion.text("/metrics").await?.1)],
-        control_plane,
-        now: now(),
-    })
+/// Returns host and port of the server that a component's kubeconfig names.
+async fn server_in(file: &Path, args: &Connection) -> Result<String> {
+    let of_component = Connection {
+        kubeconfig: Some(file.to_owned()),
+        context: None,
+        cluster: None,
+        user: None,
+        ..args.clone()
+    };
+    let config = kubeconfig::config(&of_component).await;
+    let config = config.with_context(|| format!("--component-kubeconfig: {}", file.display()))?;
+    Ok(config.cluster_url.authority().map(ToString::to_string).unwrap_or_default())
 }
 
 /// Examines the control plane through the kubeconfig's server.
@@ -84,6 +123,10 @@ async fn control_plane(args: &Connection) -> ControlPlane {
     match time(&client).await {
         Ok(time) => found.time = Some(time),
         Err(error) => found.unknown.push(format!("the API servers' clocks: {error:#}")),
+    }
+    match endpoints(client.clone()).await {
+        Ok(endpoints) => found.endpoints = endpoints,
+        Err(error) => found.unknown.push(format!("the endpoints of pods: {error:#}")),
     }
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "kube-system");
     match maps.get("extension-apiserver-authentication").await {

@@ -1,9 +1,10 @@
 //! What the rules look at, and what they find: plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::bypass::Bypass;
 use super::metrics::Metrics;
 use crate::facts::{Envoys, Facts};
 
@@ -17,6 +18,10 @@ pub struct Examined {
     /// The companion's metrics, and the same some seconds later.
     pub metrics: [Metrics; 2],
     pub control_plane: ControlPlane,
+    /// Host and port of the server that each kubeconfig of a component names, by file.
+    pub kubeconfigs: BTreeMap<String, String>,
+    /// Who asks API servers without Envoy, by their audit logs.
+    pub bypass: Bypass,
     /// The time since 1970, in seconds.
     pub now: u64,
 }
@@ -26,6 +31,8 @@ pub struct Examined {
 pub struct ControlPlane {
     /// Host and port of the kubeconfig's server.
     pub server: String,
+    /// Host and port of each endpoint of the Service `default/kubernetes`.
+    pub endpoints: BTreeSet<String>,
     /// The data of the ConfigMap `kube-system/extension-apiserver-authentication`.
     pub authentication: Option<BTreeMap<String, String>>,
     /// Whether the feature gate `UnauthenticatedHTTP2DOSMitigation` is on.

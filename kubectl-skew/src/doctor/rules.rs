@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use discovery_map::PeerState;
 
+use super::bypass::Client;
 use super::examined::{Examined, Problem};
 use crate::check::{self, Verdict};
 use crate::table::age;
@@ -12,7 +13,7 @@ use crate::table::age;
 type Rule = fn(&Examined) -> Vec<Problem>;
 
 /// Every rule.
-pub const ALL: [Rule; 15] = [
+pub const ALL: [Rule; 18] = [
     not_publishing,
     peer_out_of_rotation,
     discovery_not_read,
@@ -28,6 +29,9 @@ pub const ALL: [Rule; 15] = [
     mitigation_off,
     clocks_differ,
     envoy_bypassed,
+    pods_bypass_envoy,
+    requests_bypass_envoy,
+    companion_version_differs,
 ];
 
 /// A restart of a server takes no longer, in seconds.
@@ -260,14 +264,61 @@ fn clocks_differ(examined: &Examined) -> Vec<Problem> {
     found.collect()
 }
 
+/// What clients lack that bypass Envoy.
+const BYPASSED: &str = "its clients see one server's types: a garbage collector deletes children of owners that it cannot find";
+
 fn envoy_bypassed(examined: &Examined) -> Vec<Problem> {
-    let server = &examined.control_plane.server;
-    let peers = examined.facts.peers.iter().filter(|peer| !peer.left && peer.address == *server);
-    let found = peers.map(|peer| {
-        let text = format!("the kubeconfig names the API server {} itself ({server})", peer.name);
-        let leads_to = "its clients see one server's types: a garbage collector deletes children of owners that it cannot find";
+    let user = ("the kubeconfig", &examined.control_plane.server);
+    let others = examined.kubeconfigs.iter().map(|(file, server)| (file.as_str(), server));
+    let found = std::iter::once(user).chain(others).filter_map(|(file, server)| {
+        let peer = peer_at(examined, server)?;
+        let text = format!("{file} names the API server {peer} itself ({server})");
         let mend = "kubectl config set-cluster NAME --server=https://ENVOY:PORT, also in the kubeconfigs of controller managers and schedulers";
-        problem("envoy-bypassed", text, leads_to, mend)
+        Some(problem("envoy-bypassed", text, BYPASSED, mend))
     });
     found.collect()
+}
+
+fn pods_bypass_envoy(examined: &Examined) -> Vec<Problem> {
+    let endpoints = examined.control_plane.endpoints.iter();
+    let peers: Vec<_> = endpoints.filter_map(|endpoint| peer_at(examined, endpoint)).collect();
+    if peers.is_empty() {
+        return Vec::new();
+    }
+    let peers = peers.join(", ");
+    let text = format!("endpoints of the Service default/kubernetes are API servers: {peers}");
+    let leads_to = "pods, controllers among them, see one server's types";
+    let mend = "start the API servers with --endpoint-reconciler-type=none, and write an EndpointSlice with the Envoys: docs/topologies.md";
+    vec![problem("pods-bypass-envoy", text, leads_to, mend)]
+}
+
+/// Returns the name of the peer with an address.
+fn peer_at<'e>(examined: &'e Examined, address: &str) -> Option<&'e str> {
+    let mut peers = examined.facts.peers.iter();
+    let peer = peers.find(|peer| !peer.left && peer.address == address)?;
+    Some(&peer.name)
+}
+
+fn requests_bypass_envoy(examined: &Examined) -> Vec<Problem> {
+    let found = examined.bypass.requests.iter().map(|(client, count)| {
+        let Client { address, user, user_agent } = client;
+        let text = format!(
+            "{count} requests of {user} with {user_agent} came to an API server from {address}, without Envoy"
+        );
+        let mend = "have that client use Envoy's address, and let a firewall admit only Envoys and companions to the API servers";
+        problem("requests-bypass-envoy", text, BYPASSED, mend)
+    });
+    found.collect()
+}
+
+fn companion_version_differs(examined: &Examined) -> Vec<Problem> {
+    let own = env!("CARGO_PKG_VERSION");
+    let [_, metrics] = &examined.metrics;
+    let mut versions = metrics.samples("build_info");
+    let version = versions.find_map(|sample| Some(sample.label("version")?.to_owned()));
+    let Some(version) = version.filter(|version| version != own) else { return Vec::new() };
+    let text = format!("the companion has version {version}, and this program {own}");
+    let leads_to = "explain and check may decide by other rules than the filter";
+    let mend = format!("install kubectl-skew {version}, or upgrade companion and filter to {own}");
+    vec![problem("companion-version-differs", text, leads_to, &mend)]
 }

@@ -3,7 +3,8 @@
 use discovery_map::PeerState;
 use serde_json::json;
 
-use super::{ControlPlane, Diagnosis, Examined, Metrics};
+use super::{Bypass, ControlPlane, Diagnosis, Examined, Metrics};
+use crate::audit::tests::log;
 use crate::facts::tests::facts;
 
 const NOW: u64 = 1_001;
@@ -13,8 +14,10 @@ fn healthy() -> Examined {
     facts.peers.pop();
     let metrics = "mixed_version_companion_certificate_expiry_timestamp_seconds{certificate=\"listener\"} 9000000.0\n\
                    mixed_version_companion_secret_errors_total{secret=\"listener\"} 3\n\
-                   mixed_version_companion_source_fresh{kind=\"static\"} 1\n";
-    let metrics = Metrics(metrics.to_owned());
+                   mixed_version_companion_source_fresh{kind=\"static\"} 1\n\
+                   mixed_version_companion_build_info{version=\"VERSION\"} 1\n";
+    let metrics = metrics.replace("VERSION", env!("CARGO_PKG_VERSION"));
+    let metrics = Metrics(metrics);
     let authentication = [
         ("requestheader-client-ca-file", "PEM"),
         ("requestheader-username-headers", r#"["X-Remote-User"]"#),
@@ -39,8 +42,11 @@ fn healthy() -> Examined {
             authentication: Some(authentication.into_iter().map(text).collect()),
             mitigation: Some(true),
             time: Some(NOW),
+            endpoints: ["10.0.0.100:6443".to_owned()].into(),
             unknown: Vec::new(),
         },
+        kubeconfigs: [("scheduler.conf".to_owned(), "10.0.0.100:6443".to_owned())].into(),
+        bypass: Bypass::default(),
         now: NOW,
     }
 }
@@ -52,7 +58,7 @@ fn replace(metrics: &mut Metrics, from: &str, to: &str) {
 
 type Plant = fn(&mut Examined);
 
-const FAULTS: [(&str, Plant); 16] = [
+const FAULTS: [(&str, Plant); 20] = [
     ("not-publishing", |it| it.not_ready = Some("cannot publish: no space".to_owned())),
     ("peer-out-of-rotation", |it| {
         it.facts.peers[1].state = PeerState::Unreachable;
@@ -86,6 +92,22 @@ const FAULTS: [(&str, Plant); 16] = [
     ("mitigation-off", |it| it.control_plane.mitigation = Some(false)),
     ("clocks-differ", |it| it.control_plane.time = Some(NOW + 60)),
     ("envoy-bypassed", |it| it.control_plane.server = "10.0.0.1:6443".to_owned()),
+    ("envoy-bypassed", |it| {
+        it.kubeconfigs.insert("scheduler.conf".to_owned(), "10.0.0.1:6443".to_owned());
+    }),
+    ("pods-bypass-envoy", |it| {
+        it.control_plane.endpoints.insert("10.0.0.1:6443".to_owned());
+    }),
+    ("requests-bypass-envoy", |it| {
+        let event = json!({
+            "auditID": "1", "user": { "username": "system:kube-scheduler" },
+            "userAgent": "kube-scheduler/v1.36.3", "sourceIPs": ["10.0.0.7"], "objectRef": {},
+        });
+        it.bypass.read(log(&[event]).path(), &[].into()).unwrap();
+    }),
+    ("companion-version-differs", |it| {
+        replace(&mut it.metrics[1], env!("CARGO_PKG_VERSION"), "9.0.0");
+    }),
 ];
 
 #[test]

@@ -1,14 +1,13 @@
-//! Who requests a type, by the audit logs of API servers (`audit.k8s.io/v1`, one event in a line).
+//! Who requests a type, by the audit logs of API servers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::Result;
+use serde::Serialize;
 
 use super::builtin::ApiType;
+use crate::audit::{Event, Logs, Reference};
 
 /// A client of a type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -23,36 +22,7 @@ pub struct User {
 #[derive(Clone, Debug, Default)]
 pub struct Audit {
     requests: BTreeMap<ApiType, BTreeMap<User, u64>>,
-    /// An event has the same identity in each of its stages.
-    seen: BTreeSet<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Event {
-    #[serde(rename = "auditID")]
-    id: String,
-    #[serde(default)]
-    user: Name,
-    impersonated_user: Option<Name>,
-    #[serde(default)]
-    user_agent: String,
-    object_ref: Option<Reference>,
-}
-
-#[derive(Default, Deserialize)]
-struct Name {
-    #[serde(default)]
-    username: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Reference {
-    resource: String,
-    subresource: String,
-    api_group: String,
-    api_version: String,
+    logs: Logs,
 }
 
 impl Audit {
@@ -61,38 +31,13 @@ impl Audit {
     /// # Errors
     /// It cannot be read, or no line of it is an event.
     pub fn read(&mut self, file: &Path, types: &BTreeSet<&ApiType>) -> Result<()> {
-        let place = || format!("--audit-log: {}", file.display());
-        let log = BufReader::new(File::open(file).with_context(place)?);
-        let (mut events, mut others) = (0_u64, 0_u64);
-        for line in log.split(b'\n') {
-            let line = line.with_context(place)?;
-            match serde_json::from_slice::<Event>(&line) {
-                Ok(event) => {
-                    events += 1;
-                    self.note(event, types);
-                }
-                Err(_) if line.iter().all(u8::is_ascii_whitespace) => {}
-                // A log that is written, or was rotated, has parts of an event at its ends.
-                Err(_) => others += 1,
-            }
-        }
-        ensure!(events > 0 || others == 0, "{}: no line is an event of audit.k8s.io/v1", place());
-        Ok(())
-    }
-
-    fn note(&mut self, event: Event, types: &BTreeSet<&ApiType>) {
-        let Some(Reference { resource, subresource, api_group, api_version }) = event.object_ref
-        else {
-            return;
-        };
-        let resource =
-            if subresource.is_empty() { resource } else { format!("{resource}/{subresource}") };
-        let api = ApiType::new(&api_group, &api_version, &resource);
-        if types.contains(&api) && self.seen.insert(event.id) {
-            let user = event.impersonated_user.unwrap_or(event.user).username;
-            let user = User { user, user_agent: event.user_agent };
-            *self.requests.entry(api).or_default().entry(user).or_default() += 1;
-        }
+        let counts = |event: &Event| type_of(event).is_some_and(|api| types.contains(&api));
+        let requests = &mut self.requests;
+        self.logs.read(file, counts, |event| {
+            let Some(api) = type_of(&event) else { return };
+            let user = User { user: event.user().to_owned(), user_agent: event.user_agent };
+            *requests.entry(api).or_default().entry(user).or_default() += 1;
+        })
     }
 
     /// Returns who requested a type, and how often.
@@ -102,68 +47,51 @@ impl Audit {
     }
 }
 
+/// Returns the type that a request is about; `None` of requests such as those of `/version`.
+fn type_of(event: &Event) -> Option<ApiType> {
+    let Reference { resource, subresource, api_group, api_version } = event.object_ref.as_ref()?;
+    let api = |resource| ApiType::new(api_group, api_version, resource);
+    Some(match subresource.as_str() {
+        "" => api(resource),
+        _ => api(&format!("{resource}/{subresource}")),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::{ApiType, Audit};
+    use crate::audit::tests::log;
 
-    fn event(id: &str, stage: &str, user: &str, resource: &str) -> String {
-        let event = json!({
-            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": id,
-            "stage": stage, "verb": "list", "user": { "username": user, "groups": [] },
-            "userAgent": "agent/1", "requestURI": "/apis/a.io/v1alpha1/wands",
+    fn event(id: &str, user: &str, resource: &str, subresource: &str) -> Value {
+        json!({
+            "auditID": id, "verb": "list", "user": { "username": user }, "userAgent": "agent/1",
             "objectRef": {
-                "resource": resource, "apiGroup": "a.io", "apiVersion": "v1alpha1",
+                "resource": resource, "subresource": subresource, "apiGroup": "a.io",
+                "apiVersion": "v1alpha1",
             },
-        });
-        event.to_string()
+        })
     }
 
-    fn read(text: &str) -> anyhow::Result<Vec<(String, String, u64)>> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
+    #[test]
+    fn requests_of_a_type_are_counted_by_user_and_user_agent() {
+        let log = log(&[
+            event("1", "jane", "wands", ""),
+            event("2", "robot", "wands", ""),
+            event("3", "jane", "wands", ""),
+            event("4", "jane", "wands", "status"),
+            event("5", "jane", "hats", ""),
+            json!({ "auditID": "6", "user": { "username": "jane" }, "requestURI": "/version" }),
+        ]);
         let wands = ApiType::new("a.io", "v1alpha1", "wands");
         let mut audit = Audit::default();
-        audit.read(file.path(), &BTreeSet::from([&wands]))?;
+        audit.read(log.path(), &BTreeSet::from([&wands])).unwrap();
         let users = audit.users(&wands).into_iter();
-        Ok(users.map(|(user, count)| (user.user, user.user_agent, count)).collect())
-    }
-
-    fn found(user: &str, count: u64) -> (String, String, u64) {
-        (user.to_owned(), "agent/1".to_owned(), count)
-    }
-
-    #[test]
-    fn each_request_counts_once_in_whatever_stages_it_is_logged() {
-        let lines = [
-            event("1", "RequestReceived", "jane", "wands"),
-            event("1", "ResponseComplete", "jane", "wands"),
-            event("2", "ResponseStarted", "robot", "wands"),
-            event("3", "ResponseComplete", "jane", "wands"),
-            event("4", "ResponseComplete", "jane", "hats"),
-            json!({ "auditID": "5", "user": { "username": "jane" }, "requestURI": "/version" })
-                .to_string(),
-        ];
-        assert_eq!(read(&lines.join("\n")).unwrap(), [found("jane", 2), found("robot", 1)]);
-    }
-
-    #[test]
-    fn an_impersonated_user_counts_instead_of_the_one_who_impersonates() {
-        let mut one: serde_json::Value =
-            serde_json::from_str(&event("1", "ResponseComplete", "jane", "wands")).unwrap();
-        one["impersonatedUser"] = json!({ "username": "robot" });
-        assert_eq!(read(&one.to_string()).unwrap(), [found("robot", 1)]);
-    }
-
-    #[test]
-    fn half_a_line_at_the_end_is_left_out_and_a_file_without_events_is_an_error() {
-        let whole = event("1", "ResponseComplete", "jane", "wands");
-        assert_eq!(read(&format!("{whole}\n{}", &whole[..40])).unwrap(), [found("jane", 1)]);
-        assert_eq!(read("").unwrap(), []);
-        let error = read("2026-11-27 INFO started\n").unwrap_err().to_string();
-        assert!(error.contains("no line is an event"), "{error}");
+        let users: Vec<_> = users.map(|(who, count)| (who.user, who.user_agent, count)).collect();
+        let found = |user: &str, count| (user.to_owned(), "agent/1".to_owned(), count);
+        assert_eq!(users, [found("jane", 2), found("robot", 1)]);
     }
 }

@@ -9,6 +9,7 @@ use harness::wait;
 use serde_json::Value;
 
 use super::DEADLINE;
+use crate::skew::doctor;
 
 /// Waits until the companion shows that an Envoy refused its filter.
 async fn refuses_the_filter(companion: &AdsCompanion) -> Result<()> {
@@ -47,6 +48,7 @@ async fn a_refused_map_is_refused_again_after_a_restart_and_costs_no_cluster() -
     config["envoy"]["filterModule"] = half.join("filter.wasm").to_str().into();
     companion.companion.write_config(&config.to_string())?;
     refuses_the_filter(&companion).await?;
+    doctor::finds(&companion.companion, &["envoy-behind"]).await?;
 
     // The next map does not name the cluster of the second peer, which the map in use does.
     fleet.peer(1)?.set_ready(false);

@@ -145,7 +145,7 @@ fn generate(numbers: &mut Numbers, map: &Value, skewed: &[(String, String, bool)
 
 /// Returns the types that some peer in rotation lacks, as `kubectl skew` lists them.
 async fn skewed(stack: &Stack) -> Result<Vec<(String, String, bool)>> {
-    let matrix = json(stack, &[]).await?;
+    let matrix = json(&stack.companion, &[]).await?;
     let rows = matrix["types"].as_array().context("no types")?.clone();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     let of = |row: &Value| {
@@ -198,7 +198,7 @@ async fn explain_and_the_filter_agree_on_two_thousand_requests() -> Result<()> {
     for accept in ACCEPT {
         fs::write(&file, generate(&mut numbers, &map, &skewed).join("\n"))?;
         let file = file.to_str().context("not UTF-8")?;
-        let all = json(&stack, &["explain", "--accept", accept, "--file", file]).await?;
+        let all = json(&stack.companion, &["explain", "--accept", accept, "--file", file]).await?;
         let all = all.as_array().context("no list")?;
         let answers = stream::iter(all).map(|explained| agree(&client, accept, explained));
         let answers: Vec<_> = answers.buffer_unordered(AT_ONCE).try_collect().await?;
