@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::control_plane::{ControlPlane, ServerOptions, User};
-use harness::hostile::{Hostile, Kind, Target, failed_requests};
+use harness::hostile::{Hostile, Kind, STREAMS, Target, failed_requests};
+use harness::large_list;
 use harness::load_balancer::LoadBalancer;
 use harness::report::Entry;
 use harness::site::stack_options;
@@ -31,19 +32,12 @@ const VICTIMS: usize = 8;
 /// What the victims ask for.
 const PATH: &str = "/api/v1/namespaces";
 
-/// A list of 36 MB.
-const LIST: &str = "/api/v1/namespaces/large/configmaps";
-const OBJECTS: usize = 36;
-const OBJECT_BYTES: usize = 1_000_000;
-
 /// After this time nothing is left of a hostile client.
 const AS_BEFORE: Duration = Duration::from_secs(5);
 
 /// What Envoy's memory may grow by for each unread response, in bytes: the window of its stream, and
 /// what is around it.
 const UNREAD_BYTES: u64 = 400 << 10;
-/// The streams of a connection.
-const STREAMS: u64 = 100;
 /// What it may grow by for each hostile client whatever it does, in bytes.
 const CLIENT_BYTES: u64 = 8 << 20;
 
@@ -89,7 +83,9 @@ async fn judged(
 /// Returns by how much a client may make Envoy's memory grow, in bytes.
 fn most_bytes(kind: Kind) -> u64 {
     match kind {
-        Kind::Unread | Kind::GivenUp => CLIENT_BYTES + STREAMS * UNREAD_BYTES,
+        Kind::Unread | Kind::GivenUp => {
+            CLIENT_BYTES + u64::try_from(STREAMS).unwrap_or(u64::MAX) * UNREAD_BYTES
+        }
         _ => CLIENT_BYTES,
     }
 }
@@ -97,18 +93,11 @@ fn most_bytes(kind: Kind) -> u64 {
 /// Creates the large list, and lets the hostile user read it and write beside it.
 async fn prepare(plane: &ControlPlane) -> Result<()> {
     let admin = plane.client(&plane.server(0)?.url(), User::Admin, Http::Two)?;
-    let namespace = json!({ "metadata": { "name": "large" } });
-    admin.post("/api/v1/namespaces", &namespace).await?.ok()?;
-    for number in 0..OBJECTS {
-        let name = format!("large-{number}");
-        let object =
-            json!({ "metadata": { "name": name }, "data": { "d": "d".repeat(OBJECT_BYTES) } });
-        admin.post(LIST, &object).await?.ok()?;
-    }
+    large_list::create(&admin).await?;
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
     let name = json!({ "name": "hostile" });
     let rules = json!([
-        { "apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": ["list", "create"] },
+        { "apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": ["list", "watch", "create"] },
     ]);
     admin
         .post(&format!("{rbac}/clusterroles"), &json!({ "metadata": name, "rules": rules }))
@@ -122,7 +111,7 @@ async fn prepare(plane: &ControlPlane) -> Result<()> {
     admin.post(&format!("{rbac}/clusterrolebindings"), &binding).await?.ok()?;
     let hostile = plane.client(&plane.server(0)?.url(), HOSTILE, Http::Two)?;
     wait::until("the hostile user to be allowed to list", Duration::from_secs(30), async || {
-        let list = hostile.request(Method::GET, &format!("{LIST}?limit=1"));
+        let list = hostile.request(Method::GET, &format!("{}?limit=1", large_list::PATH));
         hostile.send(list).await?.ok().map(drop)
     })
     .await
@@ -139,11 +128,64 @@ async fn attacked(
     let url = format!("https://127.0.0.1:{port}");
     let victims = (0..VICTIMS).map(|_| plane.client(&url, VICTIM, Http::Two));
     let victims: Vec<Client> = victims.collect::<Result<_>>()?;
-    let target = Target {
+    let hostile = Hostile::start(kind, &target(plane, port, large_list::PATH, STREAMS)?, clients);
+    Ok((failed_requests(&victims, PATH).await, hostile))
+}
+
+fn target(plane: &ControlPlane, port: u16, path: &str, streams: usize) -> Result<Target> {
+    Ok(Target {
         raw: Raw::new(port, &plane.pki().ca_pem(), None)?,
         token: HOSTILE.token().context("the hostile user has no token")?.to_owned(),
-        large: LIST.to_owned(),
+        large: path.to_owned(),
+        streams,
+    })
+}
+
+/// All responses that are not read.
+const UNREAD: usize = 1_000;
+
+/// What sends a watch 36 MB at once: all objects, and then their changes.
+const WATCH: &str = "/api/v1/namespaces/large/configmaps?watch=true&resourceVersion=0";
+
+#[tokio::test]
+async fn a_thousand_unread_responses_hold_as_much_memory_of_one_client_as_of_fifty() -> Result<()> {
+    let servers = ["a", "b"].map(|name| ServerOptions::new(name, NEWER));
+    let plane = ControlPlane::start_with(servers.into()).await?;
+    prepare(&plane).await?;
+    let host = LoadBalancer::start(stack_options(&plane, "stack")?, &[]).await?;
+    let port = host.address().port();
+    let mut entry = Entry::begin("slow_unread_memory");
+    for (name, path) in [("lists", large_list::PATH), ("watches", WATCH)] {
+        // One client needs ten connections for so many.
+        for (clients, connections) in [(1, UNREAD / STREAMS), (50, 50)] {
+            let before = host.allocated_bytes().await?;
+            let target = target(&plane, port, path, UNREAD / connections)?;
+            let hostile = Hostile::start(Kind::Unread, &target, connections);
+            full(&host).await?;
+            let held = host.allocated_bytes().await?.saturating_sub(before);
+            let each = held / u64::try_from(UNREAD)?;
+            ensure!(each <= UNREAD_BYTES, "{clients} clients, {name}: {each} bytes each");
+            entry.set(&format!("{name}Of{clients}ClientsMiB"), held >> 20);
+            drop(hostile);
+            host.wait_idle(AS_BEFORE).await?;
+        }
+    }
+    entry.passed()
+}
+
+/// Waits until all of them are open, and no more bytes come.
+async fn full(host: &LoadBalancer) -> Result<()> {
+    let stat = async |name: &str| {
+        let name = format!("cluster.kube-apiserver.{name}");
+        anyhow::Ok(host.envoy.stat(&name).await?.unwrap_or_default())
     };
-    let hostile = Hostile::start(kind, &target, clients);
-    Ok((failed_requests(&victims, PATH).await, hostile))
+    wait::until("buffers to be full", Duration::from_secs(120), async || {
+        let before = stat("upstream_cx_rx_bytes_total").await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (open, more) =
+            (stat("upstream_rq_active").await?, stat("upstream_cx_rx_bytes_total").await? - before);
+        ensure!(open >= u64::try_from(UNREAD)? && more < 1 << 20, "{open} open, {more} bytes came");
+        Ok(())
+    })
+    .await
 }

@@ -49,12 +49,12 @@ const HEADERS: usize = 80;
 /// What a hostile client does on each of its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It asks for [`STREAMS`] large lists or watches, and reads nothing.
+    /// It asks for [`Target::streams`] large lists or watches, and reads nothing.
     Unread,
     /// It does the same with lists that the API server is to give up after a second: the server
     /// resets their streams.
     GivenUp,
-    /// It begins [`STREAMS`] requests with bodies, and sends a byte of each now and then.
+    /// It begins [`Target::streams`] requests with bodies, and sends a byte of each now and then.
     Uploads,
     /// It resets each request at once (CVE-2023-44487, "rapid reset").
     Resets,
@@ -92,6 +92,8 @@ pub struct Target {
     pub token: String,
     /// A list or watch that is larger than all buffers on its way.
     pub large: String,
+    /// The streams of a connection, for kinds that keep streams open: at most [`STREAMS`].
+    pub streams: usize,
 }
 
 /// Hostile clients at work; dropping it closes their connections.
@@ -170,7 +172,7 @@ async fn idle(raw: &Raw) -> Result<()> {
 }
 
 async fn unread(connection: &mut Two, target: &Target, query: &str) -> Result<()> {
-    for _ in 0..STREAMS {
+    for _ in 0..target.streams {
         let headers = request("GET", &format!("{}{query}", target.large), &target.token);
         connection.send(&Request { headers, ..Request::default() }).await?;
     }
@@ -179,7 +181,7 @@ async fn unread(connection: &mut Two, target: &Target, query: &str) -> Result<()
 
 async fn uploads(connection: &mut Two, target: &Target) -> Result<()> {
     let mut streams = Vec::new();
-    for _ in 0..STREAMS {
+    for _ in 0..target.streams {
         let mut headers = request("POST", "/api/v1/namespaces/default/configmaps", &target.token);
         headers.push(field("content-type", "application/json"));
         headers.push(field("content-length", "1048576"));

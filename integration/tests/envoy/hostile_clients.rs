@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use fake_apiserver::Version;
 use fake_apiserver::replay::{Canned, CannedEnd, Rules};
 use harness::fleet::{Fleet, TOKEN};
-use harness::hostile::{Hostile, Kind, Target, failed_requests};
+use harness::hostile::{Hostile, Kind, STREAMS, Target, failed_requests};
 use harness::load_balancer::LoadBalancer;
 use harness::stack::StackOptions;
 use harness::wait;
@@ -105,6 +105,7 @@ fn attack(fleet: &Fleet, kind: Kind, clients: usize, port: u16) -> Result<Hostil
         raw: Raw::new(port, &fleet.pki().ca_pem(), None)?,
         token: TOKEN.to_owned(),
         large: LIST.to_owned(),
+        streams: STREAMS,
     };
     Ok(Hostile::start(kind, &target, clients))
 }
