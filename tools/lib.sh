@@ -35,13 +35,13 @@ esac
 
 # go_build build|install|"test -c" ARGUMENT… : every Go build has these flags, because
 # builds with equal flags share compiled packages, from the standard library to all
-# of Kubernetes. Debug information and inlined functions (-l) would only cost
-# time: without them, the compiler takes a quarter less of it.
+# of Kubernetes. Debug information would only cost time, and so would collecting
+# garbage often.
 go_build() {
     local command=$1
     shift
     # shellcheck disable=SC2086 # a command and its flag
-    CGO_ENABLED=0 GOGC=400 go $command -trimpath "-gcflags=all=-dwarf=false -l" "$@"
+    CGO_ENABLED=0 GOGC=400 go $command -trimpath -gcflags=all=-dwarf=false "$@"
 }
 
 # same_everywhere [FOLDER]: makes Rust and C builds independent of the paths of this checkout, of
