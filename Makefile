@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help tools filter companion control-plane recordings demo demo-recording test conformance conformance-programs \
-	conformance-matrix support-matrix test-envoys test-slow test-page release release-check rules dashboard-check book publish bench fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
+	conformance-matrix support-matrix test-envoys test-slow test-page release release-check rules dashboard-check book publish bench fuzz check-fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -38,9 +38,11 @@ kubeadm = kubeadm=$(lastword $(subst +, ,$(NEWEST_PAIR)))
 conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) $(kubeadm) kubectl-1.20 clients \
 	helm kustomize kubeconform discovery-documents kubelet-forwarder
 
-# Tests and the demo run a dev build of the companion, which shares their
-# dependencies; `make companion` builds the one that ships.
-demo test conformance conformance-matrix test-envoys test-page dashboard-check demo-recording e2e: export COMPANION_PROFILE := dev
+# Tests and the demo run dev builds of the companion; `make companion` builds the one that
+# ships. Tests share its crates, also if they are of one package only: with the features of the
+# whole workspace (`--workspace`), no crate is compiled twice.
+test conformance conformance-matrix test-envoys test-page dashboard-check: export COMPANION_PROFILE := test
+demo demo-recording e2e: export COMPANION_PROFILE := dev
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,7 +83,7 @@ test: ## Run unit, property and golden tests, and those with Envoy
 conformance: ## Run tests on real control planes; writes target/conformance/report.json
 	@rm -f target/conformance/report.json
 	$(with) envoy func-e filter companion $(conformance_programs) -- \
-		cargo test -p integration --features cluster --test cluster
+		cargo test --workspace --features integration/cluster --test cluster
 
 conformance-programs: ## Build what `make conformance` needs of others (cached; minutes, once)
 	@$(with) $(conformance_programs) -- true
@@ -89,15 +91,15 @@ conformance-programs: ## Build what `make conformance` needs of others (cached; 
 conformance-matrix: ## Run the tests of version pairs on every combination of versions (ENVOY=1.39)
 	@rm -f target/conformance/report.json
 	$(with) envoy$(if $(ENVOY),=$(ENVOY)) func-e filter companion control-plane -- \
-		cargo test -p integration --features cluster,matrix --test cluster -- matrix:: answering::
+		cargo test --workspace --features integration/cluster,integration/matrix --test cluster -- matrix:: answering::
 
 test-envoys: ## Run the tests with Envoy on every supported version of it, and see older ones refused
 	@for version in $$($(tools)/envoy --versions); do \
 		$(with) envoy=$$version func-e filter filter-trap companion crane images -- \
-			cargo test -p integration --no-fail-fast --test envoy; done
+			cargo test --workspace --no-fail-fast --test envoy; done
 	@for version in $$($(tools)/envoy --too-old); do \
 		$(with) envoy=$$version func-e filter companion -- \
-			cargo test -p integration --features matrix --test old_envoy; done
+			cargo test --workspace --features integration/matrix --test old_envoy; done
 
 support-matrix: ## Run conformance-matrix on every version of Envoy; writes README.md's table (minutes each)
 	@rm -rf target/support-matrix && mkdir -p target/support-matrix
@@ -109,18 +111,18 @@ support-matrix: ## Run conformance-matrix on every version of Envoy; writes READ
 test-slow: ## Run tests that CI does not: they wait for long or measure costs
 	failed=; \
 	slow=($(with) envoy func-e filter companion control-plane=$(NEWEST_PAIR) $(kubeadm) envoy-gateway istiod kwok prometheus \
-		helm kustomize kubeconform chromium axe -- cargo test -p integration --features cluster,slow --no-fail-fast); \
+		helm kustomize kubeconform chromium axe -- cargo test --workspace --features integration/cluster,integration/slow --no-fail-fast); \
 	"$${slow[@]}" --test 'slow_*' || failed=yes; \
 	"$${slow[@]}" --test cluster -- new_types:: shadow:: metrics:: old_discovery:: hosted:: node:: chart:: || failed=yes; \
 	[ -z "$$failed" ]
 
 dashboard-check: ## Ask a real Prometheus every query of the dashboard, and evaluate the alerts
 	$(with) envoy func-e filter companion prometheus -- \
-		cargo test -p integration --features slow --test slow_dashboard
+		cargo test --workspace --features integration/slow --test slow_dashboard
 
 test-page: ## Look at the status page in Chromium; pictures go to target/status-page
 	$(with) envoy func-e filter companion chromium axe -- \
-		cargo test -p integration --features slow --test slow_status_page
+		cargo test --workspace --features integration/slow --test slow_status_page
 
 release-check: ## Make a release twice, compare, publish to a registry on loopback, verify, and run what comes back
 	$(tools)/release-check
@@ -154,10 +156,12 @@ fuzz: ## Fuzz the parsers, a minute each (needs cargo-fuzz and nightly)
 coverage: ## Report the line coverage of tests that need no Envoy (needs cargo-llvm-cov)
 	@$(tools)/coverage
 
-lint: validate-config ## Check format, clippy, configurations, dependencies and fuzz targets
+lint: validate-config ## Check format, clippy, configurations and dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	$(tools)/check-dependencies
+
+check-fuzz: ## Build every fuzz target with the stable toolchain, and run it on some thousand inputs (minutes)
 	$(tools)/check-fuzz
 
 rules: ## Check the alerts of Prometheus and run their cases with promtool (built once, in minutes)
