@@ -264,7 +264,7 @@ fn clocks_differ(examined: &Examined) -> Vec<Problem> {
     found.collect()
 }
 
-/// What clients lack that bypass Envoy.
+/// What bypassing Envoy leads to.
 const BYPASSED: &str = "its clients see one server's types: a garbage collector deletes children of owners that it cannot find";
 
 fn envoy_bypassed(examined: &Examined) -> Vec<Problem> {
@@ -302,8 +302,9 @@ fn peer_at<'e>(examined: &'e Examined, address: &str) -> Option<&'e str> {
 fn requests_bypass_envoy(examined: &Examined) -> Vec<Problem> {
     let found = examined.bypass.requests.iter().map(|(client, count)| {
         let Client { address, user, user_agent } = client;
+        // Clients choose both texts: quoted, they cannot control a terminal.
         let text = format!(
-            "{count} requests of {user} with {user_agent} came to an API server from {address}, without Envoy"
+            "{count} requests of {user:?} with {user_agent:?} came to an API server from {address}, without Envoy"
         );
         let mend = "have that client use Envoy's address, and let a firewall admit only Envoys and companions to the API servers";
         problem("requests-bypass-envoy", text, BYPASSED, mend)

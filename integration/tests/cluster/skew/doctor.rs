@@ -125,7 +125,7 @@ async fn faulty() -> Result<()> {
     bypass_envoy(&scene.site.plane)?;
     wait::until("that client in the audit log", DEADLINE, async || {
         let problems = scene.problems(&args).await?;
-        let client = format!("{} with curl", User::Admin.name());
+        let client = format!("{:?} with \"curl", User::Admin.name());
         let (bypassing, others): (Vec<_>, Vec<_>) =
             problems.iter().partition(|one| one.rule == "requests-bypass-envoy");
         ensure!(!bypassing.is_empty(), "{others:#?}");
