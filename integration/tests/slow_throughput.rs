@@ -38,7 +38,7 @@ const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 #[tokio::test]
-async fn smaller_windows_cost_a_fast_client_little() -> Result<()> {
+async fn what_smaller_windows_cost_a_fast_client_is_bounded() -> Result<()> {
     let servers = ["a", "b"].map(|name| ServerOptions::new(name, NEWER));
     let plane = ControlPlane::start_with(servers.into()).await?;
     let admin = plane.client(&plane.server(0)?.url(), User::Admin, Http::Two)?;

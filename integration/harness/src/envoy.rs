@@ -14,6 +14,7 @@ use wire::client::Client;
 
 use crate::artifacts::Artifact;
 use crate::process::{Process, Program};
+use crate::wait;
 
 /// Envoy starts in a fraction of a second; compiling the filter takes longer.
 const READY_DEADLINE: Duration = Duration::from_secs(60);
@@ -211,6 +212,35 @@ impl Envoy {
     /// not answer.
     pub async fn stat(&self, name: &str) -> Result<Option<u64>> {
         stat_in(&self.admin("/stats").await?, name)
+    }
+
+    /// Returns the memory that it has allocated at this moment, in bytes; the statistic of that is some
+    /// seconds old. Fails if the admin does not answer.
+    pub async fn allocated_bytes(&self) -> Result<u64> {
+        let memory: Value = serde_json::from_str(&self.admin("/memory").await?)?;
+        let allocated = memory.get("allocated").and_then(Value::as_str).context("no allocated")?;
+        Ok(allocated.parse()?)
+    }
+
+    /// Waits until a counter of received bytes is at least `least`, and grows by less than `more`
+    /// in a pause: buffers are full. Fails if that does not happen within `limit`.
+    pub async fn wait_full(
+        &self,
+        counter: &str,
+        (least, more): (u64, u64),
+        pause: Duration,
+        limit: Duration,
+    ) -> Result<()> {
+        let received = async || anyhow::Ok(self.stat(counter).await?.unwrap_or_default());
+        wait::until("buffers to be full", limit, async || {
+            let before = received().await?;
+            tokio::time::sleep(pause).await;
+            let after = received().await?;
+            let came = after - before;
+            ensure!(before >= least && came < more, "{before} bytes came, then {came} more");
+            anyhow::Ok(())
+        })
+        .await
     }
 
     /// Returns all metrics in Prometheus' format. Fails if the admin does not

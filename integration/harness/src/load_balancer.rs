@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use pki::Pki;
-use serde_json::Value;
 use wire::client::Client;
 
 use crate::artifacts::integration_folder;
@@ -108,12 +107,5 @@ impl LoadBalancer {
             anyhow::Ok(())
         })
         .await
-    }
-
-    /// Returns the memory that Envoy has allocated, in bytes. Fails if its admin does not answer.
-    pub async fn allocated_bytes(&self) -> Result<u64> {
-        let memory: Value = serde_json::from_str(&self.envoy.admin("/memory").await?)?;
-        let allocated = memory.get("allocated").and_then(Value::as_str).context("no allocated")?;
-        Ok(allocated.parse()?)
     }
 }

@@ -22,7 +22,7 @@ const API_SERVERS: &str = "docs/operations/api-servers.md";
 
 async fn start() -> Result<(ControlPlane, Host)> {
     let servers = [("cp-1", OLDER), ("cp-2", NEWER), ("cp-3", NEWER)];
-    // There is no default route, whose address a server would tell others.
+    // Without a default route, a server finds no address to advertise.
     let own = format!("--advertise-address={}", pod_address(1));
     let servers =
         servers.map(|(name, version)| ServerOptions::new(name, version).argument(own.clone()));

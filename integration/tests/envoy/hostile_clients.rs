@@ -72,7 +72,7 @@ async fn who_does_not_read_loses_streams_before_others_lose_requests() -> Result
     ensure!(failed.is_empty(), "{failed:#?}");
     wait::until("streams to be reset", DEADLINE, async || {
         let resets = host.envoy.stat(RESETS).await?.unwrap_or_default();
-        ensure!(resets > 0, "none is reset; {} bytes", host.allocated_bytes().await?);
+        ensure!(resets > 0, "none is reset; {} bytes", host.envoy.allocated_bytes().await?);
         anyhow::Ok(())
     })
     .await?;
@@ -120,17 +120,7 @@ async fn failed(fleet: &Fleet, port: u16) -> Result<Vec<String>> {
 /// Waits until the servers send nothing more. Before, a failure would only show how fast this
 /// process encrypts.
 async fn buffers_are_full(host: &LoadBalancer) -> Result<()> {
-    let received = async || {
-        let name = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
-        anyhow::Ok(host.envoy.stat(name).await?.unwrap_or_default())
-    };
-    let much = 32 << 20;
-    wait::until("buffers to be full", DEADLINE, async || {
-        let before = received().await?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let after = received().await?;
-        ensure!(after > much && after - before < 1 << 20, "{before} bytes came, then {after}");
-        anyhow::Ok(())
-    })
-    .await
+    let received = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
+    let pause = Duration::from_millis(500);
+    host.envoy.wait_full(received, (32 << 20, 1 << 20), pause, DEADLINE).await
 }

@@ -8,7 +8,6 @@ use fake_apiserver::replay::{Canned, CannedEnd};
 use futures_util::future::join_all;
 use harness::fleet::Fleet;
 use harness::stack::Stack;
-use harness::wait;
 use wire::client::Http;
 
 /// A list without an end: it fills all buffers on its way.
@@ -53,21 +52,10 @@ async fn clients_that_do_not_read_stall_nobody_else() -> Result<()> {
     Ok(())
 }
 
-/// Waits until no more bytes come from the servers.
+/// Waits until no more bytes come from the servers, which the companion asks, too.
 async fn settled(stack: &Stack) -> Result<()> {
-    let received = async || {
-        let name = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
-        anyhow::Ok(stack.envoy.stat(name).await?.unwrap_or_default())
-    };
-    wait::until("buffers to be full", DEADLINE, async || {
-        let before = received().await?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let more = received().await? - before;
-        // The companion asks servers, too.
-        ensure!(more < 1 << 20, "{more} bytes came");
-        Ok(())
-    })
-    .await
+    let received = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
+    stack.envoy.wait_full(received, (0, 1 << 20), Duration::from_millis(500), DEADLINE).await
 }
 
 /// How many requests of other clients are not answered in time.

@@ -108,26 +108,16 @@ fn large_body() -> Body {
     Body::wrap_stream(stream::iter(0..PIECES).map(piece))
 }
 
-/// Returns the bytes that Envoy has allocated at this moment; the statistic of that is
-/// some seconds old.
+/// Returns the bytes that Envoy has allocated at this moment.
 async fn memory(stack: &Stack) -> Result<u64> {
-    let memory: Value = serde_json::from_str(&stack.envoy.admin("/memory").await?)?;
-    let allocated = memory.get("allocated").and_then(Value::as_str).context("no such figure")?;
-    let allocated = allocated.parse()?;
+    let allocated = stack.envoy.allocated_bytes().await?;
     ensure!(allocated > 0, "this Envoy does not count what it allocates");
     Ok(allocated)
 }
 
 /// Waits until Envoy stops reading.
 async fn settled(stack: &Stack, received: &str) -> Result<()> {
-    wait::until("all to be read", DEADLINE, async || {
-        let before = stack.envoy.stat(received).await?.unwrap_or_default();
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let after = stack.envoy.stat(received).await?.unwrap_or_default();
-        ensure!(before == after, "{} bytes came", after - before);
-        Ok(())
-    })
-    .await
+    stack.envoy.wait_full(received, (0, 1), Duration::from_millis(500), DEADLINE).await
 }
 
 /// Through the `proxy` of a node, a pod and a service, to which kube-apiserver

@@ -95,9 +95,8 @@ async fn a_span_has_the_decision_and_the_server_gets_the_trace() -> Result<()> {
     let exec = format!("{POLICIES}/x?command=secret");
     client.get(COMMON).await?;
     client.get(POLICIES).await?;
-    let parent = [("traceparent", format!("00-{trace}-{span}-01"))];
-    let parent = parent.each_ref().map(|(name, value)| (*name, value.as_str()));
-    client.send_with(Method::GET, &exec, &parent).await?;
+    let parent = format!("00-{trace}-{span}-01");
+    client.send_with(Method::GET, &exec, &[("traceparent", &parent)]).await?;
 
     let received: Vec<_> = captures.iter().flat_map(|capture| capture.requests()).collect();
     for (path, sent, decision) in [

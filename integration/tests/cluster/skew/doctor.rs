@@ -49,10 +49,19 @@ fn rules(problems: &[Problem]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_healthy_installation_has_no_problem() -> Result<()> {
+async fn a_healthy_installation_has_no_problem_and_a_kubeconfig_that_bypasses_envoy_is_one()
+-> Result<()> {
     let scene = Scene::start().await?;
-    let problems = scene.problems(&[]).await?;
-    ensure!(problems.is_empty(), "{problems:#?}");
+    let (code, healthy) = scene.run(&scene.kubeconfig, "doctor", &[]).await?;
+    ensure!(code == ExitCode::SUCCESS, "{healthy:#}");
+    assert_eq!(healthy, json!({ "problems": [], "notExamined": [] }));
+
+    let server = scene.site.plane.server(0)?.url();
+    let direct = scene.site.plane.kubeconfig(&server, User::Admin)?;
+    let direct = Scene { kubeconfig: direct.to_str().context("not UTF-8")?.to_owned(), ..scene };
+    let problems = direct.problems(&[]).await?;
+    ensure!(problems.len() == 1, "{problems:#?}");
+    assert_eq!(rules(&problems), ["envoy-bypassed"]);
     Ok(())
 }
 
@@ -129,6 +138,7 @@ async fn faulty() -> Result<()> {
         let (bypassing, others): (Vec<_>, Vec<_>) =
             problems.iter().partition(|one| one.rule == "requests-bypass-envoy");
         ensure!(!bypassing.is_empty(), "{others:#?}");
+        ensure!(others.iter().all(|one| of_servers.contains(&one.rule.as_str())), "{others:#?}");
         ensure!(bypassing.iter().all(|one| one.problem.contains(&client)), "{bypassing:#?}");
         Ok(())
     })

@@ -1,6 +1,6 @@
-//! `kubectl skew doctor` on a companion and Envoy. Faults are planted one after the other: each is found
-//! by its rule alone, and once it is mended, there is no problem. The faults of API servers are in
-//! `tests/cluster/skew/doctor.rs`.
+//! `kubectl skew doctor` on a companion and Envoy. The tests plant one fault after the other: only its
+//! rule finds it, and the doctor finds nothing after the repair. `tests/cluster/skew/doctor.rs` plants
+//! the faults of API servers.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -20,22 +20,25 @@ use super::{DEADLINE, json};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// Runs the doctor. Fails unless it finds problems by these rules, and by no others.
+async fn finds_at_once(companion: &Companion, rules: &[&str]) -> Result<()> {
+    let found = json(companion, &["--kubeconfig", "/nonexistent", "doctor"]).await?;
+    let problems = found["problems"].as_array().context("no problems")?;
+    let found: Vec<_> = problems.iter().filter_map(|one| one["rule"].as_str()).collect();
+    ensure!(found == rules, "{problems:#?}");
+    Ok(())
+}
+
 /// Waits until the doctor finds problems by these rules, and by no others.
 pub async fn finds(companion: &Companion, rules: &[&str]) -> Result<()> {
-    wait::until(&format!("the doctor to find {rules:?}"), DEADLINE, async || {
-        let found = json(companion, &["--kubeconfig", "/nonexistent", "doctor"]).await?;
-        let problems = found["problems"].as_array().context("no problems")?;
-        let found: Vec<_> = problems.iter().filter_map(|one| one["rule"].as_str()).collect();
-        ensure!(found == rules, "{problems:#?}");
-        Ok(())
-    })
-    .await
+    let finds = async || finds_at_once(companion, rules).await;
+    wait::until(&format!("the doctor to find {rules:?}"), DEADLINE, finds).await
 }
 
 async fn start(versions: &[Version]) -> Result<(Fleet, Stack)> {
     let fleet = Fleet::start(versions).await?;
     let stack = fleet.stack().await?;
-    finds(&stack.companion, &[]).await?;
+    finds_at_once(&stack.companion, &[]).await?;
     Ok((fleet, stack))
 }
 
@@ -45,7 +48,7 @@ async fn faults_of_certificates_and_of_published_files_are_found() -> Result<()>
     let listener = &stack.options().server.certificate;
     let good = fs::read(listener)?;
     fs::write(listener, "not PEM")?;
-    finds(&stack.companion, &["secret-not-readable"]).await?;
+    finds_at_once(&stack.companion, &["secret-not-readable"]).await?;
     fs::write(listener, good)?;
     finds(&stack.companion, &[]).await?;
 
