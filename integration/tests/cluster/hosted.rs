@@ -258,33 +258,41 @@ impl Hosted {
         let old = std::mem::replace(&mut self.running, new);
         match leaving {
             Leaving::InTurn => {
-                for (pod, place) in old {
-                    self.leave(&[(pod, place)]).await?;
+                for pod in old {
+                    self.stops.push(leave(&mut self.pods, &mut self.plane, &[pod]).await?);
                 }
             }
             Leaving::AtOnce => {
-                self.leave(&old).await?;
-                for (_, _, address) in &started {
-                    in_rotation(&self.stack, *address).await?;
-                }
-                // They had the time in which the old ones stopped.
-                self.slowest = self.slowest.max(ready.elapsed());
+                let in_rotation = async {
+                    for (_, _, address) in &started {
+                        in_rotation(&self.stack, *address).await?;
+                    }
+                    Ok(ready.elapsed())
+                };
+                let left = leave(&mut self.pods, &mut self.plane, &old);
+                let (stop, elapsed) = tokio::try_join!(left, in_rotation)?;
+                self.stops.push(stop);
+                self.slowest = self.slowest.max(elapsed);
             }
         }
         first.context("no server was started")
     }
+}
 
-    /// Removes pods from the Service and stops them, as the hosting cluster does.
-    async fn leave(&mut self, pods: &[(String, usize)]) -> Result<()> {
-        let begun = Instant::now();
-        for (pod, _) in pods {
-            self.pods.remove(pod).await?;
-        }
-        let places: Vec<_> = pods.iter().map(|(_, place)| *place).collect();
-        self.plane.stop_together(&places).await?;
-        self.stops.push((begun, Instant::now()));
-        Ok(())
+/// Removes pods from the Service and stops them, as the hosting cluster does. Returns when that began and
+/// ended.
+async fn leave(
+    pods: &mut Pods,
+    plane: &mut ControlPlane,
+    leaving: &[(String, usize)],
+) -> Result<(Instant, Instant)> {
+    let begun = Instant::now();
+    for (pod, _) in leaving {
+        pods.remove(pod).await?;
     }
+    let places: Vec<_> = leaving.iter().map(|(_, place)| *place).collect();
+    plane.stop_together(&places).await?;
+    Ok((begun, Instant::now()))
 }
 
 /// An older server certainly lacks the type of the families.

@@ -22,9 +22,11 @@ use harness::report::Entry;
 use harness::site::Site;
 use harness::skew::{NEWER, OLDER};
 use harness::wait;
+use rotation::Rotation;
 
 mod asking;
 mod audit;
+mod rotation;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -137,26 +139,40 @@ async fn no_component_is_answered_by_a_server_that_is_older_than_itself() -> Res
     restart(&mut site, &mut audits, 0, NEWER).await?;
     answering(&site, OLDER).await?;
     let began = audits.read()?;
+    let mut rotation = Rotation::begin(&site).await?;
     let _newer = components(&site, NEWER).await?;
     let kubelets = Asking::start(kubelet(&site)?);
     let mut followed = others_follow(&site, &audits, OLDER).await?;
     for index in [1, 2] {
         restart(&mut site, &mut audits, index, NEWER).await?;
         followed += others_follow(&site, &audits, NEWER).await?;
+        rotation.read(&site).await?;
     }
     for index in [2, 1] {
         restart(&mut site, &mut audits, index, OLDER).await?;
         let version = if index == 2 { NEWER } else { OLDER };
         followed += others_follow(&site, &audits, version).await?;
+        rotation.read(&site).await?;
     }
 
-    // All the time, one of the newer version was in rotation.
+    // All the time, one of the newer version ran.
     let requests = audits.since(&began)?;
     let (by_older, by_newer) = of_newer_components(&requests);
+    let without_newer = rotation.without_newer()?;
+    let (had_no_other, by_older): (Vec<_>, Vec<_>) = by_older
+        .into_iter()
+        .partition(|one| without_newer.iter().any(|times| times.contains(&one.at)));
+    entry.set("requestsWhileNoNewerServerWasReady", had_no_other.len());
     entry.set("requestsOfNewerComponentsToOlderServers", by_older.len());
     entry.set("requestsOfNewerComponentsToNewerServers", by_newer.len());
     entry.set("requestsThatFollowedTheAnsweringVersion", followed);
-    ensure!(by_older.is_empty(), "answered by an older server: {by_older:#?}");
+    ensure!(
+        by_older.is_empty(),
+        "answered by an older server: {by_older:#?}; no newer one: {without_newer:?}"
+    );
+    // The rest of the time is most of it.
+    let (few, all) = (had_no_other.len(), by_newer.len());
+    ensure!(few * 10 < all, "{few} of {all}: the newer servers were hardly ever ready");
     each_asked(&by_newer)?;
     // A server that stops may end what it has begun.
     let failed = kubelets.failures();

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
-use discovery_map::DiscoveryMap;
+use discovery_map::{DiscoveryMap, PeerEntry, PeerState};
 use harness::control_plane::{ControlPlane, ServerOptions, User};
 use harness::load::{Load, Operation};
 use harness::namespace::{self, pod_address, pod_address_v6};
@@ -75,9 +75,10 @@ async fn named() -> Result<()> {
         Ok::<_, anyhow::Error>(())
     })
     .await?;
-    // By its address alone, an earlier map has it, too.
-    let has_name = |map: &DiscoveryMap| map.peers.iter().any(|peer| peer.name == name);
-    let alone = |map: &DiscoveryMap| map.rotation == [six.to_string()] && has_name(map);
+    // Earlier maps have its address, too: those of its old name, and one in which it was not read yet.
+    let serves = |peer: &PeerEntry| peer.name == name && peer.state == PeerState::Serving;
+    let alone =
+        |map: &DiscoveryMap| map.rotation == [six.to_string()] && map.peers.iter().any(serves);
     stack.wait_for_map("one peer", alone).await?;
     client.get("/api/v1/namespaces").await?.ok()?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use discovery_map::{Destination, DiscoveryMap};
@@ -24,6 +25,8 @@ pub enum Sender {
 pub struct Request {
     pub sender: Sender,
     pub user_agent: String,
+    /// When the server received it.
+    pub at: SystemTime,
     /// The version of the server at that time.
     pub answered_by: Version,
     /// The group, version, resource and subresource, if it is about one.
@@ -77,7 +80,7 @@ impl Audits {
                 }
                 let version = versions.iter().rev().find(|(since, _)| begins >= *since);
                 let (_, answered_by) = *version.context("no version")?;
-                requests.push(Request::of(&serde_json::from_slice(line)?, answered_by));
+                requests.push(Request::of(&serde_json::from_slice(line)?, answered_by)?);
             }
         }
         Ok(requests)
@@ -89,7 +92,7 @@ impl Audits {
 }
 
 impl Request {
-    fn of(event: &Value, answered_by: Version) -> Self {
+    fn of(event: &Value, answered_by: Version) -> Result<Self> {
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
         let user_agent = text("/userAgent").unwrap_or_default().to_owned();
         let resource = text("/objectRef/resource").map(|resource| {
@@ -97,7 +100,9 @@ impl Request {
             let (group, version) = (field("apiGroup"), field("apiVersion"));
             [group, version, resource, field("subresource")].map(str::to_owned)
         });
-        Self { sender: sender(&user_agent), user_agent, answered_by, resource }
+        let at = text("/requestReceivedTimestamp").context("no time")?;
+        let at = humantime::parse_rfc3339(at)?;
+        Ok(Self { sender: sender(&user_agent), user_agent, at, answered_by, resource })
     }
 
     /// Returns where the map sends requests for the resource. `None` if it has none, or not this one.
