@@ -7,7 +7,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools filter companion control-plane recordings demo demo-recording test conformance conformance-programs \
+.PHONY: help tools filter companion control-plane recordings demo demo-recording test conformance conformance-programs conformance-short conformance-short-programs \
 	conformance-matrix support-matrix test-envoys test-slow test-page release release-check rules dashboard-check book publish bench fuzz check-fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
@@ -19,7 +19,7 @@ export RUST_LIB_BACKTRACE ?= 0
 # Tests wait much more than they compute. Those on real control planes compute more.
 cores := $(shell getconf _NPROCESSORS_ONLN)
 test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $(cores))))
-conformance: export RUST_TEST_THREADS ?= $(shell echo $$(($(cores) + 1)))
+conformance conformance-short: export RUST_TEST_THREADS ?= $(shell echo $$(($(cores) + 1)))
 
 # The API servers of the demo: recorded, or real.
 PEERS ?= recorded
@@ -38,10 +38,14 @@ kubeadm = kubeadm=$(lastword $(subst +, ,$(NEWEST_PAIR)))
 conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) $(kubeadm) kubectl-1.20 clients \
 	helm kustomize kubeconform discovery-documents kubelet-forwarder
 
+# What shows in minutes that nobody gets a wrong 404, and no object is lost.
+short_programs = control-plane=$(NEWEST_PAIR)
+short_tests = crd:: exec:: garbage_collection:: identity:: namespaces:: new_types:: requests:: skew_policy:: upgrade::
+
 # Tests and the demo run dev builds of the companion; `make companion` builds the one that
 # ships. Tests share its crates, also if they are of one package only: with the features of the
 # whole workspace (`--workspace`), no crate is compiled twice.
-test conformance conformance-matrix test-envoys test-page dashboard-check: export COMPANION_PROFILE := test
+test conformance conformance-short conformance-matrix test-envoys test-page dashboard-check: export COMPANION_PROFILE := test
 demo demo-recording e2e: export COMPANION_PROFILE := dev
 
 help: ## List the targets
@@ -87,6 +91,14 @@ conformance: ## Run tests on real control planes; writes target/conformance/repo
 
 conformance-programs: ## Build what `make conformance` needs of others (cached; minutes, once)
 	@$(with) $(conformance_programs) -- true
+
+conformance-short: ## Run those that need no more than control planes, a few minutes
+	@rm -f target/conformance/report.json
+	$(with) envoy func-e filter companion $(short_programs) -- \
+		cargo test --workspace --features integration/cluster --test cluster -- $(short_tests)
+
+conformance-short-programs: ## Build what `make conformance-short` needs of others (cached; minutes, once)
+	@$(with) $(short_programs) -- true
 
 conformance-matrix: ## Run the tests of version pairs on every combination of versions (ENVOY=1.39)
 	@rm -f target/conformance/report.json

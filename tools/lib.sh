@@ -78,10 +78,11 @@ digest() {
 # provide ENTRY FILE BUILD: prints the path of FILE in the cache entry ENTRY. If
 # it does not exist, the function BUILD fills a new folder, which then becomes
 # the entry, so an entry is always complete. Two providers at the same time do
-# the work once.
+# the work once. With ONLY_CACHED=yes nothing is made: it fails.
 provide() {
     local entry="$cache/$1" file=$2 build=$3
     if [ ! -e "$entry/$file" ]; then
+        [ "${ONLY_CACHED-}" != yes ] || fail "$entry/$file is not cached"
         mkdir -p "$cache"
         exec 9>"$cache/$1.lock"
         flock 9
