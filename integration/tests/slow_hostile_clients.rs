@@ -37,7 +37,7 @@ const AS_BEFORE: Duration = Duration::from_secs(5);
 
 /// What Envoy's memory may grow by for each unread response, in bytes: the window of its stream, and
 /// what is around it.
-const UNREAD_BYTES: u64 = 400 << 10;
+const UNREAD_BYTES: u64 = 1200 << 10;
 /// What it may grow by for each hostile client whatever it does, in bytes.
 const CLIENT_BYTES: u64 = 8 << 20;
 

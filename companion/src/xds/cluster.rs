@@ -11,12 +11,13 @@ use crate::config::ServerName;
 /// As many as kube-apiserver allows on a connection (`--http2-max-streams-per-connection`).
 pub const MAX_CONCURRENT_STREAMS: u32 = 100;
 
-/// How much of a response a server sends ahead of its client.
-pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+/// How much of a response a server sends ahead of its client. With less, a fast client of a large
+/// list waits (ADR 0033).
+pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
 /// Many clients share a connection to a server. Those that do not read stop their own streams, and
 /// no others, as long as the connection's window has room for all streams'.
-pub const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+pub const CONNECTION_WINDOW_BYTES: u32 = 100 << 20;
 
 const _: () = assert!(CONNECTION_WINDOW_BYTES >= MAX_CONCURRENT_STREAMS * STREAM_WINDOW_BYTES);
 

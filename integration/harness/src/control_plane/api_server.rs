@@ -11,7 +11,7 @@ use wire::client::{Client, ClientOptions};
 
 use super::front_proxy::FrontProxy;
 use super::user;
-use crate::artifacts::Artifact;
+use crate::artifacts::{Artifact, emulation};
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
@@ -114,6 +114,7 @@ impl ApiServer {
         let program = Program::new(self.name(), binary, self.folder.join("log"))
             .hostname(self.name())
             .arg("kube-apiserver")
+            .args(emulation(self.options.version))
             .args(&self.arguments)
             .args(&self.options.arguments);
         self.process = Some(program.spawn()?);

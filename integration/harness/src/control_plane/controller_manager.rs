@@ -8,7 +8,7 @@ use pki::Pki;
 
 use super::component;
 use super::user::User;
-use crate::artifacts::Artifact;
+use crate::artifacts::{Artifact, emulation};
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
@@ -47,6 +47,7 @@ impl ControllerManager {
         let log = folder.join(format!("kube-controller-manager-{port}.log"));
         let mut process = Program::new("kube-controller-manager", binary, log)
             .arg("kube-controller-manager")
+            .args(emulation(options.version))
             .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg(format!("--controllers={}", options.controllers.join(",")))
             .arg("--leader-elect=false")

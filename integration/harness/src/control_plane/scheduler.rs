@@ -6,7 +6,7 @@ use anyhow::Result;
 use fake_apiserver::Version;
 
 use super::component;
-use crate::artifacts::Artifact;
+use crate::artifacts::{Artifact, emulation};
 use crate::ports::free_port;
 use crate::process::{Process, Program};
 
@@ -24,6 +24,7 @@ impl Scheduler {
         let log = folder.join(format!("kube-scheduler-{port}.log"));
         let mut process = Program::new("kube-scheduler", binary, log)
             .arg("kube-scheduler")
+            .args(emulation(version))
             .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg("--leader-elect=false")
             .arg("--bind-address=127.0.0.1")
