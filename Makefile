@@ -92,7 +92,7 @@ conformance: ## Run tests on real control planes; writes target/conformance/repo
 conformance-programs: ## Build what `make conformance` needs of others (cached; minutes, once)
 	@$(with) $(conformance_programs) -- true
 
-conformance-short: ## Run some of it with the newest version alone, which emulates the one before
+conformance-short: ## Run a part of it with the newest version, which emulates the one before (builds one version)
 	@rm -f target/conformance/report.json
 	$(with) envoy func-e filter companion $(short_programs) -- \
 		cargo test --workspace --features integration/cluster --test cluster -- $(short_tests)

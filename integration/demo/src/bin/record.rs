@@ -150,7 +150,8 @@ mod tests {
         let lines =
             run(&["sh", "-c", "echo '1. a < b'; sleep 0.2; echo ' c 1 2 0 3'"].map(String::from));
         let mut lines = lines.unwrap();
-        assert!(lines[1].at - lines[0].at >= Duration::from_millis(200), "{lines:?}");
+        // The first line may be read late.
+        assert!(lines[1].at >= Duration::from_millis(200), "{lines:?}");
         lines.push(Line { text: " c 1 2 3 0".to_owned(), at: Duration::from_secs(60) });
         let lines = shortened(lines);
         assert_eq!(lines[2].at - lines[1].at, MAX_PAUSE);

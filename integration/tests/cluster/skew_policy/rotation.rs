@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use harness::site::Site;
 use harness::skew::NEWER;
 use serde_json::Value;
@@ -45,13 +45,18 @@ impl Rotation {
         Ok(rotation)
     }
 
-    /// Reads what happened. The companion keeps a hundred events.
+    /// Reads what happened. Fails if that was more than the companion keeps: the identifiers of events
+    /// have no gaps.
     pub async fn read(&mut self, site: &Site) -> Result<()> {
+        let known = self.events.last_key_value().map(|(id, _)| *id);
         let events = site.stack.companion.json("/v1/events").await?;
         for event in events.as_array().context("no list")? {
             let id = event["id"].as_u64().context("no id")?;
             self.events.entry(id).or_insert_with(|| event.clone());
         }
+        let next =
+            known.and_then(|id| self.events.range(id + 1..).next().map(|(next, _)| (id, *next)));
+        ensure!(next.is_none_or(|(id, next)| next == id + 1), "events are missing: {next:?}");
         Ok(())
     }
 
