@@ -7,8 +7,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools filter companion control-plane recordings demo demo-recording test conformance conformance-programs conformance-short conformance-short-programs \
-	conformance-matrix support-matrix test-envoys test-slow test-page release release-check rules dashboard-check book publish bench fuzz check-fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
+.PHONY: help tools filter companion control-plane recordings demo demo-recording test conformance \
+	conformance-programs conformance-short conformance-short-programs conformance-matrix support-matrix \
+	test-envoys test-slow test-page release release-check rules dashboard-check book publish bench fuzz \
+	check-fuzz e2e e2e-suite pairs coverage lint validate-config fmt env clean
 
 tools := tools
 with := $(tools)/with
@@ -38,7 +40,8 @@ kubeadm = kubeadm=$(lastword $(subst +, ,$(NEWEST_PAIR)))
 conformance_programs = control-plane=$(NEWEST_PAIR) $(call suite_of,$(NEWEST_PAIR)) $(kubeadm) kubectl-1.20 clients \
 	helm kustomize kubeconform discovery-documents kubelet-forwarder
 
-# What shows in minutes that nobody gets a wrong 404, and no object is lost. One version is built.
+# These tests show in minutes that nobody gets a wrong 404, and no object is lost. They need one
+# build of Kubernetes.
 short_programs = emulated-control-plane=$(NEWEST_PAIR)
 short_tests = crd:: exec:: garbage_collection:: identity:: namespaces:: new_types:: upgrade::
 
@@ -92,7 +95,7 @@ conformance: ## Run tests on real control planes; writes target/conformance/repo
 conformance-programs: ## Build what `make conformance` needs of others (cached; minutes, once)
 	@$(with) $(conformance_programs) -- true
 
-conformance-short: ## Run a part of it with the newest version, which emulates the one before (builds one version)
+conformance-short: ## Run some tests of conformance on the newest version, which emulates the one before
 	@rm -f target/conformance/report.json
 	$(with) envoy func-e filter companion $(short_programs) -- \
 		cargo test --workspace --features integration/cluster --test cluster -- $(short_tests)

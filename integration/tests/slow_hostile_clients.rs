@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::envoy::FROM_SERVERS;
 use harness::hostile::{Hostile, Kind, STREAMS, Target, failed_requests};
 use harness::large_list;
 use harness::load_balancer::LoadBalancer;
@@ -144,7 +145,9 @@ fn target(plane: &ControlPlane, port: u16, path: &str, streams: usize) -> Result
 /// All responses that are not read.
 const UNREAD: usize = 1_000;
 
-const RECEIVED: &str = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
+/// How many are open. API servers let one user have fewer lists at once than the clients ask for (API
+/// Priority and Fairness).
+const OPEN: &str = "cluster.kube-apiserver.upstream_rq_active";
 
 /// Buffers are full if so little time brings nothing more.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -162,20 +165,22 @@ async fn a_thousand_unread_responses_hold_as_much_memory_of_one_client_as_of_fif
     let host = LoadBalancer::start(stack_options(&plane, "stack")?, &[]).await?;
     let port = host.address().port();
     let mut entry = Entry::begin("slow_unread_memory");
-    for (name, path) in [("lists", large_list::PATH), ("watches", WATCH)] {
+    let all = u64::try_from(UNREAD)?;
+    for (name, path, least) in [("lists", large_list::PATH, all / 2), ("watches", WATCH, all)] {
         // One client needs ten connections for so many.
         for (clients, connections) in [(1, UNREAD / STREAMS), (50, 50)] {
             let before = host.envoy.allocated_bytes().await?;
-            let received = host.envoy.stat(RECEIVED).await?.unwrap_or_default();
+            let received = host.envoy.stat(FROM_SERVERS).await?.unwrap_or_default();
             let target = target(&plane, port, path, UNREAD / connections)?;
             let hostile = Hostile::start(Kind::Unread, &target, connections);
-            // API servers let one user have fewer lists at once than are asked for (API Priority and
-            // Fairness), so not all of them are open.
             let bytes = (received + (8 << 20), 1 << 20);
-            host.envoy.wait_full(RECEIVED, bytes, SETTLED, FULL).await?;
+            host.envoy.wait_full(FROM_SERVERS, bytes, SETTLED, FULL).await?;
             let held = host.envoy.allocated_bytes().await?.saturating_sub(before);
-            let each = held / u64::try_from(UNREAD)?;
-            ensure!(each <= UNREAD_BYTES, "{clients} clients, {name}: {each} bytes each");
+            let open = host.envoy.stat(OPEN).await?.unwrap_or_default();
+            ensure!(open >= least, "{clients} clients, {name}: only {open} are open");
+            let each = held / open;
+            ensure!(each <= UNREAD_BYTES, "{clients} clients, {name}: {each} bytes each of {open}");
+            entry.set(&format!("{name}Of{clients}ClientsOpen"), open);
             entry.set(&format!("{name}Of{clients}ClientsMiB"), held >> 20);
             drop(hostile);
             host.wait_idle(AS_BEFORE).await?;

@@ -26,7 +26,7 @@ use wire::client::{Client, Http};
 
 const ROUNDS: usize = 31;
 
-/// How much longer the shipped windows may take: two equal Envoys differ by up to 6%.
+/// How much longer the shipped windows may take. Medians vary by up to 6% (ADR 0033).
 const MOST: f64 = 1.1;
 
 /// The windows before: this one for a stream, and Envoy's default for a connection.

@@ -97,17 +97,6 @@ impl Artifact {
     }
 }
 
-/// Names the version that programs of a newer one emulate (`emulated-control-plane` of
-/// `tools/with`): building each version takes minutes.
-const EMULATED_VERSION: &str = "MVP_EMULATED_VERSION";
-
-/// Returns the argument with which a component of Kubernetes is of a version, if its program is of a
-/// newer one.
-pub fn emulation(version: Version) -> Option<String> {
-    let emulated = std::env::var(EMULATED_VERSION).ok()?;
-    (emulated == version.as_str()).then(|| format!("--emulated-version={emulated}"))
-}
-
 fn of_version(variable: &str, version: Version) -> Cow<'static, str> {
     Cow::Owned(format!("{variable}_{}", version.as_str().replace('.', "_")))
 }

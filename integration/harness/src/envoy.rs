@@ -25,6 +25,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 /// The gauge with the generation of the map that Envoy's workers use.
 pub const MAP_GENERATION: &str = "wasmcustom.mixed_version_proxy_map_generation";
 
+/// The counter of bytes that Envoy has received from the servers of the cluster of the rotation.
+pub const FROM_SERVERS: &str = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
+
 /// Returns the counter or gauge of exactly this name in what `/stats` of an admin interface says.
 /// Fails if its value is not a number.
 pub fn stat_in(stats: &str, name: &str) -> Result<Option<u64>> {

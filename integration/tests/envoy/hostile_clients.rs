@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use fake_apiserver::Version;
 use fake_apiserver::replay::{Canned, CannedEnd, Rules};
+use harness::envoy::FROM_SERVERS;
 use harness::fleet::{Fleet, TOKEN};
 use harness::hostile::{Hostile, Kind, STREAMS, Target, failed_requests};
 use harness::load_balancer::LoadBalancer;
@@ -120,7 +121,6 @@ async fn failed(fleet: &Fleet, port: u16) -> Result<Vec<String>> {
 /// Waits until the servers send nothing more. Before, a failure would only show how fast this
 /// process encrypts.
 async fn buffers_are_full(host: &LoadBalancer) -> Result<()> {
-    let received = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
     let pause = Duration::from_millis(500);
-    host.envoy.wait_full(received, (32 << 20, 1 << 20), pause, DEADLINE).await
+    host.envoy.wait_full(FROM_SERVERS, (32 << 20, 1 << 20), pause, DEADLINE).await
 }

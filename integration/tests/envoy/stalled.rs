@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
 use fake_apiserver::replay::{Canned, CannedEnd};
 use futures_util::future::join_all;
+use harness::envoy::FROM_SERVERS;
 use harness::fleet::Fleet;
 use harness::stack::Stack;
 use wire::client::Http;
@@ -54,8 +55,7 @@ async fn clients_that_do_not_read_stall_nobody_else() -> Result<()> {
 
 /// Waits until no more bytes come from the servers, which the companion asks, too.
 async fn settled(stack: &Stack) -> Result<()> {
-    let received = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
-    stack.envoy.wait_full(received, (0, 1 << 20), Duration::from_millis(500), DEADLINE).await
+    stack.envoy.wait_full(FROM_SERVERS, (0, 1 << 20), Duration::from_millis(500), DEADLINE).await
 }
 
 /// How many requests of other clients are not answered in time.

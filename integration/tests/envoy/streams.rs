@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
 use futures_util::{StreamExt, stream};
+use harness::envoy::FROM_SERVERS;
 use harness::fleet::Fleet;
 use harness::manifests::CONFIG_MAPS;
 use harness::stack::Stack;
@@ -29,8 +30,7 @@ const BODY_BYTES: u64 = (PIECES * PIECE_BYTES) as u64;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The bytes that Envoy reads from the servers and from its clients.
-const FROM_SERVERS: &str = "cluster.kube-apiserver.upstream_cx_rx_bytes_total";
+/// The bytes that Envoy reads from its clients.
 const FROM_CLIENTS: &str = "http.kubernetes.downstream_cx_rx_bytes_total";
 
 #[tokio::test]

@@ -9,11 +9,11 @@ use fake_apiserver::Version;
 use pki::{CertificateFiles, Pki};
 use wire::client::{Client, ClientOptions};
 
+use super::component;
 use super::front_proxy::FrontProxy;
 use super::user;
-use crate::artifacts::{Artifact, emulation};
 use crate::ports::free_port;
-use crate::process::{Process, Program};
+use crate::process::Process;
 
 /// It is ready after 2 s on an idle machine, but many tests may share two cores.
 const READY_DEADLINE: Duration = Duration::from_secs(120);
@@ -110,11 +110,9 @@ impl ApiServer {
     /// runs already or cannot be executed.
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "{} runs already", self.name());
-        let binary = Artifact::ControlPlane(self.options.version).path()?;
-        let program = Program::new(self.name(), binary, self.folder.join("log"))
+        let (version, log) = (self.options.version, self.folder.join("log"));
+        let program = component::program("kube-apiserver", version, self.name(), log)?
             .hostname(self.name())
-            .arg("kube-apiserver")
-            .args(emulation(self.options.version))
             .args(&self.arguments)
             .args(&self.options.arguments);
         self.process = Some(program.spawn()?);

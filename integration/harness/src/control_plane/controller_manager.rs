@@ -8,9 +8,8 @@ use pki::Pki;
 
 use super::component;
 use super::user::User;
-use crate::artifacts::{Artifact, emulation};
 use crate::ports::free_port;
-use crate::process::{Process, Program};
+use crate::process::Process;
 
 /// The options of a controller manager.
 #[derive(Debug, Clone)]
@@ -28,6 +27,8 @@ pub struct ControllerManagerOptions {
     pub arguments: Vec<String>,
 }
 
+const NAME: &str = "kube-controller-manager";
+
 /// A running kube-controller-manager.
 #[derive(Debug)]
 pub struct ControllerManager {
@@ -43,11 +44,8 @@ impl ControllerManager {
         folder: &Path,
     ) -> Result<Self> {
         let port = free_port()?;
-        let binary = Artifact::ControlPlane(options.version).path()?;
         let log = folder.join(format!("kube-controller-manager-{port}.log"));
-        let mut process = Program::new("kube-controller-manager", binary, log)
-            .arg("kube-controller-manager")
-            .args(emulation(options.version))
+        let mut process = component::program(NAME, options.version, NAME, log)?
             .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg(format!("--controllers={}", options.controllers.join(",")))
             .arg("--leader-elect=false")

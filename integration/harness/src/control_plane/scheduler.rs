@@ -6,9 +6,10 @@ use anyhow::Result;
 use fake_apiserver::Version;
 
 use super::component;
-use crate::artifacts::{Artifact, emulation};
 use crate::ports::free_port;
-use crate::process::{Process, Program};
+use crate::process::Process;
+
+const NAME: &str = "kube-scheduler";
 
 /// A running kube-scheduler; dropping it ends it.
 #[derive(Debug)]
@@ -20,11 +21,8 @@ impl Scheduler {
     /// Starts it and waits until it is healthy.
     pub(super) async fn start(version: Version, kubeconfig: &Path, folder: &Path) -> Result<Self> {
         let port = free_port()?;
-        let binary = Artifact::ControlPlane(version).path()?;
         let log = folder.join(format!("kube-scheduler-{port}.log"));
-        let mut process = Program::new("kube-scheduler", binary, log)
-            .arg("kube-scheduler")
-            .args(emulation(version))
+        let mut process = component::program(NAME, version, NAME, log)?
             .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg("--leader-elect=false")
             .arg("--bind-address=127.0.0.1")
