@@ -4,16 +4,28 @@
 //!   clients ──TLS, token──▶ Envoy + filter ──▶ server-0, server-1, … ──▶ etcd
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use discovery_map::Mode;
+use anyhow::{Context, Result, ensure};
+use discovery_map::{FRONT_PROXY_SUFFIX, Mode};
+use fake_apiserver::Version;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
 use crate::control_plane::{ControlPlane, ServerOptions, User};
 use crate::stack::{Stack, StackOptions};
+use crate::wait;
+
+/// A busy machine gets time.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The cluster of what every server can answer.
+const DEFAULT_CLUSTER: &str = "kube-apiserver";
+
+/// Envoy's workers get clusters and maps at once from its main thread, which counts them.
+const WORKERS: Duration = Duration::from_secs(1);
 
 /// Requests that went to each server, by cluster and then by server name.
 pub type Landed = BTreeMap<String, BTreeMap<String, u64>>;
@@ -85,25 +97,93 @@ impl Site {
         self.plane.client(&self.plane.server(server)?.url(), User::Admin, http)
     }
 
+    /// Waits until the companion has a server in rotation as this version. Fails if that does not happen
+    /// in time.
+    pub async fn wait_in_rotation(&self, server: usize, version: Version) -> Result<()> {
+        let name = self.plane.server(server)?.name();
+        wait::until("the server in rotation", DEADLINE, async || {
+            let peers = self.stack.companion.json("/v1/peers").await?;
+            let peer = array(&peers, "").iter().find(|peer| peer["name"] == *name);
+            let peer = peer.context("no such peer")?;
+            ensure!(
+                peer["minorVersion"] == version.as_str() && peer["state"] == "serving",
+                "{peer}"
+            );
+            anyhow::Ok(())
+        })
+        .await
+    }
+
+    /// Waits until Envoy asks first the servers for which `is_first` holds, by what the companion says of
+    /// them (an entry of `/v1/peers`), and no others. Fails if that does not happen in time.
+    pub async fn wait_for_first(
+        &self,
+        what: &str,
+        is_first: impl Fn(&Value) -> bool,
+    ) -> Result<()> {
+        wait::until(what, DEADLINE, async || {
+            let peers = self.stack.companion.json("/v1/peers").await?;
+            let first = array(&peers, "").iter().filter(|peer| is_first(peer));
+            let first: BTreeSet<_> = first.filter_map(|peer| peer["name"].as_str()).collect();
+            ensure!(!first.is_empty(), "no such server: {peers}");
+            let clusters = self.clusters().await?;
+            let twin = format!("{DEFAULT_CLUSTER}{FRONT_PROXY_SUFFIX}");
+            for cluster in [DEFAULT_CLUSTER, &twin] {
+                let hosts = self.hosts(&clusters, cluster)?;
+                let asked = hosts.filter(|(_, host)| host.get("priority").is_none_or(|p| p == 0));
+                let asked: BTreeSet<_> = asked.map(|(name, _)| name).collect();
+                ensure!(asked == first, "{cluster}: Envoy asks {asked:?} first, not {first:?}");
+            }
+            anyhow::Ok(())
+        })
+        .await?;
+        tokio::time::sleep(WORKERS).await;
+        Ok(())
+    }
+
     /// Returns where Envoy has sent requests so far, by its own count. Fails if
     /// Envoy's admin does not answer.
     pub async fn landed(&self) -> Result<Landed> {
-        let clusters = self.stack.envoy.admin("/clusters?format=json").await?;
-        let clusters: Value = serde_json::from_str(&clusters)?;
+        let clusters = self.clusters().await?;
         let mut landed = Landed::new();
         for cluster in array(&clusters, "/cluster_statuses") {
-            let name = cluster.get("name").and_then(Value::as_str).context("a cluster's name")?;
-            for host in array(cluster, "/host_statuses") {
-                let port = host.pointer(PORT).and_then(Value::as_u64);
-                let mut servers = self.plane.servers().iter();
-                let server = servers.find(|server| Some(u64::from(server.port())) == port);
-                let Some(server) = server else { continue };
+            let name = name_of(cluster)?;
+            for (server, host) in self.hosts_of(cluster) {
                 let of_cluster = landed.entry(name.to_owned()).or_default();
-                *of_cluster.entry(server.name().to_owned()).or_default() += requests(host);
+                *of_cluster.entry(server.to_owned()).or_default() += requests(host);
             }
         }
         Ok(landed)
     }
+
+    async fn clusters(&self) -> Result<Value> {
+        let clusters = self.stack.envoy.admin("/clusters?format=json").await?;
+        Ok(serde_json::from_str(&clusters)?)
+    }
+
+    /// Returns the hosts of the cluster of this name that are servers, with their names.
+    fn hosts<'v>(
+        &'v self,
+        clusters: &'v Value,
+        name: &str,
+    ) -> Result<impl Iterator<Item = (&'v str, &'v Value)>> {
+        let mut clusters = array(clusters, "/cluster_statuses").iter();
+        let cluster = clusters.find(|cluster| cluster["name"] == *name);
+        Ok(self.hosts_of(cluster.with_context(|| format!("Envoy has no cluster {name}"))?))
+    }
+
+    fn hosts_of<'v>(&'v self, cluster: &'v Value) -> impl Iterator<Item = (&'v str, &'v Value)> {
+        array(cluster, "/host_statuses").iter().filter_map(|host| {
+            let port = host.pointer(PORT).and_then(Value::as_u64);
+            let mut servers = self.plane.servers().iter();
+            let server = servers.find(|server| Some(u64::from(server.port())) == port)?;
+            Some((server.name(), host))
+        })
+    }
+}
+
+fn name_of(cluster: &Value) -> Result<&str> {
+    cluster.get("name").and_then(Value::as_str).context("a cluster has no name")
 }
 
 fn requests(host: &Value) -> u64 {

@@ -64,26 +64,21 @@ async fn set_policy(site: &Site, policy: &str, answering: usize) -> Result<()> {
         anyhow::Ok(())
     })
     .await?;
-    // The push.
-    tokio::time::sleep(SLACK).await;
-    Ok(())
+    in_envoy(site).await
+}
+
+/// Waits until Envoy asks first the servers that answer.
+async fn in_envoy(site: &Site) -> Result<()> {
+    site.wait_for_first("the servers that answer", |peer| peer["answering"] == true).await
 }
 
 async fn restart(site: &mut Site, stops: &mut Stops, index: usize, version: Version) -> Result<()> {
     let server = site.plane.server_mut(index)?;
-    let (name, begun) = (server.name().to_owned(), Instant::now());
+    let begun = Instant::now();
     server.stop().await?;
     stops.push((begun, Instant::now()));
     server.restart_as(version).await?;
-    wait::until("the server in rotation", DEADLINE, async || {
-        let peers = site.stack.companion.json("/v1/peers").await?;
-        let mut peers = peers.as_array().context("no list")?.iter();
-        let peer = peers.find(|peer| peer["name"] == *name).context("no such peer")?;
-        ensure!(peer["minorVersion"] == version.as_str(), "{peer}");
-        ensure!(peer["state"] == "serving", "{peer}");
-        anyhow::Ok(())
-    })
-    .await
+    site.wait_in_rotation(index, version).await
 }
 
 async fn switches(site: &Site) -> Result<u64> {
@@ -138,7 +133,7 @@ async fn one_version_answers(test: &str, older: Version, newer: Version) -> Resu
     // Without an answering version, chance answers.
     set_policy(&site, "any", 3).await?;
     restart(&mut site, &mut Stops::new(), 0, newer).await?;
-    tokio::time::sleep(SLACK).await;
+    in_envoy(&site).await?;
     let kinds = kinds(&site, 1, 0).await?;
     let client = site.client(Http::Two)?;
     let mut flapping = Vec::new();
@@ -164,13 +159,13 @@ async fn one_version_answers(test: &str, older: Version, newer: Version) -> Resu
         restart(&mut site, &mut stops, index, newer).await?;
     }
     switched(&site, before + 1).await?;
-    tokio::time::sleep(2 * SLACK).await;
+    in_envoy(&site).await?;
     let turn = Instant::now();
     for index in 0..3 {
         restart(&mut site, &mut stops, index, older).await?;
     }
     switched(&site, before + 2).await?;
-    tokio::time::sleep(2 * SLACK).await;
+    in_envoy(&site).await?;
 
     let applied = applying.seen();
     let (there, back): (Vec<_>, Vec<_>) = applied.iter().cloned().partition(|one| one.began < turn);

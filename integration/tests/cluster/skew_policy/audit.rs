@@ -1,6 +1,7 @@
 //! Who asked which version, by the servers' audit logs: a line for each request, when it arrives.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
 use std::fs;
 use std::time::SystemTime;
 
@@ -21,7 +22,7 @@ pub enum Sender {
 }
 
 /// A request that a server got.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     pub sender: Sender,
     pub user_agent: String,
@@ -88,6 +89,15 @@ impl Audits {
 
     fn length(&self, name: &str) -> u64 {
         fs::metadata(self.logs.file(name)).map_or(0, |file| file.len())
+    }
+}
+
+/// One line: a failed test prints many of them.
+impl Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user_agent, at, answered_by, resource, .. } = self;
+        let at = humantime::format_rfc3339_millis(*at);
+        write!(f, "{at} {user_agent}: {resource:?} answered by {answered_by}")
     }
 }
 

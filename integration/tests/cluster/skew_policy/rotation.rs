@@ -1,22 +1,14 @@
-//! When no server of the newer version could be reached.
-//!
-//! On a busy machine, a server may say for a moment that it is not ready: the companion takes it out of
-//! rotation. Or connections to it take too long, and Envoy ejects it for some seconds. Older servers
-//! answer then, as they should (`docs/operations/skew-policy.md`).
+//! When no server of the newer version was in rotation, by what the companion says of the servers. On a
+//! busy machine, a server may say for a moment that it is not ready.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use harness::site::Site;
 use harness::skew::NEWER;
-use serde_json::{Value, json};
-use tokio::task::JoinSet;
-
-/// Between two looks at what Envoy ejects. It does so for two seconds at least.
-const LOOK: Duration = Duration::from_millis(200);
+use serde_json::Value;
 
 /// Times from and to which something was so.
 pub type Times = Vec<RangeInclusive<SystemTime>>;
@@ -99,55 +91,4 @@ impl Rotation {
         times.extend(since.map(|since| since..=SystemTime::now()));
         Ok(times)
     }
-}
-
-/// The times at which Envoy ejected a server from some cluster, until it is dropped.
-pub struct Ejections {
-    times: Arc<Mutex<Times>>,
-    _task: JoinSet<()>,
-}
-
-impl Ejections {
-    /// Watches the server at a port.
-    pub fn of(site: &Site, port: u16) -> Self {
-        let clusters =
-            format!("http://127.0.0.1:{}/clusters?format=json", site.stack.envoy.admin_port());
-        let times = Arc::<Mutex<Times>>::default();
-        let mut task = JoinSet::new();
-        task.spawn(watch(clusters, port, Arc::clone(&times)));
-        Self { times, _task: task }
-    }
-
-    /// Returns the times so far.
-    pub fn times(&self) -> Times {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Ejections begin and end between two looks, so the times reach from the look before to the one after.
-async fn watch(clusters: String, port: u16, times: Arc<Mutex<Times>>) {
-    let (mut before, mut was_ejected) = (SystemTime::now(), false);
-    loop {
-        let began = SystemTime::now();
-        // Without an answer, nothing is known, and nothing is excused.
-        let is_ejected = ejects(&clusters, port).await.unwrap_or(false);
-        if is_ejected || was_ejected {
-            let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
-            times.push(before..=SystemTime::now());
-        }
-        (before, was_ejected) = (began, is_ejected);
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-async fn ejects(clusters: &str, port: u16) -> Result<bool> {
-    let clusters = reqwest::get(clusters).await?.bytes().await?;
-    let clusters: Value = serde_json::from_slice(&clusters)?;
-    let clusters = clusters.get("cluster_statuses").and_then(Value::as_array);
-    let hosts = |cluster: &Value| cluster.get("host_statuses")?.as_array().cloned();
-    let mut hosts = clusters.context("no clusters")?.iter().filter_map(hosts).flatten();
-    Ok(hosts.any(|host| {
-        host.pointer("/address/socket_address/port_value") == Some(&json!(port))
-            && host.pointer("/health_status/failed_outlier_check") == Some(&json!(true))
-    }))
 }
