@@ -13,6 +13,7 @@ use serde_json::Value;
 use wire::client::Client;
 
 use crate::artifacts::Artifact;
+use crate::clusters::Clusters;
 use crate::process::{Process, Program};
 use crate::wait;
 
@@ -186,6 +187,11 @@ impl Envoy {
     pub async fn admin(&self, path: &str) -> Result<String> {
         let answer = self.client.get(path).await?.ok();
         Ok(answer.with_context(|| format!("{path} of Envoy's admin"))?.text())
+    }
+
+    /// Returns its clusters and their hosts. Fails if the admin does not answer.
+    pub async fn clusters(&self) -> Result<Clusters> {
+        Clusters::read(&self.client).await
     }
 
     /// Returns the port that the listener `name` got. Fails if there is no such

@@ -28,6 +28,7 @@ pub mod artifacts;
 pub mod audit_logs;
 pub mod browser;
 pub mod builtin_types;
+pub mod clusters;
 pub mod companion;
 pub mod containers;
 pub mod control_plane;

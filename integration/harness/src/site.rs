@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use discovery_map::{FRONT_PROXY_SUFFIX, Mode};
+use discovery_map::Mode;
 use fake_apiserver::Version;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
+use crate::clusters::{self, Cluster, Host};
 use crate::control_plane::{ControlPlane, ServerOptions, User};
 use crate::stack::{Stack, StackOptions};
 use crate::wait;
@@ -21,17 +22,11 @@ use crate::wait;
 /// A busy machine gets time.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The cluster of what every server can answer.
-const DEFAULT_CLUSTER: &str = "kube-apiserver";
-
-/// Envoy's workers get clusters and maps at once from its main thread, which counts them.
+/// Until Envoy's workers use the clusters that its admin shows: its main thread tells them at once.
 const WORKERS: Duration = Duration::from_secs(1);
 
 /// Requests that went to each server, by cluster and then by server name.
 pub type Landed = BTreeMap<String, BTreeMap<String, u64>>;
-
-/// Where a host's port is in what Envoy's admin says.
-const PORT: &str = "/address/socket_address/port_value";
 
 /// A running site; dropping it ends everything.
 #[derive(Debug)]
@@ -103,8 +98,8 @@ impl Site {
         let name = self.plane.server(server)?.name();
         wait::until("the server in rotation", DEADLINE, async || {
             let peers = self.stack.companion.json("/v1/peers").await?;
-            let peer = array(&peers, "").iter().find(|peer| peer["name"] == *name);
-            let peer = peer.context("no such peer")?;
+            let mut peers = peers.as_array().context("no list")?.iter();
+            let peer = peers.find(|peer| peer["name"] == *name).context("no such peer")?;
             ensure!(
                 peer["minorVersion"] == version.as_str() && peer["state"] == "serving",
                 "{peer}"
@@ -123,14 +118,13 @@ impl Site {
     ) -> Result<()> {
         wait::until(what, DEADLINE, async || {
             let peers = self.stack.companion.json("/v1/peers").await?;
-            let first = array(&peers, "").iter().filter(|peer| is_first(peer));
+            let first = peers.as_array().context("no list")?.iter().filter(|peer| is_first(peer));
             let first: BTreeSet<_> = first.filter_map(|peer| peer["name"].as_str()).collect();
             ensure!(!first.is_empty(), "no such server: {peers}");
-            let clusters = self.clusters().await?;
-            let twin = format!("{DEFAULT_CLUSTER}{FRONT_PROXY_SUFFIX}");
-            for cluster in [DEFAULT_CLUSTER, &twin] {
-                let hosts = self.hosts(&clusters, cluster)?;
-                let asked = hosts.filter(|(_, host)| host.get("priority").is_none_or(|p| p == 0));
+            let envoy = self.stack.envoy.clusters().await?;
+            for cluster in [clusters::DEFAULT, clusters::DEFAULT_TWIN] {
+                let asked = self.servers_of(envoy.named(cluster)?);
+                let asked = asked.filter(|(_, host)| host.is_first());
                 let asked: BTreeSet<_> = asked.map(|(name, _)| name).collect();
                 ensure!(asked == first, "{cluster}: Envoy asks {asked:?} first, not {first:?}");
             }
@@ -144,58 +138,25 @@ impl Site {
     /// Returns where Envoy has sent requests so far, by its own count. Fails if
     /// Envoy's admin does not answer.
     pub async fn landed(&self) -> Result<Landed> {
-        let clusters = self.clusters().await?;
+        let clusters = self.stack.envoy.clusters().await?;
         let mut landed = Landed::new();
-        for cluster in array(&clusters, "/cluster_statuses") {
-            let name = name_of(cluster)?;
-            for (server, host) in self.hosts_of(cluster) {
-                let of_cluster = landed.entry(name.to_owned()).or_default();
-                *of_cluster.entry(server.to_owned()).or_default() += requests(host);
+        for cluster in clusters.iter() {
+            for (server, host) in self.servers_of(cluster) {
+                let of_cluster = landed.entry(cluster.name().to_owned()).or_default();
+                *of_cluster.entry(server.to_owned()).or_default() += host.stat("rq_total");
             }
         }
         Ok(landed)
     }
 
-    async fn clusters(&self) -> Result<Value> {
-        let clusters = self.stack.envoy.admin("/clusters?format=json").await?;
-        Ok(serde_json::from_str(&clusters)?)
-    }
-
-    /// Returns the hosts of the cluster of this name that are servers, with their names.
-    fn hosts<'v>(
-        &'v self,
-        clusters: &'v Value,
-        name: &str,
-    ) -> Result<impl Iterator<Item = (&'v str, &'v Value)>> {
-        let mut clusters = array(clusters, "/cluster_statuses").iter();
-        let cluster = clusters.find(|cluster| cluster["name"] == *name);
-        Ok(self.hosts_of(cluster.with_context(|| format!("Envoy has no cluster {name}"))?))
-    }
-
-    fn hosts_of<'v>(&'v self, cluster: &'v Value) -> impl Iterator<Item = (&'v str, &'v Value)> {
-        array(cluster, "/host_statuses").iter().filter_map(|host| {
-            let port = host.pointer(PORT).and_then(Value::as_u64);
+    /// Returns the hosts of a cluster that are servers, with their names.
+    fn servers_of<'v>(&'v self, cluster: Cluster<'v>) -> impl Iterator<Item = (&'v str, Host<'v>)> {
+        cluster.hosts().filter_map(|host| {
             let mut servers = self.plane.servers().iter();
-            let server = servers.find(|server| Some(u64::from(server.port())) == port)?;
+            let server = servers.find(|server| Some(server.port()) == host.port())?;
             Some((server.name(), host))
         })
     }
-}
-
-fn name_of(cluster: &Value) -> Result<&str> {
-    cluster.get("name").and_then(Value::as_str).context("a cluster has no name")
-}
-
-fn requests(host: &Value) -> u64 {
-    let mut stats = array(host, "/stats").iter();
-    let total = stats.find(|stat| stat.get("name").is_some_and(|name| name == "rq_total"));
-    // Envoy writes 64-bit numbers as strings.
-    let value = total.and_then(|stat| stat.get("value")).and_then(Value::as_str);
-    value.and_then(|value| value.parse().ok()).unwrap_or_default()
-}
-
-fn array<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// Returns the options of a stack in front of all servers of `plane`, with its files in a folder of this name. Fails if Envoy's

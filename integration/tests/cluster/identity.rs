@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
+use harness::clusters::{DEFAULT, DEFAULT_TWIN};
 use harness::control_plane::{ServerOptions, User};
 use harness::report::Entry;
 use harness::site::Site;
@@ -20,7 +21,7 @@ use wire::client::{Client, ClientOptions, Http};
 mod asking;
 mod subjects;
 
-use asking::{AS_THEY_ARE, FRONT_PROXY, review, same_everywhere, whoami};
+use asking::{review, same_everywhere, whoami};
 
 const KUBECTL: Version = NEWER;
 
@@ -62,7 +63,7 @@ async fn certificates(site: &Site) -> Result<usize> {
             let kubectl = site.plane.certificate_kubectl(KUBECTL, url, file, &files)?;
             whoami(&kubectl, &[]).await
         };
-        let user = same_everywhere(site, FRONT_PROXY, ask).await.with_context(|| *file)?;
+        let user = same_everywhere(site, DEFAULT_TWIN, ask).await.with_context(|| *file)?;
         let digest = files.certificate_sha256()?;
         ensure!(user.to_string().contains(&digest), "{file}: no credential id: {user}");
     }
@@ -93,7 +94,7 @@ async fn impersonations(site: &Site) -> Result<usize> {
         let ask = async |url: &str| {
             whoami(&site.plane.kubectl(KUBECTL, url, User::KubernetesAdmin)?, arguments).await
         };
-        let user = same_everywhere(site, FRONT_PROXY, ask).await;
+        let user = same_everywhere(site, DEFAULT_TWIN, ask).await;
         user.with_context(|| arguments.join(" "))?;
     }
     let wanted = json!({
@@ -102,7 +103,7 @@ async fn impersonations(site: &Site) -> Result<usize> {
         "groups": ["dev", "team a, night shift", "system:authenticated"],
         "extra": { "scopes": ["view", "edit"], "cost_center": ["12_a"], "example.com/team": ["a"] },
     });
-    let administrators = [(User::KubernetesAdmin, FRONT_PROXY), (User::Admin, AS_THEY_ARE)];
+    let administrators = [(User::KubernetesAdmin, DEFAULT_TWIN), (User::Admin, DEFAULT)];
     for (administrator, cluster) in administrators {
         for http in [Http::One, Http::Two] {
             let ask = async |url: &str| {
@@ -123,7 +124,7 @@ async fn service_account(site: &Site) -> Result<usize> {
     let ask = async |url: &str| {
         whoami(&site.plane.kubectl(KUBECTL, url, User::Anonymous)?, &[&argument]).await
     };
-    let user = same_everywhere(site, AS_THEY_ARE, ask).await?;
+    let user = same_everywhere(site, DEFAULT, ask).await?;
     ensure!(user.to_string().contains("system:serviceaccount:default:visitor"), "{user}");
     Ok(1)
 }
@@ -135,7 +136,7 @@ async fn certificates_with_tokens(site: &Site) -> Result<usize> {
     for token in tokens {
         for http in [Http::One, Http::Two] {
             let ask = async |url: &str| review(&both(site, url, &files, token, http)?, &[]).await;
-            let user = same_everywhere(site, FRONT_PROXY, ask).await;
+            let user = same_everywhere(site, DEFAULT_TWIN, ask).await;
             let user = user.with_context(|| format!("the token {token:?}, {http:?}"))?;
             let name = user.get("username").and_then(Value::as_str);
             ensure!(name == Some(User::PlainCertificate.name()), "the token {token:?}: {user:#}");
@@ -188,7 +189,7 @@ async fn anonymous(site: &Site) -> Result<usize> {
         let what = format!("{} to allow it", server.name());
         wait::until(&what, DEADLINE, async || ask(&server.url()).await).await?;
     }
-    let user = same_everywhere(site, AS_THEY_ARE, ask).await?;
+    let user = same_everywhere(site, DEFAULT, ask).await?;
     let wanted = json!({ "username": "system:anonymous", "groups": ["system:unauthenticated"] });
     ensure!(user == wanted, "{user:#}");
     Ok(1)

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use harness::clusters::{DEFAULT, DEFAULT_TWIN};
 use harness::control_plane::{ServerOptions, User};
 use harness::manifests::{CONFIG_MAPS, config_map};
 use harness::report::Entry;
@@ -49,7 +50,7 @@ async fn anonymous_requests_end_no_watch_of_a_certificate_client() -> Result<()>
             .error_for_status()?;
         watches.spawn(until_named(response, "the-last"));
     }
-    let carried = site.landed().await?.remove(TWIN).unwrap_or_default();
+    let carried = site.landed().await?.remove(DEFAULT_TWIN).unwrap_or_default();
     let carrying = carried.values().filter(|&&watches| watches > 0).count();
     ensure!(carrying == site.plane.servers().len(), "not all servers carry watches: {carried:?}");
 
@@ -91,17 +92,13 @@ async fn anonymous_requests_end_no_watch_of_a_certificate_client() -> Result<()>
     entry.passed()
 }
 
-/// The default cluster, and its twin for clients with a certificate.
-const CLUSTER: &str = "kube-apiserver";
-const TWIN: &str = "kube-apiserver__front-proxy";
-
-/// Returns how many connections of the cluster, and of its twin, a server said to close.
+/// Returns how many connections of the default cluster, and of its twin, a server said to close.
 async fn closed_by_servers(site: &Site) -> Result<[u64; 2]> {
     let closed = async |cluster| {
         let stat = format!("cluster.{cluster}.upstream_cx_close_notify");
         anyhow::Ok(site.stack.envoy.stat(&stat).await?.context(stat)?)
     };
-    Ok([closed(CLUSTER).await?, closed(TWIN).await?])
+    Ok([closed(DEFAULT).await?, closed(DEFAULT_TWIN).await?])
 }
 
 /// Returns the line of a server's metrics that the READMEs tell to look for.

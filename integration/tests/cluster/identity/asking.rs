@@ -13,12 +13,6 @@ use wire::client::Client;
 /// The servers take turns; this many requests reach all.
 const MANY: usize = 50;
 
-/// The cluster of a client whose certificate Envoy verified.
-pub const FRONT_PROXY: &str = "kube-apiserver__front-proxy";
-
-/// The cluster of all others.
-pub const AS_THEY_ARE: &str = "kube-apiserver";
-
 /// `status.userInfo`, which must be the same from all servers straight, and
 /// from all of them through Envoy's `cluster`. `ask` sends one request.
 pub async fn same_everywhere(

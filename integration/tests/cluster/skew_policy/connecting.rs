@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use harness::clusters::{Cluster, Clusters};
 use harness::site::Site;
-use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use wire::client::Client;
 
@@ -66,23 +66,10 @@ async fn follow(admin: Client, port: u16, times: Arc<Mutex<Times>>) -> Result<()
 }
 
 async fn look(admin: &Client, port: u16) -> Result<Reach> {
-    let clusters = admin.get("/clusters?format=json").await?.ok()?.json()?;
-    let clusters = clusters.get("cluster_statuses").and_then(Value::as_array);
-    let hosts = |cluster: &Value| cluster.get("host_statuses")?.as_array().cloned();
-    let hosts = clusters.context("no clusters")?.iter().filter_map(hosts).flatten();
-    let is_it =
-        |host: &Value| host.pointer("/address/socket_address/port_value") == Some(&json!(port));
-    Ok(hosts.filter(is_it).fold(Reach::default(), |reach, host| Reach {
-        is_ejected: reach.is_ejected
-            || host.pointer("/health_status/failed_outlier_check") == Some(&json!(true)),
-        failed_connections: reach.failed_connections + failed_connections(&host),
+    let clusters = Clusters::read(admin).await?;
+    let hosts = clusters.iter().flat_map(Cluster::hosts);
+    Ok(hosts.filter(|host| host.port() == Some(port)).fold(Reach::default(), |reach, host| Reach {
+        is_ejected: reach.is_ejected || host.is_ejected(),
+        failed_connections: reach.failed_connections + host.stat("cx_connect_fail"),
     }))
-}
-
-fn failed_connections(host: &Value) -> u64 {
-    let stats = host.get("stats").and_then(Value::as_array);
-    let stat = stats.and_then(|all| all.iter().find(|stat| stat["name"] == "cx_connect_fail"));
-    // Envoy writes 64-bit numbers as strings.
-    let value = stat.and_then(|stat| stat.get("value")).and_then(Value::as_str);
-    value.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
