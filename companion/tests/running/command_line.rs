@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use pki::ports::free_port;
+
 use crate::companion::Companion;
 use crate::peers::{Authority, Peer};
 
@@ -42,7 +44,7 @@ fn check_config_warns_of_more_peers_than_envoy_makes_attempts() {
 
 #[test]
 fn drain_says_which_envoy_does_not_answer() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unused = std::net::SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
     let program = env!("CARGO_BIN_EXE_mixed-version-companion");
     let output = Command::new(program).args(["drain", "--admin", &unused.to_string()]).output();
     let output = output.unwrap();

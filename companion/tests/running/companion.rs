@@ -4,12 +4,13 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::io::Read as _;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use discovery_map::{Destination, DiscoveryMap, NO_MAP};
+use pki::ports::free_port;
 
 use crate::peers::{Authority, Peer};
 
@@ -39,8 +40,7 @@ impl Companion {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("ca.pem"), &authority.pem).unwrap();
         fs::write(directory.path().join("token"), "secret\n").unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listen = free.local_addr().unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
         let names = ('a'..='z').map(String::from);
         let addresses = peers.iter().map(|peer| peer.address);
         let companion = Self {
@@ -180,11 +180,11 @@ impl Companion {
         })
     }
 
-    /// Waits for at most two seconds, which is what is promised.
+    /// Waits for at most twice the two seconds that are promised, because other tests keep the machine busy.
     pub fn wait_for_route(&self, name: &str, expected: &str) {
-        let promise = Duration::from_secs(2);
+        let limit = Duration::from_secs(4);
         let what = self.told(format!("{name} goes to {expected}"));
-        within(promise, what, || self.route(name).as_deref() == Some(expected));
+        within(limit, what, || self.route(name).as_deref() == Some(expected));
     }
 
     pub fn eventually(&self, what: &str, condition: impl FnMut() -> bool) {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use discovery_map::{DocumentForm, MapDocument, MergedDocument};
 use serde_json::Value;
 
-use crate::companion::{Companion, within};
+use crate::companion::Companion;
 use crate::peers::{Authority, Peer};
 
 const COMMON: &[&str] = &["/v1/pods", "apps/v1/deployments"];
@@ -40,7 +40,7 @@ fn groups(companion: &Companion) -> Option<Vec<String>> {
 }
 
 #[test]
-fn identical_peers_need_no_merged_document_and_a_difference_makes_one_within_two_seconds() {
+fn identical_peers_need_no_merged_document_and_a_difference_makes_one() {
     let authority = Authority::new();
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
     let companion = Companion::start(&authority, &[&a, &b]);
@@ -48,9 +48,8 @@ fn identical_peers_need_no_merged_document_and_a_difference_makes_one_within_two
     assert_eq!(map(&companion).1.documents, []);
     a.change(|behavior| behavior.types.push("from-a/v1/things".to_owned()));
     b.change(|behavior| behavior.types.push("from-b/v1/things".to_owned()));
-    let promise = Duration::from_secs(2);
     let all = ["apps", "from-a", "from-b"];
-    within(promise, "the union is published", || groups(&companion).is_some_and(|g| g == all));
+    companion.eventually("the union is published", || groups(&companion).is_some_and(|g| g == all));
     let apis = document(&companion, "/apis", DocumentForm::AggregatedV2).unwrap();
     assert!(apis.peer_etag.is_some() && apis.etag.as_ref().is_some_and(|e| e.len() == 128));
     assert!(document(&companion, "/apis", DocumentForm::AggregatedV2beta1).is_some());
@@ -65,7 +64,7 @@ fn identical_peers_need_no_merged_document_and_a_difference_makes_one_within_two
     for peer in [&a, &b] {
         peer.change(|behavior| behavior.types.truncate(COMMON.len()));
     }
-    within(promise, "nothing is left", || map(&companion).1.documents.is_empty());
+    companion.eventually("nothing is left", || map(&companion).1.documents.is_empty());
 }
 
 #[test]

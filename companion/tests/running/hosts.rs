@@ -2,9 +2,10 @@
 //! nothing (DNS rebinding).
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use pki::ports::free_port;
 use serde_json::Value;
 
 use crate::companion::Companion;
@@ -25,7 +26,7 @@ fn get(address: SocketAddr, path: &str, host: &str) -> (u16, String) {
 fn the_endpoint_answers_for_addresses_and_localhost_and_metrics_for_every_host() {
     let authority = Authority::new();
     let peer = Peer::start(&authority, &["/v1/pods"]);
-    let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let metrics = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
     let settings = format!("metricsListen: '{metrics}'");
     let companion = Companion::start_with(&authority, &[&peer], &settings);
     companion.wait_until_ready();

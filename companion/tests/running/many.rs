@@ -2,17 +2,18 @@
 //! Envoy is sent of each.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use pki::ports::free_port;
 use serde_json::Value;
 
 use crate::ads_client::{AdsClient, CLUSTERS, FILTERS, LISTENERS, SECRETS};
 use crate::companion::{Companion, within};
 use crate::peers::{Authority, Peer};
 
-/// What is promised for one that is added or removed.
-const PROMISE: Duration = Duration::from_secs(3);
+/// Twice what is promised for one that is added or removed, because other tests keep the machine busy.
+const LIMIT: Duration = Duration::from_secs(6);
 
 struct World {
     authority: Authority,
@@ -25,7 +26,7 @@ impl World {
     fn new() -> Self {
         let authority = Authority::new();
         let companion = Companion::prepare(&authority, &[], "");
-        let ads = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let ads = SocketAddr::from(([127, 0, 0, 1], free_port().unwrap()));
         let (certificate, key) = authority.issue("companion");
         let template = include_str!("../../../envoy-config/shared-ingress/listener.yaml");
         for (name, content) in
@@ -88,7 +89,7 @@ impl World {
 
     fn soon(&self, what: &str, condition: impl FnMut() -> bool) {
         let what = std::fmt::from_fn(move |f| write!(f, "{what}\n{}", self.companion.log()));
-        within(PROMISE, what, condition);
+        within(LIMIT, what, condition);
     }
 }
 

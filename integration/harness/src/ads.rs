@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
 use fake_apiserver::replay::PEER_HEADER;
+use pki::ports;
 use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
@@ -24,7 +25,7 @@ use crate::envoy::{Envoy, EnvoyOptions};
 use crate::fleet::Fleet;
 use crate::manifests::POLICIES;
 use crate::stack::StackOptions;
-use crate::{ports, wait};
+use crate::wait;
 
 /// A push takes milliseconds; a loaded machine gets time.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -23,6 +23,9 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// func-e waits for Envoy's own end.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
+/// So many pauses in a row without traffic mean that buffers are full, and not that the machine is busy.
+const PAUSES: u32 = 3;
+
 /// The gauge with the generation of the map that Envoy's workers use.
 pub const MAP_GENERATION: &str = "wasmcustom.mixed_version_proxy_map_generation";
 
@@ -232,7 +235,7 @@ impl Envoy {
     }
 
     /// Waits until a counter of received bytes is at least `least`, and grows by less than `more`
-    /// in a pause: buffers are full. Fails if that does not happen within `limit`.
+    /// in each of [`PAUSES`] pauses: buffers are full. Fails if that does not happen within `limit`.
     pub async fn wait_full(
         &self,
         counter: &str,
@@ -242,11 +245,15 @@ impl Envoy {
     ) -> Result<()> {
         let received = async || anyhow::Ok(self.stat(counter).await?.unwrap_or_default());
         wait::until("buffers to be full", limit, async || {
-            let before = received().await?;
-            tokio::time::sleep(pause).await;
-            let after = received().await?;
-            let came = after - before;
-            ensure!(before >= least && came < more, "{before} bytes came, then {came} more");
+            let mut before = received().await?;
+            ensure!(before >= least, "{before} bytes came");
+            for _ in 0..PAUSES {
+                tokio::time::sleep(pause).await;
+                let after = received().await?;
+                let came = after - before;
+                ensure!(came < more, "{before} bytes came, then {came} more");
+                before = after;
+            }
             anyhow::Ok(())
         })
         .await

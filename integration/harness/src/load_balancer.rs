@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use pki::Pki;
+use pki::ports;
 use wire::client::Client;
 
 use crate::artifacts::integration_folder;
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{Envoy, EnvoyOptions};
 use crate::stack::StackOptions;
-use crate::{ports, wait};
+use crate::wait;
 
 /// The shipped values that would not work in a test that runs beside others.
 const PORTS: [&str; 3] = ["port_value: 6443", "port_value: 9901", "port_value: 9903"];

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use pki::ports::free_port;
 use serde_json::Value;
 use wire::client::Client;
 
 use crate::artifacts::{Artifact, integration_folder};
-use crate::ports::free_port;
 use crate::process::{Process, Program};
 use crate::stack::Stack;
 

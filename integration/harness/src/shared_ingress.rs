@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use pki::ports;
 use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 
@@ -19,7 +20,6 @@ use crate::ads::{self, AdsCompanion};
 use crate::artifacts::{Artifact, integration_folder};
 use crate::companion::{Companion, CompanionOptions};
 use crate::envoy::{EnvoyOptions, replaced};
-use crate::ports;
 
 /// The name of the listener in the template.
 pub const LISTENER: &str = "kubernetes";

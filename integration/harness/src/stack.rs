@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use discovery_map::DiscoveryMap;
+use pki::ports;
 use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ use crate::artifacts::{Artifact, integration_folder};
 use crate::companion::{Companion, CompanionOptions, map_in};
 use crate::envoy::{Envoy, EnvoyOptions, MAP_GENERATION};
 use crate::gateway::{Gateway, Patch};
-use crate::{ports, wait};
+use crate::wait;
 
 /// A map comes within two seconds; a loaded machine gets time.
 const MAP_DEADLINE: Duration = Duration::from_secs(30);

@@ -25,6 +25,7 @@ use rustls::pki_types::pem::PemObject;
 
 mod certificate;
 mod der;
+pub mod ports;
 mod server;
 mod subject;
 #[cfg(test)]

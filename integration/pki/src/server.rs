@@ -10,6 +10,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::ports::free_port;
+
 /// A listening server; dropping it ends it with all connections.
 #[derive(Debug)]
 pub struct TlsServer {
@@ -28,8 +30,8 @@ impl TlsServer {
     where
         F: Future<Output = Result<()>> + Send,
     {
+        let port = if port == 0 { free_port()? } else { port };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        let port = listener.local_addr()?.port();
         let acceptor = TlsAcceptor::from(config);
         let accepting = tokio::spawn(accept(listener, move |stream: TcpStream| {
             let (acceptor, serve) = (acceptor.clone(), serve.clone());

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use harness::control_plane::ServerOptions;
 use harness::load::{End, Journal, Load, Operation};
 use harness::manifests::{DEFINITIONS, custom_object, definition};
+use harness::promise;
 use harness::report::Entry;
 use harness::site::Site;
 use harness::skew::{NEWER, OLDER};
@@ -71,8 +72,10 @@ async fn a_definition_is_usable_and_gone_within_two_seconds() -> Result<()> {
     entry.set_ms("goneAfterDeleteReturnedMs", longest(|round| round.gone_after_delete));
     entry.set_ms("goneAfterDefinitionGoneMs", longest(|round| round.gone));
     entry.set("otherAnswers", statuses(&rounds));
-    ensure!(longest(|round| round.usable) <= PROMISE, "{rounds:#?}");
-    ensure!(longest(|round| round.gone) <= PROMISE, "{rounds:#?}");
+    let rounds = || format!("{rounds:#?}");
+    let (usable, gone) = (longest(|round| round.usable), longest(|round| round.gone));
+    promise::ensure_kept("the type was usable", PROMISE, usable).with_context(rounds)?;
+    promise::ensure_kept("the type was gone", PROMISE, gone).with_context(rounds)?;
     entry.passed()
 }
 

@@ -14,7 +14,6 @@ use harness::control_plane::{KubeletOptions, KubeletStandIn, ServerOptions, User
 use harness::report::Entry;
 use harness::site::Site;
 use harness::skew::{NEWER, OLDER};
-use wire::client::Http;
 
 mod smuggling;
 mod streams;
@@ -68,7 +67,7 @@ async fn bytes_after_a_refused_upgrade_are_not_a_request() -> Result<()> {
     let servers = servers.map(|(name, version)| audit.logs.server(name, version));
     let site = Site::start(servers.into()).await?;
     let _kubelet = kubelet(&site).await?;
-    smuggling::allow_exec(&site.client(Http::Two)?).await?;
+    smuggling::allow_exec(&site).await?;
 
     // A careless proxy, to show that the test can fail: on a front proxy's
     // connection the second request is served with the identity that it claims.

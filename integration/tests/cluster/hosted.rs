@@ -26,6 +26,7 @@ use harness::control_plane::{
 use harness::load::{Journal, Load, Operation};
 use harness::manifests::TAINT_RULES;
 use harness::namespace;
+use harness::promise;
 use harness::report::Entry;
 use harness::site::stack_options;
 use harness::skew::{NEWER, OLDER, only_in, without};
@@ -134,7 +135,7 @@ async fn replaced() -> Result<()> {
     ensure!(wrong.is_empty(), "wrong 404s: {wrong:#?}");
     ensure!(failed.is_empty(), "failed: {failed:#?}");
     ensure!(untrue.is_empty(), "no 404: {untrue:#?}");
-    ensure!(site.slowest <= PROMISE, "in rotation only {:?} after it was ready", site.slowest);
+    promise::ensure_kept("a ready server was in rotation", PROMISE, site.slowest)?;
     entry.passed()
 }
 

@@ -85,7 +85,7 @@ async fn life(
     let described = run(&["describe", resource, name]).await?;
     ensure!(described.contains(name), "{described}");
     // kubectl does not treat the end of a watch's time as a failure.
-    let watch = ["get", resource, name, "--watch", "--request-timeout=1s", "-o", "name"];
+    let watch = ["get", resource, name, "--watch", "--request-timeout=3s", "-o", "name"];
     ensure!(run(&watch).await?.contains(name), "no event");
     run(&["label", resource, name, "labeled=yes"]).await?;
     let deleted = run(&["delete", "-f", &file]).await?;

@@ -9,12 +9,12 @@ use anyhow::{Context, Result, ensure};
 use harness::companion::{Companion, CompanionOptions};
 use harness::control_plane::{ControlPlane, ServerOptions, User};
 use harness::document::Document;
-use harness::ports;
 use harness::shell::Shell;
 use harness::site::{Site, stack_options};
 use harness::skew::{NEWER, OLDER, only_in};
 use harness::stack::{Stack, StackOptions};
 use harness::wait;
+use pki::ports;
 use serde_json::{Value, json};
 use wire::client::Http;
 

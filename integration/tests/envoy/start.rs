@@ -27,8 +27,9 @@ async fn start_early(fleet: &Fleet) -> Result<Stack> {
         .answer_with("/readyz", Canned { delay: Duration::from_secs(600), ..Canned::default() });
     let mut options = fleet.stack_options()?;
     options.waits_for_map = false;
-    // The first map waits for an answer for as long as this, twice.
-    options.companion = json!({ "polling": { "timeout": "5s" } });
+    // The first map waits for an answer for as long as this, twice: so long that two Envoys can start
+    // before it.
+    options.companion = json!({ "polling": { "timeout": "12s" } });
     Stack::start(options).await
 }
 

@@ -11,11 +11,11 @@ use harness::control_plane::{ControlPlane, User};
 use harness::document::Document;
 use harness::gateway::Gateway;
 use harness::namespace::pod_address;
-use harness::ports;
 use harness::shell::Shell;
 use harness::site::stack_options;
 use harness::skew::{self, NEW};
 use harness::stack::StackOptions;
+use pki::ports;
 use wire::client::{Client, Http};
 
 pub struct Site {

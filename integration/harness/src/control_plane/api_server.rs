@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
+use pki::ports::free_port;
 use pki::{CertificateFiles, Pki};
 use wire::client::{Client, ClientOptions};
 
 use super::component;
 use super::front_proxy::FrontProxy;
 use super::user;
-use crate::ports::free_port;
 use crate::process::Process;
 
 /// It is ready after 2 s on an idle machine, but many tests may share two cores.

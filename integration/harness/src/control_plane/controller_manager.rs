@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 use fake_apiserver::Version;
 use pki::Pki;
+use pki::ports::free_port;
 
 use super::component;
 use super::user::User;
-use crate::ports::free_port;
 use crate::process::Process;
 
 /// The options of a controller manager.

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fake_apiserver::Version;
+use pki::ports::free_port;
 use serde_json::{Value, json};
 use wire::client::Client;
 
 use crate::artifacts::Artifact;
-use crate::ports::free_port;
 use crate::process::{Process, Program};
 
 /// A running etcd.

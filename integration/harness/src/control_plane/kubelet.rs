@@ -13,12 +13,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use fake_apiserver::Version;
 use pki::Pki;
+use pki::ports::free_port;
 use serde_json::{Value, json};
 use wire::client::{Client, ClientOptions, Http};
 
 use super::api_server::KUBELET_CLIENT;
 use crate::artifacts::Artifact;
-use crate::ports::free_port;
 use crate::process::{Process, Program};
 
 /// The options of a kubelet.

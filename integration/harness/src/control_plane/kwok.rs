@@ -13,11 +13,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use pki::ports::free_port;
 use serde_json::{Value, json};
 use wire::client::Client;
 
 use crate::artifacts::Artifact;
-use crate::ports::free_port;
 use crate::process::{Process, Program};
 
 /// Where nodes are.

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use fake_apiserver::Version;
+use pki::ports::free_port;
 
 use super::component;
-use crate::ports::free_port;
 use crate::process::Process;
 
 const NAME: &str = "kube-scheduler";

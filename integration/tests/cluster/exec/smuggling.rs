@@ -9,7 +9,7 @@ use harness::control_plane::{ControlPlane, User};
 use harness::site::Site;
 use harness::wait;
 use serde_json::{Value, json};
-use wire::client::{Client, Http};
+use wire::client::Http;
 use wire::raw::{One, Raw};
 
 use super::streams::POD;
@@ -140,7 +140,10 @@ impl Attempt {
 
 /// Lets the client look for pods in `default` and execute in them, so that it
 /// learns that a pod does not exist.
-pub async fn allow_exec(admin: &Client) -> Result<()> {
+///
+/// Returns when each API server knows that.
+pub async fn allow_exec(site: &Site) -> Result<()> {
+    let admin = site.client(Http::Two)?;
     let base = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
     let role = json!({
         "metadata": { "name": "exec" },
@@ -158,6 +161,16 @@ pub async fn allow_exec(admin: &Client) -> Result<()> {
         "subjects": [{ "apiGroup": group, "kind": "User", "name": User::PlainCertificate.name() }],
     });
     admin.post(&format!("{base}/rolebindings"), &binding).await?.ok()?;
+    let missing = "/api/v1/namespaces/default/pods/missing";
+    for server in site.plane.servers() {
+        let client = site.plane.client(&server.url(), User::PlainCertificate, Http::Two)?;
+        wait::until("the permission", LIMIT, async || {
+            let answer = client.get(missing).await?;
+            ensure!(answer.status == 404, "{}", answer.text());
+            anyhow::Ok(())
+        })
+        .await?;
+    }
     Ok(())
 }
 

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use harness::control_plane::{KubeletOptions, KubeletStandIn, pod};
-use harness::ports::free_port;
 use harness::skew::NEWER;
 use kubectl_skew::Screen;
 use kubectl_skew::cli::Cli;
+use pki::ports::free_port;
 use serde_json::{Value, json};
 use wire::client::Http;
 

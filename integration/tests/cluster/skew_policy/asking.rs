@@ -1,7 +1,7 @@
 //! Clients that ask all the time: with the `User-Agent` of a kubelet, and of kubectl.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
 use harness::control_plane::User;
@@ -11,6 +11,8 @@ use harness::wait;
 use reqwest::Method;
 use tokio::task::JoinSet;
 use wire::client::{Client, Http};
+
+use super::rotation::Times;
 
 /// Between two requests of one client.
 const PACE: Duration = Duration::from_millis(20);
@@ -29,6 +31,7 @@ pub struct Asker {
 
 /// One request that ended.
 struct Asked {
+    at: SystemTime,
     began: Instant,
     ended: Instant,
     failure: Option<String>,
@@ -71,10 +74,11 @@ impl Asking {
         Self { seen, _tasks: tasks }
     }
 
-    /// Returns how requests failed.
-    pub fn failures(&self) -> Vec<String> {
+    /// Returns how requests failed that began outside these times.
+    pub fn failures(&self, excused: &Times) -> Vec<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().filter_map(|one| one.failure.clone()).collect()
+        let others = seen.iter().filter(|one| !excused.iter().any(|times| times.contains(&one.at)));
+        others.filter_map(|one| one.failure.clone()).collect()
     }
 
     /// Waits for the first request that began after a moment and succeeded. Returns when it ended, after
@@ -93,12 +97,12 @@ impl Asking {
 
 async fn ask(Asker { client, user_agent, paths }: Asker, seen: Arc<Mutex<Vec<Asked>>>) {
     for path in paths.iter().cycle() {
-        let began = Instant::now();
+        let (at, began) = (SystemTime::now(), Instant::now());
         let headers = [("user-agent", &*user_agent), ("accept", accept(path))];
         let answer = client.send_with(Method::GET, path, &headers).await;
         let failure = answer.and_then(wire::client::Answer::ok).err();
         let failure = failure.map(|error| format!("{path}: {error:#}"));
-        let one = Asked { began, ended: Instant::now(), failure };
+        let one = Asked { at, began, ended: Instant::now(), failure };
         seen.lock().unwrap_or_else(PoisonError::into_inner).push(one);
         tokio::time::sleep(PACE).await;
     }

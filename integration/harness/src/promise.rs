@@ -1,0 +1,35 @@
+//! Times that the project promises. Tests share a machine of two cores with other tests and compilers, so
+//! they allow for twice a promise; what they measure goes into their report, or is printed.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+/// Returns how long a test waits for what is promised within a time.
+pub const fn on_busy_machine(promise: Duration) -> Duration {
+    promise.saturating_mul(2)
+}
+
+/// Fails if something took longer than is promised, on a busy machine. `what` is a clause, such as
+/// "the type was served".
+pub fn ensure_kept(what: &str, promise: Duration, took: Duration) -> Result<()> {
+    println!("{what} after {took:?}, promised within {promise:?}");
+    let limit = on_busy_machine(promise);
+    ensure!(took <= limit, "{what} only after {took:?}: within {promise:?} is promised");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::ensure_kept;
+
+    #[test]
+    fn more_than_twice_the_promised_time_is_an_error_that_says_both() {
+        let promise = Duration::from_secs(2);
+        assert!(ensure_kept("it was served", promise, Duration::from_secs(4)).is_ok());
+        let error = ensure_kept("it was served", promise, Duration::from_secs(5)).unwrap_err();
+        assert_eq!(error.to_string(), "it was served only after 5s: within 2s is promised");
+    }
+}
