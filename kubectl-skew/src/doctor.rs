@@ -1,4 +1,4 @@
-//! What is wrong with an installation, what it leads to, and how to mend it.
+//! What is wrong with an installation, what it leads to, and how to fix it.
 //!
 //! ```text
 //!  companion: facts, Envoys, metrics (twice) ─┐
@@ -38,7 +38,7 @@ impl Diagnosis {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for Problem { rule, problem, leads_to, mend } in &self.problems {
-            let lines = [("Problem", problem.as_str()), ("Leads to", leads_to), ("Mend", mend)];
+            let lines = [("Problem", problem.as_str()), ("Leads to", leads_to), ("Fix", mend)];
             text.push_str(&format!("{rule}\n"));
             for (name, value) in lines {
                 text.push_str(&format!("  {:<10}{value}\n", format!("{name}:")));

@@ -129,10 +129,10 @@ fn types_that_change_alike_are_one_change() {
     assert_eq!(
         messages(&before, &after),
         [
-            "3 types (new/v1/new0, new/v1/new1, new/v1/new2) came, served by a only",
+            "3 types (new/v1/new0, new/v1/new1, new/v1/new2) added: served by a only",
             "3 types (apps/v1/apps0, apps/v1/apps1, apps/v1/apps2) orphaned: no peer in rotation \
-             serves them, last known of b",
-            "3 types (old/v1/old0, old/v1/old1, old/v1/old2) went",
+             serves them; last served by b",
+            "3 types (old/v1/old0, old/v1/old1, old/v1/old2) removed",
             "map 2 published: 6 skewed types",
         ]
     );

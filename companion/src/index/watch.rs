@@ -12,8 +12,8 @@
 
 use std::time::Duration;
 
-/// A server that comes, gets requests and leaves again takes longer than this, so a shorter time in
-/// which the source said nothing hides none.
+/// A server that comes, gets requests and leaves again takes longer than this, so a shorter gap in
+/// the source's answers cannot hide such a server.
 const GAP: Duration = Duration::from_secs(5 * 60);
 
 /// Until the source has said for so long without a break who is there, it may not have named all:

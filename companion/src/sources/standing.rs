@@ -113,7 +113,8 @@ impl Standing {
         };
         let peers = names::peers(servers, &self.roster.peers);
         if peers.len() > MAX_PEERS {
-            let problem = format!("it has {} servers, and at most {MAX_PEERS} fit", peers.len());
+            let count = peers.len();
+            let problem = format!("it has {count} servers; at most {MAX_PEERS} are supported");
             return self.fail(problem, now);
         }
         self.succeed(now);

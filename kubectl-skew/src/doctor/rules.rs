@@ -109,7 +109,7 @@ fn versions_too_far_apart(examined: &Examined) -> Vec<Problem> {
         return Vec::new();
     }
     let text = format!("the servers' versions are {} minor versions apart", newest - oldest);
-    let leads_to = "Kubernetes supports servers of at most two neighboring minor versions: what the newest store, the oldest may not read";
+    let leads_to = "the oldest servers may be unable to read objects that the newest servers store; Kubernetes supports API servers of at most two neighboring minor versions";
     let mend = "upgrade the oldest servers to the next minor version first";
     vec![problem("versions-too-far-apart", text, leads_to, mend)]
 }
