@@ -69,7 +69,7 @@ fn messages(before: &Facts, after: &Facts) -> Vec<String> {
 }
 
 #[test]
-fn what_a_companion_finds_at_its_start_is_no_change() {
+fn the_state_that_a_companion_finds_at_its_start_is_not_a_change() {
     let found = facts(vec![peer("a", 1, PeerState::Serving)], map(1, &[("apps", &[0])]));
     let first = messages(&Facts::default(), &found);
     assert_eq!(first, ["map 1 published: 0 skewed types"]);

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_joins_a_source_that_has_been_steady_is_new() {
+    fn a_source_is_steady_after_a_minute_without_a_gap() {
         let mut watch = Watch::restore(HOUR, Duration::ZERO);
         watched(&mut watch, STEADY - Duration::from_secs(1));
         assert!(!watch.is_steady());
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn first_peers_that_are_trusted_are_all_once_the_source_is_steady() {
+    fn trusted_first_peers_count_as_complete_once_the_source_is_steady() {
         let mut watch = Watch::new(true);
         assert!(!watched(&mut watch, STEADY / 2));
         assert!(watched(&mut watch, STEADY / 2));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_persons_list_is_all_also_when_a_source_replaces_it() {
+    fn a_persons_list_counts_as_complete_also_when_a_source_replaces_it() {
         let mut watch = Watch::new(false);
         watch.follow(true, true);
         assert!(watch.is_proof(HOUR));

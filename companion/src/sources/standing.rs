@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_source_has_are_the_peers() {
+    fn the_servers_of_the_source_become_the_peers() {
         let mut standing = with(&[1, 2]);
         assert_eq!(standing.take(servers(&[2, 3]), 2 * SECOND), Change::Peers);
         assert_eq!(ports(&standing), [2, 3]);
