@@ -76,7 +76,7 @@ control-plane: ## Build all versions of Kubernetes for tests (cached; minutes ea
 recordings: ## Record the answers of real API servers anew
 	$(with) control-plane -- cargo run --quiet -p harness --bin recordings
 
-demo: ## Tell the story on the terminal (PEERS=real, DEMO_ONCE=1)
+demo: ## Run the demo in the terminal (PEERS=real, DEMO_ONCE=1)
 	$(with) envoy func-e filter companion $(if $(filter real,$(PEERS)),control-plane=$(NEWEST_PAIR)) -- \
 		cargo run --quiet -p demo -- --peers $(PEERS)
 

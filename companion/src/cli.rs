@@ -27,14 +27,15 @@ pub struct Cli {
 enum Command {
     /// Run until SIGTERM or SIGINT; SIGHUP reloads the configuration.
     Run(ConfigArgs),
-    /// Run beside an Envoy, and keep for it what companions serve; until SIGTERM or SIGINT.
+    /// Run a mirror beside an Envoy until SIGTERM or SIGINT; it stores what companions serve, and
+    /// serves it to the Envoy while no companion answers.
     Mirror(ConfigArgs),
     /// Validate a configuration, report every fault, and exit.
     CheckConfig(CheckArgs),
     /// Print a manifest for a control-plane node of kubeadm.
     #[command(subcommand)]
     Manifest(Manifest),
-    /// Take the Envoy on this host out of service: before it is stopped, so that no request fails.
+    /// Drain the Envoy on this host, so that no request fails when it is stopped.
     Drain(DrainArgs),
 }
 
@@ -42,9 +43,9 @@ enum Command {
 enum Manifest {
     /// A static pod, for /etc/kubernetes/manifests; JSON, which the kubelet reads like YAML.
     StaticPod {
-        /// What runs in it.
+        /// Program that the pod runs.
         program: Program,
-        /// Its image.
+        /// Container image.
         #[arg(long)]
         image: String,
     },
@@ -54,7 +55,7 @@ enum Manifest {
 struct CheckArgs {
     #[command(flatten)]
     file: ConfigArgs,
-    /// The file is that of a mirror.
+    /// Treat the file as a mirror's configuration.
     #[arg(long)]
     mirror: bool,
 }
@@ -71,7 +72,7 @@ struct DrainArgs {
     /// Envoy's --drain-time-s.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "60s")]
     drain: Duration,
-    /// How long to wait for the connections that are left then, at most.
+    /// Longest time to wait for connections that remain after the drain.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "30s")]
     linger: Duration,
 }

@@ -42,13 +42,13 @@ pub struct Times {
 /// Why Envoy was not taken out of service. It serves on, if it runs.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
-    /// Its admin interface does not answer, or not with success.
+    /// Its admin interface does not answer, or answers with an error status.
     #[error("{method} {url}: {}", causes(.source))]
     Admin { method: Method, url: String, source: reqwest::Error },
-    /// There can be no HTTP client.
+    /// The HTTP client cannot be created.
     #[error("HTTP client: {0}")]
     Client(reqwest::Error),
-    /// The same, because of its TLS, which it does not use.
+    /// The HTTP client's TLS configuration, which is not used, cannot be created.
     #[error("HTTP client: {0}")]
     Tls(#[from] rustls::Error),
 }

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_or_too_large_is_not_read() {
+    fn a_file_that_is_not_regular_or_too_large_is_not_read() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::write(path("large"), vec![b'a'; 1 << 20]).unwrap();

@@ -228,7 +228,9 @@ impl Index {
         self.watch.pass(passed);
         let forgotten = self.pass_absent(passed);
         match (was_proof, self.is_proof()) {
-            (false, true) => tracing::info!("no server that left unseen is remembered any more"),
+            (false, true) => tracing::info!(
+                "the source was watched for long enough: 404s for unknown types can be proved"
+            ),
             (true, false) => tracing::warn!(
                 "servers may have come and left unseen: unknown types get 503 until forgetAfter has passed"
             ),

@@ -56,7 +56,7 @@ enum Command {
     /// Plan an upgrade: what the version adds and removes, and who uses the removed types. Exits
     /// with 1 if a removed type is in use, and with 2 if that could not be found out.
     Plan(PlanArgs),
-    /// Examine an installation: what is wrong, what it leads to, and what mends it. Exits with 1 if
+    /// Examine an installation: what is wrong, what it leads to, and how to fix it. Exits with 1 if
     /// something is wrong.
     Doctor(Doctor),
     /// Show peers, requests by decision and skewed types on the terminal, until q.

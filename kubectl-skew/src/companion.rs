@@ -117,7 +117,7 @@ async fn choose(endpoint: &mut Endpoint) -> Result<String> {
         [] => bail!("the companion has no control plane yet"),
         [only] => Ok(format!("{path}/{only}")),
         several => bail!(
-            "the companion has several control planes: choose one by --control-plane ({})",
+            "the companion has several control planes: choose one with --control-plane ({})",
             several.join(", ")
         ),
     }

@@ -1,4 +1,4 @@
-//! What is wrong with an installation, what it leads to, and how to mend it.
+//! What is wrong with an installation, what it leads to, and how to fix it.
 //!
 //! ```text
 //!  companion: facts, Envoys, metrics (twice) ─┐
@@ -37,8 +37,8 @@ impl Diagnosis {
     /// Writes the diagnosis for people.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for Problem { rule, problem, leads_to, mend } in &self.problems {
-            let lines = [("Problem", problem.as_str()), ("Leads to", leads_to), ("Mend", mend)];
+        for Problem { rule, problem, leads_to, fix } in &self.problems {
+            let lines = [("Problem", problem.as_str()), ("Leads to", leads_to), ("Fix", fix)];
             text.push_str(&format!("{rule}\n"));
             for (name, value) in lines {
                 text.push_str(&format!("  {:<10}{value}\n", format!("{name}:")));

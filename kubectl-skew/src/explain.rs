@@ -166,7 +166,9 @@ fn meaning(reason: Reason) -> &'static str {
         Reason::Skewed => "only some API servers in rotation serve it",
         Reason::Unavailable => "only API servers out of rotation serve it",
         Reason::Unknown => "no API server serves it",
-        Reason::Undetermined => "no API server is known to serve it, and not all are known",
+        Reason::Undetermined => {
+            "no API server is known to serve it, but the discovery of some has not been read"
+        }
     }
 }
 
@@ -207,7 +209,7 @@ A 404:       for the type passes only if every API server in rotation says it, e
 Mode:        enforce
 Map:         generation 42
 
-Only cp-2 serves v1 pods/resize. It goes to the cluster kube-apiserver_cp-2. \
+Only cp-2 serves v1 pods/resize. The request goes to the cluster kube-apiserver_cp-2. \
 A type-level 404 passes only if every API server in rotation says the same.
 ";
         assert_eq!(text, expected);

@@ -1,4 +1,4 @@
-//! Rules for the sources of every crate: no circle of imports between files or
+//! Rules for the sources of every crate: no cycle of imports between files or
 //! between modules, at most 400 lines in a file, and a header in each. And for
 //! the documents: every file that they name exists.
 //!
@@ -6,7 +6,7 @@
 //!  file ─▶ tokens ─▶ module (mod, use, paths, items) ─▶ target (tree of modules)
 //!                                                           │ names resolved
 //!                                                           ▼
-//!                         circle ◀── edges: file ─▶ file, module ─▶ sibling
+//!                         cycle ◀── edges: file ─▶ file, module ─▶ sibling
 //! ```
 //!
 //! This is a reader of the Rust that we write, and not of all Rust: it knows no
@@ -17,7 +17,7 @@
 
 #![cfg(test)]
 
-mod circle;
+mod cycle;
 mod document;
 mod module;
 mod target;
@@ -71,16 +71,16 @@ fn is_root(path: &Path) -> bool {
 }
 
 #[test]
-fn no_files_or_modules_import_each_other_in_a_circle() {
+fn no_files_or_modules_import_each_other_in_a_cycle() {
     let workspace = workspace();
-    let mut circles = Vec::new();
+    let mut cycles = Vec::new();
     let sources = files_with("rs").into_iter();
     for root in sources.filter(|path| is_root(path.strip_prefix(&workspace).unwrap())) {
         let target = Target::read(&root, &|path| fs::read_to_string(path).ok());
-        circles.extend(circle::find(&target.files(), &workspace));
-        circles.extend(circle::find(&target.modules(), &workspace));
+        cycles.extend(cycle::find(&target.files(), &workspace));
+        cycles.extend(cycle::find(&target.modules(), &workspace));
     }
-    assert!(circles.is_empty(), "these import each other:\n{}", circles.join("\n"));
+    assert!(cycles.is_empty(), "these import each other:\n{}", cycles.join("\n"));
 }
 
 #[test]
@@ -133,13 +133,13 @@ fn target(files: &[(&str, &str)]) -> Target {
     Target::read(Path::new("lib.rs"), &read)
 }
 
-/// Returns the circles of files of a made-up crate.
-fn circles(files: &[(&str, &str)]) -> Vec<String> {
-    circle::find(&target(files).files(), Path::new(""))
+/// Returns the cycles of files of a made-up crate.
+fn cycles(files: &[(&str, &str)]) -> Vec<String> {
+    cycle::find(&target(files).files(), Path::new(""))
 }
 
 #[test]
-fn modules_can_make_a_circle_where_files_do_not() {
+fn modules_can_make_a_cycle_where_files_do_not() {
     let target = target(&[
         ("lib.rs", "mod a; mod b;"),
         ("a.rs", "mod x; mod y;"),
@@ -148,14 +148,14 @@ fn modules_can_make_a_circle_where_files_do_not() {
         ("b.rs", "mod z; pub struct B;"),
         ("b/z.rs", "pub type Z = crate::a::y::Y;"),
     ]);
-    assert_eq!(circle::find(&target.files(), Path::new("")), Vec::<String>::new());
-    let found = circle::find(&target.modules(), Path::new(""));
+    assert_eq!(cycle::find(&target.files(), Path::new("")), Vec::<String>::new());
+    let found = cycle::find(&target.modules(), Path::new(""));
     assert_eq!(found, ["a --B--> b --Y--> a"]);
 }
 
 #[test]
-fn a_circle_is_named_with_its_files_and_names() {
-    let found = circles(&[
+fn a_cycle_is_named_with_its_files_and_names() {
+    let found = cycles(&[
         ("lib.rs", "mod a; mod b; pub use a::A;"),
         ("a.rs", "use crate::b::{self, B}; pub struct A(B); fn f() { b::g() }"),
         ("b.rs", "use super::A; pub struct B; pub fn g() { let _: A; }"),
@@ -164,19 +164,19 @@ fn a_circle_is_named_with_its_files_and_names() {
 }
 
 #[test]
-fn a_child_that_uses_what_its_parent_has_is_a_circle_only_if_the_parent_uses_the_child() {
+fn a_child_that_uses_what_its_parent_has_is_a_cycle_only_if_the_parent_uses_the_child() {
     let child = ("p/c.rs", "use super::P; pub fn c(_: P) {}");
     let found =
-        circles(&[("lib.rs", "mod p;"), ("p.rs", "mod c; pub use c::c; pub struct P;"), child]);
+        cycles(&[("lib.rs", "mod p;"), ("p.rs", "mod c; pub use c::c; pub struct P;"), child]);
     assert_eq!(found, Vec::<String>::new());
     let parent = "mod c; pub struct P; fn f() { c::c(P) }";
-    let found = circles(&[("lib.rs", "mod p;"), ("p.rs", parent), child]);
+    let found = cycles(&[("lib.rs", "mod p;"), ("p.rs", parent), child]);
     assert_eq!(found, ["p/c.rs --P--> p.rs --c--> p/c.rs"]);
 }
 
 #[test]
-fn tests_comments_and_texts_make_no_circle() {
-    let found = circles(&[
+fn tests_comments_and_texts_make_no_cycle() {
+    let found = cycles(&[
         ("lib.rs", "mod a; mod b;"),
         ("a.rs", "use super::b::B; pub struct A(B);"),
         (

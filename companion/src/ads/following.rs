@@ -76,18 +76,18 @@ impl Socket {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.replace(following) != Some(following) {
             tracing::warn!(
-                "an Envoy has other resources than this mirror, and keeps them: no companion has confirmed the mirror's, or the mirror's controlPlanes lacks one that the Envoy asks for"
+                "an Envoy keeps resources that differ from this mirror's: no companion confirmed the mirror's resources recently, or the mirror's controlPlanes lacks a control plane that the Envoy requests"
             );
         }
     }
 
-    /// Returns whether the log says it, and nothing has changed since.
+    /// Returns whether the warning was already logged for the current state.
     pub fn has_warned(&self) -> bool {
         let warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         *warned == Some(*self.following.borrow())
     }
 
-    /// Follows whether a companion is followed.
+    /// Returns a receiver that reports whether the mirror follows a companion.
     pub fn following(&self) -> watch::Receiver<Following> {
         self.following.clone()
     }

@@ -96,7 +96,10 @@ pub async fn accept(
 fn renew(config: &mut Arc<ServerConfig>, settings: &AdsSettings) {
     match tls(settings) {
         Ok(next) => *config = next,
-        Err(error) => tracing::error!(%error, "the last good certificates stay"),
+        Err(error) => tracing::error!(
+            %error,
+            "cannot load the ADS certificates: the last good ones stay in use"
+        ),
     }
 }
 

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn who_names_nothing_asks_for_all() {
+    fn an_envoy_that_names_no_control_planes_asks_for_all() {
         assert_eq!(asked(None), Ok(Selection::All));
         let others = Struct { fields: [("controlPlanes".to_owned(), string("a"))].into() };
         assert_eq!(asked(Some(&others)), Ok(Selection::All));

@@ -49,8 +49,8 @@ fn allowed_clients(section: &mut Section<'_>) -> Result<Vec<AllowedClient>, Faul
     for (index, client) in clients.iter().enumerate() {
         let before = clients.iter().take(index).find(|before| before.name == client.name);
         if before.is_some_and(|before| before.control_planes != client.control_planes) {
-            let problem = "is the name of an entry before it, which has other control planes; name \
-                           all of them in one entry";
+            let problem = "has the same name as an earlier entry with different control planes; \
+                           list all control planes in one entry";
             section.fault(&format!("{ALLOWED}[{index}]"), problem);
         }
     }
@@ -69,11 +69,12 @@ pub(super) fn check(main: &MainConfig, log: &FaultLog) {
         log.add(place, problem);
     }
     if config.envoy.fixed_clusters && main.ads.is_some() {
-        let problem = "is not used with ads: Envoys get their clusters over it";
+        let problem = "must not be set with ads: Envoys get their clusters over ADS";
         log.add("envoy.fixedClusters", problem);
     }
     if config.envoy.fixed_clusters && config.local_peer.is_some() {
-        log.add("envoy.fixedClusters", "is not used with localPeer, which needs a cluster more");
+        let problem = "must not be set with localPeer, which needs an additional cluster";
+        log.add("envoy.fixedClusters", problem);
     }
     let own = config.front_proxy_secret.as_ref();
     match (&config.envoy.directory, &main.ads) {
@@ -86,11 +87,12 @@ pub(super) fn check(main: &MainConfig, log: &FaultLog) {
             } else {
                 ("frontProxy", "ads.frontProxySecret")
             };
-            log.add(place, format!("requires {other}, because there are Envoys of both kinds"));
+            let why = "because Envoys are served both by files and over ADS";
+            log.add(place, format!("requires {other}, {why}"));
         }
         (None, Some(_)) => {
-            let unused = "is not used without envoy.directory: Envoys that are served over ads \
-                          read their own certificates from their own files";
+            let unused = "must not be set without envoy.directory: Envoys that are served over \
+                          ADS read their own certificates from their own files";
             for (place, is_there) in [
                 ("frontProxy", config.front_proxy.is_some()),
                 ("listenerTls", config.listener_tls.is_some()),
@@ -144,9 +146,9 @@ credentials: {tokenFile: /t}
         let files = "envoy: {directory: /e, filterModule: /f, fixedClusters: true}";
         assert!(faults(files).is_empty());
         let found = faults(&format!("{files}\nads: {{{ADS}}}"));
-        assert!(found[0].starts_with("envoy.fixedClusters: is not used with ads"), "{found:?}");
+        assert!(found[0].starts_with("envoy.fixedClusters: must not be set with ads"), "{found:?}");
         let found = faults(&format!("{files}\nlocalPeer: '10.0.0.1:6443'"));
-        assert!(found[0].starts_with("envoy.fixedClusters: is not used with localPeer"));
+        assert!(found[0].starts_with("envoy.fixedClusters: must not be set with localPeer"));
     }
 
     #[test]
@@ -165,7 +167,7 @@ credentials: {tokenFile: /t}
              listenerTls: {pair}"
         ));
         assert_eq!(unused.len(), 2, "{unused:?}");
-        assert!(unused[0].starts_with("frontProxy: is not used without envoy.directory"));
+        assert!(unused[0].starts_with("frontProxy: must not be set without envoy.directory"));
     }
 
     #[test]
@@ -233,7 +235,7 @@ credentials: {tokenFile: /t}
         .map(|place| format!("ads.allowedClientNames{place}"));
         assert_eq!(places, expected);
         let twice = faults("[a, {name: a, controlPlanes: [x]}]");
-        assert!(twice[0].starts_with("ads.allowedClientNames[1]: is the name of"), "{twice:?}");
+        assert!(twice[0].starts_with("ads.allowedClientNames[1]: has the same name"), "{twice:?}");
     }
 
     #[test]

@@ -18,7 +18,11 @@ const IN_ITS_FILE: &str = "belongs in the file of each control plane, in control
 
 /// Fields of the file of one of many control planes, and what the main file has in their place.
 const OF_MANY: [(&str, &str); 3] = [
-    ("serverNames", "belongs in a file in controlPlanes.directory: a single one has every name"),
+    (
+        "serverNames",
+        "belongs in a file in controlPlanes.directory: a single control plane serves every server \
+         name",
+    ),
     ("clientCaFile", "belongs in listenerTls, or in a file in controlPlanes.directory"),
     ("frontProxySecret", "belongs in ads, or in a file in controlPlanes.directory"),
 ];
@@ -35,7 +39,8 @@ pub(super) fn main(mut top: Section<'_>) -> Result<MainConfig, Faulty> {
             if !matches!(template, Ok(None)) {
                 top.fault(
                     "listener",
-                    "requires controlPlanes: a single one has a listener of yours",
+                    "requires controlPlanes: with a single control plane, you configure the \
+                     listener in Envoy",
                 );
             }
             let secret = ads.as_ref().ok().and_then(|ads| ads.as_ref()?.front_proxy_secret.clone());
@@ -124,8 +129,14 @@ fn many(
     for field in COMMON {
         top.refuse(field, IN_ITS_FILE);
     }
-    top.refuse("listenerTls", "is not used with controlPlanes: Envoys read their own certificates");
-    top.refuse("frontProxy", "is not used with controlPlanes: each file has a frontProxySecret");
+    top.refuse(
+        "listenerTls",
+        "must not be set with controlPlanes: Envoys read their own certificates",
+    );
+    top.refuse(
+        "frontProxy",
+        "must not be set with controlPlanes: each file has a frontProxySecret",
+    );
     let template = template.and_then(|template| {
         template.ok_or_else(|| top.fault("listener.template", "is required with controlPlanes"))
     });
@@ -170,10 +181,10 @@ fn envoy(mut section: Section<'_>) -> Result<EnvoyOutput, Faulty> {
 
 fn envoy_of_many(mut section: Section<'_>) -> Result<(PathBuf, Duration), Faulty> {
     let shared = shared_envoy(&mut section);
-    section.refuse("directory", "is not used with controlPlanes: Envoys are served over ads");
+    section.refuse("directory", "must not be set with controlPlanes: Envoys are served over ADS");
     section.refuse(
         "fixedClusters",
-        "is not used with controlPlanes: Envoys get their clusters over ads",
+        "must not be set with controlPlanes: Envoys get their clusters over ADS",
     );
     section.refuse("clusterPrefix", "is the name of each file in controlPlanes.directory");
     section.finish();

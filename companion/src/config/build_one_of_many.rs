@@ -18,8 +18,11 @@ const OF_MAIN: [(&str, &str); 8] = [
     ("ads", IN_MAIN),
     ("controlPlanes", IN_MAIN),
     ("listener", IN_MAIN),
-    ("listenerTls", "is not used with controlPlanes: Envoys read their own; use clientCaFile"),
-    ("frontProxy", "is not used with controlPlanes: Envoys read their own; use frontProxySecret"),
+    ("listenerTls", "must not be set with controlPlanes: Envoys read their own; use clientCaFile"),
+    (
+        "frontProxy",
+        "must not be set with controlPlanes: Envoys read their own; use frontProxySecret",
+    ),
 ];
 
 /// Reads the control plane `name`, whose state is in a directory of that name.

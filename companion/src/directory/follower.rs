@@ -82,7 +82,10 @@ impl Follower {
             }
             Err(problem) => {
                 if self.problem.as_ref() != Some(&problem) {
-                    tracing::error!(error = problem, "the control planes stay as they are");
+                    tracing::error!(
+                        error = problem,
+                        "cannot use the directory of control planes: they stay unchanged"
+                    );
                 }
                 self.problem = Some(problem);
             }

@@ -17,7 +17,8 @@ pub struct DirectoryMetrics {
 
 impl DirectoryMetrics {
     pub fn new(r: &mut Registry) -> Self {
-        let refused = "Files of control planes that are faulty, so that the last good ones stay";
+        let refused = "Control-plane files that are refused; the last good configuration of each, \
+                       if any, stays in use";
         let readable = "1 unless the directory of the control planes cannot be read";
         let metrics = Self {
             control_planes: add(r, "control_planes", "Control planes, by state"),

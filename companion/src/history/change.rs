@@ -157,17 +157,17 @@ fn fmt_types(
 ) -> fmt::Result {
     let peers = peers.join(", ");
     match (from, to) {
-        (_, Availability::Unknown) => write!(f, "{types} went"),
+        (_, Availability::Unknown) => write!(f, "{types} removed"),
         (Availability::Unknown, Availability::Everywhere) => {
-            write!(f, "{types} came, served by every peer in rotation")
+            write!(f, "{types} added: every peer in rotation serves them")
         }
         (Availability::Unknown, Availability::Partly) => {
-            write!(f, "{types} came, served by {peers} only")
+            write!(f, "{types} added: served by {peers} only")
         }
         (_, Availability::Everywhere) => write!(f, "{types} served by every peer in rotation"),
         (_, Availability::Partly) => write!(f, "{types} served by {peers} only"),
         (_, Availability::Nowhere) => {
-            write!(f, "{types} orphaned: no peer in rotation serves them, last known of {peers}")
+            write!(f, "{types} orphaned: no peer in rotation serves them; last served by {peers}")
         }
     }
 }

@@ -69,7 +69,7 @@ fn messages(before: &Facts, after: &Facts) -> Vec<String> {
 }
 
 #[test]
-fn what_a_companion_finds_at_its_start_is_no_change() {
+fn the_state_that_a_companion_finds_at_its_start_is_not_a_change() {
     let found = facts(vec![peer("a", 1, PeerState::Serving)], map(1, &[("apps", &[0])]));
     let first = messages(&Facts::default(), &found);
     assert_eq!(first, ["map 1 published: 0 skewed types"]);
@@ -129,10 +129,10 @@ fn types_that_change_alike_are_one_change() {
     assert_eq!(
         messages(&before, &after),
         [
-            "3 types (new/v1/new0, new/v1/new1, new/v1/new2) came, served by a only",
+            "3 types (new/v1/new0, new/v1/new1, new/v1/new2) added: served by a only",
             "3 types (apps/v1/apps0, apps/v1/apps1, apps/v1/apps2) orphaned: no peer in rotation \
-             serves them, last known of b",
-            "3 types (old/v1/old0, old/v1/old1, old/v1/old2) went",
+             serves them; last served by b",
+            "3 types (old/v1/old0, old/v1/old1, old/v1/old2) removed",
             "map 2 published: 6 skewed types",
         ]
     );

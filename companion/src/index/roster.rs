@@ -102,7 +102,11 @@ impl Index {
             if !taken.insert(peer.name.clone()) {
                 let name = PeerName::of_address(peer.address, |name| taken.contains(name));
                 let (from, to) = (&peer.name, &name);
-                tracing::info!(%from, %to, "another peer has the name of one that left");
+                tracing::info!(
+                    %from,
+                    %to,
+                    "renamed a peer that left, because a new peer has its name"
+                );
                 taken.insert(name.clone());
                 peer.name = name;
             }

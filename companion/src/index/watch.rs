@@ -12,8 +12,8 @@
 
 use std::time::Duration;
 
-/// A server that comes, gets requests and leaves again takes longer than this, so a shorter time in
-/// which the source said nothing hides none.
+/// A server that comes, gets requests and leaves again takes longer than this, so a shorter gap in
+/// the source's answers cannot hide such a server.
 const GAP: Duration = Duration::from_secs(5 * 60);
 
 /// Until the source has said for so long without a break who is there, it may not have named all:
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_joins_a_source_that_has_been_steady_is_new() {
+    fn a_source_is_steady_after_a_minute_without_a_gap() {
         let mut watch = Watch::restore(HOUR, Duration::ZERO);
         watched(&mut watch, STEADY - Duration::from_secs(1));
         assert!(!watch.is_steady());
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn first_peers_that_are_trusted_are_all_once_the_source_is_steady() {
+    fn trusted_first_peers_count_as_complete_once_the_source_is_steady() {
         let mut watch = Watch::new(true);
         assert!(!watched(&mut watch, STEADY / 2));
         assert!(watched(&mut watch, STEADY / 2));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_persons_list_is_all_also_when_a_source_replaces_it() {
+    fn a_persons_list_counts_as_complete_also_when_a_source_replaces_it() {
         let mut watch = Watch::new(false);
         watch.follow(true, true);
         assert!(watch.is_proof(HOUR));

@@ -193,7 +193,7 @@ mod tests {
             peers: vec!["b".to_owned()],
         };
         let expected = "7 types (v1/t1, v1/t2, v1/t3, v1/t4, v1/t5 and 2 more) orphaned: \
-                        no peer in rotation serves them, last known of b";
+                        no peer in rotation serves them; last served by b";
         assert_eq!(notice(&entry(types)).unwrap().note, expected);
         let long = notice(&entry(refused("é".repeat(2_000)))).unwrap();
         assert!(long.note.len() <= MOST_NOTE && long.note.ends_with("é…"), "{}", long.note.len());

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_first_is_written_first_and_a_new_event_before_a_count() {
+    fn earlier_events_are_written_first_and_new_events_before_counts() {
         let mut stories = Stories::default();
         stories.happened("kubernetes", notice("old"), BEGIN);
         write(&mut stories, BEGIN);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_story_that_nobody_takes_is_lost_and_one_that_was_refused_is_not() {
+    fn a_story_that_is_not_written_in_time_counts_as_lost_and_a_refused_one_does_not() {
         let mut stories = Stories::default();
         for subject in ["lost", "refused"] {
             stories.happened("kubernetes", notice(subject), BEGIN);

@@ -26,7 +26,7 @@ impl MirrorMetrics {
         let saves = "Writes of the file with the resources, by outcome";
         let help = "Time when a companion last confirmed the kept resources, since 1970";
         Self {
-            connected: add(r, "mirror_connected", "Whether the mirror follows a companion"),
+            connected: add(r, "mirror_connected", "1 while the mirror follows a companion"),
             confirmed: add_with_unit(r, confirmed, help, Gauge::default()),
             resources: add(r, "mirror_resources", "Resources that are kept"),
             failures: add(

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_later_replaces_and_removes() {
+    fn later_resources_replace_and_remove_earlier_ones() {
         let mut set = Set::default();
         set.apply(Kind::Clusters, [resource("a", "1"), resource("b", "1")], &[]);
         set.apply(Kind::Endpoints, [resource("a", "1")], &[]);

@@ -36,10 +36,12 @@ impl OpenApiMetrics {
     pub fn new(r: &mut Registry) -> Self {
         use ReadOutcome::{Failed, Succeeded, Unusable};
         let reads = "Reads of a peer's OpenAPI v3 document, by outcome";
+        let merges =
+            "Group-versions whose OpenAPI v3 documents were compared, and merged if needed";
         let outcomes = ("outcome", &[Succeeded, Failed, Unusable].map(ReadOutcome::as_str)[..]);
         Self {
             reads: add_counters(r, "openapi_reads", reads, outcomes),
-            merges: add(r, "openapi_merges", "Merges of OpenAPI v3 documents"),
+            merges: add(r, "openapi_merges", merges),
         }
     }
 

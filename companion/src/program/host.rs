@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_what_only_looks_like_an_address_are_not() {
+    fn other_names_and_strings_that_only_resemble_addresses_are_not_this_host() {
         for host in [
             "rebind.example.com:9902",
             "localhost.example.com",

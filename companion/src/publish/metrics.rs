@@ -35,6 +35,7 @@ impl PublishMetrics {
         let documents = "Merged documents in the map published last";
         let bytes = "Size of the merged documents in the map, compressed and in base64";
         let at = "Time of the last push, in seconds since 1970";
+        let repairs = "Repairs of published files that another process changed";
         let size = ("map_merged_documents", Unit::Bytes);
         let duration = ("push_duration", Unit::Seconds);
         let last = ("last_push_timestamp", Unit::Seconds);
@@ -48,7 +49,7 @@ impl PublishMetrics {
             pushes: add_counters(r, "pushes", "Pushes to Envoy, by outcome", OUTCOMES),
             push_duration: add_with_unit(r, duration, "Duration of a push", durations()),
             last_push: add_with_unit(r, last, at, Gauge::default()),
-            repairs: add(r, "repairs", "Times that others had changed published files"),
+            repairs: add(r, "repairs", repairs),
         }
     }
 

@@ -113,7 +113,8 @@ impl Standing {
         };
         let peers = names::peers(servers, &self.roster.peers);
         if peers.len() > MAX_PEERS {
-            let problem = format!("it has {} servers, and at most {MAX_PEERS} fit", peers.len());
+            let count = peers.len();
+            let problem = format!("it has {count} servers; at most {MAX_PEERS} are supported");
             return self.fail(problem, now);
         }
         self.succeed(now);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_source_has_are_the_peers() {
+    fn the_servers_of_the_source_become_the_peers() {
         let mut standing = with(&[1, 2]);
         assert_eq!(standing.take(servers(&[2, 3]), 2 * SECOND), Change::Peers);
         assert_eq!(ports(&standing), [2, 3]);

@@ -64,7 +64,7 @@ fn some_names_are_claims_whatever_is_configured() {
 }
 
 #[test]
-fn other_names_are_none() {
+fn other_names_are_not_claims() {
     let others = [
         "",
         "x",
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_will_do(name: Vec<u8>) {
+    fn any_bytes_are_classified_without_a_panic(name: Vec<u8>) {
         let _ = is_claim(&name, &configured());
     }
 }

@@ -47,7 +47,7 @@ fn a_connection_header_without_upgrade_gives_nothing() {
 
 proptest! {
     #[test]
-    fn any_bytes_will_do(value: Vec<u8>) {
+    fn any_bytes_are_sanitized_without_a_panic(value: Vec<u8>) {
         let _ = sanitized(&value);
     }
 }

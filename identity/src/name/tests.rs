@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_else_is_read(
+    fn a_name_is_read_only_as_it_would_be_printed(
         text in r#"((CN|O|md_gost94|1\.2|[a-zA-Z0-9.]{0,3})=(#([0-9A-F]{2}){0,3}|([ -~]|\\[ -~]|\\[0-9A-F]{2}){0,4})[,+]?){0,4}"#,
     ) {
         assert_is_as_printed(text.as_bytes());

@@ -96,7 +96,7 @@ fn long_values_are_whole() {
 }
 
 #[test]
-fn other_attributes_do_not_matter_if_they_are_sound() {
+fn other_attributes_do_not_matter_if_they_are_valid() {
     check(&[
         (
             "CN=a,2.5.4.97=#0C056F72676964,x500UniqueIdentifier=x500,pseudonym=pseudo,dnQualifier=dnq,\

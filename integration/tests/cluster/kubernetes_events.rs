@@ -25,7 +25,7 @@ const CONTROLLER: &str = "mixed-version-companion";
 const WINDOW: u64 = 600;
 
 /// How an Event about orphaned types ends.
-const LAST_KNOWN: &str = "no peer in rotation serves them, last known of new";
+const LAST_SERVED: &str = "no peer in rotation serves them; last served by new";
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -140,7 +140,7 @@ async fn what_happens_to_the_servers_is_told_by_events_that_kubectl_shows() -> R
         site.plane.server_mut(1)?.start_again().await?;
         happened(&site, times, &["PeerServing", "TypesServedAgain"]).await?;
     }
-    let orphaned = told(&site, "TypesOrphaned", LAST_KNOWN).await?;
+    let orphaned = told(&site, "TypesOrphaned", LAST_SERVED).await?;
     ensure!(text(&orphaned, "type") == "Warning", "{orphaned}");
 
     // What happened twice is a series, and of two companions only one wrote it.
@@ -158,7 +158,7 @@ async fn what_happens_to_the_servers_is_told_by_events_that_kubectl_shows() -> R
     for command in document.all("Kubernetes Events")? {
         let shown = shell.run(&command)?;
         ensure!(
-            shown.contains("TypesOrphaned") && shown.contains(LAST_KNOWN),
+            shown.contains("TypesOrphaned") && shown.contains(LAST_SERVED),
             "{command}: {shown}"
         );
     }

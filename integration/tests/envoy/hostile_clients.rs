@@ -78,7 +78,7 @@ const SMALL_HEAP: (&str, &str) =
 const RESETS: &str = "envoy.overload_actions.reset_high_memory_stream.count";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_does_not_read_loses_streams_before_others_lose_requests() -> Result<()> {
+async fn envoy_resets_unread_streams_before_requests_of_other_clients_fail() -> Result<()> {
     let fleet = fleet().await?;
     let host = load_balancer(&fleet, vec![SMALL_HEAP]).await?;
     let hostile = attack(&fleet, Kind::Unread, UNREADING, host.address().port())?;

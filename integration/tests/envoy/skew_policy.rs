@@ -213,7 +213,8 @@ async fn a_doubtful_404_is_asked_of_the_next_server_that_is_new_enough() -> Resu
 }
 
 #[tokio::test]
-async fn so_is_that_of_a_type_that_the_map_has_for_all_servers() -> Result<()> {
+async fn a_doubtful_404_for_a_common_type_is_retried_on_the_next_server_that_is_new_enough()
+-> Result<()> {
     retried(|map| {
         without_config_maps(map);
         let core = map.groups.get_mut("").and_then(|core| core.0.get_mut("v1"));

@@ -73,7 +73,7 @@ impl PlanArgs {
 
     fn target(&self, facts: &Facts, table: &BuiltIn) -> Result<MinorVersion> {
         let next = || table.after(oldest(&facts.peers)?);
-        self.to.or_else(next).context("no version is known that is newer: name one by --to")
+        self.to.or_else(next).context("no newer version is known: specify one with --to")
     }
 
     /// Finds out who uses the types that change.

@@ -35,7 +35,8 @@ pub async fn find(client: &Client, args: &Connection) -> Result<Pod> {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    let hint = "name the companion's endpoint by --companion, or its pod by --companion-pod and -n";
+    let hint =
+        "specify the companion's endpoint with --companion, or its pod with --companion-pod and -n";
     let list = pods.list(&ListParams::default().labels(SELECTOR)).await.map_err(plain);
     let list = list.with_context(|| format!("cannot list the companion's pods: {hint}"))?;
     let mut found: Vec<_> = list.items.iter().filter(|pod| is_companion(pod)).collect();
@@ -45,7 +46,7 @@ pub async fn find(client: &Client, args: &Connection) -> Result<Pod> {
         let place =
             namespace.map_or("any namespace".to_owned(), |name| format!("namespace {name}"));
         match found.len() {
-            0 => bail!("no companion's pod is in {place} ({SELECTOR}): {hint}"),
+            0 => bail!("found no companion pod in {place} ({SELECTOR}): {hint}"),
             count => bail!("none of the companion's {count} pods in {place} is ready: {hint}"),
         }
     };

@@ -53,6 +53,6 @@ pub struct Problem {
     pub problem: String,
     /// What it leads to.
     pub leads_to: &'static str,
-    /// What mends it.
-    pub mend: String,
+    /// How to fix it.
+    pub fix: String,
 }

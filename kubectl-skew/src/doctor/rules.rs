@@ -43,15 +43,15 @@ const SOON: u64 = 14 * 86_400;
 /// Clocks may differ by this much, in seconds.
 const TOLERANCE: u64 = 10;
 
-fn problem(rule: &'static str, problem: String, leads_to: &'static str, mend: &str) -> Problem {
-    Problem { rule, problem, leads_to, mend: mend.to_owned() }
+fn problem(rule: &'static str, problem: String, leads_to: &'static str, fix: &str) -> Problem {
+    Problem { rule, problem, leads_to, fix: fix.to_owned() }
 }
 
 fn not_publishing(examined: &Examined) -> Vec<Problem> {
     let leads_to = "Envoy keeps an outdated map: requests for new types get 503";
-    let mend = "see the companion's log: kubectl logs, or journalctl -u mixed-version-companion";
+    let fix = "see the companion's log: kubectl logs, or journalctl -u mixed-version-companion";
     let found = |text: &String| {
-        problem("not-publishing", format!("the companion is not ready: {text}"), leads_to, mend)
+        problem("not-publishing", format!("the companion is not ready: {text}"), leads_to, fix)
     };
     examined.not_ready.iter().map(found).collect()
 }
@@ -68,8 +68,8 @@ fn peer_out_of_rotation(examined: &Examined) -> Vec<Problem> {
             age(peer.absent_seconds)
         );
         let leads_to = "types that only it serves get 503, and the others carry its load";
-        let mend = format!("look at {}/readyz?verbose and the server's log", peer.address);
-        problem("peer-out-of-rotation", text, leads_to, &mend)
+        let fix = format!("look at {}/readyz?verbose and the server's log", peer.address);
+        problem("peer-out-of-rotation", text, leads_to, &fix)
     });
     found.collect()
 }
@@ -81,8 +81,8 @@ fn discovery_not_read(examined: &Examined) -> Vec<Problem> {
         let why = peer.last_error.as_deref().unwrap_or("no reason is known");
         let text = format!("the companion cannot read the discovery of {}: {why}", peer.name);
         let leads_to = "the map stays incomplete: requests for unknown types get 503";
-        let mend = "kubectl create clusterrolebinding mixed-version-companion --clusterrole=system:discovery --serviceaccount=kube-system:mixed-version-companion";
-        problem("discovery-not-read", text, leads_to, mend)
+        let fix = "kubectl create clusterrolebinding mixed-version-companion --clusterrole=system:discovery --serviceaccount=kube-system:mixed-version-companion";
+        problem("discovery-not-read", text, leads_to, fix)
     });
     found.collect()
 }
@@ -93,8 +93,8 @@ fn map_incomplete(examined: &Examined) -> Vec<Problem> {
     }
     let text = "the map is not complete: a server was not read, or may have left unseen".to_owned();
     let leads_to = "requests for unknown types get 503 instead of 404";
-    let mend = "wait for forgetAfter, or set trustFirstPeers if no other server ever ran";
-    vec![problem("map-incomplete", text, leads_to, mend)]
+    let fix = "wait for forgetAfter, or set trustFirstPeers if no other server ever ran";
+    vec![problem("map-incomplete", text, leads_to, fix)]
 }
 
 fn versions_too_far_apart(examined: &Examined) -> Vec<Problem> {
@@ -109,9 +109,9 @@ fn versions_too_far_apart(examined: &Examined) -> Vec<Problem> {
         return Vec::new();
     }
     let text = format!("the servers' versions are {} minor versions apart", newest - oldest);
-    let leads_to = "Kubernetes supports servers of at most two neighboring minor versions: what the newest store, the oldest may not read";
-    let mend = "upgrade the oldest servers to the next minor version first";
-    vec![problem("versions-too-far-apart", text, leads_to, mend)]
+    let leads_to = "the oldest servers may be unable to read objects that the newest servers store; Kubernetes supports API servers of at most two neighboring minor versions";
+    let fix = "upgrade the oldest servers to the next minor version first";
+    vec![problem("versions-too-far-apart", text, leads_to, fix)]
 }
 
 fn certificate_expires(examined: &Examined) -> Vec<Problem> {
@@ -129,8 +129,8 @@ fn certificate_expires(examined: &Examined) -> Vec<Problem> {
             _ => return None,
         };
         let leads_to = "connections fail once it has expired";
-        let mend = "replace its files; the companion publishes them within a second";
-        Some(problem("certificate-expires", text, leads_to, mend))
+        let fix = "replace its files; the companion publishes them within a second";
+        Some(problem("certificate-expires", text, leads_to, fix))
     });
     found.collect()
 }
@@ -142,9 +142,8 @@ fn secret_not_readable(examined: &Examined) -> Vec<Problem> {
         let name = sample.label("secret").unwrap_or("unknown");
         let text = format!("the companion cannot use the files of the secret {name}");
         let leads_to = "the old certificate stays in use until it expires";
-        let mend =
-            "see the companion's log for the file, and write certificate and key as one pair";
-        problem("secret-not-readable", text, leads_to, mend)
+        let fix = "see the companion's log for the file, and write certificate and key as one pair";
+        problem("secret-not-readable", text, leads_to, fix)
     });
     found.collect()
 }
@@ -156,8 +155,8 @@ fn source_fails(examined: &Examined) -> Vec<Problem> {
         let kind = sample.label("kind").unwrap_or("unknown");
         let text = format!("the source of peers ({kind}) fails or has no servers");
         let leads_to = "new servers get no requests, and the map stays incomplete for a while after the source is back";
-        let mend = "see /v1/sources of the companion; for EndpointSlices: kubectl auth can-i watch endpointslices.discovery.k8s.io --as system:serviceaccount:NAMESPACE:mixed-version-companion";
-        problem("source-fails", text, leads_to, mend)
+        let fix = "see /v1/sources of the companion; for EndpointSlices: kubectl auth can-i watch endpointslices.discovery.k8s.io --as system:serviceaccount:NAMESPACE:mixed-version-companion";
+        problem("source-fails", text, leads_to, fix)
     });
     found.collect()
 }
@@ -168,8 +167,8 @@ fn envoy_behind(examined: &Examined) -> Vec<Problem> {
     let found = behind.map(|finding| {
         let text = format!("Envoy {}: {}", finding.subject, finding.reason);
         let leads_to = "it routes by an outdated map";
-        let mend = "see /v1/envoys of the companion and Envoy's log for the reason";
-        problem("envoy-behind", text, leads_to, mend)
+        let fix = "see /v1/envoys of the companion and Envoy's log for the reason";
+        problem("envoy-behind", text, leads_to, fix)
     });
     found.collect()
 }
@@ -213,8 +212,8 @@ fn header_names_differ(examined: &Examined) -> Vec<Problem> {
         );
         let leads_to =
             "a client with a certificate can claim to be somebody else, or is not recognized";
-        let mend = "kubectl create rolebinding -n kube-system mixed-version-companion --role=extension-apiserver-authentication-reader --serviceaccount=kube-system:mixed-version-companion";
-        problems.push(problem("header-names-differ", text, leads_to, mend));
+        let fix = "kubectl create rolebinding -n kube-system mixed-version-companion --role=extension-apiserver-authentication-reader --serviceaccount=kube-system:mixed-version-companion";
+        problems.push(problem("header-names-differ", text, leads_to, fix));
     }
     problems
 }
@@ -227,8 +226,8 @@ fn no_front_proxy_at_servers(examined: &Examined) -> Vec<Problem> {
     }
     let text = "the API servers have no --requestheader-client-ca-file".to_owned();
     let leads_to = "they believe no front proxy: clients with certificates are anonymous";
-    let mend = "start them with --requestheader-client-ca-file, --requestheader-username-headers, --requestheader-group-headers and --requestheader-extra-headers-prefix";
-    vec![problem("no-front-proxy-at-servers", text, leads_to, mend)]
+    let fix = "start them with --requestheader-client-ca-file, --requestheader-username-headers, --requestheader-group-headers and --requestheader-extra-headers-prefix";
+    vec![problem("no-front-proxy-at-servers", text, leads_to, fix)]
 }
 
 fn mitigation_off(examined: &Examined) -> Vec<Problem> {
@@ -238,9 +237,9 @@ fn mitigation_off(examined: &Examined) -> Vec<Problem> {
     let text = "the feature gate UnauthenticatedHTTP2DOSMitigation is off".to_owned();
     let leads_to =
         "clients without credentials can exhaust an API server through Envoy's connections";
-    let mend =
+    let fix =
         "remove UnauthenticatedHTTP2DOSMitigation=false from --feature-gates of the API servers";
-    vec![problem("mitigation-off", text, leads_to, mend)]
+    vec![problem("mitigation-off", text, leads_to, fix)]
 }
 
 fn clocks_differ(examined: &Examined) -> Vec<Problem> {
@@ -273,8 +272,8 @@ fn envoy_bypassed(examined: &Examined) -> Vec<Problem> {
     let found = std::iter::once(user).chain(others).filter_map(|(file, server)| {
         let peer = peer_at(examined, server)?;
         let text = format!("{file} names the API server {peer} itself ({server})");
-        let mend = "kubectl config set-cluster NAME --server=https://ENVOY:PORT, also in the kubeconfigs of controller managers and schedulers";
-        Some(problem("envoy-bypassed", text, BYPASSED, mend))
+        let fix = "kubectl config set-cluster NAME --server=https://ENVOY:PORT, also in the kubeconfigs of controller managers and schedulers";
+        Some(problem("envoy-bypassed", text, BYPASSED, fix))
     });
     found.collect()
 }
@@ -288,8 +287,8 @@ fn pods_bypass_envoy(examined: &Examined) -> Vec<Problem> {
     let peers = peers.join(", ");
     let text = format!("endpoints of the Service default/kubernetes are API servers: {peers}");
     let leads_to = "pods, controllers among them, see one server's types";
-    let mend = "start the API servers with --endpoint-reconciler-type=none, and write an EndpointSlice with the Envoys: docs/topologies.md";
-    vec![problem("pods-bypass-envoy", text, leads_to, mend)]
+    let fix = "start the API servers with --endpoint-reconciler-type=none, and write an EndpointSlice with the Envoys: docs/topologies.md";
+    vec![problem("pods-bypass-envoy", text, leads_to, fix)]
 }
 
 /// Returns the name of the peer with an address.
@@ -306,8 +305,8 @@ fn requests_bypass_envoy(examined: &Examined) -> Vec<Problem> {
         let text = format!(
             "{count} requests of {user:?} with {user_agent:?} came to an API server from {address}, without Envoy"
         );
-        let mend = "have that client use Envoy's address, and let a firewall admit only Envoys and companions to the API servers";
-        problem("requests-bypass-envoy", text, BYPASSED, mend)
+        let fix = "have that client use Envoy's address, and let a firewall admit only Envoys and companions to the API servers";
+        problem("requests-bypass-envoy", text, BYPASSED, fix)
     });
     found.collect()
 }
@@ -320,6 +319,6 @@ fn companion_version_differs(examined: &Examined) -> Vec<Problem> {
     let Some(version) = version.filter(|version| version != own) else { return Vec::new() };
     let text = format!("the companion has version {version}, and this program {own}");
     let leads_to = "explain and check may decide by other rules than the filter";
-    let mend = format!("install kubectl-skew {version}, or upgrade companion and filter to {own}");
-    vec![problem("companion-version-differs", text, leads_to, &mend)]
+    let fix = format!("install kubectl-skew {version}, or upgrade companion and filter to {own}");
+    vec![problem("companion-version-differs", text, leads_to, &fix)]
 }

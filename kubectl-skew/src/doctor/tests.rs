@@ -125,7 +125,7 @@ fn each_planted_fault_is_found_by_its_rule_alone() {
         let mut rules: Vec<_> = found.iter().map(|problem| problem.rule).collect();
         rules.dedup();
         assert_eq!(rules, [rule], "{found:#?}");
-        assert!(found.iter().all(|one| !one.mend.is_empty() && !one.leads_to.is_empty()));
+        assert!(found.iter().all(|one| !one.fix.is_empty() && !one.leads_to.is_empty()));
     }
 }
 

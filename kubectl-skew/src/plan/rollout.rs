@@ -46,7 +46,7 @@ impl Rollout {
     /// follow as they are listed.
     ///
     /// # Errors
-    /// A name is not that of a server to be upgraded, no server is older, or the version of none is
+    /// A name is not that of a server to be upgraded, no server is older, or no server's version is
     /// known.
     pub fn new(peers: &[Peer], to: MinorVersion, order: &[String]) -> Result<Self> {
         let present = || peers.iter().filter(|peer| !peer.left && !peer.forgotten);
@@ -55,7 +55,7 @@ impl Rollout {
         let done = names(present().filter(is_done).collect());
         let older: Vec<String> = names(present().filter(|peer| !is_done(peer)).collect());
         ensure!(!older.is_empty(), "every server serves {to} or later already");
-        let Some(from) = oldest(peers) else { bail!("the version of no server is known") };
+        let Some(from) = oldest(peers) else { bail!("no server's version is known") };
         if let Some(unknown) = order.iter().find(|name| !older.contains(name)) {
             bail!("--order: {unknown:?} must be a server to be upgraded: {}", older.join(", "));
         }
@@ -176,7 +176,7 @@ pub mod tests {
             plan(servers, order).unwrap_err().to_string()
         };
         assert!(error(&[("a", "1.37"), ("b", "1.38")], &[]).contains("already"));
-        assert!(error(&[("a", "?")], &[]).contains("version of no server"));
+        assert!(error(&[("a", "?")], &[]).contains("no server's version"));
         let faulty = error(&[("a", "1.37"), ("b", "1.36")], &["a"]);
         assert!(faulty.contains("\"a\" must be a server to be upgraded: b"), "{faulty}");
     }

@@ -135,7 +135,7 @@ impl Plan {
         match self.verdict {
             Verdict::Yes => "No removed type is in use.\n",
             Verdict::Warning => "No removed type is in use, but see above.\n",
-            Verdict::Unknown => "Whether a removed type is in use is not known.\n",
+            Verdict::Unknown => "It is unknown whether a removed type is in use.\n",
             Verdict::No => "A removed type is in use: change its clients before the upgrade.\n",
         }
     }

@@ -125,8 +125,7 @@ fn peer_row(peer: &Peer) -> Row<'_> {
 fn draw_decisions(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let block = titled("Requests by decision");
     if !state.has_envoys {
-        let hint =
-            "Not known: name Envoy's admin interface by --envoy, such as http://127.0.0.1:9901.";
+        let hint = "Unknown: set --envoy to Envoy's admin interface, such as http://127.0.0.1:9901";
         return frame.render_widget(Paragraph::new(hint).block(block), area);
     }
     let row = |(decision, rate): (&String, Rate)| {

@@ -150,7 +150,7 @@ fn v2beta1_is_for_clients_that_do_not_know_v2() {
 }
 
 #[test]
-fn what_only_one_server_serves_is_left_to_it() {
+fn a_request_for_the_servers_own_document_is_passed_on() {
     for accept in ["V2;profile=nopeer,V2,application/json", "application/yaml;AGG;profile=nopeer"] {
         assert_eq!(word(accept, NEW), "pass", "{accept}");
     }

@@ -209,7 +209,7 @@ fn every_form_is_read_as_its_source_writes_it() {
 }
 
 #[test]
-fn bytes_that_are_not_text_are_no_component() {
+fn bytes_that_are_not_text_are_not_a_component() {
     for value in [&b"kubelet/v1.\xff37"[..], b"\xffkubelet/v1.37.0", b"kube\xc3\x28/v1.37.0", b"\0"]
     {
         assert_eq!(read(value), None, "{value:?}");

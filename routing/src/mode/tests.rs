@@ -75,7 +75,7 @@ fn in_shadow_mode_every_request_goes_as_it_came_and_what_would_change_is_said() 
 }
 
 #[test]
-fn in_shadow_mode_a_404_that_could_not_be_proved_is_one_that_would_be_replaced() {
+fn in_shadow_mode_an_unproved_404_counts_as_replaced() {
     let unknown = "/apis/nosuch.io/v1/foos";
     let incomplete = map_with(|map| map.complete = false);
     assert_eq!(shadowed(&incomplete, unknown, b""), (None, Some(Replaced)));

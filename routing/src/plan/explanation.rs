@@ -22,7 +22,7 @@ impl Plan<'_> {
         };
         text.push_str(&self.skew_policy(map));
         if let Some(cluster) = self.cluster() {
-            text.push_str(&format!(" It goes to the cluster {cluster}."));
+            text.push_str(&format!(" The request goes to the cluster {cluster}."));
         }
         text.push_str(match self.interest {
             _ if self.destination == Destination::Unavailable => "",
@@ -62,9 +62,12 @@ impl Plan<'_> {
             Reason::Discovery => match self.destination {
                 Destination::Cluster(_) => {
                     let (peers, s) = self.peers_or_one(map, " and ");
-                    format!("{peers} answer{s} best for {target}.")
+                    let has = if s.is_empty() { "have" } else { "has" };
+                    format!(
+                        "{peers} {has} the most complete view, and answer{s} requests for {target}."
+                    )
                 }
-                _ => format!("All API servers answer alike for {target}: {any}."),
+                _ => format!("All API servers give the same answer for {target}: {any}."),
             },
             Reason::Common => format!("Every API server in rotation serves {target}: {any}."),
             Reason::Skewed => {

@@ -141,9 +141,8 @@ fn a_plan_is_explained_in_sentences() {
         ),
         (
             SKEWED,
-            "Only cp-2 serves v1 pods/resize. It goes to the cluster kube-apiserver_cp-2. A \
-             type-level 404 passes only if every API server in rotation says the \
-             same.",
+            "Only cp-2 serves v1 pods/resize. The request goes to the cluster kube-apiserver_cp-2. \
+             A type-level 404 passes only if every API server in rotation says the same.",
         ),
         (
             "/apis/resource.k8s.io/v1alpha3/devicetaintrules",
@@ -152,21 +151,21 @@ fn a_plan_is_explained_in_sentences() {
         ),
         (
             "/apis/nosuch.io/v1/foos",
-            "No API server serves nosuch.io/v1 foos: any API server in rotation answers. It goes \
-             to the cluster kube-apiserver__rotation. A type-level 404 passes only if every API server in rotation says the \
-             same.",
+            "No API server serves nosuch.io/v1 foos: any API server in rotation answers. The \
+             request goes to the cluster kube-apiserver__rotation. A type-level 404 passes only if \
+             every API server in rotation says the same.",
         ),
         (
             "/openapi/v2",
-            "cp-2 answers best for the OpenAPI v2 document. It goes to the cluster \
-             kube-apiserver_cp-2. A type-level 404 passes only if every API server in rotation says the \
-             same.",
+            "cp-2 has the most complete view, and answers requests for the OpenAPI v2 document. \
+             The request goes to the cluster kube-apiserver_cp-2. A type-level 404 passes only if \
+             every API server in rotation says the same.",
         ),
         (
             "/apis/apps/v1",
-            "All API servers answer alike for the group version apps/v1: any API server in \
-             rotation answers. A type-level 404 passes only if every API server in rotation says the \
-             same.",
+            "All API servers give the same answer for the group version apps/v1: any API server in \
+             rotation answers. A type-level 404 passes only if every API server in rotation says \
+             the same.",
         ),
         (
             "/apis/resource.k8s.io",
@@ -178,8 +177,8 @@ fn a_plan_is_explained_in_sentences() {
     assert_eq!(
         explained(&discovery()),
         "The answer is the merged document /apis (aggregated v2), if cp-2 lets the client read it. \
-         It goes to the cluster kube-apiserver_cp-2. A type-level 404 passes only if every API server in rotation says the \
-             same.",
+         The request goes to the cluster kube-apiserver_cp-2. A type-level 404 passes only if every \
+         API server in rotation says the same.",
     );
     let with_certificate = RequestFacts { has_certificate: true, ..get("/api/v1/pods") };
     assert!(explained(&with_certificate).contains("the cluster kube-apiserver__front-proxy."));
@@ -217,9 +216,9 @@ fn a_verb_that_some_servers_have_is_explained() {
     let facts = RequestFacts { path, method: b"PATCH", ..get("") };
     assert_eq!(
         plan(&facts, &map).explanation(&map),
-        "Only cp-2 serves apps/v1 deployments/scale with the verb of this request. It goes to the \
-         cluster kube-apiserver_cp-2. A type-level 404 passes only if every API server in rotation \
-         says the same.",
+        "Only cp-2 serves apps/v1 deployments/scale with the verb of this request. The request goes \
+         to the cluster kube-apiserver_cp-2. A type-level 404 passes only if every API server in \
+         rotation says the same.",
     );
 }
 
@@ -242,9 +241,10 @@ fn an_incomplete_map_is_explained_as_one() {
     let facts = get("/apis/nosuch.io");
     assert_eq!(
         plan(&facts, &map).explanation(&map),
-        "No API server is known to serve the group nosuch.io, but the discovery of some has not been read: any \
-         API server in rotation answers. It goes to the cluster kube-apiserver__rotation. A type-level \
-         404 passes only if every API server in rotation says the same.",
+        "No API server is known to serve the group nosuch.io, but the discovery of some has not \
+         been read: any API server in rotation answers. The request goes to the cluster \
+         kube-apiserver__rotation. A type-level 404 passes only if every API server in rotation \
+         says the same.",
     );
 }
 

@@ -158,7 +158,8 @@ fn a_plan_says_what_the_policy_made_of_it() {
     let kept = "skew-policy=kept;component=kubelet;version=\"1.37\"";
     assert_eq!(trace, format!("reason=common, servers=(\"cp-2\"), {kept}"));
     let rule = "The client says that it is kubelet 1.37: only servers that are at least as new";
-    assert!(text.contains(&format!("{rule} answer it, here cp-2. It goes to the cluster {PART}.")));
+    let goes = format!("The request goes to the cluster {PART}.");
+    assert!(text.contains(&format!("{rule} answer it, here cp-2. {goes}")));
     let (trace, text) = said(UNKNOWN, "kubelet/v1.37.0");
     assert_eq!(trace, format!("reason=unknown, {kept}"));
     assert!(text.contains("kubelet 1.37: servers that are at least as new are asked first."));

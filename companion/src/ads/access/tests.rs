@@ -18,7 +18,7 @@ fn socket(following: Following) -> (watch::Sender<Following>, Access) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mirror_sends_envoys_home_when_it_follows_a_companion() {
+async fn a_mirror_ends_streams_when_it_follows_a_companion_again() {
     let (sender, access) = socket(Following::default());
     let start = Instant::now();
     let end = |access: &Access| access.clone().end(Client::default());

@@ -186,7 +186,7 @@ proptest! {
 }
 
 #[test]
-fn the_names_of_another_are_found_in_what_has_them() {
+fn the_search_for_the_name_of_a_control_plane_finds_only_whole_names() {
     let snapshots = Snapshots::new(Envoys::default());
     Event::Publish(1, 0).happen(&snapshots);
     Event::Listen(vec![2], 0).happen(&snapshots);

@@ -1,4 +1,4 @@
-//! What of the listeners an Envoy gets, if it refuses some.
+//! Selects the listeners that an Envoy gets after it refused some.
 //!
 //! Envoy refuses a listener as a whole, because of one chain: it does not have the certificates of
 //! that control plane, for example. So what is new in a refused listener is sent in halves, until
@@ -64,7 +64,7 @@ pub(super) struct Admission {
     /// The chains that the Envoy refuses, though the fault may be the listener's. With the versions
     /// of both.
     suspects: BTreeMap<String, (String, String)>,
-    /// Those that are sent when it is known of the others whether they are refused.
+    /// The chains to send once the Envoy has accepted or refused the others.
     deferred: BTreeSet<String>,
     /// Those that were suspects, now or earlier.
     tried: BTreeSet<String>,

@@ -21,7 +21,7 @@ use crate::endpoints::Addresses;
 use crate::publish::endpoints_around_map;
 use crate::xds::EncodeError;
 
-/// Where the Envoy shall get to.
+/// The state that the session brings the Envoy to.
 #[derive(Debug, Default)]
 pub(super) enum Target {
     Part(Arc<Part>),

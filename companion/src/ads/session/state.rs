@@ -45,9 +45,11 @@ pub(super) struct State {
 pub(super) struct Scope {
     /// All resources are asked for, whatever the names.
     pub all: bool,
-    /// What it has and shall not have is removed now. Nothing that it has names it.
+    /// Whether resources that are not wanted any more are removed now: nothing that the Envoy has
+    /// refers to them.
     pub unused: bool,
-    /// So is what it asks for by its name. Otherwise, that goes with what names it.
+    /// Whether this includes resources that the Envoy asks for by name. If not, they are removed
+    /// together with the resource that refers to them.
     pub named: bool,
     /// Names that never existed are told, too.
     pub absent: bool,

@@ -239,7 +239,7 @@ fn a_name_that_does_not_exist_is_told_once() {
 }
 
 #[test]
-fn who_asks_for_too_many_names_is_refused() {
+fn an_envoy_that_asks_for_too_many_names_is_refused() {
     let mut session = Session::new(true);
     let names: Vec<_> = (0..=MOST_NAMES).map(|number| number.to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();

@@ -104,7 +104,7 @@ fn metadata(names: &[&str]) -> Option<Struct> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_some_listeners_are_not_known_only_who_gets_none_of_these_is_served() {
+async fn only_envoys_without_a_starting_control_plane_are_served() {
     let names: [&[&str]; 3] = [&[], &["a", "b"], &["a"]];
     for (names, is_served) in names.into_iter().zip([false, false, true]) {
         let (mut envoy, run) = start_with(&["b"], names);
@@ -133,7 +133,7 @@ impl Write for Log {
 }
 
 #[test]
-fn what_an_envoy_may_not_have_is_logged_once_until_it_is_something_else() {
+fn control_planes_that_an_envoy_may_not_have_are_logged_once_until_they_change() {
     let (snapshots, log) = (Snapshots::new(Envoys::default()), Log::default());
     let names = |names: &[&str]| -> BTreeSet<ClusterPrefix> {
         names.iter().map(|name| name.parse().unwrap()).collect()

@@ -159,7 +159,11 @@ impl ListenerTask {
         if is_complete {
             tracing::info!(chains, "listener published");
         } else {
-            tracing::debug!(chains, starting = starting.len(), "listener of some published");
+            tracing::debug!(
+                chains,
+                starting = starting.len(),
+                "listener published without the control planes that are still starting"
+            );
         }
         // Envoy refuses a listener without chains.
         let listener = Some(listener).filter(|listener| !listener.chains.is_empty());

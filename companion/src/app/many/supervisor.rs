@@ -111,7 +111,10 @@ impl Supervisor {
         ended.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            Ended::Failed(format!("it panicked: {}", text.unwrap_or("without a message")))
+            Ended::Failed(match text {
+                Some(text) => format!("it panicked: {text}"),
+                None => "it panicked without a message".to_owned(),
+            })
         })
     }
 

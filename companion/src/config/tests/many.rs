@@ -73,7 +73,7 @@ fn a_field_in_the_wrong_file_is_told_where_it_belongs() {
         MAIN.replace("filterModule: /f.wasm", "filterModule: /f, directory: /e, clusterPrefix: x");
     let places: Vec<_> = main_faults(&envoy);
     assert_eq!(places.len(), 2, "{places:#?}");
-    assert!(places[0].starts_with("envoy.directory: is not used with controlPlanes"));
+    assert!(places[0].starts_with("envoy.directory: must not be set with controlPlanes"));
     let secret = MAIN.replace("allowedClientNames", "frontProxySecret: /x, allowedClientNames");
     assert!(main_faults(&secret)[0].starts_with("ads.frontProxySecret: belongs in the file"));
 

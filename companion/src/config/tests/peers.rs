@@ -121,7 +121,7 @@ fn endpoint_slices_are_reached_in_one_of_three_ways() {
 }
 
 #[test]
-fn a_kubeconfig_that_is_missing_or_none_is_a_fault() {
+fn a_missing_or_invalid_kubeconfig_is_a_fault() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("kubeconfig");
     let found = || {

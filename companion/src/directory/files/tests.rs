@@ -174,7 +174,7 @@ fn a_server_name_belongs_to_the_control_plane_that_runs_and_a_new_one_to_the_fir
 }
 
 #[test]
-fn a_file_whose_name_is_no_prefix_of_clusters_is_refused() {
+fn a_file_whose_name_is_not_a_valid_cluster_prefix_is_refused() {
     let mut world = World::new();
     let long = "x".repeat(41);
     for name in ["A", "a_b", "a.b", "", &long] {

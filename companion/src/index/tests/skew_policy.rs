@@ -99,7 +99,7 @@ fn a_peer_of_unknown_version_answers_components_last() {
 }
 
 #[test]
-fn peers_of_one_version_and_operators_who_ignore_the_policy_have_none_of_it() {
+fn the_policy_has_no_effect_if_it_is_ignored_or_all_peers_have_one_version() {
     let mut world = World::new(&["a", "b"]);
     world.serves_as_version("a", "1.36", &["apps/v1/x"]);
     world.serves_as_version("b", "1.36", &["apps/v1/x", "new/v1/y"]);

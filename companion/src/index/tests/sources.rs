@@ -66,7 +66,7 @@ fn a_peer_that_the_source_has_again_is_the_same() {
 }
 
 #[test]
-fn what_a_peer_that_left_says_late_does_not_count() {
+fn a_late_answer_of_a_peer_that_left_is_ignored() {
     let mut world = world();
     let peer = world.peer("c");
     world.source_has(&["a", "b"]);
@@ -138,7 +138,7 @@ fn when_all_are_replaced_at_once_the_old_ones_stay_until_a_new_one_is_read() {
 }
 
 #[test]
-fn the_address_of_one_that_left_gets_nothing_when_another_server_has_it() {
+fn a_peer_that_left_gets_no_requests_once_another_server_has_its_address() {
     let mut world = world();
     let mut taker = world.peer("a");
     taker.name = "d".parse().unwrap();
@@ -149,7 +149,7 @@ fn the_address_of_one_that_left_gets_nothing_when_another_server_has_it() {
 }
 
 #[test]
-fn one_that_left_gives_its_name_to_the_one_that_has_it_now() {
+fn a_peer_that_left_is_renamed_if_a_new_peer_has_its_name() {
     let mut world = world();
     let (a, mut b) = (world.peer("a"), world.peer("c"));
     let before = b.address;
@@ -167,7 +167,7 @@ fn one_that_left_gives_its_name_to_the_one_that_has_it_now() {
 }
 
 #[test]
-fn what_left_is_remembered_over_a_restart_and_the_rest_are_the_peers_to_start_with() {
+fn peers_that_left_are_remembered_over_a_restart_and_the_others_are_the_first_peers() {
     let mut world = world();
     world.source_has(&["a", "b"]);
     world.passes(HOUR / 2);
@@ -209,7 +209,7 @@ fn a_list_in_place_of_a_source_forgets_nothing_and_its_own_entries_at_once() {
 }
 
 #[test]
-fn of_too_many_that_left_those_are_remembered_that_know_something() {
+fn if_too_many_peers_left_those_with_types_of_their_own_are_remembered() {
     let mut world = world();
     for round in 0..MAX_PEERS {
         let name = format!("p-{}", "x".repeat(round % 50) + &round.to_string());
@@ -228,7 +228,7 @@ fn of_too_many_that_left_those_are_remembered_that_know_something() {
 }
 
 #[test]
-fn of_too_many_that_left_an_unread_one_goes_before_types_do_and_leaves_the_map_incomplete() {
+fn if_too_many_peers_left_unread_ones_are_forgotten_before_types_and_leave_the_map_incomplete() {
     let mut world = world();
     let all = |number: usize| {
         let names = (0..number).map(|number| format!("u-{number}")).collect::<Vec<_>>();

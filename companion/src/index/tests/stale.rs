@@ -45,7 +45,7 @@ fn only_peers_in_rotation_are_fresh() {
 }
 
 #[test]
-fn what_no_fresh_peer_lists_is_gone_unless_it_is_built_in() {
+fn a_type_that_no_fresh_peer_lists_is_gone_unless_it_is_built_in() {
     let mut world = World::new(&["a", "b"]);
     world.serves("a", &[METRICS, "apps/v1/x"]);
     stale(&mut world, "b", &[METRICS, "m.io/v1/pods", "apps/v1/x", "apps/v1/y"]);

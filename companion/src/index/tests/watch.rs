@@ -65,7 +65,7 @@ fn a_companion_whose_first_answer_is_partial_waits_for_those_that_come_after_it(
 }
 
 #[test]
-fn first_peers_that_are_trusted_are_all_after_a_minute() {
+fn trusted_first_peers_count_as_complete_after_a_minute() {
     let mut world = World::sourced(&["a"]);
     serve(&mut world, &["a"]);
     assert!(proves_404(&mut world));
@@ -135,7 +135,7 @@ fn a_restart_that_took_long_hides_servers() {
 }
 
 #[test]
-fn what_joins_soon_after_a_start_or_a_failure_may_have_served_for_long() {
+fn an_unread_peer_that_joins_just_after_a_source_failure_keeps_the_map_incomplete() {
     let mut world = World::sourced(&["a"]);
     serve(&mut world, &["a"]);
     world.source_fails();

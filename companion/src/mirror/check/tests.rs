@@ -143,7 +143,7 @@ fn each_control_plane_with_clusters_has_a_map() {
 }
 
 #[test]
-fn what_changes_or_goes_is_read_again_and_nothing_else() {
+fn changed_and_removed_resources_are_checked_again() {
     let mut checker = Checker::default();
     for one in &alone() {
         checker.take(one.0, [&resource(one)], &[]);
@@ -165,7 +165,7 @@ fn what_changes_or_goes_is_read_again_and_nothing_else() {
 }
 
 #[test]
-fn what_cannot_be_used_is_named() {
+fn a_resource_that_cannot_be_used_is_named() {
     let listener = |chains: &[Value]| json!({ "filterChains": chains });
     for (at, version, content, expected) in [
         (5, "17", json!({}), "cannot use \"a\" (endpoints): its version is not known"),

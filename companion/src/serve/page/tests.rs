@@ -118,7 +118,7 @@ fn the_matrix_says_who_serves_what_only_some_serve() {
 }
 
 #[test]
-fn what_others_say_is_text_and_never_markup() {
+fn text_from_other_programs_is_escaped() {
     let envoys = Envoys::default();
     let entry = envoys.enter(Vec::new(), "delta");
     let node = envoy_types::pb::envoy::config::core::v3::Node {

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_no_ip_address_is_an_error() {
+    fn an_address_that_is_not_an_ip_address_is_an_error() {
         let named = json!([{ "addresses": ["api.example.com"] }]);
         let error = found(&[slice("a", &https(), &named)], "").unwrap_err();
         assert_eq!(error, "EndpointSlice a: \"api.example.com\" is not an IP address");

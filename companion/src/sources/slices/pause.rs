@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_grows_up_to_a_bound_and_begins_anew_after_a_time_without_failures() {
+    async fn a_pause_grows_up_to_a_bound_and_begins_anew_after_a_time_without_failures() {
         let mut pause = Pause::new([SECOND, SECOND * 4]);
         for expected in [1.0, 2.0, 4.0, 4.0] {
             let waited = waited(&mut pause).await.as_secs_f64();

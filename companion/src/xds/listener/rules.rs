@@ -182,7 +182,7 @@ fn check_field(field: &Field<'_>, faults: &mut Vec<Fault>) {
         ("config_discovery", _) => {
             let name = field.beside.get("name").and_then(Value::as_str).unwrap_or_default();
             if !is_own(name) {
-                fault(format!("is that of a filter whose name {name:?} {}", must_contain()));
+                fault(format!("belongs to the filter {name:?}, whose name {}", must_contain()));
             }
         }
         ("sds_config", _) if field.value.get("ads").is_some() => {
@@ -190,7 +190,7 @@ fn check_field(field: &Field<'_>, faults: &mut Vec<Fault>) {
             let own = name.strip_prefix(PLACEHOLDER).is_some_and(|rest| rest.starts_with('/'));
             if !own {
                 fault(format!(
-                    "is that of a secret whose name {name:?} must start with {PLACEHOLDER}/"
+                    "belongs to the secret {name:?}, whose name must start with {PLACEHOLDER}/"
                 ));
             }
         }
@@ -229,7 +229,9 @@ fn is_checked(key: &str) -> bool {
 }
 
 fn must_contain() -> String {
-    format!("must contain {PLACEHOLDER}, and beside it no letter, digit or hyphen")
+    format!(
+        "must contain {PLACEHOLDER}, with no letter, digit or hyphen directly before or after it"
+    )
 }
 
 fn is_type(config: Option<&Value>, name: &str) -> bool {

@@ -117,39 +117,39 @@ macro_rules! table {
             use super::*;
 
             #[test]
-            fn on_a_new_stream() {
+            fn the_outcome_on_a_new_stream_is_that_of_the_table() {
                 assert_eq!(outcome(State::New, Callback::$variant), $new);
             }
             #[test]
-            fn after_a_request_for_a_common_type() {
+            fn the_outcome_after_a_request_for_a_common_type_is_that_of_the_table() {
                 assert_eq!(outcome(State::CommonSent, Callback::$variant), $common);
             }
             #[test]
-            fn after_a_request_for_an_unknown_type() {
+            fn the_outcome_after_a_request_for_an_unknown_type_is_that_of_the_table() {
                 assert_eq!(outcome(State::UnknownSent, Callback::$variant), $unknown);
             }
             #[test]
-            fn after_a_request_that_is_not_for_an_api() {
+            fn the_outcome_after_a_request_that_is_not_for_an_api_is_that_of_the_table() {
                 assert_eq!(outcome(State::NoApiSent, Callback::$variant), $no_api);
             }
             #[test]
-            fn after_a_request_for_discovery() {
+            fn the_outcome_after_a_request_for_discovery_is_that_of_the_table() {
                 assert_eq!(outcome(State::DiscoverySent, Callback::$variant), $discovery);
             }
             #[test]
-            fn while_a_404_is_held_for_its_body() {
+            fn the_outcome_while_a_404_is_held_for_its_body_is_that_of_the_table() {
                 assert_eq!(outcome(State::HeldForBody, Callback::$variant), $body);
             }
             #[test]
-            fn while_a_document_is_held_for_its_body() {
+            fn the_outcome_while_a_document_is_held_for_its_body_is_that_of_the_table() {
                 assert_eq!(outcome(State::HeldForDocument, Callback::$variant), $document);
             }
             #[test]
-            fn after_a_404_was_replaced() {
+            fn the_outcome_after_a_404_was_replaced_is_that_of_the_table() {
                 assert_eq!(outcome(State::Replaced, Callback::$variant), $replaced);
             }
             #[test]
-            fn after_a_request_was_refused() {
+            fn the_outcome_after_a_request_was_refused_is_that_of_the_table() {
                 assert_eq!(outcome(State::Refused, Callback::$variant), $refused);
             }
         })+

@@ -35,7 +35,7 @@ fn is_without_a_map(proxy: &MockProxy, stream: u32) -> bool {
 }
 
 #[test]
-fn each_is_answered_by_its_own_map() {
+fn each_control_plane_is_answered_by_its_own_map() {
     let [first, second] = two();
     for stream in 0..4 {
         assert_eq!(cluster(&first, 2 * stream).as_deref(), Some("kube-apiserver_cp-2"));
@@ -44,7 +44,7 @@ fn each_is_answered_by_its_own_map() {
 }
 
 #[test]
-fn a_push_to_one_leaves_the_others_alone() {
+fn a_push_to_one_control_plane_leaves_the_others_alone() {
     let [first, second] = two();
     first.configure(&changed(|map| map["sets"][1]["cluster"] = "new".into())).unwrap();
     assert_eq!(cluster(&first, 1).as_deref(), Some("new"));
@@ -55,7 +55,7 @@ fn a_push_to_one_leaves_the_others_alone() {
 }
 
 #[test]
-fn one_without_a_map_gets_no_others() {
+fn a_control_plane_without_a_map_does_not_use_another_ones_map() {
     let [first, second] = two();
     let third = first.beside("third");
     assert_eq!(third.configure("null"), Ok(()));
@@ -80,7 +80,7 @@ fn a_stream_whose_control_plane_is_not_known_gets_no_map() {
 }
 
 #[test]
-fn a_map_whose_control_plane_is_not_known_is_nobodys() {
+fn a_map_whose_control_plane_is_not_known_is_used_by_none() {
     let first = MockProxy::golden();
     let second = first.beside("second").failing(Call::RootId);
     assert_eq!(second.configure(&other_map()), Ok(()));
@@ -104,7 +104,7 @@ fn the_host_is_asked_for_the_control_plane_only_if_there_are_several() {
 }
 
 #[test]
-fn streams_of_one_push_out_nothing_of_another() {
+fn streams_of_one_control_plane_evict_nothing_of_another() {
     let [first, second] = two();
     second.response(STREAM, &PLAIN_404, false);
     get_discovery(&second, StreamId(2));
@@ -144,7 +144,7 @@ fn is_asked_again(proxy: &MockProxy, stream: u32, server: &str) -> bool {
 }
 
 #[test]
-fn one_cannot_use_up_the_budget_of_another() {
+fn one_control_plane_cannot_use_up_the_budget_of_another() {
     let [first, second] = at_servers();
     let asked = (0..2 * PER_SECOND).filter(|&stream| is_asked_again(&first, stream, "10.0.0.1:1"));
     assert!(asked.count() < usize::try_from(PER_SECOND).unwrap());
@@ -152,7 +152,7 @@ fn one_cannot_use_up_the_budget_of_another() {
 }
 
 #[test]
-fn the_servers_of_one_prove_nothing_of_another() {
+fn the_servers_of_one_control_plane_prove_nothing_of_another() {
     let [first, second] = two();
     second.configure(&changed(|map| map["rotation"] = serde_json::json!(["10.9.9.9:1"]))).unwrap();
     let key = |name: &str| format!("evidence/{name}").into_bytes();

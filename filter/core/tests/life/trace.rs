@@ -39,7 +39,7 @@ fn users_of_a_configured_group_are_told_of_every_request() {
 }
 
 #[test]
-fn nobody_else_is_told() {
+fn users_without_a_configured_group_are_not_told_of_decisions() {
     let proxy = telling("sre");
     for subject in ["CN=jane,O=dev", "CN=sre", "CN=jane,O=sre2"] {
         get_as(&proxy, subject, SKEWED);

@@ -63,11 +63,11 @@ async fn the_companion_is_reached_by_port_forward_through_envoy() -> Result<()> 
     let args = ["--companion-port", &port];
 
     let error = scene.refused(&args).await?;
-    ensure!(error.contains("no companion's pod is in any namespace"), "{error}");
+    ensure!(error.contains("found no companion pod in any namespace"), "{error}");
     // A pod of Envoy alone has the same labels.
     node.run(NAMESPACE, &companion("envoy", "envoy")).await?;
     let error = scene.refused(&args).await?;
-    ensure!(error.contains("no companion's pod"), "{error}");
+    ensure!(error.contains("found no companion pod"), "{error}");
 
     node.run(NAMESPACE, &companion("companion-0", "companion")).await?;
     let matrix = scene.found(&args).await?;

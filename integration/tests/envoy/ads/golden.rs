@@ -26,7 +26,7 @@ const PLACES: [(&str, &str, &str); 4] = [
 ];
 
 #[tokio::test]
-async fn the_same_by_files_and_over_ads_is_the_same_in_envoy() -> Result<()> {
+async fn envoy_has_equal_resources_from_files_and_over_ads() -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
     let mut options = fleet.stack_options()?;
     let pki = Pki::create(fleet.folder().join("front-proxy"))?;

@@ -68,7 +68,7 @@ async fn keeps_what_it_has(form: &str) -> Result<()> {
     .await?;
     is_served(&old).await?;
     let log = fs::read_to_string(site.mirror_log("envoy-1"))?;
-    let told = log.matches("has other resources than this mirror, and keeps them").count();
+    let told = log.matches("keeps resources that differ from this mirror's").count();
     assert_eq!(told, 1, "the log says it once: {log}");
 
     // What the mirror has is older, and is better than nothing.

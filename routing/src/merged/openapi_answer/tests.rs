@@ -83,7 +83,7 @@ fn another_hash_is_redirected_to_the_right_one() {
 }
 
 #[test]
-fn who_has_the_document_gets_304() {
+fn a_client_that_has_the_document_gets_304() {
     let table = [
         ("\"MERGED\"", 304),
         ("W/\"MERGED\"", 304),

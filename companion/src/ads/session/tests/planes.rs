@@ -300,7 +300,7 @@ fn a_change_of_one_control_plane_sends_nothing_of_another() {
 }
 
 #[test]
-fn what_one_refuses_holds_up_no_other() {
+fn a_refused_control_plane_does_not_delay_the_others() {
     let mut world = World::new();
     world.bad.insert("bad".to_owned());
     let names = ["a", "b", "c", "d"];
