@@ -22,6 +22,10 @@ pub struct Connection {
     /// The companion's pod. Without it, a ready one is chosen by its labels.
     #[arg(long, value_name = "POD", global = true, conflicts_with = "companion")]
     pub companion_pod: Option<String>,
+    /// The kubeconfig file of the cluster that runs the companion's pod. Without it, that is the control
+    /// plane itself; a hosted control plane's companion runs in the hosting cluster.
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "companion")]
+    pub companion_kubeconfig: Option<PathBuf>,
     /// The port of the endpoint in the companion's pod: `listen` in its configuration.
     #[arg(long, value_name = "PORT", global = true, default_value_t = COMPANION_PORT)]
     pub companion_port: u16,
@@ -69,6 +73,27 @@ impl Connection {
     /// Returns whether the API servers are read without a companion.
     pub fn is_direct(&self) -> bool {
         self.all_servers || !self.servers.is_empty()
+    }
+
+    /// Returns the flags for the cluster that runs the companion's pod.
+    pub fn of_companion(&self) -> Self {
+        let Some(file) = &self.companion_kubeconfig else { return self.clone() };
+        Self {
+            kubeconfig: Some(file.clone()),
+            context: None,
+            cluster: None,
+            user: None,
+            impersonate: None,
+            impersonate_groups: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether the kubeconfig can only be that of a hosting cluster: its companion was found by its
+    /// pod, and has several control planes.
+    pub fn is_of_hosting_cluster(&self) -> bool {
+        let finds_pod = !self.is_direct() && self.companion.is_none();
+        finds_pod && self.control_plane.is_some() && self.companion_kubeconfig.is_none()
     }
 }
 

@@ -3,11 +3,13 @@
 //! ```text
 //!  facts ─────▶ orphans   would a type have no server?
 //!  envoys ────▶ envoys    is every Envoy on the current map?
-//!  objects ──┬▶ storage   is anything stored that the next version drops?
+//!  missing types and their objects
+//!            ┬▶ storage   is anything stored that the next version drops?
 //!            └▶ rollback  would a rollback leave objects that no server serves?
 //! ```
 
 pub mod envoys;
+pub mod missing;
 pub mod orphans;
 pub mod rollback;
 pub mod storage;

@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod check;
 pub mod doctor;
+mod envoy;
 pub mod explain;
 pub mod pages;
 pub mod plan;

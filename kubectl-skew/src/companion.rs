@@ -23,6 +23,8 @@ pub struct Companion {
     endpoint: Endpoint,
     /// What the paths of the control plane begin with.
     prefix: String,
+    /// The number of companions beside it that are ready, if its pod was found by its labels.
+    pub others: usize,
 }
 
 /// An entry of `/v1/control-planes`.
@@ -37,19 +39,19 @@ impl Companion {
     /// # Errors
     /// It cannot be found or reached, or has several control planes and none is named.
     pub async fn connect(args: &Connection) -> Result<Self> {
-        let mut endpoint = match &args.companion {
-            Some(url) => Endpoint::at(url, Who::Companion, args.request_timeout).await?,
+        let (mut endpoint, others) = match &args.companion {
+            Some(url) => (Endpoint::at(url, Who::Companion, args.request_timeout).await?, 0),
             None => {
-                let client = kubeconfig::client(args).await?;
+                let client = kubeconfig::client(&args.of_companion()).await?;
                 let pod = pods::find(&client, args).await?;
-                pods::forward(client, &pod, args).await?
+                (pods::forward(client, &pod, args).await?, pod.others)
             }
         };
         let prefix = match &args.control_plane {
             Some(name) => format!("/v1/control-planes/{name}"),
             None => choose(&mut endpoint).await?,
         };
-        Ok(Self { endpoint, prefix })
+        Ok(Self { endpoint, prefix, others })
     }
 
     /// Reads what the companion knows of the control plane.

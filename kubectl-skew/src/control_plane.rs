@@ -11,12 +11,17 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 use serde_json::Value;
 
+/// The path of CustomResourceDefinitions.
+pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
 /// How many objects are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Count {
     Some(u64),
-    /// The server does not know the type, or cannot list it.
+    /// The server does not know the type.
     NotServed,
+    /// The type cannot be listed: nothing of it is stored.
+    NotListable,
     Failed(String),
 }
 
@@ -28,13 +33,21 @@ pub enum Objects {
     Failed(String),
 }
 
+/// Why a document was not read.
+enum Unread {
+    NotServed,
+    NotListable,
+    Failed(String),
+}
+
 /// Counts the objects of a collection, by a list of one: the server says how many remain. If it does not,
 /// which it need not (`ListMeta.remainingItemCount`), all of them are listed.
 pub async fn count(client: &Client, collection: &str) -> Count {
     let first = match get(client, &format!("{collection}?limit=1")).await {
-        Ok(Some(first)) => first,
-        Ok(None) => return Count::NotServed,
-        Err(error) => return Count::Failed(error),
+        Ok(first) => first,
+        Err(Unread::NotServed) => return Count::NotServed,
+        Err(Unread::NotListable) => return Count::NotListable,
+        Err(Unread::Failed(error)) => return Count::Failed(error),
     };
     if let Some(count) = counted(&first) {
         return Count::Some(count);
@@ -66,7 +79,7 @@ pub async fn list(client: &Client, collection: &str) -> Objects {
     loop {
         let path = format!("{collection}?limit=500{next}");
         match get(client, &path).await {
-            Ok(Some(mut list)) => {
+            Ok(mut list) => {
                 if let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) {
                     all.append(items);
                 }
@@ -75,20 +88,21 @@ pub async fn list(client: &Client, collection: &str) -> Objects {
                     _ => return Objects::Listed(all),
                 }
             }
-            Ok(None) => return Objects::NotServed,
-            Err(error) => return Objects::Failed(error),
+            Err(Unread::NotServed | Unread::NotListable) => return Objects::NotServed,
+            Err(Unread::Failed(error)) => return Objects::Failed(error),
         }
     }
 }
 
-/// Returns a document; `None` if the server does not know it.
-async fn get(client: &Client, path: &str) -> Result<Option<Value>, String> {
-    let request = Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
-    match client.request::<Value>(request).await {
-        Ok(value) => Ok(Some(value)),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 405) => Ok(None),
-        Err(error) => Err(described(&error)),
-    }
+/// Returns a document.
+async fn get(client: &Client, path: &str) -> Result<Value, Unread> {
+    let request = Request::get(path).body(Vec::new());
+    let request = request.map_err(|error| Unread::Failed(error.to_string()))?;
+    client.request::<Value>(request).await.map_err(|error| match error {
+        kube::Error::Api(status) if status.code == 404 => Unread::NotServed,
+        kube::Error::Api(status) if status.code == 405 => Unread::NotListable,
+        error => Unread::Failed(described(&error)),
+    })
 }
 
 /// Returns host and port of each endpoint of the Service `default/kubernetes`. An IPv6 address has

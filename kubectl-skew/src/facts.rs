@@ -50,6 +50,13 @@ pub struct Envoys {
     pub envoys: Vec<Envoy>,
 }
 
+impl Envoys {
+    /// Returns whether the companion serves no Envoy over ADS.
+    pub fn is_without_ads(&self) -> bool {
+        self.versions.is_empty() && self.envoys.is_empty()
+    }
+}
+
 /// An Envoy that is served over ADS.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -14,6 +14,7 @@
 
 mod args;
 mod audit;
+mod builtin;
 mod changes;
 mod check;
 pub mod cli;

@@ -10,7 +10,6 @@
 //! ```
 
 pub mod audit;
-pub mod builtin;
 pub mod changes;
 pub mod custom;
 pub mod rollout;
@@ -21,9 +20,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::builtin::ApiType;
 use crate::check::Verdict;
 use audit::{Audit, User};
-use builtin::ApiType;
 use changes::{Changes, Served};
 use custom::CustomResources;
 use rollout::{Rollout, Step, When};

@@ -53,6 +53,22 @@ pub async fn client(args: &Connection, name: &str) -> Result<Client> {
     Client::try_from(config).context("the credentials cannot be used")
 }
 
+/// Returns a client for objects of the control plane: of the kubeconfig's server, which should be Envoy;
+/// without a companion, of the server with this name.
+///
+/// # Errors
+/// The kubeconfig cannot be used, or is that of a hosting cluster.
+pub async fn of_objects(args: &Connection, name: Option<&String>) -> Result<Client> {
+    ensure!(
+        !args.is_of_hosting_cluster(),
+        "specify the hosting cluster's kubeconfig with --companion-kubeconfig, and the control plane's own with --kubeconfig"
+    );
+    match name.filter(|_| args.is_direct()) {
+        Some(name) => client(args, name).await,
+        None => kubeconfig::client(args).await,
+    }
+}
+
 /// Returns the servers that the user names, or those in the EndpointSlices.
 async fn urls(args: &Connection) -> Result<Vec<Uri>> {
     if !args.all_servers {

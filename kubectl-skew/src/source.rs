@@ -23,9 +23,16 @@ pub async fn facts(args: &Connection) -> Result<Facts> {
 pub struct Known {
     pub facts: Facts,
     /// Which Envoys a companion serves. `None` without one.
-    pub envoys: Option<Envoys>,
+    pub envoys: Option<Served>,
     /// What changed last. None without a companion.
     pub changes: Changes,
+}
+
+/// The Envoys of one companion.
+pub struct Served {
+    pub envoys: Envoys,
+    /// The number of companions beside it that are ready, if its pod was found by its labels.
+    pub other_companions: usize,
 }
 
 /// Reads the facts, and what else a companion knows.
@@ -39,6 +46,7 @@ pub async fn known(args: &Connection) -> Result<Known> {
     }
     let mut companion = Companion::connect(args).await?;
     let facts = companion.facts().await?;
-    let envoys = Some(companion.envoys().await?);
-    Ok(Known { facts, envoys, changes: companion.changes().await? })
+    let envoys = companion.envoys().await?;
+    let served = Served { envoys, other_companions: companion.others };
+    Ok(Known { facts, envoys: Some(served), changes: companion.changes().await? })
 }

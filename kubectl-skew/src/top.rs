@@ -15,8 +15,8 @@ use std::time::Duration;
 use anyhow::Result;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use crate::builtin::ApiType;
 use crate::facts::{Envoys, Facts};
-use crate::plan::builtin::ApiType;
 use crate::plan::usage::Usage;
 use crate::types::Row;
 use rates::Rates;

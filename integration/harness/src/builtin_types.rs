@@ -1,5 +1,5 @@
 //! The table of Kubernetes' built-in types by version that `kubectl skew plan` has
-//! (`kubectl-skew/src/plan/builtin.txt`), made anew.
+//! (`kubectl-skew/src/builtin.txt`), made anew.
 //!
 //! A type is `on` if a recorded server, which has no flag for it, serves it; `off` if only the discovery
 //! documents of the release have it, which are those of a server with everything turned on; else `-`.
@@ -20,7 +20,7 @@ pub type Type = (String, String);
 
 /// Returns the file that has the table.
 pub fn file() -> PathBuf {
-    integration_folder().join("../kubectl-skew/src/plan/builtin.txt")
+    integration_folder().join("../kubectl-skew/src/builtin.txt")
 }
 
 /// Makes the table of the discovery documents in a folder (`tools/discovery-documents`) and of the

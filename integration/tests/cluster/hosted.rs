@@ -80,9 +80,12 @@ async fn replaced() -> Result<()> {
     let load = site.load()?;
     works(&load).await?;
 
+    // As in an upgrade: the controller manager follows when the servers are upgraded.
+    let older = site.collector(OLDER).await?;
     let known_from = site.replace("newer", NEWER, Leaving::InTurn).await?;
     works(&load).await?;
-    let collector = site.collector().await?;
+    drop(older);
+    let collector = site.collector(NEWER).await?;
     let families = site.families().await?;
     site.outlast_the_hosting_api().await?;
     works(&load).await?;
@@ -198,9 +201,9 @@ impl Hosted {
     }
 
     /// Starts a garbage collector that reaches the servers through Envoy.
-    async fn collector(&self) -> Result<ControllerManager> {
+    async fn collector(&self, version: Version) -> Result<ControllerManager> {
         let options = ControllerManagerOptions {
-            version: NEWER,
+            version,
             url: self.stack.url(),
             user: User::ControllerManager,
             controllers: vec!["garbage-collector-controller".to_owned()],

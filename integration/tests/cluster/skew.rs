@@ -1,5 +1,6 @@
 //! `kubectl skew` on the real pair; here, `check`: the gate of an upgrade and of its rollback.
 
+mod commands;
 mod doctor;
 mod plan;
 mod port_forward;
@@ -107,6 +108,16 @@ impl Scene {
         self.site.stack.configure(json!({ "mode": Mode::Enforce }))?;
         self.site.stack.wait_for_map("enforcing", |map| map.mode == Mode::Enforce).await
     }
+
+    /// Envoy reads files, so only its admin interface tells which map it uses.
+    async fn the_map_of_envoy_is_compared(&self) -> Result<()> {
+        let report = self.until(&["--stop", "old"], 0).await?;
+        assert_eq!(finding(&report, "envoys", "")?["verdict"], "warning");
+        let url = format!("http://127.0.0.1:{}/", self.site.stack.envoy.admin_port());
+        let report = self.until(&["--stop", "old", "--envoy", &url], 0).await?;
+        assert_eq!(finding(&report, "envoys", &url)?["verdict"], "yes");
+        Ok(())
+    }
 }
 
 /// Returns the finding of a check about a subject.
@@ -149,12 +160,22 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
     let report = scene.until(&["--stop", "old"], 0).await?;
     assert_eq!(finding(&report, "rollback", BUNDLES_NAME)?["verdict"], "warning");
     scene.finds_the_same_in_shadow_mode().await?;
+    scene.the_map_of_envoy_is_compared().await?;
 
     // Once another server has the type, the newer one may go, too.
     scene.site.plane.add(ServerOptions::new("newest", NEWER))?.wait_ready().await?;
     scene.site.stack.set_peers(peers(&scene.site.plane))?;
     let report = scene.until(&["--stop", "new"], 0).await?;
     assert_eq!(finding(&report, "orphans", "new")?["verdict"], "yes");
+
+    // After the last step no older server tells: the table does.
+    scene.site.plane.server_mut(0)?.stop().await?;
+    scene.site.stack.set_peers(peers(&scene.site.plane).split_off(1))?;
+    let report = scene.until(&["--stop", "new", "--rollback"], 1).await?;
+    let reason = finding(&report, "rollback", BUNDLES_NAME)?["reason"].to_string();
+    ensure!(reason.contains(&format!("by Kubernetes {OLDER}: ")), "{reason}");
+    assert_eq!(finding(&report, "rollback", BUNDLES_NAME)?["objects"], 3);
+    scene.until(&["--stop", "new"], 0).await?;
     entry.set("stranded", 3);
     entry.passed()
 }

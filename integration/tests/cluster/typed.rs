@@ -2,6 +2,7 @@
 //! two versions, and sees what the documents show.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use harness::artifacts::integration_folder;
@@ -19,6 +20,24 @@ const TEST: &str = "integration/tests/cluster/typed.rs";
 const QUICKSTART: &str = "envoy-config/quickstart/README.md";
 const LOAD_BALANCER: &str = "envoy-config/load-balancer/README.md";
 const API_SERVERS: &str = "docs/operations/api-servers.md";
+
+/// What a person can be asked for, from nothing to an Envoy that protects the control plane.
+const ENOUGH_TIME: Duration = Duration::from_secs(5 * 60);
+const ENOUGH_COMMANDS: usize = 10;
+
+/// Fails if installing took too long, or more commands than a person can be asked for.
+fn ensure_short(entry: &mut Entry, commands: usize, begun: Instant) -> Result<()> {
+    let took = begun.elapsed();
+    entry.set("commandsToInstall", commands);
+    entry.set_ms("installedMs", took);
+    ensure!(commands <= ENOUGH_COMMANDS && took <= ENOUGH_TIME, "{commands} commands, {took:?}");
+    Ok(())
+}
+
+/// Returns how many commands are below these headings.
+fn below(steps: &[Step], headings: &[&str]) -> usize {
+    steps.iter().filter(|step| headings.contains(&&*step.heading)).count()
+}
 
 async fn start() -> Result<(ControlPlane, Host)> {
     let servers = [("cp-1", OLDER), ("cp-2", NEWER), ("cp-3", NEWER)];
@@ -47,6 +66,7 @@ fn the_quickstart_does_what_its_readme_shows() -> Result<()> {
 async fn quickstart() -> Result<()> {
     let mut entry = Entry::begin("cluster_typed_quickstart");
     let (mut plane, mut host) = start().await?;
+    let begun = Instant::now();
     let steps = transcript::read(QUICKSTART, TEST)?;
     for step in &steps {
         let command = step.command.as_str();
@@ -59,6 +79,7 @@ async fn quickstart() -> Result<()> {
         } else if command.contains("func-e run") {
             host.start("envoy", command)?;
             host.wait_until_it_serves(3).await?;
+            ensure_short(&mut entry, below(&steps, &["Install", "Run"]), begun)?;
         } else if command.contains("get --raw /metrics") {
             as_administrator(&mut host, &plane, User::Admin)?;
             host.run(step)?;
@@ -94,7 +115,8 @@ async fn load_balancer() -> Result<()> {
     let mut entry = Entry::begin("cluster_typed_load_balancer");
     let (plane, mut host) = start().await?;
     as_administrator(&mut host, &plane, User::KubernetesAdmin)?;
-    give_permissions(&mut host)?;
+    let begun = Instant::now();
+    let permissions = give_permissions(&mut host)?;
     let service_account = "-n kube-system mixed-version-companion";
     let token = host.terminal.run(&format!("kubectl create token {service_account}"))?;
     install_load_balancer(&mut host)?;
@@ -118,6 +140,9 @@ async fn load_balancer() -> Result<()> {
                 host.wait_for("var/lib/mixed-version-proxy/envoy/sds/client-ca.json").await?;
             }
             host.wait_until_it_serves(3).await?;
+            // The token, and the files as in the quickstart.
+            let commands = permissions + 2 + below(&steps, &["Install"]);
+            ensure_short(&mut entry, commands, begun)?;
         } else if command.contains("http://127.0.0.1:99") {
             host.run_until_it_fits(step).await?;
         } else {
@@ -131,8 +156,9 @@ async fn load_balancer() -> Result<()> {
     entry.passed()
 }
 
-/// Types the commands that give the companion's account its permissions, and sees that it has them.
-fn give_permissions(host: &mut Host) -> Result<()> {
+/// Types the commands that give the companion's account its permissions, and sees that it has them. Returns
+/// their number.
+fn give_permissions(host: &mut Host) -> Result<usize> {
     let can_i = "kubectl auth can-i --as system:serviceaccount:kube-system:mixed-version-companion";
     let questions = [
         "get /openapi/v3",
@@ -143,14 +169,15 @@ fn give_permissions(host: &mut Host) -> Result<()> {
         let (_, answer) = host.terminal.try_run(&format!("{can_i} {question}"))?;
         ensure!(answer.ends_with("no"), "{question}: {answer}");
     }
-    for step in transcript::read(API_SERVERS, TEST)? {
-        host.run(&step)?;
+    let steps = transcript::read(API_SERVERS, TEST)?;
+    for step in &steps {
+        host.run(step)?;
     }
     for question in questions {
         let answer = host.terminal.run(&format!("{can_i} {question}"))?;
         ensure!(answer.ends_with("yes"), "{question}: {answer}");
     }
-    Ok(())
+    Ok(steps.len())
 }
 
 /// Installs as in the quickstart, with the files of the load balancer, as its document says.

@@ -1,5 +1,8 @@
 //! Is every Envoy on the current map?
 
+use anyhow::Result;
+use http::Uri;
+
 use super::{Check, Finding, Verdict, listed};
 use crate::facts::{Envoy, Envoys};
 use crate::table::age;
@@ -9,18 +12,37 @@ const MAP: &str = "filter";
 
 /// Says that nothing is known of Envoys.
 pub fn unknown() -> Vec<Finding> {
-    let reason = "nothing is known of Envoys without a companion";
+    let reason = "Envoys cannot be checked without a companion: name them with --envoy";
     vec![Finding::new(Check::Envoys, Verdict::Warning, "", reason)]
 }
 
-/// Checks each Envoy that is served over ADS.
+/// Checks the generation of the map that an Envoy has. `current` is that of the companion's.
+pub fn of_generation(url: &Uri, found: Result<u64>, current: u64) -> Finding {
+    let finding =
+        |verdict, reason: String| Finding::new(Check::Envoys, verdict, &url.to_string(), reason);
+    match found {
+        Ok(own) if own == current => finding(Verdict::Yes, "has the current map".to_owned()),
+        // With maps of several control planes, the metric has no generation.
+        Ok(0) => finding(
+            Verdict::Unknown,
+            "has no map yet, or maps of several control planes".to_owned(),
+        ),
+        Ok(own) => finding(
+            Verdict::No,
+            format!("has the map of generation {own}, and the companion published {current}"),
+        ),
+        Err(error) => finding(Verdict::Unknown, format!("{error:#}")),
+    }
+}
+
+/// Checks each Envoy that the companion serves over ADS.
 pub fn check(known: &Envoys) -> Vec<Finding> {
     let finding = |verdict, subject: &str, reason: String| {
         Finding::new(Check::Envoys, verdict, subject, reason)
     };
-    if known.versions.is_empty() && known.envoys.is_empty() {
-        let reason = "the companion serves no Envoy over ADS; an Envoy that reads its files has the map at once";
-        return vec![finding(Verdict::Yes, "", reason.to_owned())];
+    if known.is_without_ads() {
+        let reason = "the companion does not know whether Envoys that read its files use the current map: name them with --envoy";
+        return vec![finding(Verdict::Warning, "", reason.to_owned())];
     }
     let behind = known.envoys.iter().filter_map(|envoy| {
         let reason = reason(envoy, known)?;
@@ -33,10 +55,18 @@ pub fn check(known: &Envoys) -> Vec<Finding> {
     }
     let reason = match known.envoys.len() {
         0 => return vec![finding(Verdict::Warning, "", "no Envoy is connected".to_owned())],
-        1 => "the only Envoy has the current map".to_owned(),
-        count => format!("all {count} Envoys have the current map"),
+        1 => "the only Envoy of this companion has the current map".to_owned(),
+        count => format!("all {count} Envoys of this companion have the current map"),
     };
     vec![finding(Verdict::Yes, "", reason)]
+}
+
+/// Says that other companions serve Envoys, too.
+pub fn of_others(count: usize) -> Finding {
+    let reason = format!(
+        "{count} more companions are ready, whose Envoys are not known: check each with --companion-pod"
+    );
+    Finding::new(Check::Envoys, Verdict::Warning, "", reason)
 }
 
 /// Returns what an Envoy lacks.

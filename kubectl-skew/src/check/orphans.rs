@@ -57,16 +57,26 @@ fn unknown(facts: &Facts, max_age: u64) -> Option<Finding> {
         return no("", "the map is not complete: not every server has been read".to_owned());
     }
     let in_rotation = facts.peers.iter().filter(|peer| is_in_rotation(peer));
+    if in_rotation.clone().next().is_none() {
+        return no(
+            "",
+            "no server is ready: Envoy keeps those that were in rotation last".to_owned(),
+        );
+    }
     let old = |peer: &&Peer| peer.last_answer_seconds_ago.is_none_or(|at| at > max_age);
-    let peer = in_rotation.clone().find(old)?;
+    let peer = in_rotation.into_iter().find(old)?;
     let since = peer.last_answer_seconds_ago.map_or("it never answered".to_owned(), |seconds| {
         format!("its last answer is {} old", age(seconds))
     });
-    no(&peer.name, format!("what is known is not current: {since}"))
+    no(&peer.name, format!("the information about it is out of date: {since}"))
 }
 
 fn of_peer(facts: &Facts, (changes, now): History<'_>, rows: &[Row], peer: &Peer) -> Finding {
     let finding = |verdict, reason| Finding::new(Check::Orphans, verdict, &peer.name, reason);
+    if !is_in_rotation(peer) && facts.document.rotation.contains(&peer.address) {
+        let reason = "is not ready, but Envoy's map still has it in rotation".to_owned();
+        return finding(Verdict::No, reason);
+    }
     if !is_in_rotation(peer) {
         return finding(Verdict::Yes, "is out of rotation already".to_owned());
     }

@@ -5,19 +5,33 @@ use serde_json::Value;
 use super::{Check, Finding, Verdict};
 use crate::control_plane::{Count, Objects};
 
-/// A type that the newest servers no longer serve.
+/// What turns a type on that is off by default.
+pub const FLAG: &str = "--runtime-config or --feature-gates turn it on";
+
+/// Why a type that a server is known to serve was not found.
+pub const WRONG_SERVER: &str =
+    "cannot be listed: the kubeconfig's server does not serve it; use a kubeconfig for Envoy";
+
+/// A type that is missing where the control plane goes.
 #[derive(Clone, Debug)]
-pub struct Dropped {
+pub struct Stored {
     /// As people read it.
     pub name: String,
-    /// Whether the newest servers serve the resource in another version.
+    /// Whether a flag turns it on there.
+    pub is_optional: bool,
+    /// Whether the resource is served there in another version.
     pub has_successor: bool,
     pub count: Count,
 }
 
-/// Checks types that the next version drops, migrations and custom resource definitions.
-pub fn check(dropped: &[Dropped], migrations: &Objects, definitions: &Objects) -> Vec<Finding> {
-    let mut findings: Vec<_> = dropped.iter().filter_map(of_dropped).collect();
+/// Checks types that are missing `at` the newer version, migrations and custom resource definitions.
+pub fn check(
+    at: &str,
+    dropped: &[Stored],
+    migrations: &Objects,
+    definitions: &Objects,
+) -> Vec<Finding> {
+    let mut findings: Vec<_> = dropped.iter().filter_map(|one| of_dropped(at, one)).collect();
     match migrations {
         Objects::Listed(items) => findings.extend(items.iter().filter_map(of_migration)),
         // Most control planes do not have them.
@@ -30,7 +44,7 @@ pub fn check(dropped: &[Dropped], migrations: &Objects, definitions: &Objects) -
         Objects::Failed(error) => findings.push(unknown("CustomResourceDefinition", error)),
     }
     if findings.is_empty() {
-        let reason = "nothing is stored that the next version drops";
+        let reason = format!("nothing is stored that is not served by {at}");
         findings.push(Finding::new(Check::Storage, Verdict::Yes, "", reason));
     }
     findings
@@ -40,25 +54,33 @@ fn unknown(what: &str, error: &str) -> Finding {
     Finding::new(Check::Storage, Verdict::Unknown, what, format!("cannot be listed: {error}"))
 }
 
-fn of_dropped(Dropped { name, has_successor, count }: &Dropped) -> Option<Finding> {
-    let finding = |verdict, reason| Finding::new(Check::Storage, verdict, name, reason);
-    match count {
-        Count::Some(0) | Count::NotServed => None,
-        Count::Some(objects) => {
-            let found = if *has_successor {
-                let reason = format!(
-                    "the newest servers serve its {objects} objects in another version only: store them in that one (StorageVersionMigration)"
-                );
-                finding(Verdict::Warning, reason)
-            } else {
-                let reason =
-                    format!("the newest servers drop it, and {objects} objects are stored");
-                finding(Verdict::No, reason)
-            };
-            Some(Finding { objects: Some(*objects), types: vec![name.clone()], ..found })
-        }
-        Count::Failed(error) => Some(unknown(name, error)),
-    }
+fn of_dropped(at: &str, one: &Stored) -> Option<Finding> {
+    let finding =
+        |verdict, reason: String| Finding::new(Check::Storage, verdict, &one.name, reason);
+    let count = match &one.count {
+        Count::Some(0) | Count::NotListable => return None,
+        Count::Some(count) => *count,
+        Count::NotServed => return Some(finding(Verdict::Unknown, WRONG_SERVER.to_owned())),
+        Count::Failed(error) => return Some(unknown(&one.name, error)),
+    };
+    let objects = objects(count);
+    let (verdict, reason) = if one.has_successor {
+        let reason = format!(
+            "is served by {at} in another version only: store its {objects} in that one (StorageVersionMigration)"
+        );
+        (Verdict::Warning, reason)
+    } else if one.is_optional {
+        (Verdict::Warning, format!("is not served by {at} unless {FLAG}, with {objects} stored"))
+    } else {
+        (Verdict::No, format!("is not served by {at}, with {objects} stored"))
+    };
+    let types = vec![one.name.clone()];
+    Some(Finding { types, objects: Some(count), ..finding(verdict, reason) })
+}
+
+/// Returns a number of objects, in words.
+pub fn objects(count: u64) -> String {
+    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
 }
 
 /// A migration that has not succeeded

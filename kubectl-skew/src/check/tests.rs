@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::storage::Dropped;
+use super::storage::Stored;
 use super::{Finding, Report, Verdict, envoys, orphans, rollback, storage};
 use crate::changes::Changes;
 use crate::control_plane::{Count, Objects};
@@ -12,6 +12,11 @@ use crate::screen::Screen;
 
 /// No history.
 const NONE: orphans::History<'static> = (&Changes(Vec::new()), 0);
+
+/// Returns a type with so many objects that is missing where the control plane goes.
+fn stored(name: &str, count: Count) -> Stored {
+    Stored { name: name.to_owned(), is_optional: false, has_successor: false, count }
+}
 
 fn of_peer(facts: &Facts, name: &str) -> Finding {
     let found = orphans::check(facts, NONE, Some(name), 60).unwrap();
@@ -72,16 +77,37 @@ fn the_last_server_and_servers_of_which_little_is_known_must_stay() {
     let mut facts = facts();
     facts.peers[1].state = discovery_map::PeerState::NotReady;
     assert!(of_peer(&facts, "cp-1").reason.contains("last server"));
+    assert!(of_peer(&facts, "cp-2").reason.contains("still has it in rotation"));
+    facts.peers[1].address = "10.0.0.2:6443".to_owned();
     assert_eq!(of_peer(&facts, "cp-2").verdict, Verdict::Yes);
 
     facts.peers[0].last_answer_seconds_ago = Some(300);
     let found = orphans::check(&facts, NONE, None, 60).unwrap();
-    assert!(found[0].reason.contains("not current"), "{found:?}");
+    assert!(found[0].reason.contains("out of date"), "{found:?}");
     facts.document.complete = false;
     let found = orphans::check(&facts, NONE, None, 600).unwrap();
     assert!(found[0].reason.contains("not complete"), "{found:?}");
     let error = orphans::check(&facts, NONE, Some("cp-9"), 60).unwrap_err().to_string();
     assert!(error.contains("cp-1, cp-2, cp-3"), "{error}");
+}
+
+#[test]
+fn while_no_server_is_ready_none_may_be_taken_down() {
+    let mut facts = facts();
+    for peer in &mut facts.peers {
+        peer.state = discovery_map::PeerState::NotReady;
+    }
+    let found = orphans::check(&facts, NONE, None, 60).unwrap();
+    assert!(found[0].verdict == Verdict::No && found[0].reason.contains("no server is ready"));
+}
+
+#[test]
+fn the_map_of_an_envoy_must_be_the_companions() {
+    let url = "http://127.0.0.1:9901".parse().unwrap();
+    let verdict = |found| envoys::of_generation(&url, found, 42).verdict;
+    assert_eq!((verdict(Ok(42)), verdict(Ok(41))), (Verdict::Yes, Verdict::No));
+    assert_eq!(verdict(Ok(0)), Verdict::Unknown);
+    assert_eq!(verdict(Err(anyhow::anyhow!("refused"))), Verdict::Unknown);
 }
 
 #[test]
@@ -106,18 +132,23 @@ fn an_envoy_that_has_not_acknowledged_the_map_is_named_with_its_refusal() {
 
     let current = Envoys { envoys: vec![known.envoys[0].clone()], ..known };
     assert_eq!(envoys::check(&current)[0].verdict, Verdict::Yes);
-    assert_eq!(envoys::check(&Envoys::default())[0].verdict, Verdict::Yes);
+    // Nobody has seen the others.
+    assert_eq!(envoys::check(&Envoys::default())[0].verdict, Verdict::Warning);
 }
 
 #[test]
 fn what_the_next_version_drops_must_not_be_stored() {
-    let dropped = |has_successor, count| Dropped { name: "a/v1 b".into(), has_successor, count };
+    let dropped = |has_successor, count| Stored { has_successor, ..stored("a/v1 b", count) };
     let none = || Objects::Listed(Vec::new());
-    let verdict = |one| storage::check(&[one], &Objects::NotServed, &none())[0].verdict;
+    let verdict = |one| storage::check("1.37", &[one], &Objects::NotServed, &none())[0].verdict;
     assert_eq!(verdict(dropped(false, Count::Some(2))), Verdict::No);
     assert_eq!(verdict(dropped(true, Count::Some(2))), Verdict::Warning);
     assert_eq!(verdict(dropped(false, Count::Some(0))), Verdict::Yes);
     assert_eq!(verdict(dropped(false, Count::Failed("403".into()))), Verdict::Unknown);
+    assert_eq!(verdict(dropped(false, Count::NotServed)), Verdict::Unknown);
+    assert_eq!(verdict(dropped(false, Count::NotListable)), Verdict::Yes);
+    let optional = Stored { is_optional: true, ..dropped(false, Count::Some(2)) };
+    assert_eq!(verdict(optional), Verdict::Warning);
 
     let migration = |condition: &str| {
         json!({
@@ -126,7 +157,8 @@ fn what_the_next_version_drops_must_not_be_stored() {
         })
     };
     let migrations = |condition| Objects::Listed(vec![migration(condition)]);
-    let verdict = |condition| storage::check(&[], &migrations(condition), &none())[0].verdict;
+    let verdict =
+        |condition| storage::check("1.37", &[], &migrations(condition), &none())[0].verdict;
     assert_eq!(verdict("Succeeded"), Verdict::Yes);
     assert_eq!((verdict("Running"), verdict("Failed")), (Verdict::No, Verdict::No));
 }
@@ -144,7 +176,7 @@ fn stored_versions_of_a_custom_resource_must_be_served() {
         })
     };
     let verdict = |object| {
-        storage::check(&[], &Objects::NotServed, &Objects::Listed(vec![object]))[0].verdict
+        storage::check("1.37", &[], &Objects::NotServed, &Objects::Listed(vec![object]))[0].verdict
     };
     assert_eq!(verdict(definition(true)), Verdict::Warning);
     assert_eq!(verdict(definition(false)), Verdict::No);
@@ -152,23 +184,26 @@ fn stored_versions_of_a_custom_resource_must_be_served() {
     migrated["status"]["storedVersions"] = json!(["v1"]);
     assert_eq!(verdict(migrated), Verdict::Yes);
     let failed = Objects::Failed("403 forbidden".into());
-    assert_eq!(storage::check(&[], &Objects::NotServed, &failed)[0].verdict, Verdict::Unknown);
+    assert_eq!(
+        storage::check("1.37", &[], &Objects::NotServed, &failed)[0].verdict,
+        Verdict::Unknown
+    );
 }
 
 #[test]
 fn stranded_objects_are_counted_and_only_a_rollback_must_not_go_on() {
-    let newer = [("a/v1 b".to_owned(), Count::Some(3)), ("a/v1 c".to_owned(), Count::Some(0))];
-    let found = rollback::check(&newer, false);
+    let newer = [stored("a/v1 b", Count::Some(3)), stored("a/v1 c", Count::Some(0))];
+    let found = rollback::check("1.36", &newer, false);
     assert_eq!((found.len(), found[0].verdict, found[0].objects), (1, Verdict::Warning, Some(3)));
-    assert_eq!(rollback::check(&newer, true)[0].verdict, Verdict::No);
-    assert_eq!(rollback::check(&newer[1..], true)[0].verdict, Verdict::Yes);
-    let unknown = [("a/v1 b".to_owned(), Count::NotServed)];
-    assert_eq!(rollback::check(&unknown, false)[0].verdict, Verdict::Unknown);
+    assert_eq!(rollback::check("1.36", &newer, true)[0].verdict, Verdict::No);
+    assert_eq!(rollback::check("1.36", &newer[1..], true)[0].verdict, Verdict::Yes);
+    let unknown = [stored("a/v1 b", Count::NotServed)];
+    assert_eq!(rollback::check("1.36", &unknown, false)[0].verdict, Verdict::Unknown);
 }
 
 #[test]
 fn the_worst_finding_decides() {
-    let report = Report::new(rollback::check(&[("a/v1 b".to_owned(), Count::Some(1))], true));
+    let report = Report::new(rollback::check("1.36", &[stored("a/v1 b", Count::Some(1))], true));
     assert_eq!(report.verdict, Verdict::No);
     let text = report.text(&Screen::default());
     assert!(

@@ -1,29 +1,31 @@
 //! `kubectl skew check`: the gate of an upgrade script, by its exit code.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use api_discovery::MinorVersion;
 use clap::Args;
 use discovery_map::Mode;
+use http::Uri;
 use kube::Client;
 
+use super::envoy;
 use crate::args::{Connection, Format};
-use crate::check::storage::Dropped;
-use crate::check::{Finding, Report, Verdict, envoys, orphans, rollback, storage};
-use crate::control_plane::{Count, Objects, count, list};
+use crate::builtin::BuiltIn;
+use crate::check::missing::{Comparison, Direction, Missing, Question, compare};
+use crate::check::storage::Stored;
+use crate::check::{Check, Finding, Report, Verdict, envoys, orphans, rollback, storage};
+use crate::control_plane::{Count, DEFINITIONS, Objects, count, list};
 use crate::facts::Facts;
 use crate::screen::Screen;
-use crate::source::Known;
+use crate::source::{Known, Served};
 use crate::types::{Row, rows};
-use crate::{kubeconfig, output, servers, source};
+use crate::{output, servers, source};
 
 const MIGRATIONS: [&str; 2] = [
     "/apis/storagemigration.k8s.io/v1/storageversionmigrations",
     "/apis/storagemigration.k8s.io/v1beta1/storageversionmigrations",
 ];
-
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
@@ -34,7 +36,16 @@ pub struct CheckArgs {
     /// Check for a rollback: objects that it would strand are a reason not to go on.
     #[arg(long)]
     rollback: bool,
-    /// How old what is known of a server may be, in seconds.
+    /// The minor version that the control plane goes to, such as 1.37; with --rollback, the one that it
+    /// goes back to. Without it, while servers have different versions, what the newest and the older ones
+    /// serve is compared; otherwise the next version counts, or the previous one.
+    #[arg(long, value_name = "VERSION")]
+    to: Option<MinorVersion>,
+    /// An Envoy's admin interface, such as http://127.0.0.1:9901, whose map is compared with the
+    /// companion's; can be repeated. Envoys that the companion serves over ADS are checked without it.
+    #[arg(long = "envoy", value_name = "URL")]
+    envoys: Vec<Uri>,
+    /// Maximum age of the information about a server, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     max_age: u64,
     /// How to write the result.
@@ -56,14 +67,63 @@ impl CheckArgs {
         let Known { facts, envoys, changes } = source::known(args).await?;
         let (history, stop) = ((&changes, super::now()), self.stop.as_deref());
         let mut findings = orphans::check(&facts, history, stop, self.max_age)?;
-        findings.extend(envoys.map_or_else(envoys::unknown, |known| envoys::check(&known)));
+        findings.extend(self.of_envoys(args, &facts, envoys).await?);
+
+        let (table, rows) = (BuiltIn::shipped()?, rows(&facts.document));
+        let question = |direction| {
+            let is_asked = self.rollback == (direction == Direction::Rollback);
+            let table = is_asked.then_some(&table);
+            Question { direction, to: self.to.filter(|_| is_asked), table }
+        };
+        let up = compare(&rows, &facts.peers, question(Direction::Upgrade))?;
+        let back = compare(&rows, &facts.peers, question(Direction::Rollback))?;
         let asked = Asked { args, attempts: attempts(&facts) };
-        findings.extend(stored(&facts, &asked).await);
-        findings.extend(stranded(&facts, &asked, self.rollback).await);
+        findings.extend(stored(&up, &asked).await);
+        findings.extend(stranded(&back, &asked, self.rollback).await);
+        for (check, comparison) in [(Check::Storage, up), (Check::Rollback, back)] {
+            let reason = comparison.not_examined;
+            findings.extend(reason.map(|reason| {
+                Finding::new(
+                    check,
+                    Verdict::Warning,
+                    "",
+                    format!("{reason}: specify one with --to"),
+                )
+            }));
+        }
         let report = Report::new(findings);
         let text = output::render(self.output, &report, |_| report.text(screen))?;
         out.write_all(text.as_bytes())?;
         Ok(report.verdict)
+    }
+
+    /// Checks the Envoys that a companion serves over ADS, and those that the user names.
+    async fn of_envoys(
+        &self,
+        args: &Connection,
+        facts: &Facts,
+        served: Option<Served>,
+    ) -> Result<Vec<Finding>> {
+        ensure!(
+            self.envoys.is_empty() || served.is_some(),
+            "--envoy requires a companion, whose map is compared"
+        );
+        let mut findings = Vec::new();
+        for url in &self.envoys {
+            let generation = envoy::map_generation(url, args.request_timeout).await;
+            findings.push(envoys::of_generation(url, generation, facts.map.generation));
+        }
+        match served {
+            None => findings.extend(envoys::unknown()),
+            // Those that read files are the ones that the user named.
+            Some(served) if served.envoys.is_without_ads() && !findings.is_empty() => {}
+            Some(served) => {
+                findings.extend(envoys::check(&served.envoys));
+                let is_alone = served.other_companions == 0 || served.envoys.is_without_ads();
+                findings.extend((!is_alone).then(|| envoys::of_others(served.other_companions)));
+            }
+        }
+        Ok(findings)
     }
 }
 
@@ -85,15 +145,26 @@ fn attempts(facts: &Facts) -> usize {
 
 impl Asked<'_> {
     async fn client(&self, served_by: Option<&String>) -> Result<Client, String> {
-        let client = match served_by.filter(|_| self.args.is_direct()) {
-            Some(name) => servers::client(self.args, name).await,
-            None => kubeconfig::client(self.args).await,
-        };
-        client.map_err(|error| format!("{error:#}"))
+        servers::of_objects(self.args, served_by).await.map_err(|error| format!("{error:#}"))
+    }
+
+    /// Counts the objects of each type, in a version that stays if there is one: a list in a deprecated
+    /// version would itself be counted as its use.
+    async fn counted(&self, missing: &[Missing<'_>]) -> Vec<Stored> {
+        let mut stored = Vec::new();
+        for Missing { row, is_optional, successor } in missing {
+            stored.push(Stored {
+                name: row.name(),
+                is_optional: *is_optional,
+                has_successor: successor.is_some(),
+                count: self.count(successor.unwrap_or(row)).await,
+            });
+        }
+        stored
     }
 
     async fn count(&self, row: &Row) -> Count {
-        let Some(collection) = row.collection() else { return Count::NotServed };
+        let Some(collection) = row.collection() else { return Count::NotListable };
         let client = match self.client(row.served_by.first()).await {
             Ok(client) => client,
             Err(error) => return Count::Failed(error),
@@ -123,76 +194,19 @@ impl Asked<'_> {
 }
 
 /// Checks what is stored.
-async fn stored(facts: &Facts, asked: &Asked<'_>) -> Vec<Finding> {
-    let rows = rows(&facts.document);
-    let mut dropped = Vec::new();
-    for row in only_of(&rows, facts, Side::Older) {
-        let has_successor = has_other_version(&rows, row, &newest(facts));
-        let count = asked.count(row).await;
-        dropped.push(Dropped { name: row.name(), has_successor, count });
-    }
+async fn stored(comparison: &Comparison<'_>, asked: &Asked<'_>) -> Vec<Finding> {
+    let dropped = asked.counted(&comparison.missing).await;
     let mut migrations = asked.list(MIGRATIONS[0]).await;
     if migrations == Objects::NotServed {
         migrations = asked.list(MIGRATIONS[1]).await;
     }
-    storage::check(&dropped, &migrations, &asked.list(DEFINITIONS).await)
+    storage::check(&comparison.at, &dropped, &migrations, &asked.list(DEFINITIONS).await)
 }
 
 /// Checks what a rollback would strand.
-async fn stranded(facts: &Facts, asked: &Asked<'_>, strict: bool) -> Vec<Finding> {
-    let rows = rows(&facts.document);
-    let older = older(facts);
-    let mut newer = Vec::new();
-    for row in only_of(&rows, facts, Side::Newest) {
-        // What the older servers serve in another version stays within reach.
-        if !has_other_version(&rows, row, &older) {
-            newer.push((row.name(), asked.count(row).await));
-        }
-    }
-    rollback::check(&newer, strict)
-}
-
-/// The side of an upgrade.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Older,
-    Newest,
-}
-
-/// Returns the names of the peers of the newest version.
-fn newest(facts: &Facts) -> BTreeSet<&str> {
-    let newest = facts.peers.iter().filter_map(|peer| peer.minor_version).max();
-    let peers = facts.peers.iter().filter(|peer| peer.minor_version == newest);
-    peers.map(|peer| &*peer.name).collect()
-}
-
-/// Returns the names of the peers of earlier versions.
-fn older(facts: &Facts) -> BTreeSet<&str> {
-    let newest = newest(facts);
-    let names = facts.peers.iter().map(|peer| &*peer.name);
-    names.filter(|name| !newest.contains(name)).collect()
-}
-
-/// Returns the types with objects that only peers of one side serve; none if all have one version.
-fn only_of<'r>(rows: &'r [Row], facts: &Facts, side: Side) -> Vec<&'r Row> {
-    let (newest, older) = (newest(facts), older(facts));
-    if older.is_empty() {
-        return Vec::new();
-    }
-    let own = if side == Side::Newest { newest } else { older };
-    let is_own = |name: &String| own.contains(name.as_str());
-    let only = |row: &&Row| {
-        row.collection().is_some() && !row.served_by.is_empty() && row.served_by.iter().all(is_own)
-    };
-    rows.iter().filter(only).collect()
-}
-
-/// Returns whether one of these peers serves the resource in another version.
-fn has_other_version(rows: &[Row], row: &Row, peers: &BTreeSet<&str>) -> bool {
-    let same = rows.iter().filter(|other| {
-        (&other.group, &other.resource) == (&row.group, &row.resource)
-            && other.version != row.version
-    });
-    let mut servers = same.flat_map(|other| &other.served_by);
-    servers.any(|name| peers.contains(name.as_str()))
+async fn stranded(comparison: &Comparison<'_>, asked: &Asked<'_>, strict: bool) -> Vec<Finding> {
+    // What is served there in another version stays within reach.
+    let gone = comparison.missing.iter().filter(|one| one.successor.is_none());
+    let gone: Vec<_> = gone.cloned().collect();
+    rollback::check(&comparison.at, &asked.counted(&gone).await, strict)
 }

@@ -12,10 +12,10 @@ use kube::Client;
 
 use super::usage;
 use crate::args::{Connection, Format};
+use crate::builtin::{ApiType, Availability, BuiltIn, Release};
 use crate::check::Verdict;
-use crate::control_plane::{Count, Objects, count, list};
+use crate::control_plane::{Count, DEFINITIONS, Objects, count, list};
 use crate::facts::Facts;
-use crate::plan::builtin::{ApiType, Availability, BuiltIn, Release};
 use crate::plan::changes::{self, Changes, Served};
 use crate::plan::custom::CustomResources;
 use crate::plan::rollout::{Rollout, oldest};
@@ -23,9 +23,7 @@ use crate::plan::usage::Usage;
 use crate::plan::{Found, Plan, Resource};
 use crate::screen::Screen;
 use crate::types::{Row, rows};
-use crate::{kubeconfig, output, servers, source};
-
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+use crate::{output, servers, source};
 
 #[derive(Clone, Debug, Args)]
 pub struct PlanArgs {
@@ -142,7 +140,8 @@ async fn objects(
     };
     match count(&client(args, by).await?, &collection).await {
         Count::Some(count) => Ok(Some(count)),
-        Count::NotServed => Err(format!("{collection} cannot be listed")),
+        Count::NotListable => Ok(None),
+        Count::NotServed => Err(format!("{collection} is not served")),
         Count::Failed(error) => Err(error),
     }
 }
@@ -156,11 +155,6 @@ async fn definitions(args: &Connection, facts: &Facts) -> Result<Vec<serde_json:
     }
 }
 
-/// Returns a client of the kubeconfig's server, which should be Envoy; without a companion, of a server.
 async fn client(args: &Connection, server: Option<&String>) -> Result<Client, String> {
-    let client = match server.filter(|_| args.is_direct()) {
-        Some(name) => servers::client(args, name).await,
-        None => kubeconfig::client(args).await,
-    };
-    client.map_err(|error| format!("{error:#}"))
+    servers::of_objects(args, server).await.map_err(|error| format!("{error:#}"))
 }

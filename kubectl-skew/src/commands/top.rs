@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use http::{StatusCode, Uri};
+use http::Uri;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, channel, unbounded_channel};
 
-use super::{now, usage};
+use super::{envoy, now, usage};
 use crate::args::Connection;
-use crate::endpoint::{Answer, Endpoint, Who};
 use crate::exposition::samples;
 use crate::facts::Facts;
 use crate::plan::usage::Usage;
@@ -122,7 +121,9 @@ impl Reader<'_> {
     }
 
     async fn read(&self, with_usage: bool) -> Reading {
-        let known = source::known(self.args).await.map(|known| (known.facts, known.envoys));
+        let known = source::known(self.args)
+            .await
+            .map(|known| (known.facts, known.envoys.map(|served| served.envoys)));
         let decisions = self.decisions().await;
         let usage = match &known {
             Ok((facts, _)) if with_usage => self.usage(facts).await,
@@ -133,13 +134,9 @@ impl Reader<'_> {
 
     /// Returns the requests of all Envoys by decision.
     async fn decisions(&self) -> Result<BTreeMap<String, u64>> {
-        const PATH: &str = "/stats/prometheus";
         let mut counters = BTreeMap::new();
         for url in &self.top.envoys {
-            let mut endpoint = Endpoint::at(url, Who::Envoy, self.args.request_timeout).await?;
-            let Answer { status, body } = endpoint.get(PATH).await?;
-            ensure!(status == StatusCode::OK, "{PATH} of Envoy at {url} answered {status}");
-            let text = String::from_utf8_lossy(&body);
+            let text = envoy::metrics(url, self.args.request_timeout).await?;
             for sample in samples(&text, DECISIONS, "") {
                 if let (Some(decision), Some(count)) = (sample.label("decision"), sample.count()) {
                     *counters.entry(decision.to_owned()).or_default() += count;

@@ -12,6 +12,9 @@ use crate::endpoint::{Carrier, Endpoint, Who};
 /// The pods of the chart and Kustomize, and of `companion manifest static-pod`.
 const SELECTOR: &str = "app.kubernetes.io/name in (mixed-version-proxy, mixed-version-companion)";
 
+/// The label of the chart's release.
+const INSTANCE: &str = "app.kubernetes.io/instance";
+
 /// The names of the companion's container in these pods.
 const CONTAINERS: [&str; 2] = ["companion", "mixed-version-companion"];
 
@@ -19,6 +22,8 @@ const CONTAINERS: [&str; 2] = ["companion", "mixed-version-companion"];
 pub struct Pod {
     namespace: String,
     name: String,
+    /// The number of ready pods of the same installation beside it.
+    pub others: usize,
 }
 
 /// Finds the companion's pod: the one that the user names, or the first ready one by name.
@@ -29,7 +34,7 @@ pub async fn find(client: &Client, args: &Connection) -> Result<Pod> {
     let namespace = args.namespace.as_deref();
     if let Some(name) = &args.companion_pod {
         let namespace = namespace.unwrap_or(client.default_namespace()).to_owned();
-        return Ok(Pod { namespace, name: name.clone() });
+        return Ok(Pod { namespace, name: name.clone(), others: 0 });
     }
     let pods: Api<PodObject> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -41,8 +46,8 @@ pub async fn find(client: &Client, args: &Connection) -> Result<Pod> {
     let list = list.with_context(|| format!("cannot list the companion's pods: {hint}"))?;
     let mut found: Vec<_> = list.items.iter().filter(|pod| is_companion(pod)).collect();
     found.sort_by_key(|pod| (pod.namespace(), pod.name_any()));
-    let chosen = found.iter().find(|pod| is_ready(pod));
-    let Some(pod) = chosen else {
+    let ready: Vec<_> = found.iter().filter(|pod| is_ready(pod)).collect();
+    let Some(pod) = ready.first() else {
         let place =
             namespace.map_or("any namespace".to_owned(), |name| format!("namespace {name}"));
         match found.len() {
@@ -50,7 +55,11 @@ pub async fn find(client: &Client, args: &Connection) -> Result<Pod> {
             count => bail!("none of the companion's {count} pods in {place} is ready: {hint}"),
         }
     };
-    Ok(Pod { namespace: pod.namespace().unwrap_or_default(), name: pod.name_any() })
+    let installation = |pod: &PodObject| (pod.namespace(), pod.labels().get(INSTANCE).cloned());
+    let same = ready.iter().filter(|other| installation(other) == installation(pod));
+    let others = same.count().saturating_sub(1);
+    let namespace = pod.namespace().unwrap_or_default();
+    Ok(Pod { namespace, name: pod.name_any(), others })
 }
 
 /// Forwards the endpoint's port.
@@ -58,7 +67,7 @@ pub async fn find(client: &Client, args: &Connection) -> Result<Pod> {
 /// # Errors
 /// The user may not, or the node does not answer.
 pub async fn forward(client: Client, pod: &Pod, args: &Connection) -> Result<Endpoint> {
-    let Pod { namespace, name } = pod;
+    let Pod { namespace, name, .. } = pod;
     let port = args.companion_port;
     let pods: Api<PodObject> = Api::namespaced(client, namespace);
     let what = || format!("cannot forward port {port} of pod {namespace}/{name}");

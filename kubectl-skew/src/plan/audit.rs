@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::builtin::ApiType;
 use crate::audit::{Event, Logs, Reference};
+use crate::builtin::ApiType;
 
 /// A client of a type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

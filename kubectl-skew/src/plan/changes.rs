@@ -1,7 +1,7 @@
 //! What a version adds and removes, of what these servers serve. Pure.
 
-use super::builtin::{ApiType, Availability, Release};
 use super::rollout::{Rollout, When};
+use crate::builtin::{ApiType, Availability, Release};
 use crate::types::Row;
 
 /// A type, and the servers that serve it today.
@@ -66,7 +66,7 @@ pub fn of(rows: &[Row], rollout: &Rollout, from: Release<'_>, to: Release<'_>) -
 #[cfg(test)]
 pub mod tests {
     use super::{Changes, Served, of};
-    use crate::plan::builtin::tests::table;
+    use crate::builtin::tests::table;
     use crate::plan::rollout::{Rollout, tests::peers};
     use crate::types::Row;
 

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::builtin::{ApiType, Availability, Release};
+use crate::builtin::{ApiType, Availability, Release};
 
 /// What is to be said of the CustomResourceDefinitions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -49,7 +49,7 @@ mod tests {
     use serde_json::json;
 
     use super::CustomResources;
-    use crate::plan::builtin::tests::table;
+    use crate::builtin::tests::table;
 
     #[test]
     fn a_definition_of_a_type_that_the_new_version_has_built_in_is_a_conflict() {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::audit::Audit;
-use super::builtin::{ApiType, tests::table};
 use super::changes::{self, tests::row};
 use super::rollout::{Rollout, tests::peers};
 use super::{Found, Plan, Resource};
+use crate::builtin::{ApiType, tests::table};
 use crate::check::Verdict;
 use crate::screen::Screen;
 use crate::types::Row;

@@ -1,9 +1,9 @@
 //! The plan for people.
 
-use super::builtin::ApiType;
 use super::rollout::When;
 use super::usage::Deprecated;
 use super::{Going, Plan};
+use crate::builtin::ApiType;
 use crate::check::Verdict;
 use crate::screen::Screen;
 use crate::table::{Cell, Table, Tone};

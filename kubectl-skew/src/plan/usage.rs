@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::builtin::ApiType;
+use crate::builtin::ApiType;
 use crate::exposition::{Sample, samples};
 
 const PREFIX: &str = "apiserver_";

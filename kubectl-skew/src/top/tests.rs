@@ -7,8 +7,8 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Reaction, Reading, State, view};
+use crate::builtin::ApiType;
 use crate::facts::tests::facts;
-use crate::plan::builtin::ApiType;
 use crate::plan::usage::Usage;
 
 /// Returns what is on a screen of this size.

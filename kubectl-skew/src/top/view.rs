@@ -9,9 +9,9 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
 use super::State;
 use super::rates::Rate;
+use crate::builtin::ApiType;
 use crate::check::{Verdict, envoys};
 use crate::facts::Peer;
-use crate::plan::builtin::ApiType;
 use crate::table::age;
 
 /// The lines that tell of problems, at most.

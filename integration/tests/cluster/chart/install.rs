@@ -11,7 +11,7 @@
 //!
 //! With the feature `slow`, pods are replaced as well.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use harness::artifacts::Artifact;
@@ -33,6 +33,9 @@ use commands::Commands;
 
 /// So many commands are enough, the check included.
 const MOST_COMMANDS: usize = 10;
+
+/// How long that may take.
+const ENOUGH_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// Lists all that the chart makes, but for the volumes, which stay.
 const EVERYTHING: &str = "kubectl get all,configmap,role,rolebinding,networkpolicy,pdb,serviceaccount \
@@ -67,7 +70,9 @@ async fn installed() -> Result<()> {
     entry.set_ms("installedMs", begun.elapsed());
 
     let mut running = cluster.run_pod().await?;
-    entry.set_ms("protectedMs", begun.elapsed());
+    let took = begun.elapsed();
+    entry.set_ms("protectedMs", took);
+    ensure!(took <= ENOUGH_TIME, "{took:?}");
     cluster.is_protected(&mut entry).await?;
     running.is_observable().await?;
     permissions::are_least(&cluster, &mut running).await?;

@@ -16,7 +16,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use wire::client::Http;
 
-use super::{DEADLINE, Scene};
+use super::{DEADLINE, Scene, finding};
 
 /// A group-version that 1.36 has, off by default, and 1.37 has not.
 const CIDRS: &str = "/apis/networking.k8s.io/v1beta1/servicecidrs";
@@ -136,6 +136,12 @@ async fn requests_for_what_goes_are_found_with_their_number_and_user() -> Result
         Ok(())
     })
     .await?;
+
+    // `check` says the same of the next version before the first server has it.
+    let (code, report) = scene.check(&[]).await?;
+    ensure!(code == ExitCode::SUCCESS, "{code:?}: {report:#}");
+    let half = finding(&report, "storage", "networking.k8s.io/v1beta1 servicecidrs")?;
+    ensure!(half["verdict"] == "warning" && half["objects"] == 1, "{half:#}");
 
     let client = scene.site.direct(0, Http::Two)?;
     for _ in 0..REQUESTS {

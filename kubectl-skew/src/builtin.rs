@@ -129,6 +129,11 @@ impl BuiltIn {
     pub fn after(&self, version: MinorVersion) -> Option<MinorVersion> {
         self.versions.iter().copied().filter(|known| *known > version).min()
     }
+
+    /// Returns the newest version that is older; `None` if the table begins there.
+    pub fn before(&self, version: MinorVersion) -> Option<MinorVersion> {
+        self.versions.iter().copied().filter(|known| *known < version).max()
+    }
 }
 
 impl<'t> Release<'t> {

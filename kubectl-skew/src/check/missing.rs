@@ -1,0 +1,284 @@
+//! Which types that are served today are missing where the control plane goes: at the newest servers, or at
+//! the oldest ones after a rollback. Pure.
+//!
+//! While servers of both versions are in rotation, what they serve tells. Before the first and after the
+//! last step of an upgrade all have one version, and the table of built-in types tells.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use api_discovery::MinorVersion;
+use discovery_map::PeerState;
+
+use crate::builtin::{ApiType, Availability, BuiltIn, Release};
+use crate::facts::Peer;
+use crate::types::Row;
+
+/// Where the control plane goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Upgrade,
+    Rollback,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'t> {
+    pub direction: Direction,
+    /// The version that the user names.
+    pub to: Option<MinorVersion>,
+    /// The table, if it counts.
+    pub table: Option<&'t BuiltIn>,
+}
+
+/// A type that is missing there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing<'r> {
+    pub row: &'r Row,
+    /// Whether a flag turns it on there.
+    pub is_optional: bool,
+    /// The same resource in a version that is served there.
+    pub successor: Option<&'r Row>,
+}
+
+/// What is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison<'r> {
+    /// Where: servers, or a version of Kubernetes.
+    pub at: String,
+    pub missing: Vec<Missing<'r>>,
+    /// Why the table could not tell.
+    pub not_examined: Option<String>,
+}
+
+/// Compares what servers serve with what the control plane will serve.
+///
+/// # Errors
+/// The table lacks the version that the user names, or one that a server has.
+pub fn compare<'r>(
+    rows: &'r [Row],
+    peers: &[Peer],
+    question: Question<'_>,
+) -> Result<Comparison<'r>> {
+    let versions = versions(peers);
+    let (by_servers, at) = of_servers(rows, peers, &versions, question.direction);
+    let own = Comparison {
+        at: at.to_owned(),
+        missing: by_servers.clone().unwrap_or_default(),
+        not_examined: None,
+    };
+    let Some(table) = question.table else { return Ok(own) };
+    if by_servers.is_some() && question.to.is_none() {
+        return Ok(own);
+    }
+    let Some(to) = question.to.or_else(|| default_target(table, &versions, question.direction))
+    else {
+        let reason = match question.direction {
+            Direction::Upgrade => "the types of the next version are not known",
+            Direction::Rollback => "the types of the previous version are not known",
+        };
+        return Ok(Comparison { not_examined: Some(reason.to_owned()), ..own });
+    };
+    let from = versions.iter().filter(|version| match question.direction {
+        Direction::Upgrade => **version < to,
+        Direction::Rollback => **version > to,
+    });
+    let releases: Result<Vec<_>> = from.map(|version| table.release(*version)).collect();
+    let (releases, target) = match (releases, table.release(to)) {
+        (Ok(releases), Ok(target)) => (releases, target),
+        (Err(error), _) | (_, Err(error)) if question.to.is_some() => return Err(error),
+        (Err(error), _) | (_, Err(error)) => {
+            return Ok(Comparison { not_examined: Some(error.to_string()), ..own });
+        }
+    };
+    let mut missing = own.missing;
+    for found in of_table(rows, &releases, target) {
+        if !missing.iter().any(|known| known.row == found.row) {
+            missing.push(found);
+        }
+    }
+    Ok(Comparison { at: format!("Kubernetes {to}"), missing, not_examined: None })
+}
+
+/// Returns the versions of the servers that the control plane has, in rotation or not.
+fn versions(peers: &[Peer]) -> BTreeSet<MinorVersion> {
+    let present = peers.iter().filter(|peer| !peer.left && !peer.forgotten);
+    present.filter_map(|peer| peer.minor_version).collect()
+}
+
+/// Returns the version after all that servers have, or the one before; that of the servers on the other
+/// side if they differ.
+fn default_target(
+    table: &BuiltIn,
+    versions: &BTreeSet<MinorVersion>,
+    direction: Direction,
+) -> Option<MinorVersion> {
+    let (oldest, newest) = (*versions.first()?, *versions.last()?);
+    match direction {
+        Direction::Upgrade if oldest < newest => Some(newest),
+        Direction::Upgrade => table.after(newest),
+        Direction::Rollback if oldest < newest => Some(oldest),
+        Direction::Rollback => table.before(oldest),
+    }
+}
+
+/// Compares servers in rotation. `None` unless both sides have one.
+fn of_servers<'r>(
+    rows: &'r [Row],
+    peers: &[Peer],
+    versions: &BTreeSet<MinorVersion>,
+    direction: Direction,
+) -> (Option<Vec<Missing<'r>>>, &'static str) {
+    let newest = versions.last().copied();
+    let serving = peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left);
+    let (newer, older): (Vec<&Peer>, Vec<&Peer>) =
+        serving.partition(|peer| peer.minor_version == newest);
+    let (own, others, at) = match direction {
+        Direction::Upgrade => (older, newer, "the newest servers"),
+        Direction::Rollback => (newer, older, "the older servers"),
+    };
+    if own.is_empty() || others.is_empty() {
+        return (None, at);
+    }
+    let is_of = |row: &Row, side: &[&Peer]| {
+        row.served_by.iter().any(|name| side.iter().any(|peer| peer.name == *name))
+    };
+    let missing = rows.iter().filter(|row| is_stored(row) && is_of(row, &own));
+    let missing = missing.filter(|row| !is_of(row, &others));
+    let missing = missing.map(|row| Missing {
+        row,
+        is_optional: false,
+        successor: other_versions(rows, row).find(|other| is_of(other, &others)),
+    });
+    (Some(missing.collect()), at)
+}
+
+/// Compares what is served today with a version of the table. Custom resources and aggregated APIs are in
+/// no version of it, and stay.
+fn of_table<'r>(
+    rows: &'r [Row],
+    from: &[Release<'_>],
+    target: Release<'_>,
+) -> impl Iterator<Item = Missing<'r>> {
+    rows.iter().filter(|row| is_stored(row)).filter_map(move |row| {
+        let api = ApiType::from(row);
+        let is_built_in = from.iter().any(|release| release.of(&api) != Availability::Absent);
+        let there = target.of(&api);
+        let is_missing = is_built_in && there != Availability::On;
+        is_missing.then(|| Missing {
+            row,
+            is_optional: there == Availability::Off,
+            successor: other_versions(rows, row)
+                .find(|other| target.of(&ApiType::from(*other)) == Availability::On),
+        })
+    })
+}
+
+/// Returns whether objects can be listed: a subresource has none, and a type without a server cannot be
+/// asked.
+fn is_stored(row: &Row) -> bool {
+    row.collection().is_some() && !row.served_by.is_empty()
+}
+
+/// Returns the same resource in its other versions.
+fn other_versions<'r>(rows: &'r [Row], row: &Row) -> impl Iterator<Item = &'r Row> {
+    let api = ApiType::from(row);
+    rows.iter().filter(move |other| ApiType::from(*other).is_other_version_of(&api))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Comparison, Direction, Missing, Question, compare};
+    use crate::builtin::tests::table;
+    use crate::facts::Peer;
+    use crate::plan::changes::tests::row;
+    use crate::plan::rollout::tests::peers;
+    use crate::types::Row;
+
+    fn names(comparison: &Comparison<'_>) -> Vec<String> {
+        comparison.missing.iter().map(|Missing { row, .. }| row.name()).collect()
+    }
+
+    fn rows(servers: &[&str]) -> Vec<Row> {
+        vec![
+            row("", "v1", "pods", servers),
+            row("a.io", "v1", "bundles", servers),
+            row("a.io", "v1alpha1", "bundles", servers),
+            row("a.io", "v1alpha1", "wands", servers),
+            row("b.io", "v1beta2", "addresses", servers),
+            row("example.com", "v1", "widgets", servers),
+        ]
+    }
+
+    #[test]
+    fn before_an_upgrade_the_table_says_what_the_next_version_drops() {
+        let (table, rows) = (table(), rows(&["a", "b"]));
+        let both = peers(&[("a", "1.36"), ("b", "1.36")]);
+        let question = Question { direction: Direction::Upgrade, to: None, table: Some(&table) };
+        let found = compare(&rows, &both, question).unwrap();
+        assert_eq!(found.at, "Kubernetes 1.37");
+        assert_eq!(
+            names(&found),
+            ["a.io/v1alpha1 bundles", "a.io/v1alpha1 wands", "b.io/v1beta2 addresses"]
+        );
+        let successors = found.missing.iter().map(|one| one.successor.map(Row::name));
+        assert_eq!(successors.collect::<Vec<_>>(), [Some("a.io/v1 bundles".into()), None, None]);
+        let optional: Vec<_> = found.missing.iter().map(|one| one.is_optional).collect();
+        assert_eq!(optional, [false, false, true]);
+    }
+
+    #[test]
+    fn after_an_upgrade_the_table_says_what_a_rollback_would_strand() {
+        let (table, rows) = (table(), rows(&["a", "b"]));
+        let both = peers(&[("a", "1.37"), ("b", "1.37")]);
+        let question = Question { direction: Direction::Rollback, to: None, table: Some(&table) };
+        let found = compare(&rows, &both, question).unwrap();
+        assert_eq!(
+            (&*found.at, names(&found)),
+            ("Kubernetes 1.36", vec!["a.io/v1 bundles".into()])
+        );
+        assert_eq!(found.missing[0].successor, None);
+    }
+
+    #[test]
+    fn servers_of_both_versions_tell_by_what_they_serve() {
+        let rows = [row("", "v1", "pods", &["a", "b"]), row("a.io", "v1", "bundles", &["b"])];
+        let both = peers(&[("a", "1.36"), ("b", "1.37")]);
+        let question = |direction| Question { direction, to: None, table: None };
+        let found = compare(&rows, &both, question(Direction::Rollback)).unwrap();
+        assert_eq!(
+            (&*found.at, names(&found)),
+            ("the older servers", vec!["a.io/v1 bundles".into()])
+        );
+        let found = compare(&rows, &both, question(Direction::Upgrade)).unwrap();
+        assert_eq!((&*found.at, found.missing), ("the newest servers", vec![]));
+    }
+
+    #[test]
+    fn while_the_newest_server_is_away_nothing_counts_as_dropped_by_it() {
+        let (table, rows) = (table(), [row("", "v1", "pods", &["a"])]);
+        let mut both: Vec<Peer> = peers(&[("a", "1.36"), ("b", "1.37")]);
+        both[1].state = discovery_map::PeerState::Unreachable;
+        let question = Question { direction: Direction::Upgrade, to: None, table: Some(&table) };
+        let found = compare(&rows, &both, question).unwrap();
+        assert_eq!((&*found.at, found.missing), ("Kubernetes 1.37", vec![]));
+    }
+
+    #[test]
+    fn a_version_that_the_table_lacks_is_not_examined_and_an_error_if_the_user_names_it() {
+        let (table, rows) = (table(), rows(&["a"]));
+        let one = peers(&[("a", "1.37")]);
+        let question = |to: Option<&str>| Question {
+            direction: Direction::Upgrade,
+            to: to.map(|to| to.parse().unwrap()),
+            table: Some(&table),
+        };
+        let found = compare(&rows, &one, question(None)).unwrap();
+        assert_eq!(
+            found.not_examined.as_deref(),
+            Some("the types of the next version are not known")
+        );
+        let error = compare(&rows, &one, question(Some("1.38"))).unwrap_err().to_string();
+        assert!(error.contains("not of 1.38"), "{error}");
+    }
+}
