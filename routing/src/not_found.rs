@@ -5,8 +5,9 @@
 //!
 //! - `text/plain`, `404 page not found`: the group, or anything below a CRD's
 //!   group, is unknown;
-//! - a `Status` with the message below and empty `details`, in JSON, YAML or
-//!   protobuf: the version or resource of a known group is unknown.
+//! - a `Status` with the message below and empty `details`, in JSON, YAML,
+//!   protobuf or CBOR (KEP-4222): the version or resource of a known group is
+//!   unknown.
 //!
 //! An *object-level* 404 names the object in `details`, and is always the
 //! truth. Any other 404 is the truth too, because it is not the API server's
@@ -44,10 +45,12 @@ pub fn is_type_level(content_type: &[u8], body: Body<'_>) -> bool {
         (b"application/vnd.kubernetes.protobuf", Body::Whole(body)) => {
             says_type_level(Status::from_protobuf(body))
         }
+        (b"application/cbor", Body::Whole(body)) => is_type_level_cbor(body),
         (b"text/plain", Body::Withheld(length)) => length == PLAIN_BODY.len(),
         (b"application/json", Body::Withheld(length)) => matches!(length, 174 | 206),
         (b"application/yaml", Body::Withheld(length)) => length == 154,
         (b"application/vnd.kubernetes.protobuf", Body::Withheld(length)) => length == 116,
+        (b"application/cbor", Body::Withheld(length)) => length == 146,
         _ => false,
     }
 }
@@ -58,6 +61,14 @@ fn is_type_level_yaml(body: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(body) else { return false };
     let has = |wanted: &str| text.lines().any(|line| line == wanted);
     has("details: {}") && has(&format!("message: {MESSAGE}"))
+}
+
+/// Looks for the message and the empty details: the encoder writes each string in one piece, and the
+/// fields in any order (RFC 8949, sections 3.1 and 4.2).
+fn is_type_level_cbor(body: &[u8]) -> bool {
+    const NO_DETAILS: &[u8] = b"details\xa0";
+    let has = |wanted: &[u8]| body.windows(wanted.len()).any(|part| part == wanted);
+    has(MESSAGE.as_bytes()) && has(NO_DETAILS)
 }
 
 fn says_type_level(status: Option<Status>) -> bool {

@@ -22,6 +22,7 @@ mod metrics;
 mod namespaces;
 mod new_types;
 mod node;
+mod not_found;
 mod old_discovery;
 mod open_api;
 mod outage;

@@ -14,7 +14,7 @@ use harness::stack::Stack;
 use serde_json::json;
 use wire::client::{Client, Http};
 
-mod kinds;
+pub mod kinds;
 mod request;
 mod round;
 

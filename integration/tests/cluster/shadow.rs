@@ -1,6 +1,6 @@
 //! Shadow mode on real servers: its count of 404s that the filter would have prevented is the number of
 //! wrong 404s that clients get by plain round robin in the same run, a rolling upgrade and the way back.
-//! Then the filter enforces, without a restart, and there is none.
+//! Then the filter enforces, without a restart, and there is none. Further switches fail no request.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,9 @@ use wire::client::Http;
 
 /// In `make test-slow`, three servers go up and back.
 const SERVERS: usize = if cfg!(feature = "slow") { 3 } else { 2 };
+
+/// How often the mode is switched and switched back.
+const SWITCHES: usize = if cfg!(feature = "slow") { 50 } else { 3 };
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const PACE: Duration = Duration::from_millis(20);
@@ -74,6 +77,7 @@ async fn shadow_mode_counts_the_wrong_404s_that_clients_get() -> Result<()> {
     ensure!(prevented > replaced, "{prevented} would have been answered, {replaced} refused");
 
     enforces(&mut site, &skewed).await?;
+    switches(&mut site, &mut entry).await?;
     entry.passed()
 }
 
@@ -87,6 +91,28 @@ async fn enforces(site: &mut Site, skewed: &str) -> Result<()> {
     for _ in 0..20 {
         client.get(skewed).await?.ok()?;
     }
+    Ok(())
+}
+
+/// Switches to shadow mode and back under load: no request for what all servers have fails.
+async fn switches(site: &mut Site, entry: &mut Entry) -> Result<()> {
+    let mut load = Load::default();
+    for (http, prefix) in [(Http::One, "over-h1"), (Http::Two, "over-h2")] {
+        load.objects(site.client(http)?, prefix, PACE);
+        load.probe(site.client(http)?, "common", "/api/v1/namespaces/default/configmaps", PACE);
+    }
+    for _ in 0..SWITCHES {
+        for mode in [Mode::Shadow, Mode::Enforce] {
+            site.stack.configure(json!({ "mode": mode }))?;
+            site.stack.wait_for_map(mode.as_str(), |map| map.mode == mode).await?;
+        }
+    }
+    let journal = load.finish().await?;
+    let failed = journal.operations(|operation| !operation.is_ok());
+    entry.set("switches", SWITCHES);
+    entry.set("requestsWhileSwitching", journal.count(|_| true));
+    ensure!(failed.is_empty(), "failed: {failed:#?}");
+    ensure!(journal.count(|_| true) > 20 * SWITCHES, "hardly any request");
     Ok(())
 }
 

@@ -9,6 +9,7 @@ const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 const YAML: &str = "application/yaml";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const CBOR: &str = "application/cbor";
 
 const TYPE_LEVEL: &[(&str, &[u8])] = &[
     (PLAIN, b"404 page not found\n"),
@@ -16,9 +17,12 @@ const TYPE_LEVEL: &[(&str, &[u8])] = &[
     (JSON, b"{\n  \"kind\": \"Status\",\n  \"apiVersion\": \"v1\",\n  \"metadata\": {},\n  \"status\": \"Failure\",\n  \"message\": \"the server could not find the requested resource\",\n  \"reason\": \"NotFound\",\n  \"details\": {},\n  \"code\": 404\n}"),
     (YAML, b"apiVersion: v1\ncode: 404\ndetails: {}\nkind: Status\nmessage: the server could not find the requested resource\nmetadata: {}\nreason: NotFound\nstatus: Failure\n"),
     (PROTOBUF, b"k8s\x00\n\x0c\n\x02v1\x12\x06Status\x12\\\n\x06\n\x00\x12\x00\x1a\x00\x12\x07Failure\x1a0the server could not find the requested resource\"\x08NotFound*\n\n\x00\x12\x00\x1a\x00(\x002\x000\x94\x03\x1a\x00\"\x00"),
+    // 1.37.2 with the feature gate CBORServingAndStorage; the fields come in any order.
+    (CBOR, b"\xd9\xd9\xf7\xa8JapiVersionBv1Hmetadata\xa0FstatusGFailureGmessageX0the server could not find the requested resourceFreasonHNotFoundGdetails\xa0Dcode\x19\x01\x94DkindFStatus"),
 ];
 
 const OBJECT_LEVEL: &[(&str, &[u8])] = &[
+    (CBOR, b"\xd9\xd9\xf7\xa8DkindFStatusJapiVersionBv1Hmetadata\xa0FstatusGFailureGmessageWpods \"absent\" not foundFreasonHNotFoundGdetails\xa2DnameFabsentDkindDpodsDcode\x19\x01\x94"),
     (JSON, b"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"pods \\\"absent\\\" not found\",\"reason\":\"NotFound\",\"details\":{\"name\":\"absent\",\"kind\":\"pods\"},\"code\":404}\n"),
     // As long as the type-level one, to the byte.
     (JSON, b"{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},\"status\":\"Failure\",\"message\":\"nodes \\\"a2\\\" not found\",\"reason\":\"NotFound\",\"details\":{\"name\":\"a2\",\"kind\":\"nodes\"},\"code\":404}    \n"),
@@ -71,7 +75,7 @@ fn a_head_request_is_judged_by_the_length_that_its_body_would_have() {
 proptest! {
     #[test]
     fn any_bytes_of_a_peer_are_judged_without_a_panic(
-        content_type in proptest::sample::select(vec![JSON, PLAIN, YAML, PROTOBUF]),
+        content_type in proptest::sample::select(vec![JSON, PLAIN, YAML, PROTOBUF, CBOR]),
         body: Vec<u8>,
         magic: bool,
     ) {

@@ -40,6 +40,57 @@ async fn a_request_to_a_backend_is_sent_once() -> Result<()> {
     scene.is_sound().await
 }
 
+/// kube-apiserver decodes the path before it looks for `proxy` in it.
+const ENCODED: [&str; 4] = [
+    "/api/v1/namespaces/n/services/s/%70roxy/x",
+    "/api/v1/namespaces/n/services/s/%70%72%6F%78%79/x",
+    "/api/v1/namespaces/n/services/s%2Fproxy/x",
+    "/api/v1/namespaces/n/services/s%2fprox%79",
+];
+
+/// The servers stop while they answer a request. Returns how many of them got it.
+async fn servers_asked_until_a_reset(path: &str) -> Result<usize> {
+    let mut scene = start(2).await?;
+    let hang = Canned { delay: Duration::from_secs(600), ..Canned::default() };
+    scene.all_answer_with(path, &hang);
+    let client = scene.client(Http::Two)?;
+    let asked = |scene: &PushedStack, before: &[u64]| {
+        let now = scene.fleet.peers.iter().map(|peer| peer.requests());
+        now.zip(before).map(|(now, before)| now - before).collect::<Vec<_>>()
+    };
+    let before: Vec<_> = scene.fleet.peers.iter().map(|peer| peer.requests()).collect();
+    let of_request = client.clone();
+    let of_path = path.to_owned();
+    let request = tokio::spawn(async move { of_request.get(&of_path).await });
+    let first = wait::until("a server to be asked", DEADLINE, async || {
+        asked(&scene, &before).iter().position(|count| *count > 0).context("none")
+    })
+    .await?;
+    scene.fleet.peer(first)?.stop().await;
+    let other = 1 - first;
+    // Either the other server is asked, or the client has its answer.
+    wait::until("what follows", DEADLINE, async || {
+        let is_asked = asked(&scene, &before).get(other).is_some_and(|count| *count > 0);
+        ensure!(is_asked || request.is_finished(), "nothing yet");
+        anyhow::Ok(())
+    })
+    .await?;
+    request.abort();
+    Ok(asked(&scene, &before).iter().filter(|count| **count > 0).count())
+}
+
+#[tokio::test]
+async fn after_a_reset_only_what_reads_from_a_server_itself_is_sent_again() -> Result<()> {
+    let reads = ["/api/v1/nodes", "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode"];
+    for path in reads {
+        assert_eq!(servers_asked_until_a_reset(path).await?, 2, "{path}");
+    }
+    for path in [PROXIED.as_slice(), &ENCODED].concat() {
+        assert_eq!(servers_asked_until_a_reset(path).await?, 1, "{path}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn with_a_map_without_a_rotation_no_other_server_is_asked() -> Result<()> {
     let mut scene = start(2).await?;
