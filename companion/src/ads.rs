@@ -23,7 +23,6 @@ mod envoy_version;
 mod envoys;
 mod following;
 mod form;
-mod handshakes;
 mod kind;
 mod listener;
 mod local;

@@ -33,7 +33,7 @@ use crate::ads::{Envoys, Server, Snapshots};
 use crate::config::{ControlPlanes, MainConfig};
 use crate::files;
 use crate::lock::Locks;
-use crate::program::{Endpoints, ProgramError, Stop, Tasks, failed};
+use crate::program::{Endpoints, ProgramError, Stop, Tasks, failed, raise_file_limit};
 use crate::reload::Follower;
 use crate::secrets::{AdsSettings, AdsWatcher};
 use crate::serve::{self, Views};
@@ -48,6 +48,7 @@ pub async fn run(config_path: &Path) -> Result<(), ProgramError> {
     let stop = Stop::new()?;
     // Before anything is read or written there. Until the end of this function.
     let _locks = lock(&main)?;
+    raise_file_limit();
     let endpoints = Endpoints::bind(main.listen, main.metrics_listen).await.map_err(failed(""))?;
     let ads = Ads::bind(&main).await?;
 

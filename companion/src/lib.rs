@@ -41,6 +41,7 @@ mod manifest;
 mod metrics;
 mod mirror;
 mod open_api;
+mod places;
 mod poll;
 mod program;
 mod publish;

@@ -34,7 +34,7 @@ use crate::config::MirrorConfig;
 use crate::files;
 use crate::lock::Locks;
 use crate::metrics::{Registry, registry};
-use crate::program::{Endpoints, ProgramError, Stop, Tasks, failed};
+use crate::program::{Endpoints, ProgramError, Stop, Tasks, failed, raise_file_limit};
 use endpoint::Views;
 use follow::Follower;
 use metrics::MirrorMetrics;
@@ -48,6 +48,7 @@ pub async fn run(path: &Path) -> Result<(), ProgramError> {
     files::create_directory(directory).map_err(failed("stateDirectory: "))?;
     // The socket is in it, too. Until the end of this function.
     let _locks = Locks::take(&[("stateDirectory", directory)]).map_err(failed(""))?;
+    raise_file_limit();
     let endpoints = Endpoints::bind(config.listen, config.metrics_listen);
     let endpoints = endpoints.await.map_err(failed(""))?;
     let socket = config.socket();

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod host;
+mod http;
 mod tasks;
 
 use std::fmt::Display;
@@ -19,6 +20,15 @@ pub struct ProgramError(pub String);
 /// Returns a function that converts an error, and puts what failed in front.
 pub fn failed<E: Display>(what: &'static str) -> impl Fn(E) -> ProgramError {
     move |error| ProgramError(format!("{what}{error}"))
+}
+
+/// Permits as many open files as the system grants. Every peer has some connections, and so has every
+/// client of the endpoints and of ADS.
+pub fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::info!(limit, "limit of open files"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
 }
 
 /// The signals that say to stop.

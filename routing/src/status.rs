@@ -30,6 +30,9 @@ pub enum Refusal<'a> {
     Unproved,
     /// No map was received yet.
     NoMap,
+    /// The proxy failed to read or change the request's headers or trailers, or to keep what
+    /// belongs to it.
+    ProxyFailed,
     /// The client's identity cannot be passed on to a server, for this reason.
     Unauthorized(&'a str),
 }
@@ -63,7 +66,7 @@ impl Refusal<'_> {
     #[must_use]
     pub fn code(&self) -> u16 {
         match self {
-            Self::NoPeer | Self::Unproved | Self::NoMap => 503,
+            Self::NoPeer | Self::Unproved | Self::NoMap | Self::ProxyFailed => 503,
             Self::Unauthorized(_) => 401,
         }
     }
@@ -95,7 +98,7 @@ impl Refusal<'_> {
 
     fn reason(&self) -> &'static str {
         match self {
-            Self::NoPeer | Self::Unproved | Self::NoMap => "ServiceUnavailable",
+            Self::NoPeer | Self::Unproved | Self::NoMap | Self::ProxyFailed => "ServiceUnavailable",
             Self::Unauthorized(_) => "Unauthorized",
         }
     }
@@ -107,6 +110,7 @@ impl Refusal<'_> {
                 "cannot determine whether an API server serves this resource; try again later"
             }
             Self::NoMap => "the proxy has no discovery map yet; try again later",
+            Self::ProxyFailed => "the proxy failed to process this request; try again later",
             Self::Unauthorized(why) => why,
         }
     }

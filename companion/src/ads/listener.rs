@@ -15,12 +15,15 @@ use tokio_rustls::TlsAcceptor;
 
 use super::client::{Client, verifier};
 use super::connection::{Connection, Slots};
-use super::handshakes::{Handshake, Handshakes};
 use super::metrics::{AdsMetrics, RefusalReason};
+use crate::places::{Most, Place, Places};
 use crate::secrets::AdsSettings;
 
 /// The time in which a handshake must be complete.
 const HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// The most handshakes at once. Many Envoys can be behind one address.
+const HANDSHAKES: Most = Most { all: 1024, of_one: 128 };
 
 /// Where connections go, and what they count for.
 #[derive(Clone, Debug)]
@@ -61,7 +64,7 @@ pub async fn accept(
     first: Arc<ServerConfig>,
     accepted: Accepted,
 ) {
-    let handshakes = Handshakes::default();
+    let handshakes = Places::new(HANDSHAKES);
     let mut config = first;
     loop {
         let next = tokio::select! {
@@ -75,7 +78,7 @@ pub async fn accept(
         };
         match next {
             Ok((stream, address)) => {
-                let Some(permit) = handshakes.begin(address.ip()) else {
+                let Some(permit) = handshakes.take(address.ip()) else {
                     tracing::debug!(%address, "refused a client of ADS: too many handshakes");
                     accepted.metrics.refused(RefusalReason::Limit);
                     continue;
@@ -108,7 +111,7 @@ async fn handshake(
     stream: TcpStream,
     settings: Arc<AdsSettings>,
     accepted: Accepted,
-    permit: Handshake,
+    permit: Place,
 ) {
     let address = stream.peer_addr().ok();
     // Small answers must not wait for more data.

@@ -64,7 +64,6 @@ pub(super) fn start(
     let starts = Arc::new(Semaphore::new(STARTS));
     let common = Common::new(OPEN_API);
     let shared = Shared { snapshots: snapshots.clone(), shown, starts, common, progress };
-    raise_file_limit();
     let many = Many { known, shared, running: BTreeMap::new(), tasks: JoinSet::new() };
     tasks.add("directory of control planes", follower.run(mains.clone()));
     tasks.add_fallible("control planes", many.run());
@@ -126,14 +125,6 @@ impl Many {
     /// Stops showing control planes that have neither a file nor tasks.
     fn forget(&self, names: &BTreeSet<&str>) {
         self.shared.shown.retain(|name| names.contains(name) || self.running.contains_key(name));
-    }
-}
-
-/// Permits as many open files as the system grants: every peer has some connections.
-fn raise_file_limit() {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) => tracing::info!(limit, "limit of open files"),
-        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
     }
 }
 

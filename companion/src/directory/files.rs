@@ -30,6 +30,31 @@ struct File {
     faults: Vec<String>,
 }
 
+/// What a file says that may have changed.
+enum Look {
+    /// Nothing that can be used. What is in use of the file stays.
+    Faulty(File),
+    Valid(Valid),
+}
+
+struct Valid {
+    seen: Option<String>,
+    text: String,
+    config: Arc<Config>,
+    /// What is wrong with the files that it names.
+    faults: Vec<String>,
+}
+
+impl Look {
+    /// Returns the configuration, if nothing but an owner of a server name can be in its way.
+    fn usable(&self) -> Option<&Config> {
+        match self {
+            Self::Valid(valid) if valid.faults.is_empty() => Some(&valid.config),
+            Self::Valid(_) | Self::Faulty(_) => None,
+        }
+    }
+}
+
 /// What is known of the control planes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
@@ -75,59 +100,70 @@ impl Files {
             return Err(format!("{} has no files any more", directory.path.display()));
         }
         let mut news = self.remove_all_but(&read);
-        for (name, text) in read {
-            news.extend(match text {
-                Ok(text) => self.look(name, text, directory, again),
-                Err(problem) => {
-                    self.refuse(name, File { faults: vec![problem], ..File::default() })
-                }
-            });
-        }
+        let looks = read.into_iter().filter_map(|(name, text)| {
+            let look = match text {
+                Ok(text) => self.look(&name, text, directory, again)?,
+                Err(problem) => Look::Faulty(File { faults: vec![problem], ..File::default() }),
+            };
+            Some((name, look))
+        });
+        let looks: Vec<_> = looks.collect();
+        // All at once, so that control planes can exchange server names.
+        let usable = looks.iter().filter_map(|(name, look)| Some((name.as_str(), look.usable()?)));
+        let used = self.owners.replace(usable.collect());
+        news.extend(looks.into_iter().filter_map(|(name, look)| match look {
+            Look::Valid(valid) if used.contains(&name) => self.accept(name, valid),
+            Look::Valid(valid) => {
+                let Valid { seen, config, mut faults, .. } = valid;
+                faults.extend(self.owners.faults(&name, &config));
+                self.refuse(name, File { seen, waiting: Some(config), faults, good: None })
+            }
+            Look::Faulty(file) => self.refuse(name, file),
+        }));
         Ok(news)
     }
 
     fn remove_all_but(&mut self, read: &Read) -> Vec<News> {
         let gone: Vec<_> = self.all.extract_if(.., |name, _| !read.contains_key(name)).collect();
-        let remove = |(name, file): (String, File)| {
-            self.owners.replace(&name, file.good.as_deref(), None);
+        let remove = |(name, _): (String, File)| {
+            self.owners.remove(&name);
             News::Removed { name }
         };
         gone.into_iter().map(remove).collect()
     }
 
-    /// Looks at a file. A content that was seen is not parsed again.
+    /// Looks at a file. A content that was seen is not parsed again. Returns `None` if nothing can have
+    /// changed.
     fn look(
-        &mut self,
-        name: String,
+        &self,
+        name: &str,
         text: String,
         directory: &ControlPlaneDirectory,
         again: bool,
-    ) -> Option<News> {
+    ) -> Option<Look> {
         let seen = Some(fingerprint(text.as_bytes()));
-        let known = self.all.get(&name).filter(|file| !again && file.seen == seen);
+        let known = self.all.get(name).filter(|file| !again && file.seen == seen);
         let parsed = match known {
             Some(file) => Ok(file.waiting.clone()?),
-            None => parse(&name, &text, directory),
+            None => parse(name, &text, directory),
         };
-        match parsed {
-            Err(faults) => self.refuse(name, File { seen, faults, ..File::default() }),
-            Ok(config) => match self.obstacles(&name, &config) {
-                faults if faults.is_empty() => self.accept(name, seen, text, config),
-                faults => {
-                    let waiting = Some(config);
-                    self.refuse(name, File { seen, waiting, faults, ..File::default() })
-                }
-            },
-        }
+        Some(match parsed {
+            Err(faults) => Look::Faulty(File { seen, faults, ..File::default() }),
+            Ok(config) => {
+                let faults = files_faults(&config);
+                Look::Valid(Valid { seen, text, config, faults })
+            }
+        })
     }
 
     /// Uses the text that an earlier run used, if it still can be used. Nobody else can take a server
     /// name from it.
     pub(super) fn restore(&mut self, name: &str, text: &str, directory: &ControlPlaneDirectory) {
         if let Ok(config) = parse(name, text, directory)
-            && self.obstacles(name, &config).is_empty()
+            && files_faults(&config).is_empty()
+            && self.owners.faults(name, &config).is_empty()
         {
-            self.owners.replace(name, None, Some(&config));
+            self.owners.add(name, &config);
             self.all.entry(name.to_owned()).or_default().good = Some(config);
         }
     }
@@ -147,25 +183,12 @@ impl Files {
         }
     }
 
-    /// Returns what is in the way of a configuration, although it is valid.
-    fn obstacles(&self, name: &str, config: &Config) -> Vec<String> {
-        let mut faults =
-            config.check_files().err().map(|faults| texts(&faults)).unwrap_or_default();
-        faults.extend(self.owners.faults(name, config));
-        faults
-    }
-
-    fn accept(
-        &mut self,
-        name: String,
-        seen: Option<String>,
-        text: String,
-        config: Arc<Config>,
-    ) -> Option<News> {
+    /// Uses a configuration whose server names it owns.
+    fn accept(&mut self, name: String, valid: Valid) -> Option<News> {
+        let Valid { seen, text, config, .. } = valid;
         let file = self.all.entry(name.clone()).or_default();
         let is_mended = !file.faults.is_empty();
         let last = file.good.take();
-        self.owners.replace(&name, last.as_deref(), Some(&config));
         let is_same = last.as_ref() == Some(&config);
         // Whoever uses it already compares it by pointer.
         let good = if is_same { last.clone() } else { Some(config) };
@@ -200,6 +223,11 @@ fn parse(
         name.parse().map_err(|problem| vec![format!("the file's name {problem}")])?;
     let config = directory.control_plane(&prefix, text).map_err(|faults| texts(&faults))?;
     Ok(Arc::new(config))
+}
+
+/// Returns what is wrong with the files that a configuration names.
+fn files_faults(config: &Config) -> Vec<String> {
+    config.check_files().err().map(|faults| texts(&faults)).unwrap_or_default()
 }
 
 fn texts(faults: &Faults) -> Vec<String> {

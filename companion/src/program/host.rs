@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(found("/", &[]), None);
         assert_eq!(found("/", &["localhost", "127.0.0.1"]), None);
         assert_eq!(found("/", &["127.0.0.1", "evil.example"]).as_deref(), Some("evil.example"));
-        // HTTP/2, and the absolute form.
+        // The absolute form.
         let target = "http://evil.example:9902/";
         assert_eq!(found(target, &["127.0.0.1"]).as_deref(), Some("evil.example:9902"));
         assert_eq!(found("http://[::1]:9902/", &[]), None);

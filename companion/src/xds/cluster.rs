@@ -19,6 +19,12 @@ pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// no others, as long as the connection's window has room for all streams'.
 pub const CONNECTION_WINDOW_BYTES: u32 = 100 << 20;
 
+/// How long a connection without requests stays open. kube-apiserver closes one after 90 s
+/// (`IdleTimeout` in k8s.io/apiserver, pkg/server/secure_serving.go). Envoy must close first: a
+/// request sent on a connection that its server just closed gets no response, and Envoy sends again
+/// only what cannot have been executed. A watch is a request, so its connection is not idle.
+const IDLE_TIMEOUT: &str = "60s";
+
 const _: () = assert!(CONNECTION_WINDOW_BYTES >= MAX_CONCURRENT_STREAMS * STREAM_WINDOW_BYTES);
 
 /// A cluster. It names its endpoints and secrets, and does not know where Envoy gets them.
@@ -173,6 +179,7 @@ fn protocol_options(http_filters: &Value) -> Value {
     json!({
         "@type": type_url("envoy.extensions.upstreams.http.v3.HttpProtocolOptions"),
         "http_filters": http_filters,
+        "common_http_protocol_options": { "idle_timeout": IDLE_TIMEOUT },
         "use_downstream_protocol_config": {
             "http_protocol_options": {},
             "http2_protocol_options": {

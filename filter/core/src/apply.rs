@@ -30,7 +30,7 @@ impl<H: Host> Filter<H> {
                 if self.host.replace_headers(HeaderMap::RequestTrailers, &kept) {
                     Action::Continue
                 } else {
-                    self.refuse(Refusal::NoPeer, Encoding::Json)
+                    self.refuse(Refusal::ProxyFailed, Encoding::Json)
                 }
             }
             Effect::Refuse(refusal, encoding) => self.refuse(refusal, encoding),
@@ -82,7 +82,7 @@ impl<H: Host> Filter<H> {
             } else {
                 route.plan.cluster().is_none_or(|name| host.set_cluster_header(&name))
             };
-        if is_sent { Action::Continue } else { self.refuse(Refusal::NoPeer, route.encoding) }
+        if is_sent { Action::Continue } else { self.refuse(Refusal::ProxyFailed, route.encoding) }
     }
 
     /// Takes note of who denied the request, and asks another server or lets the

@@ -81,7 +81,7 @@ impl<H: Host> Filter<H> {
     fn request(&self, stream: StreamId, headers: &Headers, current: &Current) -> Action {
         let Some(mut request) = Request::read(headers, &current.map.identity, &current.claims)
         else {
-            return self.apply(stream, Effect::Refuse(Refusal::NoPeer, Encoding::Json));
+            return self.apply(stream, Effect::Refuse(Refusal::ProxyFailed, Encoding::Json));
         };
         match request.identify(&self.host) {
             Ok(()) => {

@@ -132,7 +132,7 @@ pub(crate) fn trailers<'a>(
     claims: Option<&Claims>,
 ) -> Effect<'a> {
     // The server does not get the end of the request.
-    let refused = Effect::Refuse(Refusal::NoPeer, Encoding::Json);
+    let refused = Effect::Refuse(Refusal::ProxyFailed, Encoding::Json);
     let Some(claims) = claims else { return refused };
     if trailers.iter().count() != count {
         return refused;

@@ -19,7 +19,7 @@ fn a_json_status_is_what_client_go_reads_as_unavailable() {
 
 #[test]
 fn a_protobuf_status_says_the_same() {
-    for refusal in [Refusal::NoPeer, Refusal::Unproved, Refusal::NoMap] {
+    for refusal in [Refusal::NoPeer, Refusal::Unproved, Refusal::NoMap, Refusal::ProxyFailed] {
         let body = refusal.body(Encoding::Protobuf);
         let unknown = wire::Unknown::decode(body.strip_prefix(wire::MAGIC).unwrap()).unwrap();
         let type_meta = unknown.type_meta.unwrap();

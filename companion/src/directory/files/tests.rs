@@ -148,7 +148,7 @@ fn everything_that_is_in_the_way_of_a_file_is_told_at_once() {
     assert_eq!(world.look(), ["a added", "b refused"]);
     let faults = world.faults("b");
     assert!(faults.contains("credentials.tokenFile: ") && faults.contains("serverNames[0]: "));
-    // A name goes from one to another in one look, if its last owner comes first.
+    // A name goes from one to another in one look.
     world.write("a", world.text("b.x"));
     world.write("b", world.text("a.x"));
     assert_eq!(world.look(), ["a changed", "b added"]);
@@ -171,6 +171,85 @@ fn a_server_name_belongs_to_the_control_plane_that_runs_and_a_new_one_to_the_fir
     assert_eq!(world.names(), [pair("a", "x.x")]);
     world.write("c", world.text("c.x"));
     assert_eq!(world.look(), ["c added"]);
+}
+
+#[test]
+fn control_planes_exchange_server_names_in_one_look() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.write(name, world.text(&format!("{name}.x")));
+    }
+    world.look();
+    world.write("a", world.text("b.x"));
+    world.write("b", world.text("a.x"));
+    assert_eq!(world.look(), ["a changed", "b changed"]);
+    assert_eq!(world.names(), [pair("a", "b.x"), pair("b", "a.x"), pair("c", "c.x")]);
+    assert!(world.look().is_empty());
+    // Around, and against the order of the names.
+    for (name, next) in [("a", "a.x"), ("b", "c.x"), ("c", "b.x")] {
+        world.write(name, world.text(next));
+    }
+    assert_eq!(world.look(), ["a changed", "b changed", "c changed"]);
+    assert_eq!(world.names(), [pair("a", "a.x"), pair("b", "c.x"), pair("c", "b.x")]);
+    // Owners are those of the last exchange.
+    world.write("d", world.text("c.x"));
+    assert_eq!(world.look(), ["d refused"]);
+    let expected = "serverNames[0]: \"c.x\" already belongs to the control plane b";
+    assert_eq!(world.faults("d"), expected);
+}
+
+#[test]
+fn an_exchange_waits_for_a_file_that_is_faulty() {
+    let mut world = World::new();
+    world.write("a", world.text("a.x"));
+    world.write("b", world.text("b.x"));
+    world.look();
+    world.write("a", world.text("b.x"));
+    world.write("b", world.text("a.x") + "color: blue\n");
+    assert_eq!(world.look(), ["a refused", "b refused"]);
+    assert!(world.faults("a").contains("\"b.x\" already belongs to the control plane b"));
+    assert_eq!(world.names(), [pair("a", "a.x"), pair("b", "b.x")]);
+    // So is one that names a missing file.
+    world.write("b", world.text("a.x").replace("/token", "/late"));
+    assert_eq!(world.look(), ["b refused"]);
+    assert_eq!(world.names(), [pair("a", "a.x"), pair("b", "b.x")]);
+    std::fs::write(format!("{}/late", world.root), "t").unwrap();
+    assert_eq!(world.look(), ["a changed", "b changed"]);
+    assert_eq!(world.names(), [pair("a", "b.x"), pair("b", "a.x")]);
+}
+
+#[test]
+fn a_name_that_two_changed_files_have_keeps_its_owner_and_holds_up_no_exchange() {
+    let mut world = World::new();
+    for name in ["a", "b", "c", "d"] {
+        world.write(name, world.text(&format!("{name}.x")));
+    }
+    world.look();
+    // c wants a name that d keeps, and one of the two that a and b exchange.
+    world.write("a", world.text("b.x"));
+    world.write("b", world.text("a.x"));
+    world.write("c", world.text("a.x, d.x"));
+    world.write("d", world.text("d.x, e.x"));
+    assert_eq!(world.look(), ["a changed", "b changed", "c refused", "d changed"]);
+    let faults = world.faults("c");
+    assert!(faults.contains("\"a.x\" already belongs to the control plane b"), "{faults}");
+    assert!(faults.contains("\"d.x\" already belongs to the control plane d"), "{faults}");
+    assert_eq!(world.names()[2], pair("c", "c.x"));
+}
+
+#[test]
+fn who_lost_a_name_to_a_file_that_is_refused_gets_it() {
+    let mut world = World::new();
+    world.write("a", world.text("a.x"));
+    world.write("b", world.text("b.x"));
+    world.look();
+    // a would get n.x. Then b keeps b.x, so a is refused, and n.x is free for b.
+    world.write("a", world.text("n.x, b.x"));
+    world.write("b", world.text("n.x"));
+    assert_eq!(world.look(), ["a refused", "b changed"]);
+    assert_eq!(world.names(), [pair("a", "a.x"), pair("b", "n.x")]);
+    assert!(world.faults("a").contains("\"n.x\" already belongs to the control plane b"));
+    assert!(world.look().is_empty());
 }
 
 #[test]
