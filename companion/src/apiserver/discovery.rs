@@ -15,7 +15,7 @@ use super::client::{ApiServerClient, FetchError};
 use crate::facts::Reading;
 
 /// The `ETag` of the last document that was read of each half.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Validators(HashMap<Part, HeaderValue>);
 
 impl ApiServerClient {
@@ -31,7 +31,8 @@ impl ApiServerClient {
         self.get("/version", ACCEPT_JSON, None).await?.ok()?.json().await
     }
 
-    /// Reads one half of the peer's discovery, if it changed.
+    /// Reads one half of the peer's discovery, if it changed. Whoever drops what this returns must
+    /// drop `validators` too.
     pub async fn discovery(
         &self,
         part: Part,

@@ -36,6 +36,7 @@ struct Session {
     /// Until when the peer is asked more often; none if not.
     eager_until: Option<Instant>,
     clients: Clients,
+    /// Those of the listings that were reported.
     validators: Validators,
     open_api: OpenApiSchedule,
     storage: StorageSchedule,
@@ -182,7 +183,8 @@ impl Session {
     /// Reads what changed. A part that cannot be read is reported as such.
     ///
     /// # Errors
-    /// The connection broke and cannot be made again.
+    /// The connection broke and cannot be made again. What was read before that is dropped, and
+    /// read again in the next round.
     async fn read_all(
         &mut self,
         peer: &PeerName,
@@ -190,12 +192,13 @@ impl Session {
         first: bool,
     ) -> Result<Observation, FetchError> {
         let mut readings = Part::ALL.map(|part| (part, Reading::Unchanged));
+        let mut validators = self.validators.clone();
         let mut news = first;
         if first {
             self.storage.start_again();
         }
         for (part, reading) in &mut readings {
-            *reading = match client.discovery(*part, &mut self.validators).await {
+            *reading = match client.discovery(*part, &mut validators).await {
                 Ok(reading) => reading,
                 Err(error) => {
                     if matches!(error, FetchError::Transport(_)) {
@@ -213,6 +216,8 @@ impl Session {
         self.version_due |= news;
         let version = if self.version_due { self.read_version(peer, client).await } else { None };
         let open_api = self.read_open_api(client, news).await;
+        // Only together with the listings: whoever has a validator gets no listing again.
+        self.validators = validators;
         Ok(Observation::Serving { readings, version, open_api })
     }
 

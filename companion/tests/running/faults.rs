@@ -58,6 +58,21 @@ fn a_faulty_answer_keeps_the_known_types_and_does_not_delay_other_peers() {
 }
 
 #[test]
+fn a_peer_that_goes_away_between_its_two_documents_is_read_again_when_it_is_back() {
+    let authority = Authority::new();
+    let a = Peer::start(&authority, COMMON);
+    let b = Peer::start(&authority, &["/v1/things", "apps/v1/deployments"]);
+    b.change(|behavior| behavior.fault = Some(Fault::Broken));
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.eventually("/api is read", || b.full_answers() == 1);
+    b.change(|behavior| behavior.ready = false);
+    companion.eventually("it is not ready", || last_error(&companion, 1).contains("/readyz"));
+    b.change(|behavior| (behavior.ready, behavior.fault) = (true, None));
+    companion.wait_for_route("/v1/things", "kube-apiserver_b");
+    companion.eventually("the map is complete", || companion.map().unwrap().complete);
+}
+
+#[test]
 fn a_faulty_openapi_index_is_logged_once_and_does_not_affect_routing() {
     for (fault, error) in FAULTS {
         let authority = Authority::new();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use fake_apiserver::recordings::Recording;
@@ -55,6 +56,8 @@ pub enum Fault {
     Truncated,
     /// Answers something else altogether.
     Garbage,
+    /// Breaks the connection, a second after the request.
+    Broken,
 }
 
 impl Fault {
@@ -70,6 +73,9 @@ impl Fault {
             Self::Endless => Canned { end: CannedEnd::Endless, ..canned },
             Self::Stalled => Canned { end: CannedEnd::Stalled, ..canned },
             Self::Truncated => canned,
+            Self::Broken => {
+                Canned { end: CannedEnd::Broken, delay: Duration::from_secs(1), ..canned }
+            }
             Self::Garbage => Canned { body: b"\xff\x00{]".to_vec(), ..canned },
         }
     }
