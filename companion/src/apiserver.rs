@@ -7,6 +7,7 @@
 //!                            Clients: one for each peer, while nothing changed
 //! ```
 
+mod body;
 mod client;
 mod clients;
 mod credentials;

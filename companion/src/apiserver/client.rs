@@ -4,11 +4,9 @@
 //! drops the connection after a time-out, with whatever was stuck in it.
 
 use std::error::Error;
-use std::io::{self, Read};
 use std::time::Duration;
 
-use bytes::buf::Reader;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
 };
@@ -16,8 +14,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
 
+use super::body::Body;
 use crate::causes::causes;
 use crate::config::{Peer, Polling, ServerName};
 
@@ -169,26 +167,17 @@ impl Answer {
         Ok(bytes)
     }
 
-    /// Parses the body while it arrives, so that it is never in memory as a whole.
+    /// Parses the body. It arrives first: a thread that parses waits for no peer, because all peers
+    /// share few threads.
     pub async fn json<T>(mut self) -> Result<T, FetchError>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let (sender, receiver) = mpsc::channel(4);
-        let parser = tokio::task::spawn_blocking(move || {
-            let mut reader = ChunkReader { receiver, current: Bytes::new().reader() };
-            let value = serde_json::from_reader(&mut reader);
-            // The sender must be able to finish even if the parser failed.
-            reader.receiver.close();
-            value
-        });
-        let mut rest = self.limits.bytes;
+        let (mut rest, mut body) = (self.limits.bytes, Body::default());
         while let Some(chunk) = self.chunk(&mut rest).await? {
-            if sender.send(chunk).await.is_err() {
-                break;
-            }
+            body.push(&chunk);
         }
-        drop(sender);
+        let parser = tokio::task::spawn_blocking(move || serde_json::from_reader(body));
         let parsed = parser.await.map_err(Cause::from).and_then(|value| Ok(value?));
         parsed.map_err(|error| self.unusable(format!("returned an unreadable body: {error}")))
     }
@@ -215,23 +204,5 @@ impl FetchError {
         } else {
             Self::Transport(error.into())
         }
-    }
-}
-
-/// Reads from a channel of chunks, for the blocking parser.
-struct ChunkReader {
-    receiver: mpsc::Receiver<Bytes>,
-    current: Reader<Bytes>,
-}
-
-impl Read for ChunkReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while !self.current.get_ref().has_remaining() {
-            match self.receiver.blocking_recv() {
-                Some(chunk) => self.current = chunk.reader(),
-                None => return Ok(0),
-            }
-        }
-        self.current.read(buffer)
     }
 }

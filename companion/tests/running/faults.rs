@@ -1,5 +1,7 @@
 //! Peers whose answers are faulty. They do not affect the others.
 
+use std::time::Duration;
+
 use crate::companion::Companion;
 use crate::peers::{Authority, Fault, Peer};
 
@@ -54,6 +56,23 @@ fn a_faulty_answer_keeps_the_known_types_and_does_not_delay_other_peers() {
             "{}",
             companion.log()
         );
+    }
+}
+
+#[test]
+fn many_peers_whose_answers_stall_do_not_delay_another() {
+    let authority = Authority::new();
+    let peers: Vec<_> = (0..13).map(|_| Peer::start(&authority, COMMON)).collect();
+    let settings = "polling: {timeout: 8s}";
+    let companion = Companion::start_with(&authority, &peers.iter().collect::<Vec<_>>(), settings);
+    companion.wait_until_ready();
+    let (first, others) = peers.split_first().unwrap();
+    others.iter().for_each(|peer| peer.change(|b| b.fault = Some(Fault::Stalled)));
+    // Each has asked for its discovery since.
+    std::thread::sleep(Duration::from_secs(2));
+    for name in ["one/v1/things", "two/v1/things"] {
+        first.change(|behavior| behavior.types.push(name.to_owned()));
+        companion.wait_for_route(name, "kube-apiserver_a");
     }
 }
 
