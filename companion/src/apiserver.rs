@@ -8,11 +8,13 @@
 //! ```
 
 mod body;
+mod budget;
 mod client;
 mod clients;
 mod credentials;
 mod discovery;
 
+pub use budget::Budget;
 pub use client::{Answer, ApiServerClient, FetchError, Limits};
 pub use clients::Clients;
 pub use credentials::CredentialsError;

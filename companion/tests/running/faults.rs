@@ -91,6 +91,59 @@ fn a_peer_that_goes_away_between_its_two_documents_is_read_again_when_it_is_back
     companion.eventually("the map is complete", || companion.map().unwrap().complete);
 }
 
+/// The older document of a group-version, of more than 4,000 bytes.
+fn large_document(resource: &str) -> String {
+    let spaces = " ".repeat(4000);
+    format!("{{\"kind\":\"APIResourceList\",{spaces}\"resources\":[{{\"name\":\"{resource}\"}}]}}")
+}
+
+#[test]
+fn the_older_documents_of_a_peer_are_bounded_all_together() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+    let settings = "polling: {maxResponseBytes: 65536}";
+    let companion = Companion::start_with(&authority, &[&a, &b], settings);
+    companion.wait_until_ready();
+    let versions: Vec<_> = (1..=20).map(|n| format!("v{n}")).collect();
+    b.change(|behavior| {
+        let list = serde_json::json!({"kind": "APIVersions", "versions": versions});
+        behavior.answers.insert("/api".to_owned(), list.to_string());
+        let documents = versions.iter().map(|v| (format!("/api/{v}"), large_document("pods")));
+        behavior.answers.extend(documents);
+    });
+    let error = "answered more than 65536 bytes with the answers before it";
+    companion.eventually(error, || last_error(&companion, 1).contains(error));
+    // What was known stays, and the budget is that of one round.
+    assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
+    b.change(|behavior| behavior.answers.clear());
+    b.change(|behavior| behavior.types.push("newer/v1/things".to_owned()));
+    companion.wait_for_route("newer/v1/things", "kube-apiserver_b");
+    companion.eventually("no error", || last_error(&companion, 1).is_empty());
+}
+
+#[test]
+fn the_documents_with_storage_versions_are_bounded_all_together() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
+    b.change(|behavior| {
+        for group in (0..30).map(|n| format!("group{n}")) {
+            behavior.types.push(format!("{group}/v1/things"));
+            behavior.answers.insert(format!("/apis/{group}/v1"), large_document("things"));
+        }
+    });
+    let settings = "polling: {maxResponseBytes: 65536, interval: 100ms}";
+    let companion = Companion::start_with(&authority, &[&a, &b], settings);
+    companion.wait_until_ready();
+    let what = "storage versions are not read any more";
+    let reason = "answered more than 65536 bytes with the answers before it";
+    companion.eventually(what, || times_logged(&companion, what, "b", reason) == 1);
+    let rounds = || companion.metric("polls_total{peer=\"b\",outcome=\"serving\"}");
+    let before = rounds();
+    companion.eventually("many rounds", || rounds() >= before + 10);
+    assert_eq!(times_logged(&companion, what, "b", reason), 1, "{}", companion.log());
+    assert_eq!(companion.route("group29/v1/things").unwrap(), "kube-apiserver_b");
+}
+
 #[test]
 fn a_faulty_openapi_index_is_logged_once_and_does_not_affect_routing() {
     for (fault, error) in FAULTS {

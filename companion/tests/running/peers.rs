@@ -29,6 +29,8 @@ pub struct Behavior {
     pub types: Vec<String>,
     /// Answers with the older lists, without `ETag`.
     pub legacy: bool,
+    /// What it answers at these paths (JSON).
+    pub answers: BTreeMap<String, String>,
     /// How `/apis` goes wrong.
     pub fault: Option<Fault>,
     /// How `/openapi/v3` goes wrong, which does not exist otherwise.
@@ -137,6 +139,7 @@ impl Peer {
             token: "secret".to_owned(),
             types: types.iter().map(|&name| name.to_owned()).collect(),
             legacy: false,
+            answers: BTreeMap::new(),
             fault: None,
             open_api_fault: None,
             open_api: BTreeMap::new(),
@@ -180,7 +183,10 @@ impl Peer {
         let fault = behavior.open_api_document_fault.map(Fault::answer);
         let documents = behavior.open_api.keys().map(|path| format!("/openapi/v3/{path}"));
         let documents = documents.filter_map(|path| Some((path, fault.clone()?)));
-        self.peer.answer_only(answers.chain(documents));
+        let fixed = behavior.answers.iter().map(|(path, json)| {
+            (path.clone(), Canned { body: json.clone().into_bytes(), ..Canned::default() })
+        });
+        self.peer.answer_only(answers.chain(documents).chain(fixed));
         self.peer.set_open_api(behavior.open_api.clone());
         self.peer.set_crds(behavior.types.iter().map(|name| crd(name)).collect()).unwrap();
     }
