@@ -10,14 +10,11 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::limits::{
+    MAX_GROUPS, MAX_INNER, MAX_TYPES, Name, TooManyTypes, TypeCount, exceeded, items,
+};
 use crate::listing::{Group, GroupNames, Listing, Named, Part, Types, Version};
 use crate::verbs::{VerbList, Verbs};
-
-/// More groups than any control plane has.
-const MAX_GROUPS: usize = 20_000;
-
-/// More versions than any group, and more subresources than any resource, has.
-const MAX_INNER: usize = 256;
 
 /// The answer to `/api` or `/apis`, in any form.
 #[derive(Debug)]
@@ -40,21 +37,27 @@ impl<'de> Deserialize<'de> for DiscoveryDocument {
             kind: String,
             #[serde(default)]
             items: AggregatedList,
-            #[serde(default)]
+            #[serde(default, deserialize_with = "items::<_, _, MAX_GROUPS>")]
             groups: Vec<ListedGroup>,
-            #[serde(default)]
-            versions: Vec<Box<str>>,
+            #[serde(default, deserialize_with = "items::<_, _, MAX_INNER>")]
+            versions: Vec<Name>,
         }
 
         let AnyForm { kind, items, groups, versions } = AnyForm::deserialize(deserializer)?;
         match kind.as_str() {
             "APIGroupDiscoveryList" => Ok(Self::Aggregated(items)),
             "APIGroupList" => {
-                let named = groups.into_iter().filter(|group| is_segment(&group.name));
-                Ok(Self::Legacy(named.flat_map(ListedGroup::group_versions).collect()))
+                let named = groups.into_iter().filter(|group| is_segment(&group.name.0));
+                let mut all = named.flat_map(ListedGroup::group_versions);
+                let list = all.by_ref().take(MAX_GROUPS).collect();
+                match all.next() {
+                    Some(_) => Err(exceeded(MAX_GROUPS, "group-versions")),
+                    None => Ok(Self::Legacy(list)),
+                }
             }
             "APIVersions" => {
-                let versions = versions.into_iter().filter(|version| is_segment(version));
+                let versions = versions.into_iter().map(|Name(version)| version);
+                let versions = versions.filter(|version| is_segment(version));
                 Ok(Self::Legacy(versions.map(|version| ("".into(), version)).collect()))
             }
             other => Err(D::Error::custom(format_args!("kind {other:?} is not discovery"))),
@@ -64,21 +67,21 @@ impl<'de> Deserialize<'de> for DiscoveryDocument {
 
 #[derive(Deserialize)]
 struct ListedGroup {
-    name: Box<str>,
-    #[serde(default)]
+    name: Name,
+    #[serde(default, deserialize_with = "items::<_, _, MAX_INNER>")]
     versions: Vec<ListedVersion>,
 }
 
 #[derive(Deserialize)]
 struct ListedVersion {
-    version: Box<str>,
+    version: Name,
 }
 
 impl ListedGroup {
     fn group_versions(self) -> impl Iterator<Item = GroupVersion> {
-        let versions = self.versions.into_iter().map(|version| version.version);
+        let versions = self.versions.into_iter().map(|ListedVersion { version: Name(name) }| name);
         let versions = versions.filter(|version| is_segment(version));
-        versions.map(move |version| (self.name.clone(), version))
+        versions.map(move |version| (self.name.0.clone(), version))
     }
 }
 
@@ -101,17 +104,15 @@ impl<'de> Deserialize<'de> for AggregatedList {
                 self,
                 mut items: A,
             ) -> Result<AggregatedList, A::Error> {
-                let mut groups = Vec::new();
-                // Owned: a document is read while it arrives.
+                let (mut groups, mut types) = (Vec::new(), TypeCount::default());
+                // Owned: a document is read block by block.
                 while let Some(text) = items.next_element::<Box<RawValue>>()? {
-                    let group: AggregatedGroup =
-                        serde_json::from_str(text.get()).map_err(A::Error::custom)?;
-                    if groups.len() == MAX_GROUPS || group.longest_inner_list() > MAX_INNER {
-                        return Err(A::Error::custom(
-                            "more groups or versions than any server has",
-                        ));
+                    if groups.len() == MAX_GROUPS {
+                        return Err(exceeded(MAX_GROUPS, "groups"));
                     }
-                    let names = Arc::new(group.names());
+                    let group: AggregatedGroup<'_> =
+                        serde_json::from_str(text.get()).map_err(A::Error::custom)?;
+                    let names = Arc::new(group.names(&mut types).map_err(A::Error::custom)?);
                     groups.push(Group { names, text: Some(text.get().into()) });
                 }
                 Ok(AggregatedList(groups))
@@ -123,23 +124,24 @@ impl<'de> Deserialize<'de> for AggregatedList {
 }
 
 #[derive(Debug, Deserialize)]
-struct AggregatedGroup {
+struct AggregatedGroup<'t> {
     #[serde(default)]
     metadata: Metadata,
-    #[serde(default)]
-    versions: Vec<AggregatedVersion>,
+    /// Each is parsed on its own, so that only one is in memory with all its resources.
+    #[serde(default, borrow, deserialize_with = "items::<_, _, MAX_INNER>")]
+    versions: Vec<&'t RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Metadata {
     #[serde(default)]
-    name: Box<str>,
+    name: Name,
 }
 
 #[derive(Debug, Deserialize)]
 struct AggregatedVersion {
-    version: Box<str>,
-    #[serde(default)]
+    version: Name,
+    #[serde(default, deserialize_with = "items::<_, _, MAX_TYPES>")]
     resources: Vec<AggregatedResource>,
     #[serde(default)]
     freshness: Box<str>,
@@ -147,21 +149,30 @@ struct AggregatedVersion {
 
 #[derive(Debug, Deserialize)]
 struct AggregatedResource {
-    resource: Box<str>,
+    resource: Name,
     #[serde(default)]
     scope: Box<str>,
     // `null` if the resource itself is not served, only subresources are.
     #[serde(default)]
     verbs: VerbList,
-    #[serde(default)]
-    subresources: Option<Vec<AggregatedSubresource>>,
+    #[serde(default, deserialize_with = "items::<_, _, MAX_INNER>")]
+    subresources: Vec<AggregatedSubresource>,
 }
 
 #[derive(Debug, Deserialize)]
 struct AggregatedSubresource {
-    subresource: Box<str>,
+    subresource: Name,
     #[serde(default)]
     verbs: VerbList,
+}
+
+/// Why a group cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum GroupError {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    TooManyTypes(#[from] TooManyTypes),
 }
 
 impl AggregatedList {
@@ -181,26 +192,29 @@ impl AggregatedList {
     }
 }
 
-impl AggregatedGroup {
-    fn longest_inner_list(&self) -> usize {
-        let resources = self.versions.iter().flat_map(|version| &version.resources);
-        let subresources = resources.filter_map(|r| Some(r.subresources.as_ref()?.len()));
-        subresources.max().unwrap_or(0).max(self.versions.len())
-    }
-
-    fn names(self) -> GroupNames {
+impl AggregatedGroup<'_> {
+    /// Returns the names in the group, and adds them to `types`.
+    fn names(self, types: &mut TypeCount) -> Result<GroupNames, GroupError> {
         let mut versions = Vec::<Version>::with_capacity(self.versions.len());
-        for version in self.versions {
-            let known = versions.iter().any(|other| other.name == version.version);
-            if is_segment(&version.version) && !known {
+        for json in self.versions {
+            let version: AggregatedVersion = serde_json::from_str(json.get())?;
+            types.add(version.count())?;
+            let known = versions.iter().any(|other| other.name == version.version.0);
+            if is_segment(&version.version.0) && !known {
                 versions.push(version.read());
             }
         }
-        GroupNames { name: self.metadata.name, versions: versions.into() }
+        Ok(GroupNames { name: self.metadata.name.0, versions: versions.into() })
     }
 }
 
 impl AggregatedVersion {
+    /// Returns the number of its resources and subresources, with one for itself.
+    fn count(&self) -> usize {
+        let subresources = self.resources.iter().map(|resource| resource.subresources.len());
+        1 + self.resources.len() + subresources.sum::<usize>()
+    }
+
     fn read(self) -> Version {
         let (mut namespaced, mut cluster_scoped) = (Named::new(), Named::new());
         for resource in &self.resources {
@@ -211,7 +225,7 @@ impl AggregatedVersion {
             scoped.extend(resource.types());
         }
         Version {
-            name: self.version,
+            name: self.version.0,
             types: Types::new(namespaced, cluster_scoped),
             // Absent and future values alike say that it is current.
             stale: &*self.freshness == "Stale",
@@ -221,13 +235,14 @@ impl AggregatedVersion {
 
 impl AggregatedResource {
     fn types(&self) -> impl Iterator<Item = (Box<str>, Verbs)> {
-        let subresources = self.subresources.as_deref().unwrap_or_default();
-        let served = subresources.is_empty() || self.verbs.is_given;
-        let subresources = subresources.iter().filter(|sub| is_segment(&sub.subresource));
+        let Name(resource) = &self.resource;
+        let served = self.subresources.is_empty() || self.verbs.is_given;
+        let subresources = self.subresources.iter().map(|sub| (&sub.subresource.0, sub.verbs));
+        let subresources = subresources.filter(|(name, _)| is_segment(name));
         let types = subresources
-            .map(|sub| (format!("{}/{}", self.resource, sub.subresource).into(), sub.verbs.verbs));
-        let types = types.chain(served.then(|| (self.resource.clone(), self.verbs.verbs)));
-        types.filter(|_| is_segment(&self.resource))
+            .map(move |(name, verbs)| (format!("{resource}/{name}").into(), verbs.verbs));
+        let types = types.chain(served.then(|| (resource.clone(), self.verbs.verbs)));
+        types.filter(|_| is_segment(resource))
     }
 }
 

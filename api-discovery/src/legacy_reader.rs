@@ -4,18 +4,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use discovery_map::Verb;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::document::is_segment;
 use crate::fields::{list, quoted};
+use crate::limits::{MAX_TYPES, TooManyTypes, TypeCount, items};
 use crate::listing::{Group, GroupNames, Listing, Named, Types, Version};
+use crate::verbs::VerbList;
 use crate::wire::{Kind, LegacyResource, Resource, Subresource};
 
 /// An `APIResourceList`: the answer to `/api/<version>` and `/apis/<group>/<version>`.
 #[derive(Debug, Default, Deserialize)]
 pub struct LegacyGroupVersion {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "items::<_, _, MAX_TYPES>")]
     resources: Vec<LegacyResource>,
 }
 
@@ -28,14 +29,32 @@ pub(crate) type Hashes = BTreeMap<Box<str>, Box<str>>;
 pub struct LegacyReader {
     /// Each group with its versions, and these as aggregated discovery has them (JSON).
     groups: Vec<(Box<str>, Vec<Version>, Vec<String>)>,
+    types: TypeCount,
+}
+
+/// A version in aggregated discovery.
+#[derive(Serialize)]
+struct WrittenVersion<'v> {
+    version: &'v str,
+    resources: Vec<Resource>,
+    freshness: &'static str,
 }
 
 impl LegacyReader {
     /// Adds a group-version, in the order in which the peer lists them. It is stale without a
     /// document, which the peer cannot read at present: the server of an aggregated API is down.
-    pub fn add(&mut self, group: &str, version: &str, document: Option<LegacyGroupVersion>) {
+    ///
+    /// # Errors
+    /// The documents have more types, all together, than any control plane.
+    pub fn add(
+        &mut self,
+        group: &str,
+        version: &str,
+        document: Option<LegacyGroupVersion>,
+    ) -> Result<(), TooManyTypes> {
         let stale = document.is_none();
         let document = document.unwrap_or_default();
+        document.count(&mut self.types)?;
         let names = Version { name: version.into(), types: document.types(), stale };
         let text = document.aggregated(group, version, stale);
         match self.groups.last_mut() {
@@ -45,6 +64,7 @@ impl LegacyReader {
             }
             _ => self.groups.push((group.into(), vec![names], vec![text])),
         }
+        Ok(())
     }
 
     /// Returns what all of the documents list.
@@ -64,6 +84,14 @@ impl LegacyReader {
 }
 
 impl LegacyGroupVersion {
+    /// Adds the document's version and types to a count.
+    ///
+    /// # Errors
+    /// It is too many now.
+    pub fn count(&self, types: &mut TypeCount) -> Result<(), TooManyTypes> {
+        types.add(self.resources.len().saturating_add(1))
+    }
+
     /// Returns the types that the document lists.
     pub(crate) fn types(&self) -> Types {
         let (mut namespaced, mut cluster_scoped) = (Named::new(), Named::new());
@@ -71,9 +99,8 @@ impl LegacyGroupVersion {
             if resource.name.splitn(2, '/').all(is_segment) {
                 let scoped =
                     if resource.namespaced { &mut namespaced } else { &mut cluster_scoped };
-                let verbs = resource.verbs.as_deref().unwrap_or_default();
-                let verbs = verbs.iter().filter_map(|verb| Verb::from_name(verb)).collect();
-                scoped.insert(resource.name.as_str().into(), verbs);
+                let verbs = resource.verbs.as_ref().map(|verbs| VerbList::of_json(verbs.json()));
+                scoped.insert(resource.name.as_str().into(), verbs.unwrap_or_default().verbs);
             }
         }
         Types::new(namespaced, cluster_scoped)
@@ -125,9 +152,13 @@ impl LegacyGroupVersion {
             });
         }
         let freshness = if stale { "Stale" } else { "Current" };
-        serde_json::json!({"version": version, "resources": resources, "freshness": freshness})
-            .to_string()
+        json(&WrittenVersion { version, resources, freshness })
     }
+}
+
+/// Nothing in a version fails to be written.
+fn json(version: &WrittenVersion<'_>) -> String {
+    serde_json::to_string(version).unwrap_or_default()
 }
 
 fn scope(entry: &LegacyResource) -> String {

@@ -13,6 +13,7 @@ mod belief;
 mod document;
 mod fields;
 mod legacy_reader;
+mod limits;
 mod listing;
 mod merged;
 mod openapi;
@@ -28,6 +29,7 @@ pub use belief::{Belief, Change};
 pub use discovery_map::{InvalidMinorVersion, MinorVersion};
 pub use document::{AggregatedList, DiscoveryDocument, GroupVersion};
 pub use legacy_reader::{LegacyGroupVersion, LegacyReader};
+pub use limits::{TooManyTypes, TypeCount};
 pub use listing::{Group, GroupNames, Listing, Named, Part, Types, Version, group_version_path};
 pub use merged::{
     Conflict, MergeSource, MergedDocuments, MergedText, OpenApiAnswer, OpenApiAnswers,

@@ -18,9 +18,9 @@ use std::fmt;
 use std::iter::once;
 use std::sync::Arc;
 
-use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::limits::{MAX_OPEN_API, fields};
 use crate::packing::{etag, gzip};
 
 pub use outline::{Additions, Outline};
@@ -75,7 +75,8 @@ impl<'de> Deserialize<'de> for OpenApiIndex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Index {
-            paths: Option<BTreeMap<Box<str>, Entry>>,
+            #[serde(deserialize_with = "fields::<_, _, MAX_OPEN_API>")]
+            paths: Vec<(Box<str>, Entry)>,
         }
 
         #[derive(Deserialize)]
@@ -85,8 +86,7 @@ impl<'de> Deserialize<'de> for OpenApiIndex {
             url: Box<str>,
         }
 
-        let index = Index::deserialize(deserializer)?;
-        let paths = index.paths.ok_or_else(|| D::Error::missing_field("paths"))?;
+        let Index { paths } = Index::deserialize(deserializer)?;
         // A key that is not a path would make the whole map invalid.
         let valid = |path: &str| !path.is_empty() && !path.starts_with('/') && !path.ends_with('/');
         let paths = paths.into_iter().filter(|(path, _)| valid(path));

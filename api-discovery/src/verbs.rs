@@ -47,6 +47,13 @@ pub(crate) struct VerbList {
     pub is_given: bool,
 }
 
+impl VerbList {
+    /// Returns the verbs of a list in JSON; none if it is not a list of names.
+    pub(crate) fn of_json(json: &str) -> Self {
+        serde_json::from_str(json).unwrap_or_default()
+    }
+}
+
 /// The name of a verb; `None` if no request can have it.
 struct Name(Option<Verb>);
 

@@ -7,11 +7,14 @@
 //!                            Clients: one for each peer, while nothing changed
 //! ```
 
+mod body;
+mod budget;
 mod client;
 mod clients;
 mod credentials;
 mod discovery;
 
+pub use budget::Budget;
 pub use client::{Answer, ApiServerClient, FetchError, Limits};
 pub use clients::Clients;
 pub use credentials::CredentialsError;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::aggregated::MergedGroup;
-use crate::wire::{Kind, LegacyResource, Version};
+use crate::wire::{Kind, LegacyResource, Strings, Version};
 
 /// A document with its kind and version. The core group's list of resources has no `apiVersion`.
 #[derive(Serialize)]
@@ -109,7 +109,7 @@ fn entry(
     name: String,
     namespaced: bool,
     kind: Option<Kind>,
-    verbs: Option<Vec<String>>,
+    verbs: Option<Strings>,
     own: (&str, &str),
 ) -> LegacyResource {
     let Kind { group, version, kind } = kind.unwrap_or_default();

@@ -246,3 +246,14 @@ fn the_documents_of_real_servers_are_united_and_the_firsts_own_bytes_stay() {
     assert!(!is_needed);
     assert_eq!((json, protobuf), new);
 }
+
+#[test]
+fn an_index_has_no_more_documents_than_any_control_plane() {
+    let index = |count| {
+        let paths = (0..count).map(|n| format!("\"p{n}\":{{\"serverRelativeURL\":\"u\"}}"));
+        format!("{{\"paths\":{{{}}}}}", paths.collect::<Vec<_>>().join(","))
+    };
+    assert!(serde_json::from_str::<OpenApiIndex>(&index(MAX_OPEN_API)).is_ok());
+    let error = serde_json::from_str::<OpenApiIndex>(&index(MAX_OPEN_API + 1)).unwrap_err();
+    assert!(error.to_string().starts_with("more than 40000 fields"), "{error}");
+}

@@ -4,11 +4,9 @@
 //! drops the connection after a time-out, with whatever was stuck in it.
 
 use std::error::Error;
-use std::io::{self, Read};
 use std::time::Duration;
 
-use bytes::buf::Reader;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
 };
@@ -16,8 +14,9 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
 
+use super::body::Body;
+use super::budget::Budget;
 use crate::causes::causes;
 use crate::config::{Peer, Polling, ServerName};
 
@@ -39,16 +38,19 @@ pub enum FetchError {
     /// The status is not one that helps.
     #[error("{path} answered {status}")]
     Status { path: String, status: StatusCode },
-    /// The answer's body is too large or does not parse.
+    /// The answer's body does not parse.
     #[error("{path} {problem}")]
     Body { path: String, problem: String },
+    /// The answer, alone or with those before it, has more than is read of a peer.
+    #[error("{path} answered {problem}")]
+    Limit { path: String, problem: String },
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The time until it is complete.
     pub timeout: Duration,
-    /// The size of its body.
+    /// The size of its body in bytes.
     pub bytes: u64,
 }
 
@@ -58,6 +60,8 @@ pub struct ApiServerClient {
     http: reqwest::Client,
     base: String,
     limits: Limits,
+    /// What all answers may have together. If there is none, each has `limits.bytes`.
+    budget: Option<Budget>,
 }
 
 /// An answer whose head has arrived.
@@ -67,6 +71,9 @@ pub struct Answer {
     response: Response,
     path: String,
     limits: Limits,
+    budget: Budget,
+    /// Whether other answers have the same budget.
+    shares: bool,
 }
 
 impl From<&Polling> for Limits {
@@ -98,7 +105,24 @@ impl ApiServerClient {
             .timeout(limits.timeout)
             .user_agent(concat!("mixed-version-companion/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, base: format!("https://{server_name}:{}", peer.address.port()), limits })
+        let base = format!("https://{server_name}:{}", peer.address.port());
+        Ok(Self { http, base, limits, budget: None })
+    }
+
+    /// Returns a client whose answers share the budget.
+    pub fn within(&self, budget: Budget) -> Self {
+        Self { budget: Some(budget), ..self.clone() }
+    }
+
+    /// Returns a client that reads no more than this many bytes of an answer.
+    pub(super) fn at_most(&self, bytes: u64) -> Self {
+        let limits = Limits { bytes: self.limits.bytes.min(bytes), ..self.limits };
+        Self { limits, budget: None, ..self.clone() }
+    }
+
+    /// Returns a budget as large as that of one answer.
+    pub fn budget(&self) -> Budget {
+        Budget::new(self.limits.bytes)
     }
 
     /// Sends a GET request. An answer with any status is an answer.
@@ -138,6 +162,8 @@ impl ApiServerClient {
             response,
             path: path.to_owned(),
             limits: self.limits,
+            budget: self.budget.clone().unwrap_or_else(|| self.budget()),
+            shares: self.budget.is_some(),
         })
     }
 }
@@ -155,83 +181,60 @@ impl Answer {
 
     /// Reads the body to its end, so that the connection can be reused.
     pub async fn drain(mut self) -> Result<(), FetchError> {
-        let mut rest = self.limits.bytes;
-        while self.chunk(&mut rest).await?.is_some() {}
+        while self.chunk().await?.is_some() {}
         Ok(())
     }
 
     /// Reads the whole body.
     pub async fn bytes(mut self) -> Result<Vec<u8>, FetchError> {
-        let (mut rest, mut bytes) = (self.limits.bytes, Vec::new());
-        while let Some(chunk) = self.chunk(&mut rest).await? {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
     }
 
-    /// Parses the body while it arrives, so that it is never in memory as a whole.
+    /// Parses the body. It arrives first: a thread that parses waits for no peer, because all peers
+    /// share few threads.
     pub async fn json<T>(mut self) -> Result<T, FetchError>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let (sender, receiver) = mpsc::channel(4);
-        let parser = tokio::task::spawn_blocking(move || {
-            let mut reader = ChunkReader { receiver, current: Bytes::new().reader() };
-            let value = serde_json::from_reader(&mut reader);
-            // The sender must be able to finish even if the parser failed.
-            reader.receiver.close();
-            value
-        });
-        let mut rest = self.limits.bytes;
-        while let Some(chunk) = self.chunk(&mut rest).await? {
-            if sender.send(chunk).await.is_err() {
-                break;
-            }
+        let mut body = Body::default();
+        while let Some(chunk) = self.chunk().await? {
+            body.push(&chunk);
         }
-        drop(sender);
+        let parser = tokio::task::spawn_blocking(move || serde_json::from_reader(body));
         let parsed = parser.await.map_err(Cause::from).and_then(|value| Ok(value?));
-        parsed.map_err(|error| self.unusable(format!("returned an unreadable body: {error}")))
+        parsed.map_err(|error| FetchError::Body {
+            path: self.path,
+            problem: format!("returned an unreadable body: {error}"),
+        })
     }
 
-    async fn chunk(&mut self, rest: &mut u64) -> Result<Option<Bytes>, FetchError> {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
         let chunk = self.response.chunk().await;
         let chunk = chunk.map_err(|error| FetchError::of(error, self.limits))?;
         let size = chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        *rest = rest.checked_sub(size).ok_or_else(|| {
-            self.unusable(format!("answered more than {} bytes", self.limits.bytes))
+        self.budget.take(size).map_err(|exceeded| {
+            let with = if self.shares { " with the answers before it" } else { "" };
+            FetchError::limit(&self.path, format!("{exceeded}{with}"))
         })?;
         Ok(chunk)
-    }
-
-    fn unusable(&self, problem: String) -> FetchError {
-        FetchError::Body { path: self.path.clone(), problem }
     }
 }
 
 impl FetchError {
+    /// Returns the error for an answer with more than `problem` permits.
+    pub fn limit(path: &str, problem: impl ToString) -> Self {
+        Self::Limit { path: path.to_owned(), problem: problem.to_string() }
+    }
+
     fn of(error: reqwest::Error, limits: Limits) -> Self {
         if error.is_timeout() {
             Self::Timeout(limits.timeout)
         } else {
             Self::Transport(error.into())
         }
-    }
-}
-
-/// Reads from a channel of chunks, for the blocking parser.
-struct ChunkReader {
-    receiver: mpsc::Receiver<Bytes>,
-    current: Reader<Bytes>,
-}
-
-impl Read for ChunkReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while !self.current.get_ref().has_remaining() {
-            match self.receiver.blocking_recv() {
-                Some(chunk) => self.current = chunk.reader(),
-                None => return Ok(0),
-            }
-        }
-        self.current.read(buffer)
     }
 }

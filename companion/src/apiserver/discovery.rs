@@ -14,8 +14,11 @@ use reqwest::header::HeaderValue;
 use super::client::{ApiServerClient, FetchError};
 use crate::facts::Reading;
 
+/// The largest answer to `/version` that is read, in bytes. Real ones have 300.
+const MAX_VERSION: u64 = 64 << 10;
+
 /// The `ETag` of the last document that was read of each half.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Validators(HashMap<Part, HeaderValue>);
 
 impl ApiServerClient {
@@ -28,10 +31,12 @@ impl ApiServerClient {
     }
 
     pub async fn version(&self) -> Result<ServerVersion, FetchError> {
-        self.get("/version", ACCEPT_JSON, None).await?.ok()?.json().await
+        let client = self.at_most(MAX_VERSION);
+        client.get("/version", ACCEPT_JSON, None).await?.ok()?.json().await
     }
 
-    /// Reads one half of the peer's discovery, if it changed.
+    /// Reads one half of the peer's discovery, if it changed. Whoever drops what this returns must
+    /// drop `validators` too.
     pub async fn discovery(
         &self,
         part: Part,
@@ -46,7 +51,7 @@ impl ApiServerClient {
         let etag = answer.etag.clone();
         let mut listing = match answer.json().await? {
             DiscoveryDocument::Aggregated(list) => list.read(part),
-            DiscoveryDocument::Legacy(list) => self.legacy_listing(list).await?,
+            DiscoveryDocument::Legacy(list) => self.legacy_listing(part, list).await?,
         };
         listing.etag = etag.as_ref().and_then(opaque);
         // Only now: a document that was not read to its end must be asked for again.
@@ -77,20 +82,28 @@ impl ApiServerClient {
     }
 
     /// Reads the older form: a document for every group-version.
-    async fn legacy_listing(&self, list: Vec<GroupVersion>) -> Result<Listing, FetchError> {
+    async fn legacy_listing(
+        &self,
+        part: Part,
+        list: Vec<GroupVersion>,
+    ) -> Result<Listing, FetchError> {
+        let too_many = |error| FetchError::limit(part.path(), error);
         let mut reader = LegacyReader::default();
         for (group, version) in list {
             let path = group_version_path(&group, &version);
             let answer = self.get(&path, ACCEPT_JSON, None).await?;
             match answer.status {
-                StatusCode::OK => reader.add(&group, &version, Some(answer.json().await?)),
+                StatusCode::OK => {
+                    let document = answer.json().await?;
+                    reader.add(&group, &version, Some(document)).map_err(too_many)?;
+                }
                 // Gone since the list was read.
                 StatusCode::NOT_FOUND => answer.drain().await?,
                 // The server of an aggregated API is down, or fails: the rest counts. In aggregated
                 // discovery kube-apiserver calls such a version stale.
                 status if status.is_server_error() => {
                     answer.drain().await?;
-                    reader.add(&group, &version, None);
+                    reader.add(&group, &version, None).map_err(too_many)?;
                 }
                 _ => return Err(answer.unexpected()),
             }

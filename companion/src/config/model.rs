@@ -103,7 +103,7 @@ pub struct Polling {
     pub interval: Duration,
     /// The time in which an answer must be complete.
     pub timeout: Duration,
-    /// The size in bytes above which an answer is not read on.
+    /// The bytes that are read of a peer's discovery in a round, and of any other answer.
     pub max_response_bytes: u64,
 }
 

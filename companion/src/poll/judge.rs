@@ -45,7 +45,9 @@ impl Judge {
             FetchError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. } => {
                 Observation::Inconclusive { reason }
             }
-            FetchError::Status { .. } | FetchError::Body { .. } => Observation::NotReady { reason },
+            FetchError::Status { .. } | FetchError::Body { .. } | FetchError::Limit { .. } => {
+                Observation::NotReady { reason }
+            }
         }
     }
 }

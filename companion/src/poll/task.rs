@@ -36,6 +36,7 @@ struct Session {
     /// Until when the peer is asked more often; none if not.
     eager_until: Option<Instant>,
     clients: Clients,
+    /// Those of the listings that were reported.
     validators: Validators,
     open_api: OpenApiSchedule,
     storage: StorageSchedule,
@@ -107,7 +108,7 @@ impl Task {
         }
         let limits = Limits::from(&self.config.polling);
         let client = session.clients.current()?.get(&self.peer, limits).ok()?;
-        let read = session.storage.read(&client).await;
+        let read = session.storage.read(&self.peer.name, &client).await;
         (!read.is_empty()).then_some(Observation::StorageVersions(read))
     }
 
@@ -182,7 +183,8 @@ impl Session {
     /// Reads what changed. A part that cannot be read is reported as such.
     ///
     /// # Errors
-    /// The connection broke and cannot be made again.
+    /// The connection broke and cannot be made again. What was read before that is dropped, and
+    /// read again in the next round.
     async fn read_all(
         &mut self,
         peer: &PeerName,
@@ -190,12 +192,15 @@ impl Session {
         first: bool,
     ) -> Result<Observation, FetchError> {
         let mut readings = Part::ALL.map(|part| (part, Reading::Unchanged));
+        let mut validators = self.validators.clone();
+        // What a peer lists is in memory until the end of the round.
+        let bounded = client.within(client.budget());
         let mut news = first;
         if first {
             self.storage.start_again();
         }
         for (part, reading) in &mut readings {
-            *reading = match client.discovery(*part, &mut self.validators).await {
+            *reading = match bounded.discovery(*part, &mut validators).await {
                 Ok(reading) => reading,
                 Err(error) => {
                     if matches!(error, FetchError::Transport(_)) {
@@ -212,7 +217,9 @@ impl Session {
         // A new version starts anew, and mostly has other types.
         self.version_due |= news;
         let version = if self.version_due { self.read_version(peer, client).await } else { None };
-        let open_api = self.read_open_api(client, news).await;
+        let open_api = self.read_open_api(&bounded, news).await;
+        // Only together with the listings: whoever has a validator gets no listing again.
+        self.validators = validators;
         Ok(Observation::Serving { readings, version, open_api })
     }
 

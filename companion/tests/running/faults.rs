@@ -1,5 +1,7 @@
 //! Peers whose answers are faulty. They do not affect the others.
 
+use std::time::Duration;
+
 use crate::companion::Companion;
 use crate::peers::{Authority, Fault, Peer};
 
@@ -55,6 +57,91 @@ fn a_faulty_answer_keeps_the_known_types_and_does_not_delay_other_peers() {
             companion.log()
         );
     }
+}
+
+#[test]
+fn many_peers_whose_answers_stall_do_not_delay_another() {
+    let authority = Authority::new();
+    let peers: Vec<_> = (0..13).map(|_| Peer::start(&authority, COMMON)).collect();
+    let settings = "polling: {timeout: 8s}";
+    let companion = Companion::start_with(&authority, &peers.iter().collect::<Vec<_>>(), settings);
+    companion.wait_until_ready();
+    let (first, others) = peers.split_first().unwrap();
+    others.iter().for_each(|peer| peer.change(|b| b.fault = Some(Fault::Stalled)));
+    // Each has asked for its discovery since.
+    std::thread::sleep(Duration::from_secs(2));
+    for name in ["one/v1/things", "two/v1/things"] {
+        first.change(|behavior| behavior.types.push(name.to_owned()));
+        companion.wait_for_route(name, "kube-apiserver_a");
+    }
+}
+
+#[test]
+fn a_peer_that_goes_away_between_its_two_documents_is_read_again_when_it_is_back() {
+    let authority = Authority::new();
+    let a = Peer::start(&authority, COMMON);
+    let b = Peer::start(&authority, &["/v1/things", "apps/v1/deployments"]);
+    b.change(|behavior| behavior.fault = Some(Fault::Broken));
+    let companion = Companion::start(&authority, &[&a, &b]);
+    companion.eventually("/api is read", || b.full_answers() == 1);
+    b.change(|behavior| behavior.ready = false);
+    companion.eventually("it is not ready", || last_error(&companion, 1).contains("/readyz"));
+    b.change(|behavior| (behavior.ready, behavior.fault) = (true, None));
+    companion.wait_for_route("/v1/things", "kube-apiserver_b");
+    companion.eventually("the map is complete", || companion.map().unwrap().complete);
+}
+
+/// The older document of a group-version, of more than 4,000 bytes.
+fn large_document(resource: &str) -> String {
+    let spaces = " ".repeat(4000);
+    format!("{{\"kind\":\"APIResourceList\",{spaces}\"resources\":[{{\"name\":\"{resource}\"}}]}}")
+}
+
+#[test]
+fn the_older_documents_of_a_peer_are_bounded_all_together() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
+    let settings = "polling: {maxResponseBytes: 65536}";
+    let companion = Companion::start_with(&authority, &[&a, &b], settings);
+    companion.wait_until_ready();
+    let versions: Vec<_> = (1..=20).map(|n| format!("v{n}")).collect();
+    b.change(|behavior| {
+        let list = serde_json::json!({"kind": "APIVersions", "versions": versions});
+        behavior.answers.insert("/api".to_owned(), list.to_string());
+        let documents = versions.iter().map(|v| (format!("/api/{v}"), large_document("pods")));
+        behavior.answers.extend(documents);
+    });
+    let error = "answered more than 65536 bytes with the answers before it";
+    companion.eventually(error, || last_error(&companion, 1).contains(error));
+    // What was known stays, and the budget is that of one round.
+    assert_eq!(companion.route("new/v1/things").unwrap(), "kube-apiserver_b");
+    b.change(|behavior| behavior.answers.clear());
+    b.change(|behavior| behavior.types.push("newer/v1/things".to_owned()));
+    companion.wait_for_route("newer/v1/things", "kube-apiserver_b");
+    companion.eventually("no error", || last_error(&companion, 1).is_empty());
+}
+
+#[test]
+fn the_documents_with_storage_versions_are_bounded_all_together() {
+    let authority = Authority::new();
+    let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
+    b.change(|behavior| {
+        for group in (0..30).map(|n| format!("group{n}")) {
+            behavior.types.push(format!("{group}/v1/things"));
+            behavior.answers.insert(format!("/apis/{group}/v1"), large_document("things"));
+        }
+    });
+    let settings = "polling: {maxResponseBytes: 65536, interval: 100ms}";
+    let companion = Companion::start_with(&authority, &[&a, &b], settings);
+    companion.wait_until_ready();
+    let what = "storage versions are not read any more";
+    let reason = "answered more than 65536 bytes with the answers before it";
+    companion.eventually(what, || times_logged(&companion, what, "b", reason) == 1);
+    let rounds = || companion.metric("polls_total{peer=\"b\",outcome=\"serving\"}");
+    let before = rounds();
+    companion.eventually("many rounds", || rounds() >= before + 10);
+    assert_eq!(times_logged(&companion, what, "b", reason), 1, "{}", companion.log());
+    assert_eq!(companion.route("group29/v1/things").unwrap(), "kube-apiserver_b");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use fake_apiserver::recordings::Recording;
@@ -28,6 +29,8 @@ pub struct Behavior {
     pub types: Vec<String>,
     /// Answers with the older lists, without `ETag`.
     pub legacy: bool,
+    /// What it answers at these paths (JSON).
+    pub answers: BTreeMap<String, String>,
     /// How `/apis` goes wrong.
     pub fault: Option<Fault>,
     /// How `/openapi/v3` goes wrong, which does not exist otherwise.
@@ -55,6 +58,8 @@ pub enum Fault {
     Truncated,
     /// Answers something else altogether.
     Garbage,
+    /// Breaks the connection, a second after the request.
+    Broken,
 }
 
 impl Fault {
@@ -70,6 +75,9 @@ impl Fault {
             Self::Endless => Canned { end: CannedEnd::Endless, ..canned },
             Self::Stalled => Canned { end: CannedEnd::Stalled, ..canned },
             Self::Truncated => canned,
+            Self::Broken => {
+                Canned { end: CannedEnd::Broken, delay: Duration::from_secs(1), ..canned }
+            }
             Self::Garbage => Canned { body: b"\xff\x00{]".to_vec(), ..canned },
         }
     }
@@ -131,6 +139,7 @@ impl Peer {
             token: "secret".to_owned(),
             types: types.iter().map(|&name| name.to_owned()).collect(),
             legacy: false,
+            answers: BTreeMap::new(),
             fault: None,
             open_api_fault: None,
             open_api: BTreeMap::new(),
@@ -174,7 +183,10 @@ impl Peer {
         let fault = behavior.open_api_document_fault.map(Fault::answer);
         let documents = behavior.open_api.keys().map(|path| format!("/openapi/v3/{path}"));
         let documents = documents.filter_map(|path| Some((path, fault.clone()?)));
-        self.peer.answer_only(answers.chain(documents));
+        let fixed = behavior.answers.iter().map(|(path, json)| {
+            (path.clone(), Canned { body: json.clone().into_bytes(), ..Canned::default() })
+        });
+        self.peer.answer_only(answers.chain(documents).chain(fixed));
         self.peer.set_open_api(behavior.open_api.clone());
         self.peer.set_crds(behavior.types.iter().map(|name| crd(name)).collect()).unwrap();
     }

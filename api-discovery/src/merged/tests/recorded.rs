@@ -115,7 +115,8 @@ fn aggregated_documents_made_from_older_ones_say_the_same() {
     for Group { names, .. } in real.groups() {
         for version in &names.versions {
             let json = file(release, &format!("documents/apis/{}/{}", names.name, version.name));
-            reader.add(&names.name, &version.name, Some(serde_json::from_str(&json).unwrap()));
+            let document = serde_json::from_str(&json).unwrap();
+            reader.add(&names.name, &version.name, Some(document)).unwrap();
         }
     }
     let made = reader.finish();
