@@ -1,5 +1,5 @@
 //! Bounds how many connections clients have at once, all of them and those of one address, so that
-//! clients that connect and say nothing keep nobody else out.
+//! idle clients do not keep others out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

@@ -24,7 +24,7 @@ pub struct Connection {
     pub companion_pod: Option<String>,
     /// The kubeconfig file of the cluster that runs the companion's pod. Without it, that is the control
     /// plane itself; a hosted control plane's companion runs in the hosting cluster.
-    #[arg(long, value_name = "FILE", global = true, conflicts_with = "companion")]
+    #[arg(long, value_name = "FILE", global = true, conflicts_with_all = ["companion", "servers", "all_servers"])]
     pub companion_kubeconfig: Option<PathBuf>,
     /// The port of the endpoint in the companion's pod: `listen` in its configuration.
     #[arg(long, value_name = "PORT", global = true, default_value_t = COMPANION_PORT)]

@@ -1,7 +1,7 @@
 //! Telling a type-level 404 from an object-level one.
 //!
 //! A *type-level* 404 says that the server does not know the type; another
-//! server may. Real kube-apiservers (1.35, 1.36) send it as
+//! server may. Real kube-apiservers (1.35 to 1.37) send it as
 //!
 //! - `text/plain`, `404 page not found`: the group, or anything below a CRD's
 //!   group, is unknown;

@@ -12,7 +12,7 @@ const MAP: &str = "filter";
 
 /// Says that nothing is known of Envoys.
 pub fn unknown() -> Vec<Finding> {
-    let reason = "Envoys cannot be checked without a companion: name them with --envoy";
+    let reason = "Envoys cannot be checked without a companion";
     vec![Finding::new(Check::Envoys, Verdict::Warning, "", reason)]
 }
 
@@ -63,8 +63,9 @@ pub fn check(known: &Envoys) -> Vec<Finding> {
 
 /// Says that other companions serve Envoys, too.
 pub fn of_others(count: usize) -> Finding {
+    let (companions, are) = if count == 1 { ("companion", "is") } else { ("companions", "are") };
     let reason = format!(
-        "{count} more companions are ready, whose Envoys are not known: check each with --companion-pod"
+        "{count} more {companions} {are} ready, and their Envoys are not checked: name each with --companion-pod"
     );
     Finding::new(Check::Envoys, Verdict::Warning, "", reason)
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use api_discovery::MinorVersion;
 use discovery_map::PeerState;
 
@@ -51,33 +51,44 @@ pub struct Comparison<'r> {
     pub not_examined: Option<String>,
 }
 
-/// Compares what servers serve with what the control plane will serve.
+/// Compares what servers serve with what the control plane will serve. `None` if the table does not count,
+/// and not both sides have a server in rotation.
 ///
 /// # Errors
-/// The table lacks the version that the user names, or one that a server has.
+/// The version that the user names is not in the table, or in the other direction.
 pub fn compare<'r>(
     rows: &'r [Row],
     peers: &[Peer],
     question: Question<'_>,
-) -> Result<Comparison<'r>> {
+) -> Result<Option<Comparison<'r>>> {
     let versions = versions(peers);
+    ensure_direction(&versions, question)?;
     let (by_servers, at) = of_servers(rows, peers, &versions, question.direction);
+    let Some(table) = question.table else {
+        let found = |missing| Comparison { at: at.to_owned(), missing, not_examined: None };
+        return Ok(by_servers.map(found));
+    };
+    let tells = by_servers.is_some();
     let own = Comparison {
         at: at.to_owned(),
-        missing: by_servers.clone().unwrap_or_default(),
+        missing: by_servers.unwrap_or_default(),
         not_examined: None,
     };
-    let Some(table) = question.table else { return Ok(own) };
-    if by_servers.is_some() && question.to.is_none() {
-        return Ok(own);
+    if serving(peers).any(|peer| peer.minor_version.is_none()) {
+        let reason = "the version of a server in rotation is not known".to_owned();
+        return Ok(Some(Comparison { not_examined: Some(reason), ..own }));
+    }
+    if tells && question.to.is_none() {
+        return Ok(Some(own));
     }
     let Some(to) = question.to.or_else(|| default_target(table, &versions, question.direction))
     else {
-        let reason = match question.direction {
-            Direction::Upgrade => "the types of the next version are not known",
-            Direction::Rollback => "the types of the previous version are not known",
+        let which = match question.direction {
+            Direction::Upgrade => "next",
+            Direction::Rollback => "previous",
         };
-        return Ok(Comparison { not_examined: Some(reason.to_owned()), ..own });
+        let reason = format!("this kubectl-skew does not know the types of the {which} version");
+        return Ok(Some(Comparison { not_examined: Some(reason), ..own }));
     };
     let from = versions.iter().filter(|version| match question.direction {
         Direction::Upgrade => **version < to,
@@ -88,7 +99,7 @@ pub fn compare<'r>(
         (Ok(releases), Ok(target)) => (releases, target),
         (Err(error), _) | (_, Err(error)) if question.to.is_some() => return Err(error),
         (Err(error), _) | (_, Err(error)) => {
-            return Ok(Comparison { not_examined: Some(error.to_string()), ..own });
+            return Ok(Some(Comparison { not_examined: Some(error.to_string()), ..own }));
         }
     };
     let mut missing = own.missing;
@@ -97,7 +108,30 @@ pub fn compare<'r>(
             missing.push(found);
         }
     }
-    Ok(Comparison { at: format!("Kubernetes {to}"), missing, not_examined: None })
+    Ok(Some(Comparison { at: format!("Kubernetes {to}"), missing, not_examined: None }))
+}
+
+/// Fails if the user names a version that is not ahead, or with a rollback, not behind.
+fn ensure_direction(versions: &BTreeSet<MinorVersion>, question: Question<'_>) -> Result<()> {
+    let (Some(to), Some(oldest), Some(newest)) = (question.to, versions.first(), versions.last())
+    else {
+        return Ok(());
+    };
+    match question.direction {
+        Direction::Upgrade => ensure!(
+            to >= *newest,
+            "--to {to} is older than the newest server ({newest}): to go back, add --rollback"
+        ),
+        Direction::Rollback => ensure!(
+            to <= *oldest,
+            "--to {to} is newer than the oldest server ({oldest}): --rollback goes back"
+        ),
+    }
+    Ok(())
+}
+
+fn serving(peers: &[Peer]) -> impl Iterator<Item = &Peer> {
+    peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left)
 }
 
 /// Returns the versions of the servers that the control plane has, in rotation or not.
@@ -130,9 +164,8 @@ fn of_servers<'r>(
     direction: Direction,
 ) -> (Option<Vec<Missing<'r>>>, &'static str) {
     let newest = versions.last().copied();
-    let serving = peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left);
     let (newer, older): (Vec<&Peer>, Vec<&Peer>) =
-        serving.partition(|peer| peer.minor_version == newest);
+        serving(peers).partition(|peer| peer.minor_version == newest);
     let (own, others, at) = match direction {
         Direction::Upgrade => (older, newer, "the newest servers"),
         Direction::Rollback => (newer, older, "the older servers"),
@@ -215,7 +248,7 @@ mod tests {
         let (table, rows) = (table(), rows(&["a", "b"]));
         let both = peers(&[("a", "1.36"), ("b", "1.36")]);
         let question = Question { direction: Direction::Upgrade, to: None, table: Some(&table) };
-        let found = compare(&rows, &both, question).unwrap();
+        let found = compare(&rows, &both, question).unwrap().unwrap();
         assert_eq!(found.at, "Kubernetes 1.37");
         assert_eq!(
             names(&found),
@@ -232,7 +265,7 @@ mod tests {
         let (table, rows) = (table(), rows(&["a", "b"]));
         let both = peers(&[("a", "1.37"), ("b", "1.37")]);
         let question = Question { direction: Direction::Rollback, to: None, table: Some(&table) };
-        let found = compare(&rows, &both, question).unwrap();
+        let found = compare(&rows, &both, question).unwrap().unwrap();
         assert_eq!(
             (&*found.at, names(&found)),
             ("Kubernetes 1.36", vec!["a.io/v1 bundles".into()])
@@ -245,12 +278,12 @@ mod tests {
         let rows = [row("", "v1", "pods", &["a", "b"]), row("a.io", "v1", "bundles", &["b"])];
         let both = peers(&[("a", "1.36"), ("b", "1.37")]);
         let question = |direction| Question { direction, to: None, table: None };
-        let found = compare(&rows, &both, question(Direction::Rollback)).unwrap();
+        let found = compare(&rows, &both, question(Direction::Rollback)).unwrap().unwrap();
         assert_eq!(
             (&*found.at, names(&found)),
             ("the older servers", vec!["a.io/v1 bundles".into()])
         );
-        let found = compare(&rows, &both, question(Direction::Upgrade)).unwrap();
+        let found = compare(&rows, &both, question(Direction::Upgrade)).unwrap().unwrap();
         assert_eq!((&*found.at, found.missing), ("the newest servers", vec![]));
     }
 
@@ -260,7 +293,7 @@ mod tests {
         let mut both: Vec<Peer> = peers(&[("a", "1.36"), ("b", "1.37")]);
         both[1].state = discovery_map::PeerState::Unreachable;
         let question = Question { direction: Direction::Upgrade, to: None, table: Some(&table) };
-        let found = compare(&rows, &both, question).unwrap();
+        let found = compare(&rows, &both, question).unwrap().unwrap();
         assert_eq!((&*found.at, found.missing), ("Kubernetes 1.37", vec![]));
     }
 
@@ -273,12 +306,38 @@ mod tests {
             to: to.map(|to| to.parse().unwrap()),
             table: Some(&table),
         };
-        let found = compare(&rows, &one, question(None)).unwrap();
-        assert_eq!(
-            found.not_examined.as_deref(),
-            Some("the types of the next version are not known")
-        );
+        let found = compare(&rows, &one, question(None)).unwrap().unwrap();
+        assert!(found.not_examined.unwrap().contains("the next version"));
         let error = compare(&rows, &one, question(Some("1.38"))).unwrap_err().to_string();
         assert!(error.contains("not of 1.38"), "{error}");
+    }
+
+    #[test]
+    fn a_version_in_the_other_direction_is_an_error() {
+        let (table, rows) = (table(), rows(&["a"]));
+        let error = |direction, to: &str, server| {
+            let question =
+                Question { direction, to: Some(to.parse().unwrap()), table: Some(&table) };
+            compare(&rows, &peers(&[("a", server)]), question).unwrap_err().to_string()
+        };
+        assert!(error(Direction::Upgrade, "1.36", "1.37").contains("add --rollback"));
+        assert!(error(Direction::Rollback, "1.37", "1.36").contains("--rollback goes back"));
+    }
+
+    #[test]
+    fn while_the_version_of_a_server_is_not_known_nothing_is_examined() {
+        let (table, rows) = (table(), rows(&["a", "b"]));
+        let both = peers(&[("a", "1.36"), ("b", "?")]);
+        let question = Question { direction: Direction::Upgrade, to: None, table: Some(&table) };
+        let found = compare(&rows, &both, question).unwrap().unwrap();
+        assert!(found.not_examined.unwrap().contains("version of a server"));
+    }
+
+    #[test]
+    fn without_the_table_equal_servers_say_nothing() {
+        let rows = rows(&["a", "b"]);
+        let question = Question { direction: Direction::Rollback, to: None, table: None };
+        let both = peers(&[("a", "1.37"), ("b", "1.37")]);
+        assert_eq!(compare(&rows, &both, question).unwrap(), None);
     }
 }

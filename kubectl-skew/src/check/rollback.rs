@@ -35,7 +35,8 @@ pub fn check(at: &str, newer: &[Stored], strict: bool) -> Vec<Finding> {
     if found.is_empty() {
         let reason = match newer.len() {
             0 => format!("every type is served by {at}, too"),
-            count => format!("no object of the {count} types that are not served by {at}"),
+            1 => format!("the only type that is not served by {at} has no objects"),
+            count => format!("the {count} types that are not served by {at} have no objects"),
         };
         return vec![Finding::new(Check::Rollback, Verdict::Yes, "", reason)];
     }

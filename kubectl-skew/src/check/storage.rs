@@ -24,14 +24,15 @@ pub struct Stored {
     pub count: Count,
 }
 
-/// Checks types that are missing `at` the newer version, migrations and custom resource definitions.
+/// Checks types that are missing `at` the newer version, if one is compared, migrations and custom resource definitions.
 pub fn check(
-    at: &str,
+    at: Option<&str>,
     dropped: &[Stored],
     migrations: &Objects,
     definitions: &Objects,
 ) -> Vec<Finding> {
-    let mut findings: Vec<_> = dropped.iter().filter_map(|one| of_dropped(at, one)).collect();
+    let mut findings: Vec<_> =
+        dropped.iter().filter_map(|one| of_dropped(at.unwrap_or_default(), one)).collect();
     match migrations {
         Objects::Listed(items) => findings.extend(items.iter().filter_map(of_migration)),
         // Most control planes do not have them.
@@ -44,7 +45,10 @@ pub fn check(
         Objects::Failed(error) => findings.push(unknown("CustomResourceDefinition", error)),
     }
     if findings.is_empty() {
-        let reason = format!("nothing is stored that is not served by {at}");
+        let reason = match at {
+            Some(at) => format!("all stored types are served by {at}"),
+            None => "no migration is pending".to_owned(),
+        };
         findings.push(Finding::new(Check::Storage, Verdict::Yes, "", reason));
     }
     findings

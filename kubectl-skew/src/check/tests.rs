@@ -140,7 +140,8 @@ fn an_envoy_that_has_not_acknowledged_the_map_is_named_with_its_refusal() {
 fn what_the_next_version_drops_must_not_be_stored() {
     let dropped = |has_successor, count| Stored { has_successor, ..stored("a/v1 b", count) };
     let none = || Objects::Listed(Vec::new());
-    let verdict = |one| storage::check("1.37", &[one], &Objects::NotServed, &none())[0].verdict;
+    let verdict =
+        |one| storage::check(Some("1.37"), &[one], &Objects::NotServed, &none())[0].verdict;
     assert_eq!(verdict(dropped(false, Count::Some(2))), Verdict::No);
     assert_eq!(verdict(dropped(true, Count::Some(2))), Verdict::Warning);
     assert_eq!(verdict(dropped(false, Count::Some(0))), Verdict::Yes);
@@ -158,7 +159,7 @@ fn what_the_next_version_drops_must_not_be_stored() {
     };
     let migrations = |condition| Objects::Listed(vec![migration(condition)]);
     let verdict =
-        |condition| storage::check("1.37", &[], &migrations(condition), &none())[0].verdict;
+        |condition| storage::check(Some("1.37"), &[], &migrations(condition), &none())[0].verdict;
     assert_eq!(verdict("Succeeded"), Verdict::Yes);
     assert_eq!((verdict("Running"), verdict("Failed")), (Verdict::No, Verdict::No));
 }
@@ -176,7 +177,8 @@ fn stored_versions_of_a_custom_resource_must_be_served() {
         })
     };
     let verdict = |object| {
-        storage::check("1.37", &[], &Objects::NotServed, &Objects::Listed(vec![object]))[0].verdict
+        storage::check(Some("1.37"), &[], &Objects::NotServed, &Objects::Listed(vec![object]))[0]
+            .verdict
     };
     assert_eq!(verdict(definition(true)), Verdict::Warning);
     assert_eq!(verdict(definition(false)), Verdict::No);
@@ -185,7 +187,7 @@ fn stored_versions_of_a_custom_resource_must_be_served() {
     assert_eq!(verdict(migrated), Verdict::Yes);
     let failed = Objects::Failed("403 forbidden".into());
     assert_eq!(
-        storage::check("1.37", &[], &Objects::NotServed, &failed)[0].verdict,
+        storage::check(Some("1.37"), &[], &Objects::NotServed, &failed)[0].verdict,
         Verdict::Unknown
     );
 }

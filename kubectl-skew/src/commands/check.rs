@@ -42,7 +42,8 @@ pub struct CheckArgs {
     #[arg(long, value_name = "VERSION")]
     to: Option<MinorVersion>,
     /// An Envoy's admin interface, such as http://127.0.0.1:9901, whose map is compared with the
-    /// companion's; can be repeated. Envoys that the companion serves over ADS are checked without it.
+    /// companion's; can be repeated. It must be an Envoy that reads the files of this companion; those that
+    /// it serves over ADS are checked without it.
     #[arg(long = "envoy", value_name = "URL")]
     envoys: Vec<Uri>,
     /// Maximum age of the information about a server, in seconds.
@@ -78,18 +79,14 @@ impl CheckArgs {
         let up = compare(&rows, &facts.peers, question(Direction::Upgrade))?;
         let back = compare(&rows, &facts.peers, question(Direction::Rollback))?;
         let asked = Asked { args, attempts: attempts(&facts) };
-        findings.extend(stored(&up, &asked).await);
-        findings.extend(stranded(&back, &asked, self.rollback).await);
+        // What the newest servers lack is a reason to go back, not against it.
+        findings.extend(stored(up.as_ref().filter(|_| !self.rollback), &asked).await);
+        if let Some(back) = &back {
+            findings.extend(stranded(back, &asked, self.rollback).await);
+        }
         for (check, comparison) in [(Check::Storage, up), (Check::Rollback, back)] {
-            let reason = comparison.not_examined;
-            findings.extend(reason.map(|reason| {
-                Finding::new(
-                    check,
-                    Verdict::Warning,
-                    "",
-                    format!("{reason}: specify one with --to"),
-                )
-            }));
+            let reason = comparison.and_then(|comparison| comparison.not_examined);
+            findings.extend(reason.map(|reason| Finding::new(check, Verdict::Warning, "", reason)));
         }
         let report = Report::new(findings);
         let text = output::render(self.output, &report, |_| report.text(screen))?;
@@ -115,12 +112,13 @@ impl CheckArgs {
         }
         match served {
             None => findings.extend(envoys::unknown()),
-            // Those that read files are the ones that the user named.
-            Some(served) if served.envoys.is_without_ads() && !findings.is_empty() => {}
             Some(served) => {
-                findings.extend(envoys::check(&served.envoys));
-                let is_alone = served.other_companions == 0 || served.envoys.is_without_ads();
-                findings.extend((!is_alone).then(|| envoys::of_others(served.other_companions)));
+                // Those that read files are the ones that the user named.
+                if findings.is_empty() || !served.envoys.is_without_ads() {
+                    findings.extend(envoys::check(&served.envoys));
+                }
+                let others = served.other_companions;
+                findings.extend((others > 0).then(|| envoys::of_others(others)));
             }
         }
         Ok(findings)
@@ -194,13 +192,15 @@ impl Asked<'_> {
 }
 
 /// Checks what is stored.
-async fn stored(comparison: &Comparison<'_>, asked: &Asked<'_>) -> Vec<Finding> {
-    let dropped = asked.counted(&comparison.missing).await;
+async fn stored(comparison: Option<&Comparison<'_>>, asked: &Asked<'_>) -> Vec<Finding> {
+    let missing = comparison.map(|comparison| &*comparison.missing).unwrap_or_default();
+    let dropped = asked.counted(missing).await;
+    let at = comparison.map(|comparison| &*comparison.at);
     let mut migrations = asked.list(MIGRATIONS[0]).await;
     if migrations == Objects::NotServed {
         migrations = asked.list(MIGRATIONS[1]).await;
     }
-    storage::check(&comparison.at, &dropped, &migrations, &asked.list(DEFINITIONS).await)
+    storage::check(at, &dropped, &migrations, &asked.list(DEFINITIONS).await)
 }
 
 /// Checks what a rollback would strand.

@@ -70,10 +70,11 @@ impl Doctor {
         for file in &self.audit_logs {
             bypass.read(file, &envoys)?;
         }
-        let mut companion = Companion::connect(args).await?;
-        let first = companion.text("/metrics").await?.1;
+        let first = Companion::connect(args).await?.text("/metrics").await?.1;
         let control_plane = control_plane(args).await;
         tokio::time::sleep(PAUSE).await;
+        // It closes a connection on which nothing was asked while the control plane did not answer.
+        let mut companion = Companion::connect(args).await?;
         let (is_ready, readiness) = companion.text("/readyz").await?;
         Ok(Examined {
             facts: companion.facts().await?,
