@@ -94,14 +94,7 @@ where
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Vec<T>, A::Error> {
-            let mut items = Vec::new();
-            while let Some(item) = access.next_element()? {
-                if items.len() == MAX {
-                    return Err(exceeded(MAX, "items in a list"));
-                }
-                items.push(item);
-            }
-            Ok(items)
+            at_most(MAX, "items in a list", || access.next_element())
         }
     }
 
@@ -126,18 +119,27 @@ where
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-            let mut fields = Vec::new();
-            while let Some(field) = access.next_entry()? {
-                if fields.len() == MAX {
-                    return Err(exceeded(MAX, "fields in an object"));
-                }
-                fields.push(field);
-            }
-            Ok(fields)
+            at_most(MAX, "fields in an object", || access.next_entry())
         }
     }
 
     deserializer.deserialize_map(Visit::<T, MAX>(PhantomData))
+}
+
+/// Collects what `next` returns. Fails if there is more than `limit` of it.
+fn at_most<T, E: Error>(
+    limit: usize,
+    what: &str,
+    mut next: impl FnMut() -> Result<Option<T>, E>,
+) -> Result<Vec<T>, E> {
+    let mut all = Vec::new();
+    while let Some(one) = next()? {
+        if all.len() == limit {
+            return Err(exceeded(limit, what));
+        }
+        all.push(one);
+    }
+    Ok(all)
 }
 
 /// Returns the error for more than `limit` of `what`.

@@ -158,6 +158,15 @@ impl<'t> Release<'t> {
     }
 }
 
+/// Returns the rows of the same resource in its other versions.
+pub fn other_versions<'r>(
+    rows: &'r [Row],
+    api: &ApiType,
+) -> impl Iterator<Item = &'r Row> + use<'r> {
+    let api = api.clone();
+    rows.iter().filter(move |row| ApiType::from(*row).is_other_version_of(&api))
+}
+
 /// Reads `apps/v1 deployments/scale on on`, the availability by version.
 fn line_of(line: &str) -> Result<(ApiType, Vec<Availability>)> {
     let mut words = line.split_whitespace();

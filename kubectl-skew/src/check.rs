@@ -3,7 +3,7 @@
 //! ```text
 //!  facts ─────▶ orphans   would a type have no server?
 //!  envoys ────▶ envoys    is every Envoy on the current map?
-//!  missing types and their objects
+//!  missing, stored
 //!            ┬▶ storage   is anything stored that the next version drops?
 //!            └▶ rollback  would a rollback leave objects that no server serves?
 //! ```
@@ -13,6 +13,7 @@ pub mod missing;
 pub mod orphans;
 pub mod rollback;
 pub mod storage;
+pub mod stored;
 
 use serde::Serialize;
 

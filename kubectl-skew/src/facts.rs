@@ -42,6 +42,18 @@ pub struct Peer {
     pub last_error: Option<String>,
 }
 
+impl Peer {
+    /// Returns whether it is ready to get requests.
+    pub fn is_in_rotation(&self) -> bool {
+        self.state == PeerState::Serving && !self.left
+    }
+
+    /// Returns whether the control plane still has it, in rotation or not.
+    pub fn is_present(&self) -> bool {
+        !self.left && !self.forgotten
+    }
+}
+
 /// What `/v1/envoys` of a companion shows.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Envoys {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use discovery_map::{MapDocument, PeerState, Scope, Verb};
+use discovery_map::{MapDocument, Scope, Verb};
 use serde::Serialize;
 
 use crate::facts::Peer;
@@ -61,7 +61,7 @@ impl Row {
 
     /// Returns the names of the peers in rotation that serve it.
     pub fn in_rotation<'p>(&self, peers: &'p [Peer]) -> BTreeSet<&'p str> {
-        let serving = peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left);
+        let serving = peers.iter().filter(|peer| peer.is_in_rotation());
         let names = serving.map(|peer| &*peer.name);
         names.filter(|name| self.served_by.iter().any(|own| own == name)).collect()
     }

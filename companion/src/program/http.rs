@@ -35,7 +35,8 @@ impl Limits {
     /// All clients have one address there, and each status page has a connection for its events.
     pub const LOOPBACK: Self = Self::new(Most { all: 256, of_one: 256 });
 
-    /// A client that uses all connections of its address does not keep a kubelet at another one from probing.
+    /// A client that uses all connections of its address does not keep a kubelet at another one from
+    /// probing.
     pub const OTHER_HOSTS: Self = Self::new(Most { all: 256, of_one: 32 });
 
     const fn new(connections: Most) -> Self {

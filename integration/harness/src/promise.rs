@@ -19,6 +19,16 @@ pub fn ensure_kept(what: &str, promise: Duration, took: Duration) -> Result<()> 
     Ok(())
 }
 
+/// Until a reader of a topology's document is done: what a person can be asked for.
+pub const MOST_COMMANDS: usize = 10;
+const MOST_TIME: Duration = Duration::from_secs(5 * 60);
+
+/// Fails if it took too many commands, or too long, until Envoy protects a control plane.
+pub fn ensure_short_installation(commands: usize, took: Duration) -> Result<()> {
+    ensure!(commands <= MOST_COMMANDS && took <= MOST_TIME, "{commands} commands, {took:?}");
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

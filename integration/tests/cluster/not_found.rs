@@ -1,5 +1,5 @@
-//! What real servers answer if they do not know a type, in an encoding of which this project has no parser:
-//! CBOR, which the feature gate `CBORServingAndStorage` turns on (KEP-4222).
+//! Real servers answer 404 in CBOR (feature gate `CBORServingAndStorage`, KEP-4222), and the filter tells
+//! unknown types from objects that do not exist without a parser of CBOR.
 
 use anyhow::{Context, Result, ensure};
 use harness::control_plane::{ControlPlane, ServerOptions, User};

@@ -2,12 +2,13 @@
 //! two versions, and sees what the documents show.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use harness::artifacts::integration_folder;
 use harness::control_plane::{ControlPlane, ServerOptions, User};
 use harness::namespace::{self, pod_address};
+use harness::promise;
 use harness::report::Entry;
 use harness::skew::{NEWER, OLDER};
 use harness::transcript::{self, Step};
@@ -21,17 +22,12 @@ const QUICKSTART: &str = "envoy-config/quickstart/README.md";
 const LOAD_BALANCER: &str = "envoy-config/load-balancer/README.md";
 const API_SERVERS: &str = "docs/operations/api-servers.md";
 
-/// What a person can be asked for, from nothing to an Envoy that protects the control plane.
-const ENOUGH_TIME: Duration = Duration::from_secs(5 * 60);
-const ENOUGH_COMMANDS: usize = 10;
-
 /// Fails if installing took too long, or more commands than a person can be asked for.
 fn ensure_short(entry: &mut Entry, commands: usize, begun: Instant) -> Result<()> {
     let took = begun.elapsed();
     entry.set("commandsToInstall", commands);
     entry.set_ms("installedMs", took);
-    ensure!(commands <= ENOUGH_COMMANDS && took <= ENOUGH_TIME, "{commands} commands, {took:?}");
-    Ok(())
+    promise::ensure_short_installation(commands, took)
 }
 
 /// Returns how many commands are below these headings.

@@ -11,6 +11,7 @@ use harness::control_plane::{ControlPlane, User};
 use harness::document::Document;
 use harness::gateway::Gateway;
 use harness::namespace::pod_address;
+use harness::promise;
 use harness::shell::Shell;
 use harness::site::stack_options;
 use harness::skew::{self, NEW};
@@ -26,9 +27,6 @@ pub struct Site {
     shell: Shell,
     document: Document,
 }
-
-/// What a person can be asked for, the check included.
-const ENOUGH_COMMANDS: usize = 10;
 
 impl Site {
     /// Starts all but the controller and Envoy.
@@ -49,7 +47,7 @@ impl Site {
         let shell = Shell::new(&folder, kubeconfig)?;
         let document = Document::read(&format!("envoy-config/{}/README.md", gateway.folder()))?;
         let commands = document.all("Install")?.len() + document.all("Check")?.len();
-        ensure!(commands <= ENOUGH_COMMANDS, "{commands} commands");
+        ensure!(commands <= promise::MOST_COMMANDS, "{commands} commands");
         let site = Self { companion, options, plane, gateway, shell, document };
         site.write_files()?;
         site.shell.run(&format!("kubectl apply --server-side -f {}", definitions.display()))?;

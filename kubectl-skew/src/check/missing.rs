@@ -8,9 +8,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use api_discovery::MinorVersion;
-use discovery_map::PeerState;
 
-use crate::builtin::{ApiType, Availability, BuiltIn, Release};
+use crate::builtin::{ApiType, Availability, BuiltIn, Release, other_versions};
 use crate::facts::Peer;
 use crate::types::Row;
 
@@ -131,12 +130,12 @@ fn ensure_direction(versions: &BTreeSet<MinorVersion>, question: Question<'_>) -
 }
 
 fn serving(peers: &[Peer]) -> impl Iterator<Item = &Peer> {
-    peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left)
+    peers.iter().filter(|peer| peer.is_in_rotation())
 }
 
 /// Returns the versions of the servers that the control plane has, in rotation or not.
 fn versions(peers: &[Peer]) -> BTreeSet<MinorVersion> {
-    let present = peers.iter().filter(|peer| !peer.left && !peer.forgotten);
+    let present = peers.iter().filter(|peer| peer.is_present());
     present.filter_map(|peer| peer.minor_version).collect()
 }
 
@@ -181,7 +180,7 @@ fn of_servers<'r>(
     let missing = missing.map(|row| Missing {
         row,
         is_optional: false,
-        successor: other_versions(rows, row).find(|other| is_of(other, &others)),
+        successor: other_versions(rows, &row.into()).find(|other| is_of(other, &others)),
     });
     (Some(missing.collect()), at)
 }
@@ -201,7 +200,7 @@ fn of_table<'r>(
         is_missing.then(|| Missing {
             row,
             is_optional: there == Availability::Off,
-            successor: other_versions(rows, row)
+            successor: other_versions(rows, &api)
                 .find(|other| target.of(&ApiType::from(*other)) == Availability::On),
         })
     })
@@ -211,12 +210,6 @@ fn of_table<'r>(
 /// asked.
 fn is_stored(row: &Row) -> bool {
     row.collection().is_some() && !row.served_by.is_empty()
-}
-
-/// Returns the same resource in its other versions.
-fn other_versions<'r>(rows: &'r [Row], row: &Row) -> impl Iterator<Item = &'r Row> {
-    let api = ApiType::from(row);
-    rows.iter().filter(move |other| ApiType::from(*other).is_other_version_of(&api))
 }
 
 #[cfg(test)]
@@ -232,6 +225,13 @@ mod tests {
         comparison.missing.iter().map(|Missing { row, .. }| row.name()).collect()
     }
 
+    /// Compares with the next or the previous version of the table.
+    fn by_table<'r>(rows: &'r [Row], peers: &[Peer], direction: Direction) -> Comparison<'r> {
+        let table = table();
+        let question = Question { direction, to: None, table: Some(&table) };
+        compare(rows, peers, question).unwrap().unwrap()
+    }
+
     fn rows(servers: &[&str]) -> Vec<Row> {
         vec![
             row("", "v1", "pods", servers),
@@ -245,10 +245,9 @@ mod tests {
 
     #[test]
     fn before_an_upgrade_the_table_says_what_the_next_version_drops() {
-        let (table, rows) = (table(), rows(&["a", "b"]));
+        let rows = rows(&["a", "b"]);
         let both = peers(&[("a", "1.36"), ("b", "1.36")]);
-        let question = Question { direction: Direction::Upgrade, to: None, table: Some(&table) };
-        let found = compare(&rows, &both, question).unwrap().unwrap();
+        let found = by_table(&rows, &both, Direction::Upgrade);
         assert_eq!(found.at, "Kubernetes 1.37");
         assert_eq!(
             names(&found),
@@ -262,10 +261,9 @@ mod tests {
 
     #[test]
     fn after_an_upgrade_the_table_says_what_a_rollback_would_strand() {
-        let (table, rows) = (table(), rows(&["a", "b"]));
+        let rows = rows(&["a", "b"]);
         let both = peers(&[("a", "1.37"), ("b", "1.37")]);
-        let question = Question { direction: Direction::Rollback, to: None, table: Some(&table) };
-        let found = compare(&rows, &both, question).unwrap().unwrap();
+        let found = by_table(&rows, &both, Direction::Rollback);
         assert_eq!(
             (&*found.at, names(&found)),
             ("Kubernetes 1.36", vec!["a.io/v1 bundles".into()])
@@ -289,11 +287,10 @@ mod tests {
 
     #[test]
     fn while_the_newest_server_is_away_nothing_counts_as_dropped_by_it() {
-        let (table, rows) = (table(), [row("", "v1", "pods", &["a"])]);
+        let rows = [row("", "v1", "pods", &["a"])];
         let mut both: Vec<Peer> = peers(&[("a", "1.36"), ("b", "1.37")]);
         both[1].state = discovery_map::PeerState::Unreachable;
-        let question = Question { direction: Direction::Upgrade, to: None, table: Some(&table) };
-        let found = compare(&rows, &both, question).unwrap().unwrap();
+        let found = by_table(&rows, &both, Direction::Upgrade);
         assert_eq!((&*found.at, found.missing), ("Kubernetes 1.37", vec![]));
     }
 
@@ -326,10 +323,9 @@ mod tests {
 
     #[test]
     fn while_the_version_of_a_server_is_not_known_nothing_is_examined() {
-        let (table, rows) = (table(), rows(&["a", "b"]));
+        let rows = rows(&["a", "b"]);
         let both = peers(&[("a", "1.36"), ("b", "?")]);
-        let question = Question { direction: Direction::Upgrade, to: None, table: Some(&table) };
-        let found = compare(&rows, &both, question).unwrap().unwrap();
+        let found = by_table(&rows, &both, Direction::Upgrade);
         assert!(found.not_examined.unwrap().contains("version of a server"));
     }
 

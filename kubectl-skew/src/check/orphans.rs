@@ -1,7 +1,5 @@
 //! Would taking a server down leave a type that no server in rotation serves?
 
-use discovery_map::PeerState;
-
 use super::{Check, Finding, Verdict, listed, types};
 use crate::changes::{Changes, Since};
 use crate::facts::{Facts, Peer};
@@ -29,7 +27,7 @@ pub fn check(
 ) -> Result<Vec<Finding>, NoSuchPeer> {
     let named = |peer: &&Peer| match stop {
         Some(name) => peer.name == name,
-        None => is_in_rotation(peer),
+        None => peer.is_in_rotation(),
     };
     let peers: Vec<_> = facts.peers.iter().filter(named).collect();
     if let (Some(name), true) = (stop, peers.is_empty()) {
@@ -44,10 +42,6 @@ pub fn check(
     Ok(findings)
 }
 
-fn is_in_rotation(peer: &Peer) -> bool {
-    peer.state == PeerState::Serving && !peer.left
-}
-
 /// Returns why what is known does not suffice.
 fn unknown(facts: &Facts, max_age: u64) -> Option<Finding> {
     let no = |subject: &str, reason: String| {
@@ -56,7 +50,7 @@ fn unknown(facts: &Facts, max_age: u64) -> Option<Finding> {
     if !facts.document.complete {
         return no("", "the map is not complete: not every server has been read".to_owned());
     }
-    let in_rotation = facts.peers.iter().filter(|peer| is_in_rotation(peer));
+    let in_rotation = facts.peers.iter().filter(|peer| peer.is_in_rotation());
     if in_rotation.clone().next().is_none() {
         return no(
             "",
@@ -73,14 +67,14 @@ fn unknown(facts: &Facts, max_age: u64) -> Option<Finding> {
 
 fn of_peer(facts: &Facts, (changes, now): History<'_>, rows: &[Row], peer: &Peer) -> Finding {
     let finding = |verdict, reason| Finding::new(Check::Orphans, verdict, &peer.name, reason);
-    if !is_in_rotation(peer) && facts.document.rotation.contains(&peer.address) {
+    if !peer.is_in_rotation() && facts.document.rotation.contains(&peer.address) {
         let reason = "is not ready, but Envoy's map still has it in rotation".to_owned();
         return finding(Verdict::No, reason);
     }
-    if !is_in_rotation(peer) {
+    if !peer.is_in_rotation() {
         return finding(Verdict::Yes, "is out of rotation already".to_owned());
     }
-    let count = facts.peers.iter().filter(|peer| is_in_rotation(peer)).count();
+    let count = facts.peers.iter().filter(|peer| peer.is_in_rotation()).count();
     if count == 1 {
         return finding(Verdict::No, "is the last server in rotation".to_owned());
     }

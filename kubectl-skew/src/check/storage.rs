@@ -2,37 +2,28 @@
 
 use serde_json::Value;
 
+use super::stored::{FLAG, Stored};
 use super::{Check, Finding, Verdict};
-use crate::control_plane::{Count, Objects};
+use crate::control_plane::Objects;
 
-/// What turns a type on that is off by default.
-pub const FLAG: &str = "--runtime-config or --feature-gates turn it on";
-
-/// Why a type that a server is known to serve was not found.
-pub const WRONG_SERVER: &str =
-    "cannot be listed: the kubeconfig's server does not serve it; use a kubeconfig for Envoy";
-
-/// A type that is missing where the control plane goes.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// As people read it.
-    pub name: String,
-    /// Whether a flag turns it on there.
-    pub is_optional: bool,
-    /// Whether the resource is served there in another version.
-    pub has_successor: bool,
-    pub count: Count,
+/// The types that are missing at the newer version.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropped<'a> {
+    /// The version, or its servers.
+    pub at: &'a str,
+    pub types: &'a [Stored],
 }
 
-/// Checks types that are missing `at` the newer version, if one is compared, migrations and custom resource definitions.
+/// Checks dropped types, if versions are compared, migrations and custom resource definitions.
 pub fn check(
-    at: Option<&str>,
-    dropped: &[Stored],
+    dropped: Option<Dropped<'_>>,
     migrations: &Objects,
     definitions: &Objects,
 ) -> Vec<Finding> {
-    let mut findings: Vec<_> =
-        dropped.iter().filter_map(|one| of_dropped(at.unwrap_or_default(), one)).collect();
+    let of_dropped = |Dropped { at, types }: Dropped<'_>| {
+        types.iter().filter_map(|one| of_dropped(at, one)).collect()
+    };
+    let mut findings: Vec<_> = dropped.map(of_dropped).unwrap_or_default();
     match migrations {
         Objects::Listed(items) => findings.extend(items.iter().filter_map(of_migration)),
         // Most control planes do not have them.
@@ -45,8 +36,8 @@ pub fn check(
         Objects::Failed(error) => findings.push(unknown("CustomResourceDefinition", error)),
     }
     if findings.is_empty() {
-        let reason = match at {
-            Some(at) => format!("all stored types are served by {at}"),
+        let reason = match dropped {
+            Some(Dropped { at, .. }) => format!("all stored types are served by {at}"),
             None => "no migration is pending".to_owned(),
         };
         findings.push(Finding::new(Check::Storage, Verdict::Yes, "", reason));
@@ -59,32 +50,19 @@ fn unknown(what: &str, error: &str) -> Finding {
 }
 
 fn of_dropped(at: &str, one: &Stored) -> Option<Finding> {
-    let finding =
-        |verdict, reason: String| Finding::new(Check::Storage, verdict, &one.name, reason);
-    let count = match &one.count {
-        Count::Some(0) | Count::NotListable => return None,
-        Count::Some(count) => *count,
-        Count::NotServed => return Some(finding(Verdict::Unknown, WRONG_SERVER.to_owned())),
-        Count::Failed(error) => return Some(unknown(&one.name, error)),
-    };
-    let objects = objects(count);
-    let (verdict, reason) = if one.has_successor {
-        let reason = format!(
-            "is served by {at} in another version only: store its {objects} in that one (StorageVersionMigration)"
-        );
-        (Verdict::Warning, reason)
-    } else if one.is_optional {
-        (Verdict::Warning, format!("is not served by {at} unless {FLAG}, with {objects} stored"))
-    } else {
+    one.finding(Check::Storage, |objects, _| {
+        if one.has_successor {
+            let reason = format!(
+                "is served by {at} in another version only: store its {objects} in that one (StorageVersionMigration)"
+            );
+            return (Verdict::Warning, reason);
+        }
+        if one.is_optional {
+            let reason = format!("is not served by {at} unless {FLAG}, with {objects} stored");
+            return (Verdict::Warning, reason);
+        }
         (Verdict::No, format!("is not served by {at}, with {objects} stored"))
-    };
-    let types = vec![one.name.clone()];
-    Some(Finding { types, objects: Some(count), ..finding(verdict, reason) })
-}
-
-/// Returns a number of objects, in words.
-pub fn objects(count: u64) -> String {
-    if count == 1 { "1 object".to_owned() } else { format!("{count} objects") }
+    })
 }
 
 /// A migration that has not succeeded

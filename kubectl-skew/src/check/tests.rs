@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::storage::Stored;
+use super::storage::Dropped;
+use super::stored::Stored;
 use super::{Finding, Report, Verdict, envoys, orphans, rollback, storage};
 use crate::changes::Changes;
 use crate::control_plane::{Count, Objects};
@@ -16,6 +17,10 @@ const NONE: orphans::History<'static> = (&Changes(Vec::new()), 0);
 /// Returns a type with so many objects that is missing where the control plane goes.
 fn stored(name: &str, count: Count) -> Stored {
     Stored { name: name.to_owned(), is_optional: false, has_successor: false, count }
+}
+
+fn dropped_by(types: &[Stored]) -> Option<Dropped<'_>> {
+    Some(Dropped { at: "1.37", types })
 }
 
 fn of_peer(facts: &Facts, name: &str) -> Finding {
@@ -140,8 +145,7 @@ fn an_envoy_that_has_not_acknowledged_the_map_is_named_with_its_refusal() {
 fn what_the_next_version_drops_must_not_be_stored() {
     let dropped = |has_successor, count| Stored { has_successor, ..stored("a/v1 b", count) };
     let none = || Objects::Listed(Vec::new());
-    let verdict =
-        |one| storage::check(Some("1.37"), &[one], &Objects::NotServed, &none())[0].verdict;
+    let verdict = |one| storage::check(dropped_by(&[one]), &Objects::NotServed, &none())[0].verdict;
     assert_eq!(verdict(dropped(false, Count::Some(2))), Verdict::No);
     assert_eq!(verdict(dropped(true, Count::Some(2))), Verdict::Warning);
     assert_eq!(verdict(dropped(false, Count::Some(0))), Verdict::Yes);
@@ -159,7 +163,7 @@ fn what_the_next_version_drops_must_not_be_stored() {
     };
     let migrations = |condition| Objects::Listed(vec![migration(condition)]);
     let verdict =
-        |condition| storage::check(Some("1.37"), &[], &migrations(condition), &none())[0].verdict;
+        |condition| storage::check(dropped_by(&[]), &migrations(condition), &none())[0].verdict;
     assert_eq!(verdict("Succeeded"), Verdict::Yes);
     assert_eq!((verdict("Running"), verdict("Failed")), (Verdict::No, Verdict::No));
 }
@@ -177,7 +181,7 @@ fn stored_versions_of_a_custom_resource_must_be_served() {
         })
     };
     let verdict = |object| {
-        storage::check(Some("1.37"), &[], &Objects::NotServed, &Objects::Listed(vec![object]))[0]
+        storage::check(dropped_by(&[]), &Objects::NotServed, &Objects::Listed(vec![object]))[0]
             .verdict
     };
     assert_eq!(verdict(definition(true)), Verdict::Warning);
@@ -187,7 +191,7 @@ fn stored_versions_of_a_custom_resource_must_be_served() {
     assert_eq!(verdict(migrated), Verdict::Yes);
     let failed = Objects::Failed("403 forbidden".into());
     assert_eq!(
-        storage::check(Some("1.37"), &[], &Objects::NotServed, &failed)[0].verdict,
+        storage::check(dropped_by(&[]), &Objects::NotServed, &failed)[0].verdict,
         Verdict::Unknown
     );
 }

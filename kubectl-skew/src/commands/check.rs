@@ -13,7 +13,8 @@ use super::envoy;
 use crate::args::{Connection, Format};
 use crate::builtin::BuiltIn;
 use crate::check::missing::{Comparison, Direction, Missing, Question, compare};
-use crate::check::storage::Stored;
+use crate::check::storage::Dropped;
+use crate::check::stored::Stored;
 use crate::check::{Check, Finding, Report, Verdict, envoys, orphans, rollback, storage};
 use crate::control_plane::{Count, DEFINITIONS, Objects, count, list};
 use crate::facts::Facts;
@@ -193,14 +194,16 @@ impl Asked<'_> {
 
 /// Checks what is stored.
 async fn stored(comparison: Option<&Comparison<'_>>, asked: &Asked<'_>) -> Vec<Finding> {
-    let missing = comparison.map(|comparison| &*comparison.missing).unwrap_or_default();
-    let dropped = asked.counted(missing).await;
-    let at = comparison.map(|comparison| &*comparison.at);
+    let types = match comparison {
+        Some(comparison) => asked.counted(&comparison.missing).await,
+        None => Vec::new(),
+    };
+    let dropped = comparison.map(|comparison| Dropped { at: &comparison.at, types: &types });
     let mut migrations = asked.list(MIGRATIONS[0]).await;
     if migrations == Objects::NotServed {
         migrations = asked.list(MIGRATIONS[1]).await;
     }
-    storage::check(at, &dropped, &migrations, &asked.list(DEFINITIONS).await)
+    storage::check(dropped, &migrations, &asked.list(DEFINITIONS).await)
 }
 
 /// Checks what a rollback would strand.

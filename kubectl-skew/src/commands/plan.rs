@@ -12,7 +12,7 @@ use kube::Client;
 
 use super::usage;
 use crate::args::{Connection, Format};
-use crate::builtin::{ApiType, Availability, BuiltIn, Release};
+use crate::builtin::{ApiType, Availability, BuiltIn, Release, other_versions};
 use crate::check::Verdict;
 use crate::control_plane::{Count, DEFINITIONS, Objects, count, list};
 use crate::facts::Facts;
@@ -94,7 +94,9 @@ impl PlanArgs {
             found.audit.read(file, &types)?;
         }
         for served in going() {
-            let others = other_versions(rows, served, to);
+            // Those that servers serve today, and that stay.
+            let stays = |row: &&Row| to.of(&ApiType::from(*row)) == Availability::On;
+            let others: Vec<_> = other_versions(rows, &served.api).filter(stays).collect();
             let versions = others.iter().map(|row| row.version.clone()).collect();
             let objects = match objects(args, others.first().copied(), served, &found.usage).await {
                 Ok(count) => count,
@@ -111,17 +113,6 @@ impl PlanArgs {
         }
         Ok(found)
     }
-}
-
-/// Returns the same resource in versions that stay: those that servers serve today, and that the new
-/// version has.
-fn other_versions<'r>(rows: &'r [Row], served: &Served, to: Release<'_>) -> Vec<&'r Row> {
-    let stays = |row: &&Row| {
-        let api = ApiType::from(*row);
-        let is_other = api.is_other_version_of(&served.api);
-        is_other && to.of(&api) == Availability::On
-    };
-    rows.iter().filter(stays).collect()
 }
 
 /// Counts the objects of a resource; `None` of a subresource. If it stays in another version, that one

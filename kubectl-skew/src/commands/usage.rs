@@ -1,7 +1,6 @@
 //! Reads who uses which types, as the API servers count it.
 
 use anyhow::{Context, Result};
-use discovery_map::PeerState;
 use http::Request;
 
 use crate::args::Connection;
@@ -13,7 +12,7 @@ use crate::servers;
 /// Reads `/metrics` of each server in rotation. Returns those that cannot be read, and why.
 pub async fn read(args: &Connection, facts: &Facts, usage: &mut Usage) -> Vec<String> {
     let mut unread = Vec::new();
-    for peer in facts.peers.iter().filter(|peer| peer.state == PeerState::Serving && !peer.left) {
+    for peer in facts.peers.iter().filter(|peer| peer.is_in_rotation()) {
         match metrics(args, peer).await {
             Ok(text) => usage.add(&peer.name, &text),
             Err(error) => {

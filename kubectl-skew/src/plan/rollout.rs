@@ -49,7 +49,7 @@ impl Rollout {
     /// A name is not that of a server to be upgraded, no server is older, or no server's version is
     /// known.
     pub fn new(peers: &[Peer], to: MinorVersion, order: &[String]) -> Result<Self> {
-        let present = || peers.iter().filter(|peer| !peer.left && !peer.forgotten);
+        let present = || peers.iter().filter(|peer| peer.is_present());
         let is_done = |peer: &&Peer| peer.minor_version.is_some_and(|version| version >= to);
         let names = |peers: Vec<&Peer>| peers.iter().map(|peer| peer.name.clone()).collect();
         let done = names(present().filter(is_done).collect());
@@ -105,7 +105,7 @@ impl Rollout {
 
 /// Returns the oldest version that a server serves.
 pub fn oldest(peers: &[Peer]) -> Option<MinorVersion> {
-    let present = peers.iter().filter(|peer| !peer.left && !peer.forgotten);
+    let present = peers.iter().filter(|peer| peer.is_present());
     present.filter_map(|peer| peer.minor_version).min()
 }
 

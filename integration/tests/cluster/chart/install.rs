@@ -11,7 +11,7 @@
 //!
 //! With the feature `slow`, pods are replaced as well.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use harness::artifacts::Artifact;
@@ -30,12 +30,7 @@ mod permissions;
 
 use cluster::{Cluster, DEADLINE};
 use commands::Commands;
-
-/// So many commands are enough, the check included.
-const MOST_COMMANDS: usize = 10;
-
-/// How long that may take.
-const ENOUGH_TIME: Duration = Duration::from_secs(5 * 60);
+use harness::promise;
 
 /// Lists all that the chart makes, but for the volumes, which stay.
 const EVERYTHING: &str = "kubectl get all,configmap,role,rolebinding,networkpolicy,pdb,serviceaccount \
@@ -60,19 +55,20 @@ async fn installed() -> Result<()> {
     let begun = Instant::now();
     let document = Document::read("docs/hosted.md")?;
     let (install, check) = (document.all("Install")?, document.all("Check")?);
-    ensure!(install.len() + check.len() <= MOST_COMMANDS, "{install:?} {check:?}");
+    let count = install.len() + check.len();
+    ensure!(count <= promise::MOST_COMMANDS, "{install:?} {check:?}");
     for command in &install {
         commands.run(command)?;
     }
     let ready = commands.run(&check.join("\n"))?;
     ensure!(ready.matches("1/1").count() + ready.matches("2/2").count() == 2, "{ready}");
-    entry.set("commands", install.len() + check.len());
+    entry.set("commands", count);
     entry.set_ms("installedMs", begun.elapsed());
 
     let mut running = cluster.run_pod().await?;
     let took = begun.elapsed();
     entry.set_ms("protectedMs", took);
-    ensure!(took <= ENOUGH_TIME, "{took:?}");
+    promise::ensure_short_installation(count, took)?;
     cluster.is_protected(&mut entry).await?;
     running.is_observable().await?;
     permissions::are_least(&cluster, &mut running).await?;
