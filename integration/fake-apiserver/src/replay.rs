@@ -110,6 +110,7 @@ impl ReplayPeer {
             store: options.store,
             state: RwLock::new(state),
             requests: AtomicU64::new(0),
+            prescribed: AtomicU64::new(0),
             whole_documents: AtomicU64::new(0),
         });
         let clients = tls::signed_by(options.client_ca_pem.as_deref())?;
@@ -142,6 +143,12 @@ impl ReplayPeer {
     /// Returns the number of requests so far, those of discovery and health included.
     pub fn requests(&self) -> u64 {
         self.peer.requests.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of requests so far whose answer [`Self::answer_with`] prescribes, whether or
+    /// not it was sent.
+    pub fn prescribed(&self) -> u64 {
+        self.peer.prescribed.load(Ordering::Relaxed)
     }
 
     /// Returns the number of aggregated discovery documents that it sent whole, and not

@@ -50,6 +50,7 @@ async fn answer(
     let is_head = request.method() == Method::HEAD;
     let path = request.uri().path();
     let canned = peer.state().canned.get(path).cloned();
+    peer.prescribed.fetch_add(u64::from(canned.is_some()), Ordering::Relaxed);
     let (path, request) = (path.to_owned(), read_early(request).await);
     let mut answer = if path != "/version" && !is_authorized(&peer, &request) {
         text(StatusCode::UNAUTHORIZED, "Unauthorized")
