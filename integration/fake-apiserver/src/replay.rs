@@ -110,7 +110,6 @@ impl ReplayPeer {
             store: options.store,
             state: RwLock::new(state),
             requests: AtomicU64::new(0),
-            prescribed: AtomicU64::new(0),
             whole_documents: AtomicU64::new(0),
         });
         let clients = tls::signed_by(options.client_ca_pem.as_deref())?;
@@ -140,15 +139,10 @@ impl ReplayPeer {
         self.peer.state().view.version().to_owned()
     }
 
-    /// Returns the number of requests so far, those of discovery and health included.
+    /// Returns the number of requests so far, without those of companions: what a companion sends
+    /// before a test kills it may arrive later.
     pub fn requests(&self) -> u64 {
         self.peer.requests.load(Ordering::Relaxed)
-    }
-
-    /// Returns the number of requests so far whose answer [`Self::answer_with`] prescribes, whether or
-    /// not it was sent.
-    pub fn prescribed(&self) -> u64 {
-        self.peer.prescribed.load(Ordering::Relaxed)
     }
 
     /// Returns the number of aggregated discovery documents that it sent whole, and not

@@ -88,9 +88,21 @@ impl Scene {
 
     /// Runs `check` until it ends with this code.
     async fn until(&self, args: &[&str], code: u8) -> Result<Value> {
+        self.until_that(args, code, |_| Ok(())).await
+    }
+
+    /// Runs `check` until it ends with this code and a report that has what the test awaits: the
+    /// code may be the same before the companion sees a change.
+    async fn until_that(
+        &self,
+        args: &[&str],
+        code: u8,
+        has: impl Fn(&Value) -> Result<()>,
+    ) -> Result<Value> {
         wait::until(&format!("check {args:?} to exit with {code}"), DEADLINE, async || {
             let (found, report) = self.check(args).await?;
             ensure!(found == ExitCode::from(code), "{found:?}: {report:#}");
+            has(&report)?;
             Ok(report)
         })
         .await
@@ -134,9 +146,13 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
     let mut scene = Scene::start().await?;
 
     // Only the newer server has the type: it must stay, and the older one may go.
-    let report = scene.until(&["--stop", "new"], 1).await?;
-    let types = &finding(&report, "orphans", "new")?["types"];
-    ensure!(types.as_array().is_some_and(|types| types.contains(&json!(BUNDLES_NAME))), "{types}");
+    let orphans_bundles = |report: &Value| {
+        let orphans = finding(report, "orphans", "new")?;
+        let mut types = orphans["types"].as_array().into_iter().flatten();
+        ensure!(types.any(|name| name == BUNDLES_NAME), "{orphans}");
+        Ok(())
+    };
+    let report = scene.until_that(&["--stop", "new"], 1, orphans_bundles).await?;
     let reason = finding(&report, "orphans", "new")?["reason"].to_string();
     ensure!(reason.contains("(for more than "), "it was so from the start: {reason}");
     let report = scene.until(&["--stop", "old"], 0).await?;
@@ -171,9 +187,12 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
     // After the last step no older server tells: the table does.
     scene.site.plane.server_mut(0)?.stop().await?;
     scene.site.stack.set_peers(peers(&scene.site.plane).split_off(1))?;
-    let report = scene.until(&["--stop", "new", "--rollback"], 1).await?;
-    let reason = finding(&report, "rollback", BUNDLES_NAME)?["reason"].to_string();
-    ensure!(reason.contains(&format!("by Kubernetes {OLDER}: ")), "{reason}");
+    let is_of_table = |report: &Value| {
+        let reason = finding(report, "rollback", BUNDLES_NAME)?["reason"].to_string();
+        ensure!(reason.contains(&format!("by Kubernetes {OLDER}: ")), "{reason}");
+        Ok(())
+    };
+    let report = scene.until_that(&["--stop", "new", "--rollback"], 1, is_of_table).await?;
     assert_eq!(finding(&report, "rollback", BUNDLES_NAME)?["objects"], 3);
     scene.until(&["--stop", "new"], 0).await?;
     entry.set("stranded", 3);
@@ -209,9 +228,12 @@ async fn check_names_custom_resources_whose_stored_version_is_not_served() -> Re
         anyhow::Ok(())
     })
     .await?;
-    let report = scene.until(&["--stop", "old"], 1).await?;
-    let subject = "CustomResourceDefinition widgets.skew.example";
-    let reason = finding(&report, "storage", subject)?["reason"].to_string();
-    ensure!(reason.contains("v1beta1, which is not served"), "{reason}");
+    let names_it = |report: &Value| {
+        let subject = "CustomResourceDefinition widgets.skew.example";
+        let reason = finding(report, "storage", subject)?["reason"].to_string();
+        ensure!(reason.contains("v1beta1, which is not served"), "{reason}");
+        Ok(())
+    };
+    scene.until_that(&["--stop", "old"], 1, names_it).await?;
     Ok(())
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TRAILER, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, TRAILER,
+    USER_AGENT, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use axum::response::IntoResponse as _;
@@ -46,11 +47,10 @@ async fn answer(
     peer: Arc<Peer>,
     request: Request<hyper::body::Incoming>,
 ) -> Result<Answer, Infallible> {
-    peer.requests.fetch_add(1, Ordering::Relaxed);
+    peer.requests.fetch_add(u64::from(!is_of_companion(&request)), Ordering::Relaxed);
     let is_head = request.method() == Method::HEAD;
     let path = request.uri().path();
     let canned = peer.state().canned.get(path).cloned();
-    peer.prescribed.fetch_add(u64::from(canned.is_some()), Ordering::Relaxed);
     let (path, request) = (path.to_owned(), read_early(request).await);
     let mut answer = if path != "/version" && !is_authorized(&peer, &request) {
         text(StatusCode::UNAUTHORIZED, "Unauthorized")
@@ -66,6 +66,11 @@ async fn answer(
         answer.headers_mut().insert(PEER_HEADER, name);
     }
     Ok(if is_head { without_body(answer) } else { answer })
+}
+
+fn is_of_companion<B>(request: &Request<B>) -> bool {
+    let user_agent = request.headers().get(USER_AGENT).map(HeaderValue::as_bytes);
+    user_agent.is_some_and(|name| name.starts_with(b"mixed-version-companion/"))
 }
 
 /// Go's server reads a body of up to 256 KiB before it answers over HTTP/1.1,

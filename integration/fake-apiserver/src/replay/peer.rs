@@ -82,7 +82,6 @@ pub(super) struct Peer {
     pub(super) store: Store,
     pub(super) state: RwLock<State>,
     pub(super) requests: AtomicU64,
-    pub(super) prescribed: AtomicU64,
     pub(super) whole_documents: AtomicU64,
 }
 

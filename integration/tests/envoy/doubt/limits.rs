@@ -1,7 +1,5 @@
 //! Requests that are never sent to a second server.
 
-use fake_apiserver::replay::ReplayPeer;
-
 use super::*;
 
 const STATUS: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the server could not find the requested resource","reason":"NotFound","details":{},"code":404}"#;
@@ -50,31 +48,35 @@ const ENCODED: [&str; 4] = [
     "/api/v1/namespaces/n/services/s%2fprox%79",
 ];
 
-/// A server stops while it answers a request. Returns how many servers got the request.
+/// The servers stop while they answer a request. Returns how many of them got it.
 async fn servers_asked_until_a_reset(path: &str) -> Result<usize> {
     let mut scene = start(2).await?;
     let hang = Canned { delay: Duration::from_secs(600), ..Canned::default() };
     scene.all_answer_with(path, &hang);
     let client = scene.client(Http::Two)?;
+    let asked = |scene: &PushedStack, before: &[u64]| {
+        let now = scene.fleet.peers.iter().map(|peer| peer.requests());
+        now.zip(before).map(|(now, before)| now - before).collect::<Vec<_>>()
+    };
+    let before: Vec<_> = scene.fleet.peers.iter().map(|peer| peer.requests()).collect();
+    let of_request = client.clone();
     let of_path = path.to_owned();
-    let request = tokio::spawn(async move { client.get(&of_path).await });
-    // Only this request is answered as prescribed: the companion may have sent others before it ended.
-    let is_asked = |peer: &ReplayPeer| peer.prescribed() > 0;
+    let request = tokio::spawn(async move { of_request.get(&of_path).await });
     let first = wait::until("a server to be asked", DEADLINE, async || {
-        scene.fleet.peers.iter().position(is_asked).context("none")
+        asked(&scene, &before).iter().position(|count| *count > 0).context("none")
     })
     .await?;
     scene.fleet.peer(first)?.stop().await;
-    let asked =
-        |scene: &PushedStack| scene.fleet.peers.iter().filter(|peer| is_asked(peer)).count();
+    let other = 1 - first;
     // Either the other server is asked, or the client has its answer.
     wait::until("what follows", DEADLINE, async || {
-        ensure!(asked(&scene) > 1 || request.is_finished(), "nothing yet");
+        let is_asked = asked(&scene, &before).get(other).is_some_and(|count| *count > 0);
+        ensure!(is_asked || request.is_finished(), "nothing yet");
         anyhow::Ok(())
     })
     .await?;
     request.abort();
-    Ok(asked(&scene))
+    Ok(asked(&scene, &before).iter().filter(|count| **count > 0).count())
 }
 
 #[tokio::test]
