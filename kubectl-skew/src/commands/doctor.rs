@@ -121,8 +121,8 @@ async fn control_plane(args: &Connection) -> ControlPlane {
             return found;
         }
     };
-    match time(&client).await {
-        Ok(time) => found.time = Some(time),
+    match clock_difference(&client).await {
+        Ok(difference) => found.clock_difference = Some(difference),
         Err(error) => found.unknown.push(format!("the API servers' clocks: {error:#}")),
     }
     match endpoints(client.clone()).await {
@@ -144,13 +144,16 @@ async fn control_plane(args: &Connection) -> ControlPlane {
     found
 }
 
-/// Returns the time of the server that answers, in seconds since 1970.
-async fn time(client: &Client) -> Result<u64> {
+/// Returns by how much the clock of the server that answers and this machine's differ at least, in
+/// seconds: how long the answer took does not count.
+async fn clock_difference(client: &Client) -> Result<u64> {
+    let asked = now();
     let response = client.send(Request::get("/version").body(Body::empty())?).await?;
     let date = response.headers().get(DATE).map(|value| value.to_str()).transpose()?;
     let date = date.ok_or_else(|| anyhow::anyhow!("the answer has no date"))?;
     let time = httpdate::parse_http_date(date)?.duration_since(std::time::UNIX_EPOCH)?;
-    Ok(time.as_secs())
+    let time = time.as_secs();
+    Ok(asked.saturating_sub(time).max(time.saturating_sub(now())))
 }
 
 /// Returns whether the gate is on, by the metrics of the server that answers. `None` if its version

@@ -37,8 +37,9 @@ pub struct ControlPlane {
     pub authentication: Option<BTreeMap<String, String>>,
     /// Whether the feature gate `UnauthenticatedHTTP2DOSMitigation` is on.
     pub mitigation: Option<bool>,
-    /// The time of the server that answered, since 1970, in seconds.
-    pub time: Option<u64>,
+    /// By how much the clocks of the server that answered and of this machine differ at least, in
+    /// seconds.
+    pub clock_difference: Option<u64>,
     /// What could not be examined, and why.
     pub unknown: Vec<String>,
 }

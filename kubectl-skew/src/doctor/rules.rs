@@ -243,22 +243,17 @@ fn mitigation_off(examined: &Examined) -> Vec<Problem> {
 }
 
 fn clocks_differ(examined: &Examined) -> Vec<Problem> {
-    let now = examined.now;
-    let of_server = examined.control_plane.time.map(|time| ("the API server", time));
-    let of_companion = examined.facts.pushed_at.filter(|at| *at > now);
-    let of_companion = of_companion.map(|time| ("the companion", time));
-    let found = [of_server, of_companion].into_iter().flatten().filter_map(|(who, time)| {
-        let difference = time.abs_diff(now);
-        (difference > TOLERANCE).then(|| {
-            let text = format!("the clocks of {who} and of this machine differ by {difference} s");
-            let leads_to = "certificates and tokens count as expired, or as not valid yet";
-            problem(
-                "clocks-differ",
-                text,
-                leads_to,
-                "run chronyc tracking on each machine, and let NTP set the clocks",
-            )
-        })
+    let of_server = examined.control_plane.clock_difference.map(|by| ("the API server", by));
+    let ahead = examined.facts.pushed_at.and_then(|at| at.checked_sub(examined.now));
+    let of_companion = ahead.map(|by| ("the companion", by));
+    let found = [of_server, of_companion].into_iter().flatten();
+    let found = found.filter(|(_, difference)| *difference > TOLERANCE).map(|(who, difference)| {
+        problem(
+            "clocks-differ",
+            format!("the clocks of {who} and of this machine differ by {difference} s"),
+            "certificates and tokens count as expired, or as not valid yet",
+            "run chronyc tracking on each machine, and let NTP set the clocks",
+        )
     });
     found.collect()
 }

@@ -41,7 +41,7 @@ fn healthy() -> Examined {
             server: "10.0.0.100:6443".to_owned(),
             authentication: Some(authentication.into_iter().map(text).collect()),
             mitigation: Some(true),
-            time: Some(NOW),
+            clock_difference: Some(0),
             endpoints: ["10.0.0.100:6443".to_owned()].into(),
             unknown: Vec::new(),
         },
@@ -90,7 +90,7 @@ const FAULTS: [(&str, Plant); 20] = [
         it.control_plane.authentication.as_mut().unwrap().remove("requestheader-client-ca-file");
     }),
     ("mitigation-off", |it| it.control_plane.mitigation = Some(false)),
-    ("clocks-differ", |it| it.control_plane.time = Some(NOW + 60)),
+    ("clocks-differ", |it| it.control_plane.clock_difference = Some(60)),
     ("envoy-bypassed", |it| it.control_plane.server = "10.0.0.1:6443".to_owned()),
     ("envoy-bypassed", |it| {
         it.kubeconfigs.insert("scheduler.conf".to_owned(), "10.0.0.1:6443".to_owned());
