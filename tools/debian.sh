@@ -27,8 +27,8 @@ debian_package() {
         echo "deb [signed-by=$keyring] http://deb.debian.org/debian bookworm main"
         echo "deb [signed-by=$keyring] http://deb.debian.org/debian-security bookworm-security main"
     } >"$apt/sources.list"
-    private_apt "$apt" "$architecture" apt-get update
-    (cd "$apt" && private_apt "$apt" "$architecture" apt-get download "$package") ||
+    retry private_apt "$apt" "$architecture" apt-get -o APT::Update::Error-Mode=any update
+    (cd "$apt" && retry private_apt "$apt" "$architecture" apt-get download "$package") ||
         fail "Debian's archive has no $package; it has$(private_apt "$apt" "$architecture" \
             apt-cache madison "${package%%=*}" | awk -F '|' '{ print $2 }' | tr -d '\n')"
     dpkg-deb -x "$apt"/*.deb "$folder/package"

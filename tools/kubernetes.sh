@@ -30,7 +30,7 @@ compile() {
     local command=$1 output=$2 package=$3 total
     say "building $package of Kubernetes $version; this takes minutes, once"
     say "downloading its modules"
-    go mod download -modfile="$minor_version.mod"
+    retry go mod download -modfile="$minor_version.mod"
     total="$(go list -modfile="$minor_version.mod" -tags "$minor_version" -deps "$package" | wc -l)"
     go_build "$command" -v -tags "$minor_version" -modfile="$minor_version.mod" \
         -ldflags "$link_flags" -o "$output" "$package" 2>&1 |

@@ -25,6 +25,17 @@ need() {
     command -v "$1" >/dev/null 2>&1 || fail "\`$1\` is missing: $2"
 }
 
+# retry COMMAND…: runs what downloads something, three times at most. A registry can fail for a moment.
+retry() {
+    local pause
+    for pause in 5 30; do
+        ! "$@" || return 0
+        say "trying again in $pause s: $*"
+        sleep "$pause"
+    done
+    "$@"
+}
+
 # The names that images and Debian have for this machine's architecture.
 case "$(uname -m)" in
 x86_64) architecture=amd64 ;;
@@ -62,12 +73,12 @@ same_everywhere() {
 go_install() {
     need go "install Go 1.26 or newer (https://go.dev/doc/install)"
     say "building $2"
-    GOBIN="$1" go_build install "$2"
+    GOBIN="$1" retry go_build install "$2"
 }
 
 # go_module MODULE@VERSION: prints the folder with the sources of a Go module.
 go_module() {
-    go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
+    retry go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
 }
 
 # digest FILE… : a short name for the contents of files and of stdin.
