@@ -254,7 +254,7 @@ async fn a_stopped_peer_refuses_connections_and_comes_back_on_its_port() -> Resu
     peer.stop().await;
     assert!(client.get("/readyz").await.is_err());
     peer.start_again().await?;
-    wait::until("the peer", Duration::from_secs(5), async || client.get("/readyz").await?.ok())
+    wait::until("the peer", Duration::from_secs(30), async || client.get("/readyz").await?.ok())
         .await?;
     Ok(())
 }

@@ -87,7 +87,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_at_which_nobody_listens_refuses() {
-        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Bound for the whole test: otherwise another one could get the port.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let unused = socket.local_addr().unwrap();
         let ring = Arc::new(rustls::crypto::ring::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(ring);
         let tls = tls.with_safe_default_protocol_versions().unwrap();

@@ -1,15 +1,17 @@
 //! A DNS server on loopback, whose answers a test chooses.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use pki::ports::free_port;
 
 /// What it says of each name; nothing else exists.
 type Zone = BTreeMap<String, Vec<RData>>;
@@ -22,16 +24,15 @@ pub struct DnsServer {
 }
 
 impl DnsServer {
+    /// Starts it on a port that the system gives to nobody else while it is stopped.
     pub fn start() -> Self {
-        Self::start_at("127.0.0.1:0")
+        Self::start_at(&format!("127.0.0.1:{}", free_port().unwrap()))
     }
 
     pub fn start_at(address: &str) -> Self {
-        let socket = UdpSocket::bind(address).unwrap();
-        let address = socket.local_addr().unwrap();
-        let mut server =
-            Self { address, zone: Arc::new(Mutex::new(Some(Zone::new()))), running: None };
-        server.serve(socket);
+        let (address, zone) = (address.parse().unwrap(), Arc::new(Mutex::new(Some(Zone::new()))));
+        let mut server = Self { address, zone, running: None };
+        server.start_again();
         server
     }
 
@@ -53,9 +54,18 @@ impl DnsServer {
         }
     }
 
-    /// Starts it again, where it was.
+    /// Starts it again, where it was. Resolvers choose any port, and have it for seconds.
     pub fn start_again(&mut self) {
-        self.serve(UdpSocket::bind(self.address).unwrap());
+        let until = Instant::now() + Duration::from_secs(60);
+        let socket = loop {
+            match UdpSocket::bind(self.address) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                bound => break bound.unwrap(),
+            }
+        };
+        self.serve(socket);
     }
 
     fn serve(&mut self, socket: UdpSocket) {

@@ -44,7 +44,7 @@ fn identical_peers_need_no_merged_document_and_a_difference_makes_one() {
     let authority = Authority::new();
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, COMMON));
     let companion = Companion::start(&authority, &[&a, &b]);
-    companion.wait_until_ready();
+    companion.wait_until_complete();
     assert_eq!(map(&companion).1.documents, []);
     a.change(|behavior| behavior.types.push("from-a/v1/things".to_owned()));
     b.change(|behavior| behavior.types.push("from-b/v1/things".to_owned()));
@@ -73,7 +73,7 @@ fn custom_resources_that_no_serving_peer_lists_are_dropped() {
     let types = &["/v1/pods", "apps/v1/deployments", "example.com/v1/things"];
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, types));
     let companion = Companion::start(&authority, &[&a, &b]);
-    companion.wait_until_ready();
+    companion.wait_until_complete();
     assert_eq!(companion.route("example.com/v1/things").unwrap(), "kube-apiserver_b");
     assert_eq!(groups(&companion).unwrap(), ["apps", "example.com"]);
     b.kill();
@@ -86,7 +86,7 @@ fn a_restarted_companion_still_lists_what_a_peer_that_is_away_has_built_in() {
     let authority = Authority::new();
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let mut companion = Companion::start(&authority, &[&a, &b]);
-    companion.wait_until_ready();
+    companion.wait_until_complete();
     assert_eq!(groups(&companion).unwrap(), ["apps", "new"]);
     companion.kill();
     b.kill();
@@ -101,7 +101,7 @@ fn a_peer_without_aggregated_discovery_is_part_of_the_merged_document() {
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     b.change(|behavior| behavior.legacy = true);
     let companion = Companion::start(&authority, &[&a, &b]);
-    companion.wait_until_ready();
+    companion.wait_until_complete();
     assert_eq!(groups(&companion).unwrap(), ["apps", "new"]);
 }
 
@@ -124,5 +124,5 @@ fn a_peer_whose_types_keep_changing_is_logged_and_does_not_delay_other_peers() {
     let (_, metrics) = companion.get("/metrics").unwrap();
     assert!(metrics.contains("discovery_changes_total{peer=\"b\"}"), "{metrics}");
     a.change(|behavior| behavior.types.push("calm/v1/things".to_owned()));
-    companion.wait_for_route("calm/v1/things", "kube-apiserver_a");
+    companion.wait_for_route_in_time("calm/v1/things", "kube-apiserver_a");
 }

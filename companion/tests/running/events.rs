@@ -2,11 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::companion::Companion;
+use crate::companion::{Companion, PATIENCE};
 use crate::peers::{Authority, Peer};
 
 /// An open stream of events.
@@ -16,7 +15,7 @@ impl Events {
     /// Asks for the events after one.
     fn open(listen: SocketAddr, path: &str, last: Option<&str>) -> Self {
         let mut stream = TcpStream::connect(listen).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let last = last.map_or(String::new(), |last| format!("Last-Event-ID: {last}\r\n"));
         let accept = "Accept: text/event-stream";
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n{last}\r\n").unwrap();

@@ -117,7 +117,7 @@ fn control_planes_come_change_and_go_and_nothing_of_another_is_sent() {
     world.write("blue", &world.file("blue.example.com", &[&one]));
     world.start();
     let client = world.connect();
-    world.soon("the client has the first", || has(&client, "blue"));
+    world.companion.eventually("the client has the first", || has(&client, "blue"));
 
     client.forget_changes();
     world.write("green", &world.file("green.example.com", &[&two]));
@@ -169,7 +169,8 @@ fn what_is_wrong_with_one_file_is_said_once_and_changes_nothing() {
     world.write("green", &world.file("green.example.com", &[&peers[1]]));
     world.start();
     let client = world.connect();
-    world.soon("the client has both", || has(&client, "blue") && has(&client, "green"));
+    let has_both = |client: &AdsClient| has(client, "blue") && has(client, "green");
+    world.companion.eventually("the client has both", || has_both(&client));
 
     client.forget_changes();
     world.write("green", "serverNames: 7\n");
@@ -196,7 +197,7 @@ fn what_is_wrong_with_one_file_is_said_once_and_changes_nothing() {
     world.companion.kill();
     world.start();
     let client = world.connect();
-    world.soon("the client has both", || has(&client, "blue") && has(&client, "green"));
+    world.companion.eventually("the client has both", || has_both(&client));
     assert_eq!(world.shown("pink")["state"], "refused");
     world.write("pink", &world.file("pink.example.com", &[&peers[1]]));
     world.soon("the third one serves", || has(&client, "pink"));
@@ -251,7 +252,7 @@ fn a_directory_that_is_lost_changes_nothing_and_a_companion_does_not_start_witho
     world.write("blue", &world.file("blue.example.com", &[&peer]));
     world.start();
     let client = world.connect();
-    world.soon("the client has it", || has(&client, "blue"));
+    world.companion.eventually("the client has it", || has(&client, "blue"));
     client.forget_changes();
     let [here, away] = ["control-planes", "away"].map(|name| world.companion.path(name));
     fs::rename(&here, &away).unwrap();

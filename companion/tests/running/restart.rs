@@ -14,7 +14,7 @@ fn a_restarted_companion_still_knows_the_types_of_a_peer_that_died_in_between() 
     let authority = Authority::new();
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let mut companion = Companion::start(&authority, &[&a, &b]);
-    companion.wait_until_ready();
+    companion.wait_until_complete();
     let before = companion.map().unwrap().generation;
     companion.kill();
     b.kill();
@@ -32,7 +32,7 @@ fn a_companion_killed_at_any_point_leaves_complete_files_and_growing_generations
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let mut companion = Companion::start(&authority, &[&a, &b]);
-    companion.wait_until_ready();
+    companion.wait_until_complete();
     let mut generation = 0;
     for round in 0..12_u64 {
         companion.kill();
@@ -63,7 +63,7 @@ fn nothing_is_published_before_every_peer_was_asked() {
     let authority = Authority::new();
     let (a, mut b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let mut companion = Companion::start(&authority, &[&a, &b]);
-    companion.wait_until_ready();
+    companion.wait_until_complete();
     companion.kill();
     b.kill();
     // It accepts connections, and says nothing on them.
@@ -114,7 +114,7 @@ fn damaged_files_are_repaired() {
     let authority = Authority::new();
     let (a, b) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     let companion = Companion::start(&authority, &[&a, &b]);
-    companion.wait_until_ready();
+    companion.wait_until_complete();
     for file in ["ecds.json", "cds.json", "eds/kube-apiserver_b.json"] {
         let path = companion.path("envoy").join(file);
         let whole = fs::read(&path).unwrap();

@@ -97,7 +97,7 @@ fn neither_of_two_companions_proves_a_404_for_types_of_a_server_that_left() {
     let (authority, dns) = (Authority::new(), DnsServer::start());
     let (old, new) = (Peer::start(&authority, COMMON), Peer::start(&authority, MORE));
     name(&dns, &[("old", &old), ("new", &new)]);
-    let forget = "forgetAfter: 10s";
+    let forget = "forgetAfter: 20s";
     let first = following_with(&authority, &dns, forget);
     first.wait_until_ready();
     first.wait_for_route("new/v1/things", "kube-apiserver_new");
@@ -105,16 +105,18 @@ fn neither_of_two_companions_proves_a_404_for_types_of_a_server_that_left() {
     let back = Peer::start(&authority, COMMON);
     name(&dns, &[("back", &back)]);
     first.wait_for_route("new/v1/things", "unavailable");
-    let second = following_with(&authority, &dns, forget);
-    second.wait_until_ready();
     let proves = |companion: &Companion| {
         let map: Value = serde_json::from_str(&companion.map_text().unwrap()).unwrap();
         companion.route("new/v1/things").as_deref() == Some("unknown") && map["complete"] == true
     };
-    assert!(!proves(&first) && !proves(&second));
+    // Each at once: the first one may forget the server while the second one starts.
+    assert!(!proves(&first));
+    let second = following_with(&authority, &dns, forget);
+    second.wait_until_ready();
+    assert!(!proves(&second));
     assert_eq!(second.route("apps/v1/deployments").unwrap(), "all");
     for companion in [&first, &second] {
-        within(Duration::from_secs(30), "it is forgotten", || proves(companion));
+        companion.eventually("it is forgotten", || proves(companion));
     }
 }
 
@@ -135,16 +137,16 @@ fn a_dns_server_that_stops_or_fails_or_is_empty_changes_nothing_and_is_named_onc
         (|dns| dns.stop(), "SRV records of api.example.: "),
     ];
     for (fault, error) in faults {
-        let counted = companion.metric("source_errors_total{kind=\"dns\"}");
-        let before = source(&companion)["lastError"].clone();
         fault(&mut dns);
+        let errors = || companion.metric("source_errors_total{kind=\"dns\"}");
+        // The second one from now on is that of a query after the fault.
+        let counted = errors();
         companion.eventually("the source fails", || {
+            let is_new = errors() >= counted + 2;
             let source = source(&companion);
             let said = source["lastError"].as_str().unwrap_or_default();
-            let other = source["lastError"] != before;
-            source["state"] == "failing" && said.starts_with(error) && other
+            source["state"] == "failing" && said.starts_with(error) && is_new
         });
-        assert!(companion.metric("source_errors_total{kind=\"dns\"}") > counted);
         assert_eq!(companion.metric("source_fresh{kind=\"dns\"}"), 0);
         assert_eq!(companion.map_text(), map);
         assert_eq!(source(&companion)["peers"].as_array().unwrap().len(), 2);
@@ -168,9 +170,7 @@ fn a_companion_that_starts_while_its_source_fails_has_the_last_peers() {
     companion.wait_until_ready();
     companion.wait_for_route("new/v1/things", "kube-apiserver_b");
     name(&dns, &[("a", &peers[0])]);
-    within(PROMISE, "one left", || {
-        companion.route("new/v1/things").as_deref() == Some("unavailable")
-    });
+    companion.wait_for_route("new/v1/things", "unavailable");
     dns.stop();
     companion.kill();
     companion.spawn();
@@ -235,9 +235,7 @@ fn a_server_of_another_control_plane_at_a_peers_address_is_not_used() {
         let (_, text) = companion.get("/v1/peers").unwrap_or_default();
         text.contains(&thief.address.to_string()) && text.contains("certificate")
     });
-    within(PROMISE, "the one that it had left", || {
-        companion.route("new/v1/things").as_deref() == Some("unavailable")
-    });
+    companion.wait_for_route("new/v1/things", "unavailable");
     let map = companion.map_text().unwrap();
     assert!(!map.contains(&thief.address.to_string()), "{map}");
     assert_eq!(companion.route("stolen/v1/things").unwrap(), "unknown");

@@ -28,8 +28,9 @@ mod workers;
 pub use journal::{End, Journal, Operation};
 pub use retrying::Retrying;
 
-/// The time that watchers get to see the last created objects.
-const LAST_EVENTS: Duration = Duration::from_secs(10);
+/// The time that watchers get to see the last created objects. One that has to list first may be
+/// told to try again later, more than once.
+const LAST_EVENTS: Duration = Duration::from_secs(60);
 
 /// Clients at work; dropping it stops them at once.
 #[derive(Debug, Default)]

@@ -19,6 +19,10 @@ use vt100::Parser;
 
 use crate::wait;
 
+/// Written after all that a program wrote, once it has ended: a command (OSC) that no terminal knows,
+/// and that shows nothing.
+const END: &[u8] = b"\x1b]9999;end\x07";
+
 /// A terminal and its program, which ends with it.
 pub struct Terminal {
     master: File,
@@ -107,13 +111,19 @@ impl Terminal {
         Ok(kill_process_group(group, Signal::TERM)?)
     }
 
-    /// Waits until the program has ended. Fails if it does not in time.
+    /// Waits until the program has ended, and all that it wrote is on the screen. Fails if that does
+    /// not happen in time.
     pub async fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
         let child = &mut self.child;
-        wait::until("the program to end", deadline, async || {
+        let status = wait::until("the program to end", deadline, async || {
             child.try_wait()?.context("it still runs")
         })
-        .await
+        .await?;
+        // The emulator reads on a thread of its own.
+        File::from(self.line.try_clone()?).write_all(END)?;
+        let is_read = async || self.with(Emulator::take_end);
+        wait::until_true("the screen to show the end", deadline, is_read).await?;
+        Ok(status)
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Emulator) -> T) -> T {
@@ -126,6 +136,15 @@ impl Drop for Terminal {
         // The program gets SIGHUP when the terminal is closed.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Emulator {
+    /// Returns whether [`END`] has come, and removes it from what the program has written.
+    fn take_end(&mut self) -> bool {
+        let Some(length) = self.text.strip_suffix(END).map(<[u8]>::len) else { return false };
+        self.text.truncate(length);
+        true
     }
 }
 

@@ -7,6 +7,7 @@
 //!                 └───────────── companion ─────────────────┘
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use pki::{CertificateFiles, Pki};
 use serde_json::{Value, json};
 
 use crate::artifacts::{Artifact, integration_folder};
+use crate::clusters::{self, Host};
 use crate::companion::{Companion, CompanionOptions, map_in};
 use crate::envoy::{Envoy, EnvoyOptions, MAP_GENERATION};
 use crate::gateway::{Gateway, Patch};
@@ -194,7 +196,8 @@ impl StackOptions {
 
 impl Stack {
     /// Starts the companion, waits for its first publication unless the options
-    /// say otherwise, and starts Envoy. Fails if either does not become ready.
+    /// say otherwise, and starts Envoy. Without the filter, waits until Envoy has
+    /// all peers, which must be ready. Fails if either does not become ready.
     pub async fn start(mut options: StackOptions) -> Result<Self> {
         if options.front_proxy.is_none() {
             let pki = Pki::create(options.folder.join("front-proxy"))?;
@@ -218,7 +221,25 @@ impl Stack {
         }
         let port = ports::free_port()?;
         let envoy = Envoy::start(options.envoy(port)?).await?;
-        Ok(Self { companion, envoy, options, port })
+        let stack = Self { companion, envoy, options, port };
+        if !stack.options.filter {
+            stack.wait_for_peers().await?;
+        }
+        Ok(stack)
+    }
+
+    /// Waits until Envoy has all peers. The first publication lacks those that did
+    /// not answer in time, and without the filter there is no map to wait for.
+    async fn wait_for_peers(&self) -> Result<()> {
+        let peers: BTreeSet<_> = self.options.peers.iter().map(|(_, peer)| peer.port()).collect();
+        wait::until("all peers in Envoy", MAP_DEADLINE, async || {
+            let found = self.envoy.clusters().await?;
+            let hosts = found.named(clusters::DEFAULT)?.hosts();
+            let ports: BTreeSet<_> = hosts.filter_map(Host::port).collect();
+            ensure!(ports == peers, "Envoy has {ports:?} of {peers:?}");
+            anyhow::Ok(())
+        })
+        .await
     }
 
     /// Starts both, and waits until Envoy has a map of all that the peers serve.

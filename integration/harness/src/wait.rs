@@ -21,9 +21,11 @@ pub async fn until<T, E: Display>(
 ) -> Result<T> {
     let started = Instant::now();
     loop {
+        // Whoever was kept from running until the deadline looks once more.
+        let is_last = started.elapsed() >= deadline;
         match condition().await {
             Ok(value) => return Ok(value),
-            Err(seen) if started.elapsed() >= deadline => {
+            Err(seen) if is_last => {
                 bail!("waited {deadline:?} for {what}; last seen: {seen:#}")
             }
             Err(_) => tokio::time::sleep(INTERVAL).await,

@@ -4,6 +4,7 @@
 //! older one.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
@@ -58,6 +59,10 @@ const KINDS: [(&str, &str, Make); 4] = [
     ("deployments.apps", "AGE", deployment),
 ];
 
+/// How often an object is changed until a watch shows that, and how long a watch has for each time.
+const LABELS: u64 = 12;
+const EVENT: Duration = Duration::from_secs(5);
+
 /// Runs the life of one object. Returns the number of commands.
 async fn life(
     site: &Site,
@@ -84,15 +89,26 @@ async fn life(
     ensure!(table.contains(column) && table.contains(name), "{table}");
     let described = run(&["describe", resource, name]).await?;
     ensure!(described.contains(name), "{described}");
-    // kubectl does not treat the end of a watch's time as a failure.
-    let watch = ["get", resource, name, "--watch", "--request-timeout=3s", "-o", "name"];
-    ensure!(run(&watch).await?.contains(name), "no event");
-    run(&["label", resource, name, "labeled=yes"]).await?;
+    let mut watch = kubectl.start(&["get", resource, name, "--watch", "-o", "name"])?;
+    ensure!(watch.next_line().await?.contains(name), "another object");
+    let mut labels = 0;
+    // kubectl does not print the first event, which is the object as it was when the watch began:
+    // that may be after a change.
+    let event = loop {
+        labels += 1;
+        run(&["label", resource, name, &format!("labeled={labels}"), "--overwrite"]).await?;
+        match tokio::time::timeout(EVENT, watch.next_line()).await {
+            Ok(event) => break event?,
+            Err(_) => ensure!(labels < LABELS, "no event: {}", watch.said()),
+        }
+    };
+    ensure!(event.contains(name), "{event}");
+    drop(watch);
     let deleted = run(&["delete", "-f", &file]).await?;
     ensure!(deleted.contains("deleted"), "{deleted}");
     let gone = kubectl.run(&["get", resource, name]).await?;
     ensure!(!gone.success && gone.stderr.contains("(NotFound)"), "{gone:?}");
-    Ok(10)
+    Ok(9 + labels)
 }
 
 /// kubectl reports an unknown type and a user without permissions as it does without Envoy.

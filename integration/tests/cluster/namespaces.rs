@@ -181,5 +181,7 @@ fn freeze(site: &mut Site, frozen: bool) -> Result<()> {
 async fn restart(site: &mut Site, round: usize) -> Result<()> {
     let server = site.plane.server_mut(if round.is_multiple_of(2) { OLD } else { NEW })?;
     server.kill_9();
-    server.start_again().await
+    server.start_again().await?;
+    // The next round creates objects of the types that it alone has.
+    site.stack.wait_for_map("both servers", |map| map.rotation.len() == 2).await
 }

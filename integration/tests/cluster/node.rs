@@ -61,10 +61,11 @@ async fn serve() -> Result<()> {
     }
     entry.set_ms("startedMs", started.elapsed());
 
+    // The check of the document reads them.
+    endpoints_are_the_nodes(&nodes).await?;
     answers_of_every_node(&nodes).await.context("answers of every node")?;
     let counted = filtered_once(&nodes).await.context("each request is filtered once")?;
     entry.set("requestsFilteredOnce", counted);
-    endpoints_are_the_nodes(&nodes).await?;
     components_use_their_node(&nodes).await?;
     let slowest = local_server_fails(&nodes).await.context("a local server fails")?;
     entry.set_ms("slowestFailedProbeMs", slowest);
@@ -82,8 +83,13 @@ async fn answers_of_every_node(nodes: &Nodes) -> Result<()> {
         for _ in 0..TIMES {
             client.get(&skewed).await?.ok()?;
         }
-        let unknown = client.get(UNKNOWN).await?;
-        ensure!(unknown.is_type_level_404(), "{unknown:?}");
+        // While a server is too busy to be asked, it is a 503.
+        wait::until("a true 404", DEADLINE, async || {
+            let unknown = client.get(UNKNOWN).await?;
+            ensure!(unknown.is_type_level_404(), "{unknown:?}");
+            Ok(())
+        })
+        .await?;
         let object = client.get("/api/v1/namespaces/default/configmaps/none").await?;
         ensure!(object.status == 404 && !object.is_type_level_404(), "{object:?}");
         // Which server it is, another one must not say.
@@ -91,8 +97,9 @@ async fn answers_of_every_node(nodes: &Nodes) -> Result<()> {
         let minor = version.get("minor").and_then(Value::as_str);
         let own = nodes.node(index)?.version.as_str().trim_start_matches("1.").to_owned();
         ensure!(minor == Some(own.as_str()), "{version}");
-        // The document's own check.
-        let checked = nodes.run(index, "Check", 0)?;
+        // The document's own check. A busy server can miss the time limit of a health check once.
+        let check = async || nodes.run(index, "Check", 0);
+        let checked = wait::until("the check", DEADLINE, check).await?;
         ensure!(checked.contains("ok"), "{checked}");
     }
     Ok(())
@@ -134,17 +141,23 @@ async fn filtered_once(nodes: &Nodes) -> Result<usize> {
     Ok(paths.len())
 }
 
-/// Pods find Envoys where they found API servers.
+/// Pods find Envoys where they found API servers. A server writes its address after it is ready,
+/// and tries again after ten seconds if another one wrote at the same time.
 async fn endpoints_are_the_nodes(nodes: &Nodes) -> Result<()> {
-    let slice = nodes.client(0, Http::Two)?.get(SLICE).await?.ok()?.json()?;
-    let endpoints = slice.get("endpoints").and_then(Value::as_array).context("endpoints")?;
-    let addresses =
-        endpoints.iter().filter_map(|endpoint| endpoint.pointer("/addresses/0")?.as_str());
-    let mut addresses: Vec<_> = addresses.map(str::to_owned).collect();
-    addresses.sort();
+    let client = nodes.client(0, Http::Two)?;
     let expected: Vec<_> =
         nodes.all().iter().map(|node| node.machine.address().to_string()).collect();
-    ensure!(addresses == expected, "{slice}");
+    let slice = wait::until("the endpoints of all nodes", DEADLINE, async || {
+        let slice = client.get(SLICE).await?.ok()?.json()?;
+        let endpoints = slice.get("endpoints").and_then(Value::as_array).context("endpoints")?;
+        let addresses =
+            endpoints.iter().filter_map(|endpoint| endpoint.pointer("/addresses/0")?.as_str());
+        let mut addresses: Vec<_> = addresses.map(str::to_owned).collect();
+        addresses.sort();
+        ensure!(addresses == expected, "{slice}");
+        Ok(slice)
+    })
+    .await?;
     let port = slice.pointer("/ports/0/port").and_then(Value::as_u64);
     ensure!(port == Some(u64::from(CLIENTS)), "{slice}");
     Ok(())
@@ -199,7 +212,7 @@ async fn others_fail(nodes: &Nodes) -> Result<Duration> {
     for index in [1, 2] {
         nodes.node(index)?.pods.hold(API_SERVER)?;
     }
-    let slowest = judge(&Prober::new(nodes, 0)?.all(TIMES).await?, true)?;
+    let slowest = judge(&Prober::new(nodes, 0)?.running(TIMES).await?, true)?;
     served(&nodes.client(0, Http::Two)?, "/api/v1/namespaces").await?;
     Ok(slowest)
 }

@@ -33,7 +33,9 @@ const PROMISE: Duration = Duration::from_secs(2);
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Waits until Envoy has a map with a new type of the second peer, and serves it.
+/// Waits until Envoy has a map with a new type of the second peer, and serves it. A map without the
+/// type can come before, such as the one with the storage versions of the peers; the type is served
+/// then as well, because Envoy asks all of them.
 async fn learns(fleet: &Fleet, envoy: &Envoy, client: &Client, group: &str) -> Result<Duration> {
     let before = envoy.stat(MAP_GENERATION).await?;
     fleet.peers[1].add_crd(Crd::new(group, "Widget"))?;
@@ -41,6 +43,8 @@ async fn learns(fleet: &Fleet, envoy: &Envoy, client: &Client, group: &str) -> R
     let path = format!("/apis/{group}/v1/widgets");
     wait::until("the type to be served by the map", DEADLINE, async || {
         ensure!(envoy.stat(MAP_GENERATION).await? != before, "no new map");
+        let filters = envoy.admin("/config_dump?resource=ecds_filters").await?;
+        ensure!(filters.contains(group), "{group} is not in the new map");
         for _ in 0..4 {
             let found = client.get(&path).await?;
             ensure!(found.status == 200, "{}", found.status);

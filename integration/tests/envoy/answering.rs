@@ -55,8 +55,16 @@ async fn stack(fleet: &Fleet, answering_version: Option<&'static str>) -> Result
 async fn two_and_one() -> Result<(Fleet, Stack, Asking)> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_35, Version::V1_36]).await?;
     let stack = stack(&fleet, None).await?;
+    let began = Instant::now();
     let asking = Asking::start(clients(&fleet, &stack)?);
-    let asked = asking.for_a_while(Duration::from_secs(1)).await;
+    // On a busy machine, it takes some time until both have answered.
+    let asked = wait::until("answers of two servers", DEADLINE, async || {
+        asking.for_a_while(Duration::from_secs(1)).await;
+        let asked = asking.since(began);
+        ensure!(answered(&asked).len() >= 2, "{:?} {:?}", answered(&asked), failures(&asked));
+        anyhow::Ok(asked)
+    })
+    .await?;
     assert_eq!(answered(&asked), ["cp-1", "cp-2"].into(), "{:?}", failures(&asked));
     Ok((fleet, stack, asking))
 }
@@ -151,10 +159,15 @@ async fn watch_on(client: &Client, peer: &str) -> Result<reqwest::Response> {
 /// Returns whether a watch sees an object; false if it ended.
 async fn sees(watch: &mut reqwest::Response, name: &str) -> Result<bool> {
     let reading = async {
+        let mut rest = Vec::new();
         while let Ok(Some(chunk)) = watch.chunk().await {
-            if String::from_utf8_lossy(&chunk).contains(name) {
+            rest.extend_from_slice(&chunk);
+            if String::from_utf8_lossy(&rest).contains(name) {
                 return true;
             }
+            // An event is a line, which can come in two pieces.
+            let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            rest.drain(..end);
         }
         false
     };

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use discovery_map::DiscoveryMap;
 use fake_apiserver::Version;
 use fake_apiserver::replay::{Crd, PEER_HEADER};
 use harness::artifacts::{Artifact, integration_folder};
@@ -91,7 +92,12 @@ async fn every_request_reaches_a_server_that_knows_its_type(gateway: Gateway) ->
     for peer in [&fleet.peers[0], &fleet.peers[2]] {
         peer.add_crd(Crd::new("late.example.com", "Thing"))?;
     }
-    wait_for_group(&stack, "late.example.com").await?;
+    // The companion may see one of them first, and say so to Envoy.
+    let both_serve = |map: &DiscoveryMap| {
+        let found = map.resource(b"late.example.com", b"v1", b"things", None);
+        found.is_some_and(|found| map.peers_of(found.set).count() == 2)
+    };
+    stack.wait_for_map("a map with both servers of a type", both_serve).await?;
     expected.push((LATE, set(&["cp-1", "cp-3"])));
     for clients in clients(&fleet, &stack)? {
         for (path, servers) in &expected[2..] {

@@ -20,6 +20,8 @@ const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscove
 const V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 const CUSTOM: &str = "only-on-one.example.com";
+/// Both servers list the same here, and 1.35 stores one resource differently.
+const STORAGE: &str = "/apis/storage.k8s.io/v1";
 
 /// Often enough to meet every server many times.
 const ROUNDS: usize = 50;
@@ -30,7 +32,11 @@ async fn start() -> Result<(Fleet, Stack)> {
     fleet.peers[0].add_crd(Crd::new(CUSTOM, "Widget"))?;
     let stack = fleet.stack().await?;
     let knows = |map: &DiscoveryMap| map.group(CUSTOM.as_bytes()).is_some();
-    stack.wait_for_map("both servers' types", |map| knows(map) && !map.has_no_documents()).await?;
+    // Storage versions come after the types, and change documents once both servers' are there.
+    let is_last = |map: &DiscoveryMap| {
+        knows(map) && map.document(STORAGE.as_bytes(), DocumentForm::Plain).is_some()
+    };
+    stack.wait_for_map("both servers' types and storage versions", is_last).await?;
     Ok((fleet, stack))
 }
 
@@ -141,14 +147,9 @@ async fn hashes(client: &Client, path: &str) -> Result<BTreeMap<String, Option<S
 #[tokio::test]
 async fn a_storage_version_hash_is_there_only_where_the_servers_agree() -> Result<()> {
     let (fleet, stack) = start().await?;
-    // They list the same here, and 1.35 stores one resource differently.
-    let path = "/apis/storage.k8s.io/v1";
-    let is_merged =
-        |map: &DiscoveryMap| map.document(path.as_bytes(), DocumentForm::Plain).is_some();
-    stack.wait_for_map("one document", is_merged).await?;
     let [old, new] = &fleet.peers[..] else { anyhow::bail!("two servers") };
-    let old = hashes(&fleet.client(&old.url(), Http::Two)?, path).await?;
-    let new = hashes(&fleet.client(&new.url(), Http::Two)?, path).await?;
+    let old = hashes(&fleet.client(&old.url(), Http::Two)?, STORAGE).await?;
+    let new = hashes(&fleet.client(&new.url(), Http::Two)?, STORAGE).await?;
     let agreed = |(name, hash): (&String, &Option<String>)| {
         (name.clone(), hash.clone().filter(|hash| old[name].as_ref() == Some(hash)))
     };
@@ -156,7 +157,7 @@ async fn a_storage_version_hash_is_there_only_where_the_servers_agree() -> Resul
     ensure!(expected != new && expected.values().flatten().count() > 3, "{expected:?}");
     for round in 0..ROUNDS {
         let http = if round % 2 == 0 { Http::One } else { Http::Two };
-        assert_eq!(hashes(&fleet.client(&stack.url(), http)?, path).await?, expected);
+        assert_eq!(hashes(&fleet.client(&stack.url(), http)?, STORAGE).await?, expected);
     }
     Ok(())
 }

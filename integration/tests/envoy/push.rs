@@ -14,6 +14,7 @@ use harness::envoy::Envoy;
 use harness::fleet::Fleet;
 use harness::measure::resident_kib;
 use harness::promise;
+use harness::stack::Stack;
 use harness::wait;
 use wire::client::Http;
 
@@ -223,6 +224,21 @@ async fn a_map_with_an_unknown_field_is_refused() -> Result<()> {
     serves_by_the_last_map_after(newer, "unknown field `answeringVersion`").await
 }
 
+/// Returns the last map that a killed companion published, and its generation, once Envoy has it.
+async fn last_map(stack: &Stack) -> Result<(String, u64)> {
+    let last = fs::read_to_string(stack.options().published().join("ecds.json"))?;
+    let version = serde_json::from_str::<serde_json::Value>(&last)?;
+    let version = version.get("version_info").and_then(|version| version.as_str());
+    let generation: u64 = version.unwrap_or_default().parse()?;
+    wait::until("Envoy to have the last map", DEADLINE, async || {
+        let live = stack.generation().await?;
+        ensure!(live == generation, "it has {live}, not {generation}");
+        anyhow::Ok(())
+    })
+    .await?;
+    Ok((last, generation))
+}
+
 /// Pushes the last map with this in place of its schema version.
 async fn serves_by_the_last_map_after(edit: &str, reason: &str) -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
@@ -230,16 +246,7 @@ async fn serves_by_the_last_map_after(edit: &str, reason: &str) -> Result<()> {
     stack.companion.kill_9();
     let client = fleet.client(&stack.url(), Http::Two)?;
     let file = stack.options().published().join("ecds.json");
-    let good = fs::read_to_string(&file)?;
-    let version = serde_json::from_str::<serde_json::Value>(&good)?;
-    let version = version.get("version_info").and_then(|version| version.as_str());
-    let generation: u64 = version.unwrap_or_default().parse()?;
-    wait::until("Envoy to have the last map", Duration::from_secs(10), async || {
-        let live = stack.generation().await?;
-        ensure!(live == generation, "it has {live}, not {generation}");
-        anyhow::Ok(())
-    })
-    .await?;
+    let (good, generation) = last_map(&stack).await?;
     let refused = good.replace("\\\"schemaVersion\\\":1", edit);
     assert_ne!(refused, good, "the test does not change the map");
     replace(&file, refused.as_bytes())?;
@@ -254,9 +261,13 @@ async fn serves_by_the_last_map_after(edit: &str, reason: &str) -> Result<()> {
     for _ in 0..8 {
         client.get(POLICIES).await?.ok()?;
     }
-    let log = fs::read_to_string(stack.envoy.process().log())?;
-    ensure!(log.contains(reason), "the log does not say why:\n{log}");
-    Ok(())
+    // func-e copies what Envoy writes.
+    wait::until("the log to say why", DEADLINE, async || {
+        let log = fs::read_to_string(stack.envoy.process().log())?;
+        ensure!(log.contains(reason), "it does not:\n{log}");
+        anyhow::Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
@@ -274,14 +285,14 @@ async fn an_envoy_that_starts_with_a_refused_map_answers_500_until_it_is_correct
     let options = stack.envoy.options().clone();
     stack.envoy.stop().await?;
     let mut envoy = Envoy::spawn(options).await?;
-    wait::until("Envoy to refuse the map", Duration::from_secs(10), async || {
+    // Once the module is compiled, Envoy is ready all the same, but no request reaches a server.
+    envoy.wait_ready().await?;
+    wait::until("Envoy to refuse the map", DEADLINE, async || {
         let log = fs::read_to_string(envoy.process().log())?;
         ensure!(log.contains("version 99 is not supported"), "nothing refused");
         anyhow::Ok(())
     })
     .await?;
-    // Envoy is ready nonetheless, but no request reaches a server.
-    envoy.wait_ready().await?;
     for path in [POLICIES, "/api/v1/nodes", "/healthz"] {
         let answer = client.get(path).await?;
         assert_eq!((answer.status.as_u16(), answer.header(PEER_HEADER)), (500, None), "{path}");
@@ -299,8 +310,7 @@ async fn many_pushes_do_not_make_envoy_grow() -> Result<()> {
     let mut stack = fleet.stack().await?;
     stack.companion.kill_9();
     let file = stack.options().published().join("ecds.json");
-    let good = fs::read_to_string(&file)?;
-    let first = stack.generation().await?;
+    let (good, first) = last_map(&stack).await?;
     let pid = stack.envoy.pid()?;
 
     let push = async |generation: u64| {

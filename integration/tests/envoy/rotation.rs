@@ -24,7 +24,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const DURATION: &str = "max_connection_duration: 300s";
 const SHORT_DURATION: &str = "max_connection_duration: 2s";
 const IDLE: &str = "idle_timeout: 120s";
-const SHORT_IDLE: &str = "idle_timeout: 10s";
+/// Long enough for a pause of the machine after the time of a connection and that of a drain.
+const SHORT_IDLE: &str = "idle_timeout: 20s";
 
 /// Between the two GOAWAYs of HTTP/2 (Envoy's `drain_timeout`), in which a
 /// client that minds neither still gets answers.
@@ -173,22 +174,29 @@ fn fields(path: &str, answer: &str) -> Request {
     Request { headers, ..Request::default() }
 }
 
-/// Sends a request as a client that ignores GOAWAY. Returns whether the answer is 200.
-async fn works_over_two(connection: &mut Two, path: &str) -> bool {
+/// Returns how many answers said that the connection would be closed.
+fn closings(connection: &One) -> usize {
+    let received = String::from_utf8_lossy(connection.received()).to_lowercase();
+    received.matches("connection: close\r\n").count()
+}
+
+/// Sends a request as a client that ignores GOAWAY. Returns whether it is answered with 200 within
+/// this time. A stream that Envoy does not accept gets no answer.
+async fn works_over_two(connection: &mut Two, path: &str, limit: Duration) -> bool {
     let Ok(stream) = connection.send(&fields(path, "200")).await else { return false };
-    // A stream that Envoy does not accept gets no answer.
-    connection.answer(stream, Duration::from_secs(1)).await == Answer::Status(200)
+    connection.answer(stream, limit).await == Answer::Status(200)
 }
 
 #[tokio::test]
 async fn a_client_of_a_removed_authority_is_refused_after_its_connection_expires() -> Result<()> {
     let site = Site::start_with_short_times().await?;
-    let mut two = site.raw()?.two().await?;
+    // When the time of `two`, which is younger, is over, that of this one is, too.
     let mut streaming = site.raw()?.two().await?;
     let stream = streaming.send(&fields("/api/v1/pods?stream", "stream")).await?;
     ensure!(streaming.answer(stream, DEADLINE).await == Answer::Status(200), "no stream");
+    let mut two = site.raw()?.two().await?;
     let mut one = site.raw()?.one().await?;
-    ensure!(works_over_two(&mut two, "/api/v1/pods?two").await, "HTTP/2");
+    ensure!(works_over_two(&mut two, "/api/v1/pods?two", DEADLINE).await, "HTTP/2");
     ensure!(works_over_one(&mut one, "GET", "/api/v1/pods?one", 1).await, "HTTP/1.1");
     site.replace_client_authority().await?;
 
@@ -202,13 +210,16 @@ async fn a_client_of_a_removed_authority_is_refused_after_its_connection_expires
         Ok(())
     })
     .await?;
+    // Envoy closes a connection without streams, so no answer is only late.
     wait::until("HTTP/2 to take no request", bound, async || {
-        ensure!(!works_over_two(&mut two, "/api/v1/pods?two").await, "a request was answered");
+        let taken = works_over_two(&mut two, "/api/v1/pods?two", DEADLINE).await;
+        ensure!(!taken, "a request was answered");
         Ok(())
     })
     .await?;
-    ensure!(!works_over_two(&mut two, "/api/v1/pods?late").await, "a late request was answered");
-    ensure!(!works_over_two(&mut streaming, "/api/v1/pods?late").await, "beside a stream as well");
+    let (late, second) = ("/api/v1/pods?late", Duration::from_secs(1));
+    ensure!(!works_over_two(&mut two, late, second).await, "a late request was answered");
+    ensure!(!works_over_two(&mut streaming, late, second).await, "beside a stream as well");
     let late = site.capture.requests_of(|record| record.path.ends_with(b"?late"));
     ensure!(late.is_empty(), "it arrived: {late:?}");
     // Running requests of any client continue.
@@ -219,16 +230,20 @@ async fn a_client_of_a_removed_authority_is_refused_after_its_connection_expires
 #[tokio::test]
 async fn an_idle_http1_connection_is_not_closed_while_a_request_is_sent() -> Result<()> {
     let site = Site::start_with_short_times().await?;
-    let mut one = site.raw()?.one().await?;
     let mut unused = site.raw()?.one().await?;
     ensure!(works_over_one(&mut unused, "GET", "/api/v1/pods?unused", 1).await, "no answer");
-    ensure!(works_over_one(&mut one, "GET", "/api/v1/pods?first", 1).await, "no answer");
+    let mut one = wait::until("an answer within the time of a connection", DEADLINE, async || {
+        let mut one = site.raw()?.one().await?;
+        ensure!(works_over_one(&mut one, "GET", "/api/v1/pods?first", 1).await, "no answer");
+        ensure!(closings(&one) == 0, "its time was over");
+        Ok(one)
+    })
+    .await?;
     // It would be closed after its time and that of a drain.
     one.statuses(2, Duration::from_secs(2) + DRAIN + Duration::from_secs(1)).await;
     ensure!(!one.ended(), "it is closed without a word");
     ensure!(works_over_one(&mut one, "POST", "/api/v1/pods?last", 2).await, "the POST is lost");
-    let received = String::from_utf8_lossy(one.received()).to_lowercase();
-    ensure!(received.matches("connection: close\r\n").count() == 1, "{received}");
+    ensure!(closings(&one) == 1, "{}", String::from_utf8_lossy(one.received()));
     one.statuses(3, DEADLINE).await;
     ensure!(one.ended(), "it is not closed with the answer");
     // An unused connection is closed in time.

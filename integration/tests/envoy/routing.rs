@@ -3,11 +3,14 @@
 
 #![expect(clippy::indexing_slicing, reason = "a missing field fails the test, as it should")]
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use fake_apiserver::Version;
 use fake_apiserver::replay::{Canned, PEER_HEADER};
 use harness::fleet::Fleet;
 use harness::stack::Stack;
+use harness::wait;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use wire::client::{Answer, Client, Http};
@@ -16,6 +19,8 @@ const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionp
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const TYPE_LEVEL: &str = r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the server could not find the requested resource","reason":"NotFound","details":{},"code":404}
 "#;
+
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// As often as it takes for round robin to have met every peer.
 const ROUNDS: usize = 8;
@@ -274,9 +279,14 @@ async fn a_client_cannot_choose_its_cluster() -> Result<()> {
 #[tokio::test]
 async fn envoy_exports_the_metrics_of_the_filter() -> Result<()> {
     let (_fleet, stack) = start().await?;
-    let map: Value = stack.map().await?;
-    let generation = map["generation"].as_u64().unwrap_or_default();
-    assert_eq!(stack.generation().await?, generation);
+    // The companion may push another map between the two answers.
+    wait::until("Envoy to have the last map", DEADLINE, async || {
+        let map: Value = stack.map().await?;
+        let live = stack.generation().await?;
+        ensure!(map["generation"] == live, "{live}, not {}", map["generation"]);
+        anyhow::Ok(())
+    })
+    .await?;
     let skewed = stack.envoy.metric("mixed_version_proxy_skewed_targets", &[]).await?;
     assert!(skewed >= 2.0, "{skewed}");
     assert_eq!(stack.envoy.metric("mixed_version_proxy_map_complete", &[]).await?, 1.0);

@@ -28,9 +28,17 @@ async fn start_early(fleet: &Fleet) -> Result<Stack> {
     let mut options = fleet.stack_options()?;
     options.waits_for_map = false;
     // The first map waits for an answer for as long as this, twice: so long that two Envoys can start
-    // before it.
-    options.companion = json!({ "polling": { "timeout": "12s" } });
+    // before it on a busy machine.
+    options.companion = json!({ "polling": { "timeout": "60s" } });
     Stack::start(options).await
+}
+
+/// Lets the server answer the companion, whose request that waits ends with its connection.
+async fn let_answer(fleet: &mut Fleet) -> Result<()> {
+    let peer = fleet.peer(0)?;
+    peer.stop().await;
+    peer.answer_as_recorded();
+    peer.start_again().await
 }
 
 fn is_refused(answer: &Answer) -> Result<()> {
@@ -67,7 +75,7 @@ async fn serves(client: &Client) -> Result<()> {
 
 #[tokio::test]
 async fn an_envoy_that_starts_before_the_first_map_refuses_requests_until_it_comes() -> Result<()> {
-    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let mut fleet = Fleet::start(&[Version::V1_36]).await?;
     let stack = start_early(&fleet).await?;
     for http in [Http::One, Http::Two] {
         let client = fleet.client(&stack.url(), http)?;
@@ -76,7 +84,7 @@ async fn an_envoy_that_starts_before_the_first_map_refuses_requests_until_it_com
         }
         is_refused(&client.post(CONFIG_MAPS, &json!({})).await?)?;
     }
-    fleet.peers[0].answer_as_recorded();
+    let_answer(&mut fleet).await?;
     for http in [Http::One, Http::Two] {
         serves(&fleet.client(&stack.url(), http)?).await?;
     }
@@ -85,7 +93,7 @@ async fn an_envoy_that_starts_before_the_first_map_refuses_requests_until_it_com
 
 #[tokio::test]
 async fn the_load_balancer_gets_no_client_before_the_first_map() -> Result<()> {
-    let fleet = Fleet::start(&[Version::V1_36]).await?;
+    let mut fleet = Fleet::start(&[Version::V1_36]).await?;
     let stack = start_early(&fleet).await?;
     let envoy = load_balancer(&fleet).await?;
     let health = Client::plain(envoy.listener_port("health").await?)?;
@@ -93,7 +101,7 @@ async fn the_load_balancer_gets_no_client_before_the_first_map() -> Result<()> {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(stack.companion.get("/v1/map").await?.status == StatusCode::SERVICE_UNAVAILABLE);
 
-    fleet.peers[0].answer_as_recorded();
+    let_answer(&mut fleet).await?;
     wait::until("the health check", DEADLINE, async || {
         health.get("/healthz").await?.ok()?;
         anyhow::Ok(())

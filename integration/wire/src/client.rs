@@ -18,6 +18,8 @@ use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode, redir
 use rustls::ClientConfig;
 use serde_json::Value;
 
+use crate::CONNECT_LIMIT;
+
 /// The HTTP version that a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Http {
@@ -120,7 +122,7 @@ impl Client {
         if let Some(token) = &options.token {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))?);
         }
-        let builder = builder(tls).default_headers(headers).connect_timeout(Duration::from_secs(5));
+        let builder = builder(tls).default_headers(headers).connect_timeout(CONNECT_LIMIT);
         Ok(Self { url: options.url.trim_end_matches('/').to_owned(), http: builder.build()? })
     }
 

@@ -12,3 +12,8 @@ pub mod client;
 pub mod frames;
 pub mod raw;
 pub mod verbatim;
+
+use std::time::Duration;
+
+/// Making a connection, TLS included, takes no longer: a busy machine takes seconds.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);

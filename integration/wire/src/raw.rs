@@ -11,10 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::CONNECT_LIMIT;
 use crate::frames::{self, Blocks, END_STREAM, Field, Frame, kind};
-
-/// Making a connection takes no longer.
-const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A client of the TLS server on 127.0.0.1, with one connection per call.
 #[derive(Debug, Clone)]

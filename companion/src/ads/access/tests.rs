@@ -70,10 +70,12 @@ async fn a_stream_ends_when_its_client_is_not_allowed_any_more() {
 #[tokio::test]
 async fn a_stream_ends_when_its_certificate_expires() {
     let authority = Authority::new();
+    let (_sender, access) = names(settings(&[&authority], &["envoy"]));
     let expiry = since_1970() + Duration::from_secs(2);
     let client = authority.client("envoy", Some(expiry));
-    let (_sender, access) = names(settings(&[&authority], &["envoy"]));
-    access.check(&client).unwrap();
+    // A slow machine may look too late.
+    let checked = access.check(&client);
+    assert!(checked.is_ok() || since_1970() >= expiry, "{checked:?}");
     let status = access.end(client).await.unwrap_err();
     assert!(status.message().contains("expired"), "{status}");
     assert!(since_1970() >= expiry);

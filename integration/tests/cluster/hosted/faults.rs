@@ -19,7 +19,7 @@ impl Hosted {
         self.hosting.server_mut(0)?.kill_9();
         source_is(&self.stack, "failing").await?;
         tokio::time::sleep(OUTAGE).await;
-        ensure!(self.rotation().await? == SERVERS, "the peers stay");
+        self.wait_for_rotation("the peers stay", SERVERS).await?;
         self.hosting.server_mut(0)?.start_again().await?;
         source_is(&self.stack, "fresh").await
     }
@@ -30,7 +30,7 @@ impl Hosted {
         let hosting = self.hosting.server_mut(0)?;
         hosting.process().context("it runs")?.signal(Signal::SIGSTOP)?;
         source_is(&self.stack, "failing").await?;
-        ensure!(self.rotation().await? == SERVERS, "the peers stay");
+        self.wait_for_rotation("the peers stay", SERVERS).await?;
         let hosting = self.hosting.server_mut(0)?;
         hosting.process().context("it runs")?.signal(Signal::SIGCONT)?;
         source_is(&self.stack, "fresh").await
@@ -45,7 +45,7 @@ impl Hosted {
         ensure!(self.rotation().await? >= 1, "the last peer stays");
         self.pods.fill_all(true).await?;
         source_is(&self.stack, "fresh").await?;
-        self.stack.wait_for_map("all are back", |map| map.rotation.len() == SERVERS).await
+        self.wait_for_rotation("all are back", SERVERS).await
     }
 
     /// A pod dies, and a server of another control plane listens where it was.
@@ -71,7 +71,7 @@ impl Hosted {
             Ok(())
         })
         .await?;
-        ensure!(self.rotation().await? == SERVERS - 1, "it is not in rotation");
+        self.wait_for_rotation("it is not in rotation", SERVERS - 1).await?;
         self.pods.remove(&pod).await?;
         // What it shares with the hosting cluster is etcd, where everything would be that it got.
         let hosting =
@@ -103,6 +103,12 @@ impl Hosted {
         .await?;
         ensure!(Instant::now() >= from, "forgotten {:?} too early", from - Instant::now());
         Ok(from)
+    }
+
+    /// Waits for so many peers in rotation. A map follows what the companion says of the peers, and
+    /// one that is late to answer is out of rotation for a moment.
+    async fn wait_for_rotation(&self, what: &str, peers: usize) -> Result<()> {
+        self.stack.wait_for_map(what, |map| map.rotation.len() == peers).await
     }
 
     async fn rotation(&self) -> Result<usize> {

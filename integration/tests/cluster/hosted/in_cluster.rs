@@ -10,11 +10,12 @@ use harness::relay::Relay;
 use harness::site::stack_options;
 use harness::skew::NEWER;
 use harness::stack::Stack;
+use harness::wait;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
 use super::pods::{NAMESPACE, Pods, SERVICE};
-use super::{in_rotation, server, source_is};
+use super::{DEADLINE, in_rotation, server, source_is};
 
 const ACCOUNT: &str = "mixed-version-companion";
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/hosted";
@@ -56,10 +57,15 @@ async fn in_a_pod() -> Result<()> {
 
     // Without the permission, the peers stay.
     admin.delete(&format!("{ROLES}/rolebindings/{ACCOUNT}")).await?.ok()?;
-    source_is(&stack, "failing").await?;
-    let sources = stack.companion.json("/v1/sources").await?;
-    let error = sources.pointer("/0/lastError").and_then(Value::as_str).unwrap_or_default();
-    ensure!(error.contains("forbidden"), "{error}");
+    wait::until("a source that is forbidden", DEADLINE, async || {
+        let sources = stack.companion.json("/v1/sources").await?;
+        let text = |pointer| sources.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        // It may fail for another reason first.
+        let is_forbidden = text("/0/lastError").contains("forbidden");
+        ensure!(text("/0/state") == "failing" && is_forbidden, "{sources}");
+        Ok(())
+    })
+    .await?;
     in_rotation(&stack, address).await
 }
 

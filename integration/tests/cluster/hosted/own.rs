@@ -1,6 +1,8 @@
 //! The control plane's own `default/kubernetes`, read through the peers: kube-apiservers write their
 //! addresses there and lease them. One dies and another comes; nobody edits anything.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use harness::control_plane::{ControlPlane, ServerOptions, User};
 use harness::namespace::{self, pod_address};
@@ -11,10 +13,12 @@ use harness::wait;
 use serde_json::{Value, json};
 use wire::client::Http;
 
-use super::DEADLINE;
+use super::{DEADLINE, source_is};
 
 /// All servers need the same: the endpoints of a Service have one port.
 const PORT: u16 = 6443;
+
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 
 #[test]
 fn servers_come_and_go_by_the_leases_that_they_have_in_their_own_control_plane() -> Result<()> {
@@ -30,6 +34,7 @@ async fn leased() -> Result<()> {
     for number in [21, 22] {
         plane.add(server(number))?;
     }
+    leases_are(&plane, &[21, 22]).await?;
     let mut options = stack_options(&plane, "stack")?;
     options.peer_source = Some(json!({ "endpointSlices": {
         "namespace": "default",
@@ -43,9 +48,9 @@ async fn leased() -> Result<()> {
     plane.server_mut(1)?.kill_9();
     peers_are(&stack, &["22 serving", "21 left"]).await?;
     plane.add(server(23))?;
+    leases_are(&plane, &[22, 23]).await?;
     peers_are(&stack, &["22 serving", "23 serving", "21 left"]).await?;
-    let sources = stack.companion.json("/v1/sources").await?;
-    ensure!(sources.pointer("/0/state") == Some(&json!("fresh")), "{sources}");
+    source_is(&stack, "fresh").await?;
     let client = plane.client(&stack.url(), User::Admin, Http::Two)?;
     client.get("/api/v1/namespaces").await?.ok()?;
     Ok(())
@@ -58,6 +63,24 @@ fn server(number: u8) -> ServerOptions {
         .argument(format!("--advertise-address={address}"))
         .argument(format!("--secure-port={PORT}"))
         .argument("--endpoint-reconciler-type=lease")
+}
+
+/// Waits until these servers have leases, by the ends of their addresses. A server takes longer to
+/// start than the companion may take to follow it.
+async fn leases_are(plane: &ControlPlane, numbers: &[u8]) -> Result<()> {
+    let expected: BTreeSet<_> =
+        numbers.iter().map(|number| pod_address(*number).to_string()).collect();
+    let first = plane.client(&plane.server(0)?.url(), User::Admin, Http::Two)?;
+    wait::until("the leases", DEADLINE * 2, async || {
+        let slices = first.get(SLICES).await?.ok()?.json()?;
+        let items = slices.get("items").and_then(Value::as_array).into_iter().flatten();
+        let endpoints = items.filter_map(|item| item.get("endpoints")?.as_array()).flatten();
+        let addresses = endpoints.filter_map(|endpoint| endpoint.pointer("/addresses/0")?.as_str());
+        let seen: BTreeSet<_> = addresses.map(str::to_owned).collect();
+        ensure!(seen == expected, "{slices}");
+        Ok(())
+    })
+    .await
 }
 
 /// Waits until the peers are these, each by the end of its address and its state.

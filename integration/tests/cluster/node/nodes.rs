@@ -34,8 +34,9 @@ pub const PASS_THROUGH: u16 = 6444;
 const ADMIN: u16 = 9901;
 const COMPANION: u16 = 9902;
 
-/// Until a server, or what is in front of it, works.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+/// Until a server, or what is in front of it, works: on a busy machine, three servers that start at
+/// once take minutes.
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Which files of the first node the others get, as `kubeadm init --upload-certs` shares them.
 const SHARED: [&str; 6] =
@@ -303,15 +304,16 @@ impl Nodes {
     pub async fn wait_serving(&self, index: usize, count: usize) -> Result<()> {
         wait::until("all peers in rotation", DEADLINE, async || {
             let peers = self.peers_seen(index).await?;
-            let serving = |peer: &&Value| peer.get("state") == Some(&json!("serving"));
-            let serving = peers.iter().filter(serving).count();
+            let serving = peers.iter().filter(|peer| self.serves(peer)).count();
             ensure!(serving == count, "{peers:?}");
-            // The peers are known before the map that has them is pushed.
+            // The peers are known before the map that has them is pushed. The map that was pushed
+            // before any was ready has all of them too, but not what they serve.
             let map = self.map(index).await?;
             ensure!(
-                map.rotation.len() == count,
-                "generation {} has {:?}",
+                map.complete && map.rotation.len() == count,
+                "generation {}, complete: {}, has {:?}",
                 map.generation,
+                map.complete,
                 map.rotation
             );
             let live = self.generation(index).await?;
@@ -319,6 +321,14 @@ impl Nodes {
             Ok(())
         })
         .await
+    }
+
+    /// Returns whether a peer serves, as the version that its node has now.
+    fn serves(&self, peer: &Value) -> bool {
+        let is_on = |node: &&Node| peer.get("name") == Some(&json!(node.machine.name()));
+        let version = self.all.iter().find(is_on).map(|node| json!(node.version.as_str()));
+        peer.get("state") == Some(&json!("serving"))
+            && version.is_some_and(|version| peer.get("minorVersion") == Some(&version))
     }
 
     /// Returns the map that a node's companion pushed last.

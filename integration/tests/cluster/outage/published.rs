@@ -22,9 +22,10 @@ const REFUSED: &str = "extension_config_discovery.http_filter.mixed-version-prox
 /// Without a companion, routing goes on unchanged; also when a server that is
 /// not the only one of anything is killed meanwhile.
 pub async fn companion_dies(site: &mut Site, load: &mut Load) -> Result<()> {
-    let generation = site.stack.generation().await?;
     site.stack.companion.kill_9();
     works(site).await?;
+    // Only now, because Envoy may read late what the companion wrote last.
+    let generation = site.stack.generation().await?;
     let killed = Instant::now();
     site.plane.server_mut(OLD)?.kill_9();
     settled(load.journal(), killed, "success", is_served).await?;

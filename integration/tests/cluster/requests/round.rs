@@ -150,11 +150,19 @@ impl Worker {
         let path = format!("{}?watch=true&fieldSelector=metadata.name={name}", kind.collection);
         let mut response = self.envoy.stream(&path).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.chunk().await?.unwrap_or_default().to_vec();
+        let mut body = Vec::new();
+        // An event is a line, and may come in pieces.
+        while !body.contains(&b'\n')
+            && let Some(chunk) = response.chunk().await?
+        {
+            body.extend_from_slice(&chunk);
+        }
         let answer = Answer { status, headers, body };
         tally.served(&Request::new(Method::GET, &path), &answer);
         if status.is_success() {
-            let event: Value = answer.json()?;
+            let line = answer.body.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let event: Value = serde_json::from_slice(line)
+                .with_context(|| format!("{path}: {}", answer.text()))?;
             let seen = event.pointer("/object/metadata/name").and_then(Value::as_str);
             anyhow::ensure!(seen == Some(name), "{path}: {event}");
         }

@@ -66,13 +66,18 @@ async fn the_matrix_and_explain_say_what_the_servers_do() -> Result<()> {
         })
         .await?;
         for (command, rule) in REQUESTS {
-            let (text, json) = both(from, command).await?;
-            ensure!(json["rule"] == *rule, "{command:?}: {json:#}");
-            ensure!(text.starts_with("Request:"), "{command:?}: {text}");
-            if rule == "skewed" {
-                ensure!(json["servingSet"] == serde_json::json!([expected]), "{json:#}");
-                ensure!(text.contains(&format!("Serving set: {expected}")), "{text}");
-            }
+            // A busy server may say for a moment that it is not ready.
+            wait::until(rule, DEADLINE, async || {
+                let (text, json) = both(from, command).await?;
+                ensure!(json["rule"] == *rule, "{command:?}: {json:#}");
+                ensure!(text.starts_with("Request:"), "{command:?}: {text}");
+                if rule == "skewed" {
+                    ensure!(json["servingSet"] == serde_json::json!([expected]), "{json:#}");
+                    ensure!(text.contains(&format!("Serving set: {expected}")), "{text}");
+                }
+                anyhow::Ok(())
+            })
+            .await?;
         }
     }
 

@@ -2,6 +2,7 @@
 //! of companion and Envoy are in `tests/envoy/skew/doctor.rs`.
 
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::audit_logs::AuditLogs;
@@ -13,6 +14,7 @@ use harness::stack::Stack;
 use harness::wait;
 use serde::Deserialize;
 use serde_json::json;
+use wire::client::Http;
 
 use super::{DEADLINE, Scene};
 
@@ -82,6 +84,12 @@ fn faults_of_api_servers_and_clients_that_bypass_envoy_are_found() -> Result<()>
 
 const PORT: u16 = 6443;
 
+/// The endpoints of `default/kubernetes`.
+const SLICE: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
+
+/// A server is ready after some seconds, but many tests may share two cores.
+const START: Duration = Duration::from_secs(120);
+
 /// Returns a server with faults, which writes its address into the endpoints of `default/kubernetes`.
 fn faulty_server(audit: &AuditLogs) -> ServerOptions {
     let address = pod_address(21);
@@ -102,6 +110,15 @@ async fn faulty() -> Result<()> {
     let first = ServerOptions::new("first", NEWER).argument(first);
     let mut plane = ControlPlane::start_with(vec![first]).await?;
     plane.add(faulty_server(&audit))?;
+    // A stack waits less for a map than a server may take to start. This one writes its address when it is
+    // ready.
+    let admin = plane.client(&plane.server(0)?.url(), User::Admin, Http::Two)?;
+    wait::until("the faulty server to be ready", START, async || {
+        let slice = admin.get(SLICE).await?.ok()?.text();
+        ensure!(slice.contains(&pod_address(21).to_string()), "{slice}");
+        anyhow::Ok(())
+    })
+    .await?;
     let mut options = stack_options(&plane, "stack")?;
     options.peers = vec![("faulty".to_owned(), (pod_address(21), PORT).into())];
     // That user cannot read the names of the headers.

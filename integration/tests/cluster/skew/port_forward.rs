@@ -7,13 +7,14 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use harness::control_plane::{KubeletOptions, KubeletStandIn, pod};
 use harness::skew::NEWER;
+use harness::wait;
 use kubectl_skew::Screen;
 use kubectl_skew::cli::Cli;
 use pki::ports::free_port;
 use serde_json::{Value, json};
 use wire::client::Http;
 
-use super::Scene;
+use super::{DEADLINE, Scene};
 
 const NAMESPACE: &str = "mixed-version-proxy";
 
@@ -70,13 +71,17 @@ async fn the_companion_is_reached_by_port_forward_through_envoy() -> Result<()> 
     ensure!(error.contains("found no companion pod"), "{error}");
 
     node.run(NAMESPACE, &companion("companion-0", "companion")).await?;
-    let matrix = scene.found(&args).await?;
     let url = format!("http://127.0.0.1:{port}");
-    let direct = scene.found(&["--companion", &url]).await?;
-    assert_eq!(
-        (&matrix["types"], &matrix["generation"]),
-        (&direct["types"], &direct["generation"])
-    );
+    // Documents of OpenAPI that were merged meanwhile make another map between the two.
+    let (matrix, direct) = wait::until("one map both ways", DEADLINE, async || {
+        let matrix = scene.found(&args).await?;
+        let direct = scene.found(&["--companion", &url]).await?;
+        let generations = [&matrix, &direct].map(|found| &found["generation"]);
+        ensure!(generations[0] == generations[1], "{generations:?}");
+        anyhow::Ok((matrix, direct))
+    })
+    .await?;
+    assert_eq!(matrix["types"], direct["types"]);
     ensure!(matrix["types"].as_array().is_some_and(|types| !types.is_empty()), "{matrix:#}");
 
     // By its name, which needs no label; several requests go over one connection.

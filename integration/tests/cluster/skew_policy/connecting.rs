@@ -15,6 +15,10 @@ use super::rotation::Times;
 /// Between two looks at what Envoy says.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// What Envoy gives a connection (`connect_timeout`). So long a request may have waited before it went on to
+/// another server, and so long that one may take to get it.
+const CONNECT: Duration = Duration::from_secs(1);
+
 /// The times at which Envoy could not connect to a server, or ejected it from some cluster, until this is
 /// dropped.
 pub struct Connecting {
@@ -59,7 +63,7 @@ async fn follow(admin: Client, port: u16, times: Arc<Mutex<Times>>) -> Result<()
         // A request that waited for the connection went on to another server.
         if now.is_ejected || now != last {
             let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
-            times.push(before..=SystemTime::now());
+            times.push(before - CONNECT..=SystemTime::now() + CONNECT);
         }
         (before, last) = (began, now);
     }

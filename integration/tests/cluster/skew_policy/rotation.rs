@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use harness::promise;
 use harness::site::Site;
 use harness::skew::NEWER;
 use serde_json::Value;
@@ -13,8 +14,10 @@ use serde_json::Value;
 /// Times from and to which something was so.
 pub type Times = Vec<RangeInclusive<SystemTime>>;
 
-/// Until Envoy has the map that follows an event. Events have a time in whole seconds.
-const PUSH: Duration = Duration::from_secs(2);
+/// Until Envoy has the map that follows an event, which is promised within two seconds. Events have a time
+/// in whole seconds.
+const PUSH: Duration =
+    promise::on_busy_machine(Duration::from_secs(2)).saturating_add(Duration::from_secs(1));
 
 /// The servers at one moment, and what happened since.
 pub struct Rotation {

@@ -80,6 +80,13 @@ async fn a_refused_map_is_refused_again_after_a_restart_and_costs_no_cluster() -
 
     companion.companion.write_config(&good)?;
     fleet.peer(1)?.set_ready(true);
+    // The companion may read its configuration before it asks the peer, and Envoy accepts that map.
+    wait::until("the map to have the peer again", DEADLINE, async || {
+        let map = companion.companion.get("/v1/map").await?.text();
+        ensure!(map.contains(own), "{own} is not in the map");
+        anyhow::Ok(())
+    })
+    .await?;
     companion.wait_for_envoys(1).await?;
     is_served(&client).await?;
     assert_eq!(client.get("/apis/later.example.com/v1/widgets").await?.status, 200);

@@ -109,8 +109,18 @@ async fn what_a_server_that_joins_has_served_is_never_denied_afterwards() -> Res
         joins.set_ready(true);
         let is_back = |map: &DiscoveryMap| map.rotation.len() == 3;
         stack.wait_for_map("a map with the server", is_back).await?;
+        // The last requests of all clients begin after this one, which it served.
+        let client = fleet.client(&stack.url(), Http::Two)?;
+        let own = wait::until("the type to be served", DEADLINE, async || {
+            let began = Instant::now();
+            let answer = client.get(&collection(&group)).await?;
+            ensure!(answer.status.is_success(), "{answer:?}");
+            anyhow::Ok((began, Instant::now(), answer))
+        })
+        .await?;
         stop.store(true, Ordering::Relaxed);
-        let seen = clients.join_all().await.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        let seen = clients.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+        let seen = [seen.concat(), vec![own]].concat();
         let served = seen.iter().filter(|(.., answer)| answer.status.is_success());
         let first = served.map(|(_, ended, _)| *ended).min().context("never served")?;
         let mut after = seen.iter().filter(|(began, ..)| *began > first);

@@ -69,8 +69,12 @@ async fn faults_of_certificates_and_of_published_files_are_found() -> Result<()>
 
     // A folder in the place of a file, which cannot be replaced.
     let map = stack.options().published().join("ecds.json");
-    fs::remove_file(&map)?;
-    fs::create_dir(&map)?;
+    // The companion may write the file again between the two.
+    wait::until("a folder in the place of the map", DEADLINE, async || {
+        fs::remove_file(&map).ok();
+        fs::create_dir(&map)
+    })
+    .await?;
     finds(&stack.companion, &["not-publishing"]).await?;
     fs::remove_dir(&map)?;
     finds(&stack.companion, &[]).await

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use discovery_map::DiscoveryMap;
 use harness::artifacts::Artifact;
-use harness::companion::{Companion, CompanionOptions};
+use harness::companion::{Companion, CompanionOptions, map_in};
 use harness::control_plane::{
     ControlPlane, ControllerManager, ControllerManagerOptions, Kwok, Scheduler, ServerOptions, User,
 };
-use harness::envoy::{Envoy, EnvoyOptions};
+use harness::envoy::{Envoy, EnvoyOptions, MAP_GENERATION};
 use harness::manifests::TAINT_RULES;
 use harness::namespace;
 use harness::relay::Relay;
@@ -179,7 +180,27 @@ impl Running {
             admin.get("/api/v1/nodes").await?.ok()
         })
         .await?;
-        Ok(Self { companion, envoy })
+        let running = Self { companion, envoy };
+        running.wait_for_both_servers().await?;
+        Ok(running)
+    }
+
+    /// Waits until Envoy has a map with both servers, and with what the newer one serves: on a busy
+    /// machine, the first map may lack a server that did not answer in time.
+    async fn wait_for_both_servers(&self) -> Result<()> {
+        let only_newer: Vec<_> = TAINT_RULES.split('/').skip(2).map(str::as_bytes).collect();
+        let [group, version, resource] = only_newer[..] else { bail!("{TAINT_RULES}") };
+        wait::until("a map of both servers", DEADLINE, async || {
+            let map = map_in(self.companion.json("/v1/map").await?);
+            let map = DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?;
+            ensure!(map.rotation.len() == 2, "{:?}", map.rotation);
+            let known = map.resource(group, version, resource, None).is_some();
+            ensure!(known, "no {TAINT_RULES} in generation {}", map.generation);
+            let live = self.envoy.stat(MAP_GENERATION).await?;
+            ensure!(live >= Some(map.generation), "{live:?} of {}", map.generation);
+            Ok(())
+        })
+        .await
     }
 
     /// Metrics can be read from elsewhere, and nothing else of what only the host may see.

@@ -10,6 +10,7 @@ use harness::promise;
 use harness::report::Entry;
 use harness::skew::OLDER;
 
+use super::super::endpoints_are_the_nodes;
 use super::super::nodes::{CLIENTS, Nodes, PASS_THROUGH, With};
 use super::{Clients, DEADLINE, Span, Verdict};
 
@@ -35,6 +36,7 @@ async fn installed() -> Result<()> {
         clients.work(0..3).await?;
     }
     entry.set_ms("installedMs", begun.elapsed());
+    endpoints_are_the_nodes(&nodes).await?;
     let checked = nodes.run(0, "Check", 0)?;
     ensure!(checked.contains("192.0.2.11 192.0.2.12 192.0.2.13:6443"), "{checked}");
     let (took, commands) = (begun.elapsed(), nodes.commands_run.get() - before);
