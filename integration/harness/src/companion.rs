@@ -5,15 +5,27 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use discovery_map::{DiscoveryMap, DocumentForm};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use wire::client::{Answer, Client};
 
 use crate::artifacts::Artifact;
 use crate::process::{Process, Program};
+use crate::wait;
 
 /// It starts in milliseconds, but many tests may share two cores.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A group-version that Kubernetes 1.35 and 1.36 list alike; they store one of its resources in
+/// different versions.
+pub const STORAGE: &str = "/apis/storage.k8s.io/v1";
+
+/// Returns whether the map of a 1.35 and a 1.36 says in what their storage versions differ. A
+/// companion reads these last, and then its map stays as it is.
+pub(crate) fn has_storage_versions(map: &DiscoveryMap) -> bool {
+    map.document(STORAGE.as_bytes(), DocumentForm::Plain).is_some()
+}
 
 /// Returns the map in an answer of `/v1/map`, which may have the filter's configuration around it.
 pub fn map_in(answer: Value) -> Value {
@@ -129,6 +141,18 @@ impl Companion {
     pub async fn json(&self, path: &str) -> Result<Value> {
         let answer = self.get(path).await?.ok();
         answer.with_context(|| format!("{path} of the companion"))?.json()
+    }
+
+    /// Waits until its map of a 1.35 and a 1.36, which it has at this path, stays as it is: storage
+    /// versions come last. Fails if that does not happen in time.
+    pub async fn wait_for_storage_versions(&self, path: &str) -> Result<()> {
+        wait::until("storage versions", DEADLINE, async || {
+            let map = map_in(self.json(path).await?);
+            let map = DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?;
+            ensure!(has_storage_versions(&map), "not in generation {}", map.generation);
+            anyhow::Ok(())
+        })
+        .await
     }
 
     /// Waits until `/readyz` answers 200: something was published. Fails if

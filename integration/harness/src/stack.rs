@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::artifacts::{Artifact, integration_folder};
 use crate::clusters::{self, Host};
-use crate::companion::{Companion, CompanionOptions, map_in};
+use crate::companion::{Companion, CompanionOptions, has_storage_versions, map_in};
 use crate::envoy::{Envoy, EnvoyOptions, MAP_GENERATION};
 use crate::gateway::{Gateway, Patch};
 use crate::wait;
@@ -315,6 +315,12 @@ impl Stack {
             anyhow::Ok(())
         })
         .await
+    }
+
+    /// Waits until Envoy has a map of a 1.35 and a 1.36 that stays as it is: storage versions come
+    /// last. Fails if that does not happen in time.
+    pub async fn wait_for_storage_versions(&self) -> Result<()> {
+        self.wait_for_map("storage versions", has_storage_versions).await
     }
 
     /// Returns the generation of the map that Envoy's workers use. Fails if

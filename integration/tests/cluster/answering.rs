@@ -1,7 +1,7 @@
 //! Real servers of two versions answer some requests differently. During an upgrade and a rollback,
 //! one version answers; without an answering version, chance does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,10 @@ const RESETS_A_STOP: usize = 4;
 /// How often each kind is applied at least.
 const APPLIES: usize = 200;
 
+const RELOADS: &str = r#"mixed_version_companion_config_reloads_total{outcome="applied"}"#;
+
+const SWITCHES: &str = "mixed_version_companion_version_switches_total";
+
 /// From the signal to the end of each server that stopped.
 type Stops = Vec<(Instant, Instant)>;
 
@@ -59,8 +63,11 @@ async fn set_policy(site: &Site, policy: &str, answering: usize) -> Result<()> {
     let mut config: Value = serde_json::from_str(&fs::read_to_string(companion.config_file())?)?;
     let fields = config.as_object_mut().context("no fields")?;
     fields.insert("answeringVersion".to_owned(), policy.into());
+    let reloads = metric(site, RELOADS).await?;
     companion.write_config(&config.to_string())?;
     wait::until(policy, DEADLINE, async || {
+        // As many peers may have answered before.
+        ensure!(metric(site, RELOADS).await? > reloads, "the companion has not read it");
         let peers = site.stack.companion.json("/v1/peers").await?;
         let peers = peers.as_array().context("no list")?.iter();
         let found = peers.filter(|peer| peer["answering"] == true).count();
@@ -85,17 +92,17 @@ async fn restart(site: &mut Site, stops: &mut Stops, index: usize, version: Vers
     site.wait_in_rotation(index, version).await
 }
 
-async fn switches(site: &Site) -> Result<u64> {
+/// Returns a counter of the companion.
+async fn metric(site: &Site, name: &str) -> Result<u64> {
     let metrics = site.stack.companion.get("/metrics").await?.ok()?.text();
-    let name = "mixed_version_companion_version_switches_total ";
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     Ok(line.context("no such metric")?.parse()?)
 }
 
 /// Waits until the companion has switched so often.
 async fn switched(site: &Site, times: u64) -> Result<()> {
     wait::until("the switch", DEADLINE, async || {
-        let found = switches(site).await?;
+        let found = metric(site, SWITCHES).await?;
         ensure!(found == times, "{found} switches");
         anyhow::Ok(())
     })
@@ -140,24 +147,22 @@ async fn one_version_answers(test: &str, older: Version, newer: Version) -> Resu
     in_envoy(&site).await?;
     let kinds = kinds(&site, 1, 0).await?;
     let client = site.client(Http::Two)?;
-    let mut flapping = Vec::new();
     // One kind after the other: requests of as many kinds as servers would each have a server.
     for kind in &kinds {
-        for _ in 0..30 {
-            flapping.push(apply(&client, kind).await);
-        }
-    }
-    let flapping = count(&flapping);
-    for kind in &kinds {
-        for given in [Given::Older, Given::Newer] {
-            ensure!(flapping.contains_key(&(kind.label, given)), "{flapping:?}");
-        }
+        let mut given = BTreeSet::new();
+        wait::until("answers of both versions", DEADLINE, async || {
+            given.insert(apply(&client, kind).await.given);
+            let both = [Given::Older, Given::Newer].iter().all(|one| given.contains(one));
+            ensure!(both, "{} has only {given:?}", kind.label);
+            anyhow::Ok(())
+        })
+        .await?;
     }
     set_policy(&site, "oldest", 2).await?;
     restart(&mut site, &mut Stops::new(), 0, older).await?;
 
     set_policy(&site, "majority", 3).await?;
-    let before = switches(&site).await?;
+    let before = metric(&site, SWITCHES).await?;
     let (applying, mut stops) = (Applying::start(&clients(&site)?, &kinds), Stops::new());
     for index in 0..3 {
         restart(&mut site, &mut stops, index, newer).await?;
@@ -177,13 +182,15 @@ async fn one_version_answers(test: &str, older: Version, newer: Version) -> Resu
         entry.set(&format!("{label}{given:?}"), times);
     }
     entry.set("resets", only_resets(&applied, &kinds, &stops)?);
-    changed_once(&there, Given::Newer, SLACK)?;
-    changed_once(&back, Given::Older, SLACK)?;
+    let slack = promise::on_busy_machine(SLACK);
+    changed_once(&there, Given::Newer, slack)?;
+    changed_once(&back, Given::Older, slack)?;
     for kind in &kinds {
         let times = applied.iter().filter(|one| one.label == kind.label).count();
         ensure!(times >= APPLIES, "{} was applied only {times} times", kind.label);
     }
-    ensure!(switches(&site).await? == before + 2, "the answering version changed once more");
+    let switches = metric(&site, SWITCHES).await?;
+    ensure!(switches == before + 2, "the answering version changed once more");
     entry.passed()
 }
 
@@ -255,14 +262,22 @@ async fn a_server_counts_as_the_version_that_it_emulates() -> Result<()> {
     let emulating = server(1, NEWER).argument(format!("--emulated-version={OLDER}"));
     let servers = vec![server(0, OLDER), emulating, server(2, NEWER)];
     let site = Site::start_as_shipped(servers).await?;
-    let peers = site.stack.companion.json("/v1/peers").await?;
-    let peers: Vec<_> = peers.as_array().context("no list")?.iter().collect();
-    let versions: Vec<_> =
-        peers.iter().map(|peer| (&peer["minorVersion"], &peer["answering"])).collect();
     let expected = [(OLDER, true), (OLDER, true), (NEWER, false)];
-    let expected = expected.map(|(version, answers)| (version.as_str().into(), answers.into()));
-    ensure!(versions == expected.each_ref().map(|(v, a): &(Value, Value)| (v, a)), "{peers:#?}");
-    let binary = peers.get(1).and_then(|peer| peer["version"].as_str()).unwrap_or_default();
+    let expected: [(Value, Value); 3] =
+        expected.map(|(version, answers)| (version.as_str().into(), answers.into()));
+    // A map is complete without the versions: a read of one may have failed once, or come so late
+    // that another version answers first.
+    let peers = wait::until("the versions of all", DEADLINE, async || {
+        let peers = site.stack.companion.json("/v1/peers").await?;
+        let list = peers.as_array().context("no list")?.iter();
+        let versions: Vec<_> =
+            list.map(|peer| (&peer["minorVersion"], &peer["answering"])).collect();
+        ensure!(versions == expected.each_ref().map(|(v, a)| (v, a)), "{peers:#}");
+        anyhow::Ok(peers)
+    })
+    .await?;
+    in_envoy(&site).await?;
+    let binary = peers.pointer("/1/version").and_then(Value::as_str).unwrap_or_default();
     ensure!(binary.starts_with(&format!("v{NEWER}.")), "{binary}");
 
     let kinds = kinds(&site, 0, 2).await?;

@@ -25,7 +25,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use harness::control_plane::{ControllerManagerOptions, User};
 use harness::manifests::TAINT_RULES;
 use harness::report::Entry;
@@ -57,11 +57,12 @@ async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
 
     let old = site.plane.server(OLD)?.port();
     let (token, certificate) = (User::ControllerManager, User::ControllerManagerCertificate);
-    let moved = run(&site, &audit, old, certificate, "moved-to-old", &mut entry).await?;
+    let moved = run_control(&site, &audit, old, certificate, "moved-to-old", &mut entry).await?;
     let mut options = stack_options(&site.plane, "plain")?;
     options.filter = false;
     let plain = Stack::start(options).await?;
-    let without = run(&site, &audit, plain.port(), token, "without-filter", &mut entry).await?;
+    let without =
+        run_control(&site, &audit, plain.port(), token, "without-filter", &mut entry).await?;
     drop(plain);
     let filtered = site.stack.port();
     let with = [
@@ -85,6 +86,26 @@ async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
         ensure!(with.collected == ALL, "{with:#?}");
     }
     entry.passed()
+}
+
+/// A story without the filter, once more if it comes to no end. The collector learns all types anew
+/// every 30 s (`restMapper.Reset` in kube-controller-manager): if it does so where the owners' type
+/// is not known, it looks at no child of theirs any more.
+async fn run_control(
+    site: &Site,
+    audit: &Audit,
+    port: u16,
+    user: User,
+    name: &str,
+    entry: &mut Entry,
+) -> Result<Outcome> {
+    let first = run(site, audit, port, user, name, entry).await;
+    match first {
+        Ok(outcome) => Ok(outcome),
+        Err(error) => run(site, audit, port, user, &format!("{name}-again"), entry)
+            .await
+            .with_context(|| format!("once more after {error:#}")),
+    }
 }
 
 /// One story: the collector's connections move from the newer server to `port`.

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use discovery_map::{DECISION_HEADER, DiscoveryMap, DocumentForm, MapDocument};
+use discovery_map::{DECISION_HEADER, DiscoveryMap, MapDocument};
 use fake_apiserver::Version;
 use fake_apiserver::replay::Canned;
 use futures_util::StreamExt;
@@ -34,12 +34,7 @@ async fn start() -> Result<(Fleet, Stack)> {
     let mut options = fleet.stack_options()?;
     options.companion = json!({ "decisionHeaderGroups": [GROUP] });
     let stack = Stack::start_with_map(options).await?;
-    // The companion reads storage versions last, and then its map stays as it is. The servers
-    // differ in nothing else there.
-    let is_last = |map: &DiscoveryMap| {
-        map.document(b"/apis/storage.k8s.io/v1", DocumentForm::Plain).is_some()
-    };
-    stack.wait_for_map("storage versions", is_last).await?;
+    stack.wait_for_storage_versions().await?;
     Ok((fleet, stack))
 }
 

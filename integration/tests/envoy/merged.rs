@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use discovery_map::{DiscoveryMap, DocumentEncoding, DocumentForm};
+use discovery_map::{DiscoveryMap, DocumentEncoding};
 use fake_apiserver::Version;
 use fake_apiserver::replay::Crd;
+use harness::companion::STORAGE;
 use harness::fleet::Fleet;
 use harness::stack::Stack;
 use reqwest::{Method, StatusCode};
@@ -20,8 +21,6 @@ const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscove
 const V2BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 const CUSTOM: &str = "only-on-one.example.com";
-/// Both servers list the same here, and 1.35 stores one resource differently.
-const STORAGE: &str = "/apis/storage.k8s.io/v1";
 
 /// Often enough to meet every server many times.
 const ROUNDS: usize = 50;
@@ -32,11 +31,8 @@ async fn start() -> Result<(Fleet, Stack)> {
     fleet.peers[0].add_crd(Crd::new(CUSTOM, "Widget"))?;
     let stack = fleet.stack().await?;
     let knows = |map: &DiscoveryMap| map.group(CUSTOM.as_bytes()).is_some();
-    // Storage versions come after the types, and change documents once both servers' are there.
-    let is_last = |map: &DiscoveryMap| {
-        knows(map) && map.document(STORAGE.as_bytes(), DocumentForm::Plain).is_some()
-    };
-    stack.wait_for_map("both servers' types and storage versions", is_last).await?;
+    stack.wait_for_map("both servers' types", knows).await?;
+    stack.wait_for_storage_versions().await?;
     Ok((fleet, stack))
 }
 

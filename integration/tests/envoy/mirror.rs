@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::replay::Crd;
 use harness::ads::{self, AdsCompanion, client, is_served};
-use harness::companion::{Companion, map_in};
+use harness::companion::Companion;
 use harness::envoy::Envoy;
 use harness::tap::{has, has_no_key};
 use harness::wait;
@@ -31,20 +31,6 @@ async fn follows(companion: &AdsCompanion, mirror: &mut Companion) -> Result<()>
         ensure!(found["versions"] == view["versions"], "{view:#}");
         let own = mirror.json("/v1/envoys").await?;
         ensure!(own["versions"] == view["versions"], "{own:#} {view:#}");
-        anyhow::Ok(())
-    })
-    .await
-}
-
-/// Waits until a companion knows in what the storage versions of its two servers differ: it reads
-/// them last, and then its map stays as it is.
-async fn has_storage_versions(companion: &Companion) -> Result<()> {
-    wait::until("storage versions", DEADLINE, async || {
-        let map = map_in(companion.json("/v1/map").await?);
-        let documents = map["documents"].as_array().context("no documents")?;
-        // The servers differ there in nothing else.
-        let differ = documents.iter().any(|one| one["path"] == "/apis/storage.k8s.io/v1");
-        ensure!(differ, "{} other documents", documents.len());
         anyhow::Ok(())
     })
     .await
@@ -119,7 +105,7 @@ async fn a_companion_that_goes_leaves_its_envoys_to_the_other_one_and_then_to_th
     let envoy = Envoy::start(site.envoy("envoy-1", ports)?).await?;
     let client = client(&fleet, &envoy).await?;
     // The mirror gives an Envoy nothing that differs from what it has.
-    has_storage_versions(&other.companion).await?;
+    other.companion.wait_for_storage_versions("/v1/map").await?;
     follows(&other, &mut mirror).await?;
     serves(&other.companion, 1).await?;
     is_served(&client).await?;

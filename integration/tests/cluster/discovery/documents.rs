@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::mem;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use harness::control_plane::User;
@@ -19,6 +21,10 @@ const ROUNDS: usize = 50;
 
 /// How often with the ETag that it had.
 const CONDITIONAL_ROUNDS: usize = 10;
+
+/// How long documents may change after there is a complete map: the companion goes on reading how
+/// the servers store each type, and merging their documents of OpenAPI.
+const SETTLED: Duration = Duration::from_secs(120);
 
 const JSON: &str = "application/json";
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -82,14 +88,17 @@ const DOCUMENTS: [(&str, &str, Content); 22] = [
 pub async fn are_the_union(site: &Site) -> Result<Value> {
     let mut figures = Vec::new();
     let mut failures = Vec::new();
+    let mut settling = Settling::begin(site).await?;
     let served = served(site).await?;
     for (path, accept, content) in DOCUMENTS {
-        match document(site, path, accept, content, &served).await {
+        let check = async || document(site, path, accept, content, &served).await;
+        match settling.check(check).await {
             Ok(figure) => figures.push(figure),
             Err(error) => failures.push(format!("{path} as {accept}: {error:#}")),
         }
     }
-    if let Err(error) = schemas_are_where_the_index_says(site).await {
+    let check = async || schemas_are_where_the_index_says(site).await;
+    if let Err(error) = settling.check(check).await {
         failures.push(format!("addresses in the index: {error:#}"));
     }
     if let Err(error) = nopeer_is_one_servers(site).await {
@@ -97,6 +106,37 @@ pub async fn are_the_union(site: &Site) -> Result<Value> {
     }
     ensure!(failures.is_empty(), "{} documents: {}", failures.len(), failures.join("\n"));
     Ok(json!(figures))
+}
+
+/// Checks of documents while maps may still come.
+struct Settling<'s> {
+    site: &'s Site,
+    begun: Instant,
+    /// That of the map at the end of the check before.
+    generation: Value,
+}
+
+impl<'s> Settling<'s> {
+    async fn begin(site: &'s Site) -> Result<Self> {
+        Ok(Self { site, begun: Instant::now(), generation: generation(site).await? })
+    }
+
+    /// Repeats a check that fails, unless the map is that of the check before.
+    async fn check<T>(&mut self, check: impl AsyncFn() -> Result<T>) -> Result<T> {
+        loop {
+            let checked = check().await;
+            let now = generation(self.site).await?;
+            let is_settled = mem::replace(&mut self.generation, now.clone()) == now;
+            if checked.is_ok() || is_settled || self.begun.elapsed() > SETTLED {
+                return checked;
+            }
+        }
+    }
+}
+
+/// Returns the number of the map that was published last.
+async fn generation(site: &Site) -> Result<Value> {
+    site.stack.map().await?.get("generation").cloned().context("no generation")
 }
 
 /// Returns all that the servers serve, by their aggregated documents. An older server's

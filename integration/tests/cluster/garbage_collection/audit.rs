@@ -38,12 +38,13 @@ impl Audit {
         Ok(Self { logs: AuditLogs::new(&["RequestReceived"], &rules)? })
     }
 
-    /// Returns the requests in the logs.
-    pub fn read(&self) -> Result<Asked> {
+    /// Returns the requests in the logs. Of those for owners, only those for a story's own count:
+    /// the collector asks for the owners of an earlier story too, which are gone.
+    pub fn read(&self, story: &str) -> Result<Asked> {
         let mut asked = Asked::default();
         for server in ["old", "new"] {
             for event in self.logs.events(server)? {
-                asked.note(server, &event);
+                asked.note(server, &event, story);
             }
         }
         Ok(asked)
@@ -51,14 +52,15 @@ impl Audit {
 }
 
 impl Asked {
-    fn note(&mut self, server: &str, event: &Value) {
+    fn note(&mut self, server: &str, event: &Value, story: &str) {
         *self.by_server.entry(server.to_owned()).or_default() += 1;
         let text = |field: &str| event.get(field).and_then(Value::as_str).unwrap_or_default();
         let owner =
             text("requestURI").strip_prefix(TAINT_RULES).and_then(|uri| uri.strip_prefix('/'));
         let Some(owner) = owner.filter(|_| text("verb") == "get") else { return };
-        // That one has been deleted: its 404 is true.
-        if owner.ends_with(FIRST) {
+        let rest = owner.strip_prefix(story).filter(|rest| rest.starts_with('-'));
+        // The first one has been deleted: its 404 is true.
+        if rest.is_none_or(|rest| rest == FIRST) {
             return;
         }
         *self.owners.entry(owner.to_owned()).or_default() += 1;

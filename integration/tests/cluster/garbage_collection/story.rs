@@ -19,7 +19,8 @@ pub const OWNERS: usize = 20;
 /// The collector's connections are closed after this many owners.
 const CUT_EVERY: usize = 4;
 
-const DEADLINE: Duration = Duration::from_secs(90);
+/// After each cut the collector waits longer before it watches again, up to a minute.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The outcome of a story.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub async fn story(
     let relay = Relay::start(from).await?;
     let mut manager = start(relay.url()).await?;
     families::watched(admin, name).await?;
-    let (started, before) = (Instant::now(), audit.read()?);
+    let (started, before) = (Instant::now(), audit.read(name)?);
     relay.move_to(to);
 
     let mut all = Vec::new();
@@ -88,7 +89,7 @@ pub async fn story(
     for family in &all {
         family.ensure_owner_lives(admin).await?;
     }
-    let (asked, time) = (audit.read()?.since(&before), started.elapsed());
+    let (asked, time) = (audit.read(name)?.since(&before), started.elapsed());
 
     let left = families::count(admin, &all).await?;
     relay.cut();

@@ -11,7 +11,7 @@ use reqwest::Response;
 use serde_json::Value;
 use wire::client::Http;
 
-use super::scene::{DEADLINE, Plane, Scene, has_storage_versions, serves};
+use super::scene::{DEADLINE, Plane, Scene, serves, stays_as_it_is};
 use super::types::widgets;
 
 /// The time that the project promises for a control plane that comes or goes.
@@ -92,7 +92,7 @@ async fn a_control_plane_comes_changes_and_goes_and_others_do_not_notice() -> Re
     let [a, b] = scene.planes.as_slice() else { anyhow::bail!("two control planes") };
     // From then on, nothing of them changes by itself.
     for plane in [a, b] {
-        has_storage_versions(&scene.companion, plane).await?;
+        stays_as_it_is(&scene.companion, plane).await?;
     }
     scene.companion.wait_for_envoys(1).await?;
     let (mut watches_a, mut watches_b) =

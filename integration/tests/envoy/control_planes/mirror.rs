@@ -12,7 +12,7 @@ use harness::wait;
 use serde_json::{Value, json};
 use wire::client::Http;
 
-use super::scene::{DEADLINE, Plane, Scene, has_storage_versions, serves};
+use super::scene::{DEADLINE, Plane, Scene, serves, stays_as_it_is};
 use super::types::widgets;
 
 /// Waits until a companion or a mirror has a client with everything that these versions say. It may
@@ -60,7 +60,7 @@ async fn all_control_planes_are_served_by_a_mirror_until_a_companion_is_back() -
     let mut scene = Scene::start(&["a", "b"]).await?;
     // The companion must not send another map just before it is killed.
     for plane in &scene.planes {
-        has_storage_versions(&scene.companion, plane).await?;
+        stays_as_it_is(&scene.companion, plane).await?;
     }
     let port = scene.companion.port;
     let mut mirror = scene.ingress.mirror("envoy-2", port, &json!({})).await?;

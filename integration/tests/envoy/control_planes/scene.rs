@@ -7,13 +7,12 @@ use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
 use fake_apiserver::replay::Crd;
 use harness::ads::AdsCompanion;
-use harness::companion::map_in;
 use harness::envoy::Envoy;
 use harness::fleet::{Fleet, TOKEN};
 use harness::shared_ingress::{ControlPlane, LISTENER, SharedIngress};
 use harness::wait;
 use pki::{CertificateFiles, Pki};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use wire::capture::Capture;
 use wire::client::{Client, ClientOptions, Http};
@@ -144,19 +143,10 @@ impl Scene {
     }
 }
 
-/// Waits until a companion knows in what the storage versions of a control plane's servers differ.
-/// It reads them last, and then the map stays as it is.
-pub async fn has_storage_versions(companion: &AdsCompanion, plane: &Plane) -> Result<()> {
+/// Waits until a companion's map of a control plane stays as it is.
+pub async fn stays_as_it_is(companion: &AdsCompanion, plane: &Plane) -> Result<()> {
     let path = format!("/v1/control-planes/{}/map", plane.name());
-    wait::until("storage versions", DEADLINE, async || {
-        let map = map_in(companion.companion.json(&path).await?);
-        let documents = map.get("documents").and_then(Value::as_array).context("no documents")?;
-        let mut paths = documents.iter().filter_map(|one| one.get("path"));
-        // The servers differ there in nothing else.
-        ensure!(paths.any(|path| path == "/apis/storage.k8s.io/v1"), "the same as at first");
-        anyhow::Ok(())
-    })
-    .await
+    companion.companion.wait_for_storage_versions(&path).await
 }
 
 /// Fails unless the answers to requests for this path are 200, whichever server is asked.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use wire::client::Http;
 
 use super::names::host;
-use super::scene::{DEADLINE, Plane, has_storage_versions, serves};
+use super::scene::{DEADLINE, Plane, serves, stays_as_it_is};
 use super::types::{group, widgets};
 
 /// Names that are nowhere else.
@@ -146,7 +146,7 @@ async fn an_envoy_gets_the_control_planes_that_it_asks_for_and_may_have() -> Res
     let companion = ingress.companion("companion-1").await?;
     // What is pushed later is about the changes of this test.
     for plane in [zebra_plane, quokka_plane] {
-        has_storage_versions(&companion, plane).await?;
+        stays_as_it_is(&companion, plane).await?;
     }
     let restricted = |names: &[&str]| json!({ "name": "restricted", "controlPlanes": names });
     allow(&companion, &json!(["free", restricted(&[zebra])]))?;
