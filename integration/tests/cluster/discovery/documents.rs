@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use harness::control_plane::User;
 use harness::site::Site;
 use harness::skew::{NEW, OLD};
+use harness::wait;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use wire::client::{Answer, Client, Http};
@@ -22,9 +23,9 @@ const ROUNDS: usize = 50;
 /// How often with the ETag that it had.
 const CONDITIONAL_ROUNDS: usize = 10;
 
-/// How long documents may change after there is a complete map: the companion goes on reading how
-/// the servers store each type, and merging their documents of OpenAPI.
-const SETTLED: Duration = Duration::from_secs(120);
+/// Until the companion has read how the servers store each type, and merged their OpenAPI
+/// documents.
+const SETTLED: Duration = Duration::from_secs(30);
 
 const JSON: &str = "application/json";
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -88,17 +89,16 @@ const DOCUMENTS: [(&str, &str, Content); 22] = [
 pub async fn are_the_union(site: &Site) -> Result<Value> {
     let mut figures = Vec::new();
     let mut failures = Vec::new();
-    let mut settling = Settling::begin(site).await?;
-    let served = served(site).await?;
+    let (served, mut map) = (served(site).await?, None);
     for (path, accept, content) in DOCUMENTS {
         let check = async || document(site, path, accept, content, &served).await;
-        match settling.check(check).await {
+        match settled(site, &mut map, check).await {
             Ok(figure) => figures.push(figure),
             Err(error) => failures.push(format!("{path} as {accept}: {error:#}")),
         }
     }
     let check = async || schemas_are_where_the_index_says(site).await;
-    if let Err(error) = settling.check(check).await {
+    if let Err(error) = settled(site, &mut map, check).await {
         failures.push(format!("addresses in the index: {error:#}"));
     }
     if let Err(error) = nopeer_is_one_servers(site).await {
@@ -108,35 +108,22 @@ pub async fn are_the_union(site: &Site) -> Result<Value> {
     Ok(json!(figures))
 }
 
-/// Checks of documents while maps may still come.
-struct Settling<'s> {
-    site: &'s Site,
-    begun: Instant,
-    /// That of the map at the end of the check before.
-    generation: Value,
-}
-
-impl<'s> Settling<'s> {
-    async fn begin(site: &'s Site) -> Result<Self> {
-        Ok(Self { site, begun: Instant::now(), generation: generation(site).await? })
-    }
-
-    /// Repeats a check that fails, unless the map is that of the check before.
-    async fn check<T>(&mut self, check: impl AsyncFn() -> Result<T>) -> Result<T> {
-        loop {
-            let checked = check().await;
-            let now = generation(self.site).await?;
-            let is_settled = mem::replace(&mut self.generation, now.clone()) == now;
-            if checked.is_ok() || is_settled || self.begun.elapsed() > SETTLED {
-                return checked;
-            }
+/// Repeats a check that fails while maps come: a document may have changed meanwhile. `map` is the
+/// generation at the end of the check before.
+async fn settled<T>(
+    site: &Site,
+    map: &mut Option<Value>,
+    check: impl AsyncFn() -> Result<T>,
+) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        let checked = check().await;
+        let now = site.stack.map().await?.get("generation").cloned();
+        let has_come = mem::replace(map, now.clone()) != now;
+        if checked.is_ok() || !has_come || begun.elapsed() > SETTLED {
+            return checked;
         }
     }
-}
-
-/// Returns the number of the map that was published last.
-async fn generation(site: &Site) -> Result<Value> {
-    site.stack.map().await?.get("generation").cloned().context("no generation")
 }
 
 /// Returns all that the servers serve, by their aggregated documents. An older server's
@@ -168,23 +155,22 @@ async fn document(
     }
     let expected = expected(&servers, content)?;
     let before = by_server(site).await?;
-    let mut first: Option<Answer> = None;
-    for round in 0..ROUNDS {
+    let first = wait::until(path, SETTLED, async || {
+        let answer = ask(&connection(site, 0)?, path, accept, None).await?.ok()?;
+        check(&answer, &servers, &expected)?;
+        anyhow::Ok(answer)
+    })
+    .await?;
+    let names = named(&first.json()?)?;
+    let surplus = names.difference(&expected).filter(|name| !served.contains(*name));
+    let surplus: Vec<_> = surplus.collect();
+    ensure!(content == Newer || surplus.is_empty(), "no server has {surplus:?}");
+    for round in 1..ROUNDS {
         let answer = ask(&connection(site, round)?, path, accept, None).await?.ok()?;
-        let Some(first) = &first else {
-            check(&answer, &servers, &expected)?;
-            let names = named(&answer.json()?)?;
-            let surplus = names.difference(&expected).filter(|name| !served.contains(*name));
-            let surplus: Vec<_> = surplus.collect();
-            ensure!(content == Newer || surplus.is_empty(), "no server has {surplus:?}");
-            first = Some(answer);
-            continue;
-        };
         ensure!(answer.body == first.body, "another body in round {round}");
-        let (headers, before) = (lasting_headers(&answer), lasting_headers(first));
+        let (headers, before) = (lasting_headers(&answer), lasting_headers(&first));
         ensure!(headers == before, "other headers in round {round}: {before:?}, {headers:?}");
     }
-    let first = first.context("no answer")?;
     let landed = by_server(site).await?;
     let landed: Vec<_> =
         landed.iter().zip(&before).map(|(now, before)| now.saturating_sub(*before)).collect();
@@ -199,7 +185,7 @@ async fn document(
         "accept": accept,
         "requests": ROUNDS,
         "notModified": conditional,
-        "names": named(&first.json()?)?.len(),
+        "names": names.len(),
         "servers": servers.iter().map(|server| server.status.as_u16()).collect::<Vec<_>>(),
         "skewed": skewed,
         "landed": landed,
