@@ -25,11 +25,12 @@ need() {
     command -v "$1" >/dev/null 2>&1 || fail "\`$1\` is missing: $2"
 }
 
-# retry COMMAND…: runs what downloads something, three times at most. A registry can fail for a moment.
+# retry COMMAND…: runs a command that downloads, up to three times: a registry can fail for a moment. In a
+# function that it runs, set -e has no effect.
 retry() {
     local pause
     for pause in 5 30; do
-        ! "$@" || return 0
+        "$@" && return
         say "trying again in $pause s: $*"
         sleep "$pause"
     done
