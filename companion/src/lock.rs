@@ -104,7 +104,7 @@ mod tests {
             assert!(error.contains(&format!("(process {}", std::process::id())), "{error}");
         }
         drop(locks);
-        // A process that another test is starting has all open files, until its program runs.
+        // A child that another test forks holds the locked files until it executes its program.
         let until = Instant::now() + Duration::from_secs(60);
         while let Err(error) = take(&[one.path(), two.path()]) {
             assert!(Instant::now() < until, "{error}");

@@ -159,8 +159,8 @@ impl Companion {
         });
     }
 
-    /// Waits until the map has the types of every peer: a slow machine may show a first map that a
-    /// time-out is in.
+    /// Waits until the map has the types of every peer. On a slow machine, the first map may lack a
+    /// peer whose answer timed out.
     pub fn wait_until_complete(&self) {
         self.wait_until_ready();
         self.eventually("every peer was read", || self.map().is_some_and(|map| map.complete));

@@ -24,7 +24,8 @@ pub struct DnsServer {
 }
 
 impl DnsServer {
-    /// Starts it on a port that the system gives to nobody else while it is stopped.
+    /// Starts it on a port outside the range from which the system gives ports, so that it can start
+    /// there again.
     pub fn start() -> Self {
         Self::start_at(&format!("127.0.0.1:{}", free_port().unwrap()))
     }
@@ -54,7 +55,8 @@ impl DnsServer {
         }
     }
 
-    /// Starts it again, where it was. Resolvers choose any port, and have it for seconds.
+    /// Starts it again on its port. A resolver chooses source ports at random, and may hold this one
+    /// for some seconds.
     pub fn start_again(&mut self) {
         let until = Instant::now() + Duration::from_secs(60);
         let socket = loop {

@@ -23,11 +23,8 @@ const FAULTS: [(Fault, &str); 5] = [
     (Fault::Garbage, "unreadable"),
 ];
 
-/// Returns settings with which a fault is seen soon, although no other answer takes too long on a
-/// busy machine.
 fn settings(fault: Fault) -> String {
-    let timeout = if fault == Fault::Stalled { "5s" } else { "30s" };
-    format!("polling: {{timeout: {timeout}, maxResponseBytes: 65536}}")
+    format!("polling: {{timeout: {}, maxResponseBytes: 65536}}", fault.timeout())
 }
 
 /// Returns how often a peer's discovery could not be read.

@@ -11,14 +11,14 @@ const TYPES: &[&str] = &["/v1/pods", "apps/v1/deployments"];
 const SLOW: &str = "polling: {timeout: 3s}";
 
 /// The same, so long that no map comes before a slow machine has looked.
-const ENDLESS: &str = "polling: {timeout: 60s}";
+const PATIENT: &str = "polling: {timeout: 60s}";
 
 #[test]
 fn before_the_first_map_envoy_gets_a_filter_without_one_and_no_clusters() {
     let authority = Authority::new();
     let mut peer = Peer::start(&authority, TYPES);
     peer.change(|behavior| behavior.fault = Some(Fault::Stalled));
-    let companion = Companion::start_with(&authority, &[&peer], ENDLESS);
+    let companion = Companion::start_with(&authority, &[&peer], PATIENT);
     companion.eventually("the first files", || companion.map_text().is_some());
     assert_eq!(companion.map_text().as_deref(), Some("null"));
     let clusters = companion.published("cds.json");
@@ -27,7 +27,7 @@ fn before_the_first_map_envoy_gets_a_filter_without_one_and_no_clusters() {
     assert_eq!((status, text.as_str()), (503, "nothing published yet\n"));
 
     peer.change(|behavior| behavior.fault = None);
-    // The answer that stalls ends with its connection.
+    // Closes the connection of the stalled answer.
     peer.kill();
     peer.restart();
     companion.eventually("a map", || companion.map().is_some());
@@ -56,7 +56,7 @@ fn a_damaged_file_is_replaced_at_once() {
     let authority = Authority::new();
     let peer = Peer::start(&authority, TYPES);
     peer.change(|behavior| behavior.fault = Some(Fault::Stalled));
-    let mut companion = Companion::prepare(&authority, &[&peer], ENDLESS);
+    let mut companion = Companion::prepare(&authority, &[&peer], PATIENT);
     std::fs::create_dir(companion.path("envoy")).unwrap();
     std::fs::write(companion.path("envoy/ecds.json"), "{\"resour").unwrap();
     companion.spawn();

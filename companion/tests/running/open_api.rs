@@ -149,8 +149,7 @@ fn a_faulty_document_is_logged_once_counted_and_left_out() {
         let authority = Authority::new();
         let (a, b) = peers(&authority, "v1.35.4", "v1.36.3");
         b.change(|behavior| behavior.open_api_document_fault = Some(fault));
-        // No other answer takes too long on a busy machine.
-        let timeout = if fault == Fault::Stalled { "5s" } else { "30s" };
+        let timeout = fault.timeout();
         let settings =
             format!("polling: {{timeout: {timeout}, interval: 200ms, maxResponseBytes: 1048576}}");
         let companion = Companion::start_with(&authority, &[&a, &b], &settings);

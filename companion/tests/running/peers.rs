@@ -63,6 +63,12 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Returns a `polling.timeout` with which this fault is seen soon, although no other answer takes
+    /// too long on a busy machine.
+    pub fn timeout(self) -> &'static str {
+        if self == Self::Stalled { "5s" } else { "30s" }
+    }
+
     fn answer(self) -> Canned {
         let begin = br#"{"kind":"APIGroupDiscoveryList","items":["#.to_vec();
         let canned = Canned { body: begin, ..Canned::default() };

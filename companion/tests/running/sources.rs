@@ -109,7 +109,7 @@ fn neither_of_two_companions_proves_a_404_for_types_of_a_server_that_left() {
         let map: Value = serde_json::from_str(&companion.map_text().unwrap()).unwrap();
         companion.route("new/v1/things").as_deref() == Some("unknown") && map["complete"] == true
     };
-    // Each at once: the first one may forget the server while the second one starts.
+    // Before the second one starts: the first one may forget the server meanwhile.
     assert!(!proves(&first));
     let second = following_with(&authority, &dns, forget);
     second.wait_until_ready();

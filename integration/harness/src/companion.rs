@@ -17,12 +17,13 @@ use crate::wait;
 /// It starts in milliseconds, but many tests may share two cores.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A group-version that Kubernetes 1.35 and 1.36 list alike; they store one of its resources in
-/// different versions.
+/// A group-version that Kubernetes 1.35 and 1.36 list alike, but store one resource of in different
+/// versions.
 pub const STORAGE: &str = "/apis/storage.k8s.io/v1";
 
-/// Returns whether the map of a 1.35 and a 1.36 says in what their storage versions differ. A
-/// companion reads these last, and then its map stays as it is.
+/// Returns whether the map of a fake 1.35 and a fake 1.36 has their storage versions. The companion
+/// reads these last, and no other map follows by itself: fake API servers have no OpenAPI documents
+/// to merge.
 pub(crate) fn has_storage_versions(map: &DiscoveryMap) -> bool {
     map.document(STORAGE.as_bytes(), DocumentForm::Plain).is_some()
 }
@@ -143,12 +144,26 @@ impl Companion {
         answer.with_context(|| format!("{path} of the companion"))?.json()
     }
 
-    /// Waits until its map of a 1.35 and a 1.36, which it has at this path, stays as it is: storage
-    /// versions come last. Fails if that does not happen in time.
+    /// Returns the map that it pushed last, which it has at this path. Fails if there is none.
+    pub async fn map(&self, path: &str) -> Result<DiscoveryMap> {
+        let map = map_in(self.json(path).await?);
+        Ok(DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?)
+    }
+
+    /// Returns a counter or gauge, by its name and labels without `mixed_version_companion_`. Fails if
+    /// there is none.
+    pub async fn metric(&self, name: &str) -> Result<u64> {
+        let text = self.get("/metrics").await?.ok()?.text();
+        let prefix = format!("mixed_version_companion_{name} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
+        Ok(value.with_context(|| format!("no metric {name}"))?.parse()?)
+    }
+
+    /// Waits until the map of a fake 1.35 and a fake 1.36, which the companion has at this path, has
+    /// their storage versions: these come last. Fails if that does not happen in time.
     pub async fn wait_for_storage_versions(&self, path: &str) -> Result<()> {
         wait::until("storage versions", DEADLINE, async || {
-            let map = map_in(self.json(path).await?);
-            let map = DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?;
+            let map = self.map(path).await?;
             ensure!(has_storage_versions(&map), "not in generation {}", map.generation);
             anyhow::Ok(())
         })

@@ -15,6 +15,7 @@
 //! another version too, so a rolling upgrade is [`ApiServer::restart_as`] on
 //! one server after the other.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -246,4 +247,16 @@ impl ControlPlane {
         let config = self.kubeconfig(url, User::Admin)?;
         Kwok::start(nodes, &admin, &config, self.folder.path()).await
     }
+}
+
+/// The EndpointSlice of the Service `default/kubernetes`. A server writes its address into it once it is
+/// ready.
+pub const KUBERNETES_SLICE: &str =
+    "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
+
+/// Returns the addresses of an EndpointSlice. Fails if it has no endpoints.
+pub fn addresses_in(slice: &Value) -> Result<BTreeSet<String>> {
+    let endpoints = slice.get("endpoints").and_then(Value::as_array).context("no endpoints")?;
+    let addresses = endpoints.iter().filter_map(|one| one.pointer("/addresses/0")?.as_str());
+    Ok(addresses.map(str::to_owned).collect())
 }

@@ -19,8 +19,9 @@ pub fn ensure_kept(what: &str, promise: Duration, took: Duration) -> Result<()> 
     Ok(())
 }
 
-/// Until a reader of a topology's document is done: what a person can be asked for.
+/// The most commands that a topology's document may ask of its reader, the check included.
 pub const MOST_COMMANDS: usize = 10;
+/// The longest time until they protect a control plane.
 const MOST_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// Fails if it took too many commands, or too long, until Envoy protects a control plane.

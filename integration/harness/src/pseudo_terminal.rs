@@ -19,8 +19,7 @@ use vt100::Parser;
 
 use crate::wait;
 
-/// Written after all that a program wrote, once it has ended: a command (OSC) that no terminal knows,
-/// and that shows nothing.
+/// Marks the end of what a program wrote: an escape sequence (OSC) that terminals ignore.
 const END: &[u8] = b"\x1b]9999;end\x07";
 
 /// A terminal and its program, which ends with it.

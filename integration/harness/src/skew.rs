@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
+use discovery_map::DiscoveryMap;
 use fake_apiserver::Version;
 use fake_apiserver::recordings::{AGGREGATED, Recording};
 use serde_json::Value;
@@ -96,6 +97,13 @@ pub fn only_in(newer: Version, older: Version) -> Result<String> {
     let (new, old) = (of(newer)?, of(older)?);
     let found = new.difference(&old).next().cloned();
     found.with_context(|| format!("{newer} serves nothing that {older} does not"))
+}
+
+/// Returns whether a map has the type of a collection (`/apis/<group>/<version>/<resource>`).
+pub fn has_type(map: &DiscoveryMap, collection: &str) -> bool {
+    let parts: Vec<_> = collection.split('/').skip(2).map(str::as_bytes).collect();
+    let [group, version, resource] = parts[..] else { return false };
+    map.resource(group, version, resource, None).is_some()
 }
 
 /// Returns the paths of all collections of these scopes that can be listed, without a namespace.

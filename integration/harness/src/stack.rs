@@ -306,9 +306,7 @@ impl Stack {
         condition: impl Fn(&DiscoveryMap) -> bool,
     ) -> Result<()> {
         wait::until(what, MAP_DEADLINE, async || {
-            let map = self.map().await?;
-            let json = serde_json::to_vec(&map)?;
-            let map = DiscoveryMap::from_json(&json)?;
+            let map = self.companion.map("/v1/map").await?;
             ensure!(condition(&map), "not in generation {}", map.generation);
             let live = self.generation().await?;
             ensure!(live >= map.generation, "Envoy is at generation {live}");
@@ -317,10 +315,25 @@ impl Stack {
         .await
     }
 
-    /// Waits until Envoy has a map of a 1.35 and a 1.36 that stays as it is: storage versions come
-    /// last. Fails if that does not happen in time.
+    /// Waits until Envoy has the map of a fake 1.35 and a fake 1.36 with their storage versions, which
+    /// come last. Fails if that does not happen in time.
     pub async fn wait_for_storage_versions(&self) -> Result<()> {
         self.wait_for_map("storage versions", has_storage_versions).await
+    }
+
+    /// Waits until Envoy has the last map of a companion that was killed. Returns its generation. Fails
+    /// if that does not happen in time.
+    pub async fn wait_for_last_map(&self) -> Result<u64> {
+        let last: Value =
+            serde_json::from_slice(&fs::read(self.options.published().join("ecds.json"))?)?;
+        let version = last.get("version_info").and_then(Value::as_str).context("no version")?;
+        let generation = version.parse()?;
+        wait::until("Envoy to have the last map", MAP_DEADLINE, async || {
+            let live = self.generation().await?;
+            ensure!(live == generation, "it has {live}, not {generation}");
+            anyhow::Ok(generation)
+        })
+        .await
     }
 
     /// Returns the generation of the map that Envoy's workers use. Fails if

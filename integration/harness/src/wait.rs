@@ -21,7 +21,7 @@ pub async fn until<T, E: Display>(
 ) -> Result<T> {
     let started = Instant::now();
     loop {
-        // Whoever was kept from running until the deadline looks once more.
+        // Look once more after the deadline: this process may not have run until then.
         let is_last = started.elapsed() >= deadline;
         match condition().await {
             Ok(value) => return Ok(value),

@@ -37,9 +37,9 @@ const RESETS_A_STOP: usize = 4;
 /// How often each kind is applied at least.
 const APPLIES: usize = 200;
 
-const RELOADS: &str = r#"mixed_version_companion_config_reloads_total{outcome="applied"}"#;
+const RELOADS: &str = r#"config_reloads_total{outcome="applied"}"#;
 
-const SWITCHES: &str = "mixed_version_companion_version_switches_total";
+const SWITCHES: &str = "version_switches_total";
 
 /// From the signal to the end of each server that stopped.
 type Stops = Vec<(Instant, Instant)>;
@@ -63,11 +63,14 @@ async fn set_policy(site: &Site, policy: &str, answering: usize) -> Result<()> {
     let mut config: Value = serde_json::from_str(&fs::read_to_string(companion.config_file())?)?;
     let fields = config.as_object_mut().context("no fields")?;
     fields.insert("answeringVersion".to_owned(), policy.into());
-    let reloads = metric(site, RELOADS).await?;
+    let reloads = site.stack.companion.metric(RELOADS).await?;
     companion.write_config(&config.to_string())?;
     wait::until(policy, DEADLINE, async || {
         // As many peers may have answered before.
-        ensure!(metric(site, RELOADS).await? > reloads, "the companion has not read it");
+        ensure!(
+            site.stack.companion.metric(RELOADS).await? > reloads,
+            "the companion has not read it"
+        );
         let peers = site.stack.companion.json("/v1/peers").await?;
         let peers = peers.as_array().context("no list")?.iter();
         let found = peers.filter(|peer| peer["answering"] == true).count();
@@ -92,17 +95,10 @@ async fn restart(site: &mut Site, stops: &mut Stops, index: usize, version: Vers
     site.wait_in_rotation(index, version).await
 }
 
-/// Returns a counter of the companion.
-async fn metric(site: &Site, name: &str) -> Result<u64> {
-    let metrics = site.stack.companion.get("/metrics").await?.ok()?.text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    Ok(line.context("no such metric")?.parse()?)
-}
-
 /// Waits until the companion has switched so often.
 async fn switched(site: &Site, times: u64) -> Result<()> {
     wait::until("the switch", DEADLINE, async || {
-        let found = metric(site, SWITCHES).await?;
+        let found = site.stack.companion.metric(SWITCHES).await?;
         ensure!(found == times, "{found} switches");
         anyhow::Ok(())
     })
@@ -162,7 +158,7 @@ async fn one_version_answers(test: &str, older: Version, newer: Version) -> Resu
     restart(&mut site, &mut Stops::new(), 0, older).await?;
 
     set_policy(&site, "majority", 3).await?;
-    let before = metric(&site, SWITCHES).await?;
+    let before = site.stack.companion.metric(SWITCHES).await?;
     let (applying, mut stops) = (Applying::start(&clients(&site)?, &kinds), Stops::new());
     for index in 0..3 {
         restart(&mut site, &mut stops, index, newer).await?;
@@ -189,7 +185,7 @@ async fn one_version_answers(test: &str, older: Version, newer: Version) -> Resu
         let times = applied.iter().filter(|one| one.label == kind.label).count();
         ensure!(times >= APPLIES, "{} was applied only {times} times", kind.label);
     }
-    let switches = metric(&site, SWITCHES).await?;
+    let switches = site.stack.companion.metric(SWITCHES).await?;
     ensure!(switches == before + 2, "the answering version changed once more");
     entry.passed()
 }

@@ -59,8 +59,9 @@ const KINDS: [(&str, &str, Make); 4] = [
     ("deployments.apps", "AGE", deployment),
 ];
 
-/// How often an object is changed until a watch shows that, and how long a watch has for each time.
+/// How often a test changes an object at most until a watch shows it.
 const LABELS: u64 = 12;
+/// How long it waits for the watch each time.
 const EVENT: Duration = Duration::from_secs(5);
 
 /// Runs the life of one object. Returns the number of commands.
@@ -92,8 +93,8 @@ async fn life(
     let mut watch = kubectl.start(&["get", resource, name, "--watch", "-o", "name"])?;
     ensure!(watch.next_line().await?.contains(name), "another object");
     let mut labels = 0;
-    // kubectl does not print the first event, which is the object as it was when the watch began:
-    // that may be after a change.
+    // kubectl does not print the object with which the watch begins. A change before that is not
+    // shown, so another one follows.
     let event = loop {
         labels += 1;
         run(&["label", resource, name, &format!("labeled={labels}"), "--overwrite"]).await?;

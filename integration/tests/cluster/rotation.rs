@@ -273,8 +273,8 @@ impl Rotating {
         .await
     }
 
-    /// Returns the secrets that Envoy's clusters name there, by its own account. The name of a
-    /// secret tells its content.
+    /// Returns the secrets that Envoy's clusters name there, by its own account. The name of a secret
+    /// changes with its content.
     async fn named_by_clusters(&self, at: &str) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         for resource in ["dynamic_active_clusters", "dynamic_warming_clusters"] {

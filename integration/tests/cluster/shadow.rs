@@ -10,7 +10,7 @@ use harness::control_plane::ServerOptions;
 use harness::load::{Journal, Load, Operation, Retrying};
 use harness::report::Entry;
 use harness::site::Site;
-use harness::skew::{NEWER, OLDER, only_in};
+use harness::skew::{NEWER, OLDER, has_type, only_in};
 use harness::wait;
 use reqwest::Method;
 use serde_json::json;
@@ -39,7 +39,7 @@ async fn shadow_mode_counts_the_wrong_404s_that_clients_get() -> Result<()> {
 
     // From here to the last downgrade, some server has the type, and the map says so.
     let skewed = only_in(NEWER, OLDER)?;
-    site.stack.wait_for_map("the type", |map| has(map, &skewed)).await?;
+    site.stack.wait_for_map("the type", |map| has_type(map, &skewed)).await?;
     let mut load = Load::default();
     for http in [Http::One, Http::Two, Http::One] {
         load.probe(site.client(http)?, "skewed", &skewed, PACE);
@@ -91,8 +91,7 @@ async fn enforces(site: &mut Site, skewed: &str) -> Result<()> {
     println!("enforces after {:?}", begun.elapsed());
     let client = Retrying::new(site.client(Http::Two)?);
     for _ in 0..20 {
-        // On a busy machine, the only server with the type may not be reached for a moment: that is 503
-        // with a `Retry-After`, and no 404.
+        // While a busy server cannot be reached, Envoy answers 503 with `Retry-After`, never 404.
         let (operation, _) = client.run("skewed", Method::GET, skewed, None).await;
         ensure!(operation.is_ok(), "{operation:?}");
     }
@@ -137,16 +136,6 @@ fn state(map: &DiscoveryMap, name: &str) -> Option<PeerState> {
     let mut peers = map.peers.iter();
     let peer = peers.find(|peer| peer.name == name && peer.state == PeerState::Serving)?;
     Some(peer.state)
-}
-
-/// Returns whether a map has the type of a collection (`/apis/<group>/<version>/<resource>`).
-fn has(map: &DiscoveryMap, collection: &str) -> bool {
-    let mut parts = collection.trim_start_matches("/apis/").split('/').map(str::as_bytes);
-    let (Some(group), Some(version), Some(resource)) = (parts.next(), parts.next(), parts.next())
-    else {
-        return false;
-    };
-    map.resource(group, version, resource, None).is_some()
 }
 
 /// Waits until every client has done something more.

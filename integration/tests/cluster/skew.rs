@@ -88,12 +88,12 @@ impl Scene {
 
     /// Runs `check` until it ends with this code.
     async fn until(&self, args: &[&str], code: u8) -> Result<Value> {
-        self.until_that(args, code, |_| Ok(())).await
+        self.until_report(args, code, |_| Ok(())).await
     }
 
     /// Runs `check` until it ends with this code and a report that has what the test awaits: the
     /// code may be the same before the companion sees a change.
-    async fn until_that(
+    async fn until_report(
         &self,
         args: &[&str],
         code: u8,
@@ -159,9 +159,9 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
         ensure!(types.any(|name| name == BUNDLES_NAME), "{orphans}");
         Ok(())
     };
-    let report = scene.until_that(&["--stop", "new"], 1, orphans_bundles).await?;
+    let report = scene.until_report(&["--stop", "new"], 1, orphans_bundles).await?;
     let reason = finding(&report, "orphans", "new")?["reason"].to_string();
-    // Unless the companion began without a server that was slow to answer, it was so from the start.
+    // It was so from the start, unless the companion started before a slow server answered.
     let events = scene.site.stack.companion.json("/v1/events").await?;
     let mut events = events.as_array().context("no list")?.iter();
     let since =
@@ -183,8 +183,8 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
         admin.post(BUNDLES, &bundle).await?.ok()?;
     }
     let rollback = ["--stop", "old", "--rollback"];
-    scene.until_that(&rollback, 1, |report| strands_bundles(report, "no")).await?;
-    scene.until_that(&["--stop", "old"], 0, |report| strands_bundles(report, "warning")).await?;
+    scene.until_report(&rollback, 1, |report| strands_bundles(report, "no")).await?;
+    scene.until_report(&["--stop", "old"], 0, |report| strands_bundles(report, "warning")).await?;
     scene.finds_the_same_in_shadow_mode().await?;
     scene.the_map_of_envoy_is_compared().await?;
 
@@ -202,7 +202,7 @@ async fn check_says_which_server_may_go_and_what_a_rollback_would_strand() -> Re
         ensure!(reason.contains(&format!("by Kubernetes {OLDER}: ")), "{reason}");
         Ok(())
     };
-    let report = scene.until_that(&["--stop", "new", "--rollback"], 1, is_of_table).await?;
+    let report = scene.until_report(&["--stop", "new", "--rollback"], 1, is_of_table).await?;
     assert_eq!(finding(&report, "rollback", BUNDLES_NAME)?["objects"], 3);
     scene.until(&["--stop", "new"], 0).await?;
     entry.set("stranded", 3);
@@ -244,6 +244,6 @@ async fn check_names_custom_resources_whose_stored_version_is_not_served() -> Re
         ensure!(reason.contains("v1beta1, which is not served"), "{reason}");
         Ok(())
     };
-    scene.until_that(&["--stop", "old"], 1, names_it).await?;
+    scene.until_report(&["--stop", "old"], 1, names_it).await?;
     Ok(())
 }

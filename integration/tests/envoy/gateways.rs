@@ -92,7 +92,7 @@ async fn every_request_reaches_a_server_that_knows_its_type(gateway: Gateway) ->
     for peer in [&fleet.peers[0], &fleet.peers[2]] {
         peer.add_crd(Crd::new("late.example.com", "Thing"))?;
     }
-    // The companion may see one of them first, and say so to Envoy.
+    // The companion may read one of the two first, and push a map with it alone.
     let both_serve = |map: &DiscoveryMap| {
         let found = map.resource(b"late.example.com", b"v1", b"things", None);
         found.is_some_and(|found| map.peers_of(found.set).count() == 2)

@@ -208,7 +208,7 @@ async fn gained(site: &Site, capture: &Capture, port: u16) -> Result<Vec<String>
 }
 
 /// Sends the corpus until enough of its requests have brought a claim through, some of them in each
-/// of these forms. A client that gives up on a busy machine takes its request along.
+/// of these forms. A client that gives up on a busy machine cancels its request.
 async fn claims_come_through(
     site: &Site,
     capture: &Capture,

@@ -104,7 +104,8 @@ async fn a_companion_that_goes_leaves_its_envoys_to_the_other_one_and_then_to_th
     follows(&other, &mut mirror).await?;
     let envoy = Envoy::start(site.envoy("envoy-1", ports)?).await?;
     let client = client(&fleet, &envoy).await?;
-    // The mirror gives an Envoy nothing that differs from what it has.
+    // The mirror serves an Envoy only what that Envoy has already: the companion must not push another
+    // map just before it is killed.
     other.companion.wait_for_storage_versions("/v1/map").await?;
     follows(&other, &mut mirror).await?;
     serves(&other.companion, 1).await?;

@@ -14,7 +14,6 @@ use harness::envoy::Envoy;
 use harness::fleet::Fleet;
 use harness::measure::resident_kib;
 use harness::promise;
-use harness::stack::Stack;
 use harness::wait;
 use wire::client::Http;
 
@@ -224,21 +223,6 @@ async fn a_map_with_an_unknown_field_is_refused() -> Result<()> {
     serves_by_the_last_map_after(newer, "unknown field `answeringVersion`").await
 }
 
-/// Returns the last map that a killed companion published, and its generation, once Envoy has it.
-async fn last_map(stack: &Stack) -> Result<(String, u64)> {
-    let last = fs::read_to_string(stack.options().published().join("ecds.json"))?;
-    let version = serde_json::from_str::<serde_json::Value>(&last)?;
-    let version = version.get("version_info").and_then(|version| version.as_str());
-    let generation: u64 = version.unwrap_or_default().parse()?;
-    wait::until("Envoy to have the last map", DEADLINE, async || {
-        let live = stack.generation().await?;
-        ensure!(live == generation, "it has {live}, not {generation}");
-        anyhow::Ok(())
-    })
-    .await?;
-    Ok((last, generation))
-}
-
 /// Pushes the last map with this in place of its schema version.
 async fn serves_by_the_last_map_after(edit: &str, reason: &str) -> Result<()> {
     let fleet = Fleet::start(&[Version::V1_35, Version::V1_36]).await?;
@@ -246,7 +230,8 @@ async fn serves_by_the_last_map_after(edit: &str, reason: &str) -> Result<()> {
     stack.companion.kill_9();
     let client = fleet.client(&stack.url(), Http::Two)?;
     let file = stack.options().published().join("ecds.json");
-    let (good, generation) = last_map(&stack).await?;
+    let generation = stack.wait_for_last_map().await?;
+    let good = fs::read_to_string(&file)?;
     let refused = good.replace("\\\"schemaVersion\\\":1", edit);
     assert_ne!(refused, good, "the test does not change the map");
     replace(&file, refused.as_bytes())?;
@@ -310,7 +295,8 @@ async fn many_pushes_do_not_make_envoy_grow() -> Result<()> {
     let mut stack = fleet.stack().await?;
     stack.companion.kill_9();
     let file = stack.options().published().join("ecds.json");
-    let (good, first) = last_map(&stack).await?;
+    let first = stack.wait_for_last_map().await?;
+    let good = fs::read_to_string(&file)?;
     let pid = stack.envoy.pid()?;
 
     let push = async |generation: u64| {

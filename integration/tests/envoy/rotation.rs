@@ -190,7 +190,7 @@ async fn works_over_two(connection: &mut Two, path: &str, limit: Duration) -> bo
 #[tokio::test]
 async fn a_client_of_a_removed_authority_is_refused_after_its_connection_expires() -> Result<()> {
     let site = Site::start_with_short_times().await?;
-    // When the time of `two`, which is younger, is over, that of this one is, too.
+    // Made before `two`, so its time is over before that of `two`.
     let mut streaming = site.raw()?.two().await?;
     let stream = streaming.send(&fields("/api/v1/pods?stream", "stream")).await?;
     ensure!(streaming.answer(stream, DEADLINE).await == Answer::Status(200), "no stream");
@@ -210,7 +210,7 @@ async fn a_client_of_a_removed_authority_is_refused_after_its_connection_expires
         Ok(())
     })
     .await?;
-    // Envoy closes a connection without streams, so no answer is only late.
+    // Envoy closes a connection without streams, so this ends before its time limit.
     wait::until("HTTP/2 to take no request", bound, async || {
         let taken = works_over_two(&mut two, "/api/v1/pods?two", DEADLINE).await;
         ensure!(!taken, "a request was answered");

@@ -151,7 +151,7 @@ async fn control_planes_that_come_and_go_leave_no_maps_behind() -> Result<()> {
         let come = (0..COUNT).map(named).chain([Ok(stays.clone())]).collect::<Result<Vec<_>>>()?;
         many.serve(&come).await?;
         many.serve(std::slice::from_ref(&stays)).await?;
-        // The worker has let go of those that left, so it had taken all maps before.
+        // Only now: the worker has dropped the maps of those that left, so it had read all of them.
         memory.push(many.memory()?);
     }
     // Two threads have a VM each, if not also Envoy kept the maps.

@@ -33,7 +33,7 @@ async fn start_early(fleet: &Fleet) -> Result<Stack> {
     Stack::start(options).await
 }
 
-/// Lets the server answer the companion, whose request that waits ends with its connection.
+/// Lets the server answer the companion. Stopping it closes the connection of the waiting request.
 async fn let_answer(fleet: &mut Fleet) -> Result<()> {
     let peer = fleet.peer(0)?;
     peer.stop().await;

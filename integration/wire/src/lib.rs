@@ -15,5 +15,5 @@ pub mod verbatim;
 
 use std::time::Duration;
 
-/// Making a connection, TLS included, takes no longer: a busy machine takes seconds.
+/// The longest time for making a connection, TLS included: a busy machine takes seconds.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);

@@ -19,8 +19,8 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Returns what a check finds of the objects, if there are any: `judge` says what that means, from
-    /// their number in words and whether there is only one. `None` if there are none.
+    /// Returns the finding of a check about the stored objects; `None` if there are none. `judge` gets
+    /// their number in words and whether it is one; it returns the verdict and the reason.
     pub fn finding(
         &self,
         check: Check,

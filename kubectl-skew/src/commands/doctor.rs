@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -144,16 +145,20 @@ async fn control_plane(args: &Connection) -> ControlPlane {
     found
 }
 
-/// Returns by how much the clock of the server that answers and this machine's differ at least, in
-/// seconds: how long the answer took does not count.
+/// Returns how far the server's clock is at least from this machine's, in seconds. The time that the
+/// answer takes does not count.
 async fn clock_difference(client: &Client) -> Result<u64> {
     let asked = now();
     let response = client.send(Request::get("/version").body(Body::empty())?).await?;
     let date = response.headers().get(DATE).map(|value| value.to_str()).transpose()?;
     let date = date.ok_or_else(|| anyhow::anyhow!("the answer has no date"))?;
     let time = httpdate::parse_http_date(date)?.duration_since(std::time::UNIX_EPOCH)?;
-    let time = time.as_secs();
-    Ok(asked.saturating_sub(time).max(time.saturating_sub(now())))
+    Ok(outside(time.as_secs(), asked..=now()))
+}
+
+/// Returns how far a time is from these, in seconds; 0 if it is one of them.
+fn outside(time: u64, times: RangeInclusive<u64>) -> u64 {
+    times.start().saturating_sub(time).max(time.saturating_sub(*times.end()))
 }
 
 /// Returns whether the gate is on, by the metrics of the server that answers. `None` if its version
@@ -163,4 +168,15 @@ async fn mitigation(client: &Client) -> Result<Option<bool>> {
     let metrics = metrics.map_err(plain).context("/metrics")?;
     let line = metrics.lines().find(|line| line.starts_with(GATE));
     Ok(line.map(|line| line.ends_with(" 1")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::outside;
+
+    #[test]
+    fn a_time_between_question_and_answer_is_no_difference_of_clocks() {
+        assert_eq!([100, 115, 130].map(|time| outside(time, 100..=130)), [0; 3]);
+        assert_eq!([70, 160].map(|time| outside(time, 100..=130)), [30; 2]);
+    }
 }

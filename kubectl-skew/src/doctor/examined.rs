@@ -37,8 +37,7 @@ pub struct ControlPlane {
     pub authentication: Option<BTreeMap<String, String>>,
     /// Whether the feature gate `UnauthenticatedHTTP2DOSMitigation` is on.
     pub mitigation: Option<bool>,
-    /// By how much the clocks of the server that answered and of this machine differ at least, in
-    /// seconds.
+    /// How far the server's clock is at least from this machine's, in seconds.
     pub clock_difference: Option<u64>,
     /// What could not be examined, and why.
     pub unknown: Vec<String>,

@@ -73,7 +73,7 @@ async fn a_stream_ends_when_its_certificate_expires() {
     let (_sender, access) = names(settings(&[&authority], &["envoy"]));
     let expiry = since_1970() + Duration::from_secs(2);
     let client = authority.client("envoy", Some(expiry));
-    // A slow machine may look too late.
+    // On a slow machine, the certificate may have expired by now.
     let checked = access.check(&client);
     assert!(checked.is_ok() || since_1970() >= expiry, "{checked:?}");
     let status = access.end(client).await.unwrap_err();

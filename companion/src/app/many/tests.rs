@@ -47,7 +47,7 @@ async fn survives(name: &str, place: Place) {
         assert!(!companion.is_finished(), "it ended the companion");
         assert!(!is_stopped("other"), "{}", shown(&shown_all, "other"));
     };
-    // The error stays. That it is stopped may be over before this looks.
+    // The error stays; the state "stopped" may be over before this looks.
     let error = || shown(&shown_all, name)["lastError"].clone();
     until(|| {
         goes_on();

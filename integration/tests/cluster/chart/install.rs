@@ -17,6 +17,7 @@ use anyhow::{Result, ensure};
 use harness::artifacts::Artifact;
 use harness::document::Document;
 use harness::namespace;
+use harness::promise;
 use harness::report::Entry;
 use harness::wait;
 use serde_json::json;
@@ -30,7 +31,6 @@ mod permissions;
 
 use cluster::{Cluster, DEADLINE};
 use commands::Commands;
-use harness::promise;
 
 /// Lists all that the chart makes, but for the volumes, which stay.
 const EVERYTHING: &str = "kubectl get all,configmap,role,rolebinding,networkpolicy,pdb,serviceaccount \

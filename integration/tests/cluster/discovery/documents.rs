@@ -23,9 +23,9 @@ const ROUNDS: usize = 50;
 /// How often with the ETag that it had.
 const CONDITIONAL_ROUNDS: usize = 10;
 
-/// Until the companion has read how the servers store each type, and merged their OpenAPI
-/// documents.
-const SETTLED: Duration = Duration::from_secs(30);
+/// The time from the first check on in which the companion reads how the servers store each type, and
+/// merges their OpenAPI documents.
+const SETTLED: Duration = Duration::from_secs(120);
 
 const JSON: &str = "application/json";
 const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -89,16 +89,18 @@ const DOCUMENTS: [(&str, &str, Content); 22] = [
 pub async fn are_the_union(site: &Site) -> Result<Value> {
     let mut figures = Vec::new();
     let mut failures = Vec::new();
-    let (served, mut map) = (served(site).await?, None);
+    let served = served(site).await?;
+    let begun = Instant::now();
+    let mut settling = Settling { begun, generation: 0 };
     for (path, accept, content) in DOCUMENTS {
-        let check = async || document(site, path, accept, content, &served).await;
-        match settled(site, &mut map, check).await {
+        let check = async || document(site, path, accept, content, &served, begun).await;
+        match settling.repeat(site, check).await {
             Ok(figure) => figures.push(figure),
             Err(error) => failures.push(format!("{path} as {accept}: {error:#}")),
         }
     }
     let check = async || schemas_are_where_the_index_says(site).await;
-    if let Err(error) = settled(site, &mut map, check).await {
+    if let Err(error) = settling.repeat(site, check).await {
         failures.push(format!("addresses in the index: {error:#}"));
     }
     if let Err(error) = nopeer_is_one_servers(site).await {
@@ -108,20 +110,22 @@ pub async fn are_the_union(site: &Site) -> Result<Value> {
     Ok(json!(figures))
 }
 
-/// Repeats a check that fails while maps come: a document may have changed meanwhile. `map` is the
-/// generation at the end of the check before.
-async fn settled<T>(
-    site: &Site,
-    map: &mut Option<Value>,
-    check: impl AsyncFn() -> Result<T>,
-) -> Result<T> {
-    let begun = Instant::now();
-    loop {
-        let checked = check().await;
-        let now = site.stack.map().await?.get("generation").cloned();
-        let has_come = mem::replace(map, now.clone()) != now;
-        if checked.is_ok() || !has_come || begun.elapsed() > SETTLED {
-            return checked;
+/// The time of the first check, and the generation of Envoy's map at the end of the last one.
+struct Settling {
+    begun: Instant,
+    generation: u64,
+}
+
+impl Settling {
+    /// Repeats a failing check if Envoy got a map since the check before: a document may have changed.
+    async fn repeat<T>(&mut self, site: &Site, check: impl AsyncFn() -> Result<T>) -> Result<T> {
+        loop {
+            let checked = check().await;
+            let now = site.stack.generation().await?;
+            let has_come = mem::replace(&mut self.generation, now) != now;
+            if checked.is_ok() || !has_come || self.begun.elapsed() > SETTLED {
+                return checked;
+            }
         }
     }
 }
@@ -146,6 +150,7 @@ async fn document(
     accept: &str,
     content: Content,
     served: &BTreeSet<String>,
+    begun: Instant,
 ) -> Result<Value> {
     let mut servers = Vec::new();
     for server in [OLD, NEW] {
@@ -155,7 +160,8 @@ async fn document(
     }
     let expected = expected(&servers, content)?;
     let before = by_server(site).await?;
-    let first = wait::until(path, SETTLED, async || {
+    let left = SETTLED.saturating_sub(begun.elapsed());
+    let first = wait::until(path, left, async || {
         let answer = ask(&connection(site, 0)?, path, accept, None).await?.ok()?;
         check(&answer, &servers, &expected)?;
         anyhow::Ok(answer)

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::control_plane::{ControlPlane, KUBERNETES_SLICE, ServerOptions, User, addresses_in};
 use harness::namespace::{self, pod_address};
 use harness::site::stack_options;
 use harness::skew::NEWER;
@@ -17,8 +17,6 @@ use super::{DEADLINE, source_is};
 
 /// All servers need the same: the endpoints of a Service have one port.
 const PORT: u16 = 6443;
-
-const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 
 #[test]
 fn servers_come_and_go_by_the_leases_that_they_have_in_their_own_control_plane() -> Result<()> {
@@ -65,19 +63,15 @@ fn server(number: u8) -> ServerOptions {
         .argument("--endpoint-reconciler-type=lease")
 }
 
-/// Waits until these servers have leases, by the ends of their addresses. A server takes longer to
-/// start than the companion may take to follow it.
+/// Waits until these servers have leases, by the ends of their addresses. A server may take longer to
+/// start than [`peers_are`] waits.
 async fn leases_are(plane: &ControlPlane, numbers: &[u8]) -> Result<()> {
     let expected: BTreeSet<_> =
         numbers.iter().map(|number| pod_address(*number).to_string()).collect();
     let first = plane.client(&plane.server(0)?.url(), User::Admin, Http::Two)?;
     wait::until("the leases", DEADLINE * 2, async || {
-        let slices = first.get(SLICES).await?.ok()?.json()?;
-        let items = slices.get("items").and_then(Value::as_array).into_iter().flatten();
-        let endpoints = items.filter_map(|item| item.get("endpoints")?.as_array()).flatten();
-        let addresses = endpoints.filter_map(|endpoint| endpoint.pointer("/addresses/0")?.as_str());
-        let seen: BTreeSet<_> = addresses.map(str::to_owned).collect();
-        ensure!(seen == expected, "{slices}");
+        let slice = first.get(KUBERNETES_SLICE).await?.ok()?.json()?;
+        ensure!(addresses_in(&slice)? == expected, "{slice}");
         Ok(())
     })
     .await

@@ -15,7 +15,7 @@ use super::nodes::{CLIENTS, Nodes};
 /// What was promised: a probe of a dead server fails in that time.
 const PROMISE: Duration = Duration::from_secs(2);
 
-/// A probe that fails for want of time takes this long at least: the kubelet's, and through Envoy.
+/// A probe that times out takes at least this long, the kubelet's as well as one through Envoy.
 const LATE: Duration = Duration::from_secs(1);
 
 /// How often probes may be late in a row before a server counts as failed: kubeadm's
@@ -76,7 +76,7 @@ impl<'n> Prober<'n> {
     /// Sends each probe this often to a server that runs. If some fail, but only because they are
     /// late, all are sent again: kubelets and load balancers forgive that too, and the whole
     /// machine may have paused.
-    pub async fn running(&self, times: usize) -> Result<Vec<Probed>> {
+    pub async fn all_unless_late(&self, times: usize) -> Result<Vec<Probed>> {
         let mut probed = self.all(times).await?;
         for _ in 1..THRESHOLD {
             let failed = || probed.iter().filter(|(_, ok, _)| !*ok);

@@ -23,9 +23,8 @@ const REFUSED: &str = "extension_config_discovery.http_filter.mixed-version-prox
 /// not the only one of anything is killed meanwhile.
 pub async fn companion_dies(site: &mut Site, load: &mut Load) -> Result<()> {
     site.stack.companion.kill_9();
+    let generation = site.stack.wait_for_last_map().await?;
     works(site).await?;
-    // Only now, because Envoy may read late what the companion wrote last.
-    let generation = site.stack.generation().await?;
     let killed = Instant::now();
     site.plane.server_mut(OLD)?.kill_9();
     settled(load.journal(), killed, "success", is_served).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::audit_logs::AuditLogs;
-use harness::control_plane::{ControlPlane, ServerOptions, User};
+use harness::control_plane::{ControlPlane, KUBERNETES_SLICE, ServerOptions, User, addresses_in};
 use harness::namespace::{self, pod_address};
 use harness::site::{Site, stack_options};
 use harness::skew::NEWER;
@@ -85,8 +85,6 @@ fn faults_of_api_servers_and_clients_that_bypass_envoy_are_found() -> Result<()>
 const PORT: u16 = 6443;
 
 /// The endpoints of `default/kubernetes`.
-const SLICE: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
-
 /// A server is ready after some seconds, but many tests may share two cores.
 const START: Duration = Duration::from_secs(120);
 
@@ -110,12 +108,12 @@ async fn faulty() -> Result<()> {
     let first = ServerOptions::new("first", NEWER).argument(first);
     let mut plane = ControlPlane::start_with(vec![first]).await?;
     plane.add(faulty_server(&audit))?;
-    // A stack waits less for a map than a server may take to start. This one writes its address when it is
-    // ready.
+    // A server may take longer to start than a stack waits for a map. It writes its address when it
+    // is ready.
     let admin = plane.client(&plane.server(0)?.url(), User::Admin, Http::Two)?;
     wait::until("the faulty server to be ready", START, async || {
-        let slice = admin.get(SLICE).await?.ok()?.text();
-        ensure!(slice.contains(&pod_address(21).to_string()), "{slice}");
+        let slice = admin.get(KUBERNETES_SLICE).await?.ok()?.json()?;
+        ensure!(addresses_in(&slice)?.contains(&pod_address(21).to_string()), "{slice}");
         anyhow::Ok(())
     })
     .await?;

@@ -72,7 +72,7 @@ async fn the_companion_is_reached_by_port_forward_through_envoy() -> Result<()> 
 
     node.run(NAMESPACE, &companion("companion-0", "companion")).await?;
     let url = format!("http://127.0.0.1:{port}");
-    // Documents of OpenAPI that were merged meanwhile make another map between the two.
+    // The companion may push merged OpenAPI documents between the two commands.
     let (matrix, direct) = wait::until("one map both ways", DEADLINE, async || {
         let matrix = scene.found(&args).await?;
         let direct = scene.found(&["--companion", &url]).await?;

@@ -15,8 +15,8 @@ use super::rotation::Times;
 /// Between two looks at what Envoy says.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What Envoy gives a connection (`connect_timeout`). So long a request may have waited before it went on to
-/// another server, and so long that one may take to get it.
+/// Envoy's `connect_timeout`. A request may have waited this long before Envoy sent it to another server, and
+/// may arrive there this much later.
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// The times at which Envoy could not connect to a server, or ejected it from some cluster, until this is

@@ -50,7 +50,8 @@ impl KubectlLoop {
                     let command = run(&kubectl, &arguments).await?;
                     let succeeded = command.output.success;
                     commands.push(command);
-                    // After a reset it may be done or not, and the next command counts on it.
+                    // A command that was reset may have taken effect or not, and the next one
+                    // depends on it.
                     if !succeeded {
                         break;
                     }

@@ -93,9 +93,7 @@ async fn connect(
 }
 
 /// Returns how many clients were refused for this reason.
-async fn refused(companion: &AdsCompanion, reason: &str) -> Result<u32> {
-    let metrics = companion.companion.get("/metrics").await?.ok()?.text();
-    let name = format!("mixed_version_companion_ads_clients_refused_total{{reason=\"{reason}\"}} ");
-    let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
-    Ok(value.unwrap_or("0").parse()?)
+async fn refused(companion: &AdsCompanion, reason: &str) -> Result<u64> {
+    let name = format!("ads_clients_refused_total{{reason=\"{reason}\"}}");
+    companion.companion.metric(&name).await
 }

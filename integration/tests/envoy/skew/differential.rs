@@ -168,8 +168,8 @@ async fn agree(client: &Client, accept: &str, explained: &Value) -> Result<bool>
     // What the filter answers by itself has the cluster of the route, and no attempt.
     let cluster = header("x-cluster").filter(|_| attempts > 0);
     let found = format!("{} from {cluster:?} at attempt {attempts}", answer.status());
-    // What was asked of another server was not settled by the first decision. Envoy also goes on if a
-    // busy server takes too long to connect to: to another one of the same cluster.
+    // The first decision does not settle a doubtful 404. If a busy server does not accept a connection
+    // in time, Envoy asks another one of the same cluster.
     if attempts > 1 && explained["notFound"] == "doubtful" {
         return Ok(false);
     }

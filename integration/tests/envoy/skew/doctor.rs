@@ -69,7 +69,7 @@ async fn faults_of_certificates_and_of_published_files_are_found() -> Result<()>
 
     // A folder in the place of a file, which cannot be replaced.
     let map = stack.options().published().join("ecds.json");
-    // The companion may write the file again between the two.
+    // The companion may write the file again before the folder is there.
     wait::until("a folder in the place of the map", DEADLINE, async || {
         fs::remove_file(&map).ok();
         fs::create_dir(&map)

@@ -101,7 +101,7 @@ async fn world(answer_watches: Watch, answered: usize) -> World {
     let router = Router::new().fallback(answer).with_state(api);
     tokio::spawn(async move { axum::serve(listener, router).await });
     let mut connection = kube::Config::new(url.parse().unwrap());
-    // Short only where it must pass.
+    // Short only in the test that waits until it expires.
     let is_silent = matches!(answer_watches, Watch::Silence);
     connection.read_timeout = Some(Duration::from_secs(if is_silent { 4 } else { 60 }));
     connection.default_retry = false;

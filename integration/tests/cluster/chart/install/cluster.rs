@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use discovery_map::DiscoveryMap;
+use anyhow::{Context, Result, ensure};
 use harness::artifacts::Artifact;
-use harness::companion::{Companion, CompanionOptions, map_in};
+use harness::companion::{Companion, CompanionOptions};
 use harness::control_plane::{
     ControlPlane, ControllerManager, ControllerManagerOptions, Kwok, Scheduler, ServerOptions, User,
 };
@@ -15,7 +14,7 @@ use harness::manifests::TAINT_RULES;
 use harness::namespace;
 use harness::relay::Relay;
 use harness::report::Entry;
-use harness::skew::{NEWER, OLDER, without};
+use harness::skew::{NEWER, OLDER, has_type, without};
 use harness::wait;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
@@ -188,14 +187,11 @@ impl Running {
     /// Waits until Envoy has a map with both servers, and with what the newer one serves: on a busy
     /// machine, the first map may lack a server that did not answer in time.
     async fn wait_for_both_servers(&self) -> Result<()> {
-        let only_newer: Vec<_> = TAINT_RULES.split('/').skip(2).map(str::as_bytes).collect();
-        let [group, version, resource] = only_newer[..] else { bail!("{TAINT_RULES}") };
         wait::until("a map of both servers", DEADLINE, async || {
-            let map = map_in(self.companion.json("/v1/map").await?);
-            let map = DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?;
+            let map = self.companion.map("/v1/map").await?;
             ensure!(map.rotation.len() == 2, "{:?}", map.rotation);
-            let known = map.resource(group, version, resource, None).is_some();
-            ensure!(known, "no {TAINT_RULES} in generation {}", map.generation);
+            let is_known = has_type(&map, TAINT_RULES);
+            ensure!(is_known, "no {TAINT_RULES} in generation {}", map.generation);
             let live = self.envoy.stat(MAP_GENERATION).await?;
             ensure!(live >= Some(map.generation), "{live:?} of {}", map.generation);
             Ok(())

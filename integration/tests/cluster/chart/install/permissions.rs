@@ -59,15 +59,15 @@ async fn works_with(
     running.companion.stop().await?;
     running.companion.start_again().await?;
     let expected = if works { "fresh" } else { "failing" };
-    let reached = wait::until("the state of the slices", DEADLINE, async || {
+    wait::until("the state of the slices", DEADLINE, async || {
         let sources = running.companion.json("/v1/sources").await?;
         ensure!(sources[0]["state"] == expected, "{sources}");
         // A busy machine may make the first attempt fail in another way.
         let error = sources[0]["lastError"].as_str().unwrap_or_default();
         ensure!(works || error.contains("forbidden"), "{sources}");
         Ok(())
-    });
-    reached.await
+    })
+    .await
 }
 
 /// Asks the API server what the account may do beside what every account may.

@@ -4,17 +4,17 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use harness::control_plane::{KUBERNETES_SLICE, addresses_in};
 use harness::document::Document;
 use harness::namespace;
 use harness::report::Entry;
 use harness::skew::{NEWER, OLDER, only_in};
 use harness::wait;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 use wire::client::{Client, ClientOptions, Http};
 
+use super::super::API_SERVER;
 use super::super::nodes::{CLIENTS, Nodes, With};
-use super::super::{API_SERVER, SLICE};
 use super::DEADLINE;
 
 /// The machine with Envoy, after two nodes.
@@ -123,12 +123,8 @@ async fn as_a_pod(nodes: &Nodes, token: &str) -> Result<()> {
 }
 
 async fn addresses(nodes: &Nodes) -> Result<Vec<String>> {
-    let slice = nodes.client(1, Http::Two)?.get(SLICE).await?.ok()?.json()?;
-    let endpoints = slice.get("endpoints").and_then(Value::as_array).context("endpoints")?;
-    let addresses = endpoints.iter().filter_map(|one| one.pointer("/addresses/0")?.as_str());
-    let mut addresses: Vec<_> = addresses.map(str::to_owned).collect();
-    addresses.sort();
-    Ok(addresses)
+    let slice = nodes.client(1, Http::Two)?.get(KUBERNETES_SLICE).await?.ok()?.json()?;
+    Ok(addresses_in(&slice)?.into_iter().collect())
 }
 
 async fn addresses_are(nodes: &Nodes, expected: &[&str]) -> Result<()> {
