@@ -140,8 +140,8 @@ impl Envoy {
             .arg("--admin-address-path")
             .arg(&admin_file)
             .args(["--concurrency".to_owned(), options.concurrency.to_string()])
-            // Envoys of tests that run in parallel share no memory.
-            .arg("--use-dynamic-base-id")
+            // As shipped: otherwise an Envoy that is killed leaves shared memory behind.
+            .arg("--disable-hot-restart")
             .args(&options.arguments)
             .spawn()?;
         let admin_port = process.until("Envoy's admin", READY_DEADLINE, async || {
