@@ -212,7 +212,7 @@ async fn others_fail(nodes: &Nodes) -> Result<Duration> {
     for index in [1, 2] {
         nodes.node(index)?.pods.hold(API_SERVER)?;
     }
-    let slowest = judge(&Prober::new(nodes, 0)?.all_unless_late(TIMES).await?, true)?;
+    let slowest = judge(&Prober::new(nodes, 0)?.all(TIMES).await?, true)?;
     served(&nodes.client(0, Http::Two)?, "/api/v1/namespaces").await?;
     Ok(slowest)
 }

@@ -25,9 +25,8 @@ const OTHERS: usize = 8;
 const REQUESTS: usize = 15;
 const PATH: &str = "/api/v1/namespaces";
 
-/// A request has failed after this time. Nothing ends a stall here, so the limit allows for a busy
-/// machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A request has failed after this time.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -15,13 +15,6 @@ use super::nodes::{CLIENTS, Nodes};
 /// What was promised: a probe of a dead server fails in that time.
 const PROMISE: Duration = Duration::from_secs(2);
 
-/// A probe that times out takes at least this long, the kubelet's as well as one through Envoy.
-const LATE: Duration = Duration::from_secs(1);
-
-/// How often probes may be late in a row before a server counts as failed: kubeadm's
-/// `failureThreshold` of readiness.
-const THRESHOLD: usize = 3;
-
 /// A probe's result: what was probed, whether it succeeded, and how long it took.
 pub type Probed = (String, bool, Duration);
 
@@ -69,21 +62,6 @@ impl<'n> Prober<'n> {
                 probed.push(self.kubelets(name, path, *time).await?);
             }
             probed.extend(self.of_load_balancers().await);
-        }
-        Ok(probed)
-    }
-
-    /// Sends each probe this often to a server that runs. If some fail, but only because they are
-    /// late, all are sent again: kubelets and load balancers forgive that too, and the whole
-    /// machine may have paused.
-    pub async fn all_unless_late(&self, times: usize) -> Result<Vec<Probed>> {
-        let mut probed = self.all(times).await?;
-        for _ in 1..THRESHOLD {
-            let failed = || probed.iter().filter(|(_, ok, _)| !*ok);
-            if failed().count() == 0 || failed().any(|(.., took)| *took < LATE) {
-                break;
-            }
-            probed = self.all(times).await?;
         }
         Ok(probed)
     }
