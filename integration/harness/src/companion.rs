@@ -33,6 +33,11 @@ pub fn map_in(answer: Value) -> Value {
     answer.get("map").cloned().unwrap_or(answer)
 }
 
+/// Reads the map in an answer of `/v1/map`. Fails if it is not valid.
+pub fn read_map(answer: Value) -> Result<DiscoveryMap> {
+    Ok(DiscoveryMap::from_json(&serde_json::to_vec(&map_in(answer))?)?)
+}
+
 /// The options of a companion.
 #[derive(Debug, Clone)]
 pub struct CompanionOptions {
@@ -146,8 +151,7 @@ impl Companion {
 
     /// Returns the map that it pushed last, which it has at this path. Fails if there is none.
     pub async fn map(&self, path: &str) -> Result<DiscoveryMap> {
-        let map = map_in(self.json(path).await?);
-        Ok(DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?)
+        read_map(self.json(path).await?)
     }
 
     /// Returns a counter or gauge, by its name and labels without `mixed_version_companion_`. Fails if

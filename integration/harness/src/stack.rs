@@ -194,6 +194,28 @@ impl StackOptions {
     }
 }
 
+/// Waits until Envoy has a map of the companion that `condition` holds for. Fails if
+/// that does not happen in time.
+pub async fn wait_for_map(
+    companion: &Companion,
+    envoy: &Envoy,
+    what: &str,
+    condition: impl Fn(&DiscoveryMap) -> bool,
+) -> Result<()> {
+    wait::until(what, MAP_DEADLINE, async || {
+        let map = companion.map("/v1/map").await?;
+        ensure!(condition(&map), "not in generation {}", map.generation);
+        let live = generation(envoy).await?;
+        ensure!(live >= map.generation, "Envoy is at generation {live}");
+        anyhow::Ok(())
+    })
+    .await
+}
+
+async fn generation(envoy: &Envoy) -> Result<u64> {
+    Ok(envoy.stat(MAP_GENERATION).await?.unwrap_or_default())
+}
+
 impl Stack {
     /// Starts the companion, waits for its first publication unless the options
     /// say otherwise, and starts Envoy. Without the filter, waits until Envoy has
@@ -228,8 +250,8 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Waits until Envoy has all peers. The first publication lacks those that did
-    /// not answer in time, and without the filter there is no map to wait for.
+    /// Waits until Envoy has all peers. The first publication lacks peers that did not
+    /// answer in time.
     async fn wait_for_peers(&self) -> Result<()> {
         let peers: BTreeSet<_> = self.options.peers.iter().map(|(_, peer)| peer.port()).collect();
         wait::until("all peers in Envoy", MAP_DEADLINE, async || {
@@ -305,14 +327,7 @@ impl Stack {
         what: &str,
         condition: impl Fn(&DiscoveryMap) -> bool,
     ) -> Result<()> {
-        wait::until(what, MAP_DEADLINE, async || {
-            let map = self.companion.map("/v1/map").await?;
-            ensure!(condition(&map), "not in generation {}", map.generation);
-            let live = self.generation().await?;
-            ensure!(live >= map.generation, "Envoy is at generation {live}");
-            anyhow::Ok(())
-        })
-        .await
+        wait_for_map(&self.companion, &self.envoy, what, condition).await
     }
 
     /// Waits until Envoy has the map of a fake 1.35 and a fake 1.36 with their storage versions, which
@@ -339,7 +354,7 @@ impl Stack {
     /// Returns the generation of the map that Envoy's workers use. Fails if
     /// Envoy's admin does not answer.
     pub async fn generation(&self) -> Result<u64> {
-        Ok(self.envoy.stat(MAP_GENERATION).await?.unwrap_or_default())
+        generation(&self.envoy).await
     }
 
     /// Waits until the filter decided at least `at_least` requests for this

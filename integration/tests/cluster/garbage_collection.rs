@@ -48,7 +48,7 @@ const SHARED: usize = OWNERS * CHILDREN;
 
 #[tokio::test]
 async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
-    let mut entry = Entry::begin("cluster_garbage_collection");
+    let entry = Entry::begin("cluster_garbage_collection");
     let audit = Audit::new()?;
     let old = without(audit.logs.server("old", OLDER), &[TAINT_RULES])?;
     // The collector of the newer version would never meet the older server otherwise (ADR 0032).
@@ -57,17 +57,17 @@ async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
 
     let old = site.plane.server(OLD)?.port();
     let (token, certificate) = (User::ControllerManager, User::ControllerManagerCertificate);
-    let moved = run_control(&site, &audit, old, certificate, "moved-to-old", &mut entry).await?;
-    let mut options = stack_options(&site.plane, "plain")?;
+    let filtered = site.stack.port();
+    let mut stories = Stories { site, audit, entry };
+    let moved = stories.run_control(old, certificate, "moved-to-old").await?;
+    let mut options = stack_options(&stories.site.plane, "plain")?;
     options.filter = false;
     let plain = Stack::start(options).await?;
-    let without =
-        run_control(&site, &audit, plain.port(), token, "without-filter", &mut entry).await?;
+    let without = stories.run_control(plain.port(), token, "without-filter").await?;
     drop(plain);
-    let filtered = site.stack.port();
     let with = [
-        run(&site, &audit, filtered, token, "with-filter", &mut entry).await?,
-        run(&site, &audit, filtered, certificate, "with-filter-certificate", &mut entry).await?,
+        stories.run(filtered, token, "with-filter").await?,
+        stories.run(filtered, certificate, "with-filter-certificate").await?,
     ];
 
     // Without the filter, the fault appears. (Children that have one owner
@@ -85,47 +85,41 @@ async fn no_child_of_a_living_owner_is_deleted() -> Result<()> {
         // Objects without an owner are still collected.
         ensure!(with.collected == ALL, "{with:#?}");
     }
-    entry.passed()
+    stories.entry.passed()
 }
 
-/// Runs a story without the filter, and once more if the first one does not end: every 30 s the
-/// collector learns all types anew (`restMapper.Reset` in kube-controller-manager). If it then asks a
-/// server without the owners' type, it no longer looks at their children.
-async fn run_control(
-    site: &Site,
-    audit: &Audit,
-    port: u16,
-    user: User,
-    name: &str,
-    entry: &mut Entry,
-) -> Result<Outcome> {
-    let first = run(site, audit, port, user, name, entry).await;
-    match first {
-        Err(error) if format!("{error:#}").contains("for the collector") => {
-            run(site, audit, port, user, &format!("{name}-again"), entry)
-                .await
-                .with_context(|| format!("the second attempt; the first: {error:#}"))
+/// The site and its audit logs, and the report of all stories.
+struct Stories {
+    site: Site,
+    audit: Audit,
+    entry: Entry,
+}
+
+impl Stories {
+    /// Runs a story without the filter, and once more if the first one does not end: every 30 s the
+    /// collector learns all types anew (`restMapper.Reset` in kube-controller-manager). If it then asks
+    /// a server without the owners' type, it no longer looks at their children.
+    async fn run_control(&mut self, port: u16, user: User, name: &str) -> Result<Outcome> {
+        match self.run(port, user, name).await {
+            Err(error) if format!("{error:#}").contains("for the collector") => {
+                let second = self.run(port, user, &format!("{name}-again")).await;
+                second.with_context(|| format!("the second attempt; the first: {error:#}"))
+            }
+            ended => ended,
         }
-        ended => ended,
     }
-}
 
-/// One story: the collector's connections move from the newer server to `port`.
-async fn run(
-    site: &Site,
-    audit: &Audit,
-    port: u16,
-    user: User,
-    name: &str,
-    entry: &mut Entry,
-) -> Result<Outcome> {
-    let admin = site.direct(NEW, Http::Two)?;
-    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let (from, to) = (address(site.plane.server(NEW)?.port()), address(port));
-    let start = async |url: String| site.plane.controller_manager(&collector(url, user)).await;
-    let outcome = story(&admin, audit, start, from, to, name).await?;
-    outcome.report(name, entry);
-    Ok(outcome)
+    /// One story: the collector's connections move from the newer server to `port`.
+    async fn run(&mut self, port: u16, user: User, name: &str) -> Result<Outcome> {
+        let (site, audit) = (&self.site, &self.audit);
+        let admin = site.direct(NEW, Http::Two)?;
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let (from, to) = (address(site.plane.server(NEW)?.port()), address(port));
+        let start = async |url: String| site.plane.controller_manager(&collector(url, user)).await;
+        let outcome = story(&admin, audit, start, from, to, name).await?;
+        outcome.report(name, &mut self.entry);
+        Ok(outcome)
+    }
 }
 
 fn collector(url: String, user: User) -> ControllerManagerOptions {

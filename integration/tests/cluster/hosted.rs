@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use fake_apiserver::Version;
+use harness::companion::Companion;
 use harness::control_plane::{
     ControlPlane, ControllerManager, ControllerManagerOptions, ServerOptions, User,
 };
@@ -328,10 +329,16 @@ async fn in_rotation(stack: &Stack, address: SocketAddr) -> Result<()> {
 }
 
 async fn source_is(stack: &Stack, state: &str) -> Result<()> {
+    source_reports(&stack.companion, state, "").await
+}
+
+/// Waits until the source has this state, and its last error this text. On a busy machine, it may
+/// fail for another reason first.
+pub async fn source_reports(companion: &Companion, state: &str, error: &str) -> Result<()> {
     wait::until("the source's state", DEADLINE, async || {
-        let sources = stack.companion.json("/v1/sources").await?;
-        let seen = sources.pointer("/0/state").and_then(Value::as_str);
-        ensure!(seen == Some(state), "{sources}");
+        let sources = companion.json("/v1/sources").await?;
+        let text = |pointer| sources.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        ensure!(text("/0/state") == state && text("/0/lastError").contains(error), "{sources}");
         Ok(())
     })
     .await

@@ -179,13 +179,11 @@ async fn without_permission_the_companion_says_so_once_and_nothing_else_suffers(
     let mut site = Site { stack, plane };
 
     let generation = site.stack.generation().await?;
-    for (switch, policy) in ["newest", "oldest", "newest"].into_iter().enumerate() {
+    for (switch, policy) in (1..).zip(["newest", "oldest", "newest"]) {
         site.stack.configure(json!({ "answeringVersion": policy }))?;
         wait::until("the switch, and a refusal", DEADLINE, async || {
-            let metrics = site.stack.companion.get("/metrics").await?.ok()?.text();
-            let switches =
-                format!("mixed_version_companion_version_switches_total {}\n", switch + 1);
-            ensure!(metrics.contains(&switches), "{metrics}");
+            let switches = site.stack.companion.metric("version_switches_total").await?;
+            ensure!(switches == switch, "{switches} switches");
             ensure!(written(&site.stack.companion, "refused").await? >= 1, "nothing was refused");
             anyhow::Ok(())
         })

@@ -119,7 +119,7 @@ async fn works() {
     tokio::time::sleep(QUIET).await;
 }
 
-/// A control plane behind Envoy whose certificates are all in files of their own, to be renewed.
+/// A control plane behind Envoy. Each certificate is in a file of its own, which a test renews.
 struct Rotating {
     stack: Stack,
     plane: ControlPlane,
@@ -180,7 +180,7 @@ impl Rotating {
         })
     }
 
-    /// Returns an administrator with a new certificate of this authority, and own connections.
+    /// Returns an administrator with a new certificate of this authority and new connections.
     fn client(&self, clients: &Pki) -> Result<Client> {
         self.client_over(clients, Http::Two)
     }

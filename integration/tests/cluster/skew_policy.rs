@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use asking::{Asking, kubectl, kubelet};
 use audit::{Audits, Sender};
 use connecting::Connecting;
-use discovery_map::{Destination, DiscoveryMap};
+use discovery_map::Destination;
 use fake_apiserver::Version;
 use harness::control_plane::{
     ControllerManager, ControllerManagerOptions, Scheduler, ServerOptions, User,
@@ -108,7 +108,7 @@ async fn others_follow(site: &Site, audits: &Audits, version: Version) -> Result
     answering(site, version).await?;
     let before = audits.read()?;
     tokio::time::sleep(STEP).await;
-    let map = DiscoveryMap::from_json(&serde_json::to_vec(&site.stack.map().await?)?)?;
+    let map = site.stack.companion.map("/v1/map").await?;
     let requests = audits.since(&before)?;
     let followers = |one: &&audit::Request| match one.sender {
         Sender::Component(own) => own == OLDER,

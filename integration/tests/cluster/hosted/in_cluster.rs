@@ -3,19 +3,18 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use harness::control_plane::{ControlPlane, User};
 use harness::namespace;
 use harness::relay::Relay;
 use harness::site::stack_options;
 use harness::skew::NEWER;
 use harness::stack::Stack;
-use harness::wait;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
 
 use super::pods::{NAMESPACE, Pods, SERVICE};
-use super::{DEADLINE, in_rotation, server, source_is};
+use super::{in_rotation, server, source_is, source_reports};
 
 const ACCOUNT: &str = "mixed-version-companion";
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/hosted";
@@ -57,15 +56,7 @@ async fn in_a_pod() -> Result<()> {
 
     // Without the permission, the peers stay.
     admin.delete(&format!("{ROLES}/rolebindings/{ACCOUNT}")).await?.ok()?;
-    wait::until("a source that is forbidden", DEADLINE, async || {
-        let sources = stack.companion.json("/v1/sources").await?;
-        let text = |pointer| sources.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        // It may fail for another reason first.
-        let is_forbidden = text("/0/lastError").contains("forbidden");
-        ensure!(text("/0/state") == "failing" && is_forbidden, "{sources}");
-        Ok(())
-    })
-    .await?;
+    source_reports(&stack.companion, "failing", "forbidden").await?;
     in_rotation(&stack, address).await
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use discovery_map::DiscoveryMap;
 use fake_apiserver::Version;
 use harness::artifacts::Artifact;
-use harness::companion::map_in;
+use harness::companion::read_map;
 use harness::document::Document;
 use harness::envoy::{MAP_GENERATION, stat_in};
 use harness::process::{Process, Program};
@@ -333,8 +333,7 @@ impl Nodes {
 
     /// Returns the map that a node's companion pushed last.
     async fn map(&self, index: usize) -> Result<DiscoveryMap> {
-        let map = map_in(self.read(index, COMPANION, "/v1/map").await?.json()?);
-        Ok(DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?)
+        read_map(self.read(index, COMPANION, "/v1/map").await?.json()?)
     }
 
     /// Returns the generation of the map that a node's Envoy uses.

@@ -84,7 +84,6 @@ fn faults_of_api_servers_and_clients_that_bypass_envoy_are_found() -> Result<()>
 
 const PORT: u16 = 6443;
 
-/// The endpoints of `default/kubernetes`.
 /// A server is ready after some seconds, but many tests may share two cores.
 const START: Duration = Duration::from_secs(120);
 

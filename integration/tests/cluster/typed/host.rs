@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use discovery_map::DiscoveryMap;
 use harness::artifacts::{Artifact, integration_folder};
-use harness::companion::map_in;
+use harness::companion::read_map;
 use harness::control_plane::{ControlPlane, User};
 use harness::envoy::{MAP_GENERATION, stat_in};
 use harness::process::{Process, Program};
@@ -178,8 +177,7 @@ impl Host {
                     .filter(|peer| peer.get("state").and_then(Value::as_str) == Some("serving"));
                 ensure!(serving.count() == count, "{peers:?}");
                 // The peers are known before the map that has them is pushed.
-                let map = map_in(companion.get("/v1/map").await?.ok()?.json()?);
-                let map = DiscoveryMap::from_json(&serde_json::to_vec(&map)?)?;
+                let map = read_map(companion.get("/v1/map").await?.ok()?.json()?)?;
                 ensure!(map.rotation.len() == count, "{:?}", map.rotation);
                 let live = stat_in(&admin.get("/stats").await?.ok()?.text(), MAP_GENERATION)?;
                 ensure!(live >= Some(map.generation), "{live:?} of {}", map.generation);

@@ -35,10 +35,7 @@ async fn is_answered(client: &Client, status: u16) -> Result<()> {
 
 /// How many times the mirror gave an Envoy nothing.
 async fn refusals(mirror: &Companion) -> Result<u64> {
-    let metrics = mirror.get("/metrics").await?.ok()?.text();
-    let name = "mixed_version_companion_ads_clients_refused_total{reason=\"unconfirmed\"} ";
-    let mut lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
-    lines.next().map_or(Ok(0), |count| Ok(count.parse()?))
+    mirror.metric("ads_clients_refused_total{reason=\"unconfirmed\"}").await
 }
 
 async fn keeps_what_it_has(form: &str) -> Result<()> {

@@ -4,17 +4,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use discovery_map::DiscoveryMap;
 use harness::artifacts::Artifact;
 use harness::companion::{Companion, CompanionOptions};
 use harness::control_plane::{
     ControlPlane, ControllerManager, ControllerManagerOptions, Kwok, Scheduler, ServerOptions, User,
 };
-use harness::envoy::{Envoy, EnvoyOptions, MAP_GENERATION};
+use harness::envoy::{Envoy, EnvoyOptions};
 use harness::manifests::TAINT_RULES;
 use harness::namespace;
 use harness::relay::Relay;
 use harness::report::Entry;
 use harness::skew::{NEWER, OLDER, has_type, without};
+use harness::stack::wait_for_map;
 use harness::wait;
 use serde_json::{Value, json};
 use wire::client::{Client, Http};
@@ -187,16 +189,8 @@ impl Running {
     /// Waits until Envoy has a map with both servers, and with what the newer one serves: on a busy
     /// machine, the first map may lack a server that did not answer in time.
     async fn wait_for_both_servers(&self) -> Result<()> {
-        wait::until("a map of both servers", DEADLINE, async || {
-            let map = self.companion.map("/v1/map").await?;
-            ensure!(map.rotation.len() == 2, "{:?}", map.rotation);
-            let is_known = has_type(&map, TAINT_RULES);
-            ensure!(is_known, "no {TAINT_RULES} in generation {}", map.generation);
-            let live = self.envoy.stat(MAP_GENERATION).await?;
-            ensure!(live >= Some(map.generation), "{live:?} of {}", map.generation);
-            Ok(())
-        })
-        .await
+        let has_both = |map: &DiscoveryMap| map.rotation.len() == 2 && has_type(map, TAINT_RULES);
+        wait_for_map(&self.companion, &self.envoy, "a map of both servers", has_both).await
     }
 
     /// Metrics can be read from elsewhere, and nothing else of what only the host may see.

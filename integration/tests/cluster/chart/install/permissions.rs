@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wire::client::Client;
 
 use super::cluster::{Cluster, DEADLINE, Running};
-use crate::hosted::pods::NAMESPACE;
+use crate::hosted::{pods::NAMESPACE, source_reports};
 
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/hosted/roles/mixed-version-proxy";
 
@@ -58,16 +58,8 @@ async fn works_with(
     // A watch that runs is not asked again.
     running.companion.stop().await?;
     running.companion.start_again().await?;
-    let expected = if works { "fresh" } else { "failing" };
-    wait::until("the state of the slices", DEADLINE, async || {
-        let sources = running.companion.json("/v1/sources").await?;
-        ensure!(sources[0]["state"] == expected, "{sources}");
-        // A busy machine may make the first attempt fail in another way.
-        let error = sources[0]["lastError"].as_str().unwrap_or_default();
-        ensure!(works || error.contains("forbidden"), "{sources}");
-        Ok(())
-    })
-    .await
+    let (state, error) = if works { ("fresh", "") } else { ("failing", "forbidden") };
+    source_reports(&running.companion, state, error).await
 }
 
 /// Asks the API server what the account may do beside what every account may.
